@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The virtio-wl device plugin: the whole contract between a host (a VMM, a
+ * daemon, a desktop application) and libvhost-user-wl.so. Needs C11 or C++
+ * and <stddef.h>, <stdint.h> alone; docs/abi.md explains each call.
+ *
+ * Growth      A struct that starts with `size` may grow at its end. Whoever
+ *             ALLOCATES it sets size to its own sizeof; the other side reads
+ *             or writes no further and takes what is missing as zero, which
+ *             always means "as before". Nothing is ever removed, reordered or
+ *             #ifdef'd. Structs without a size are final.
+ * Threads     [any]: every thread. [owner]: one thread at a time, any of
+ *             them. [device]: the plugin's own thread, or the one that
+ *             iterates the host's context.
+ *             Host callbacks must not call back into the plugin and must not
+ *             wait for a thread that does.
+ * Errors      int: 0 or -errno. The reason goes to host->log first.
+ * Ownership   Arguments are borrowed for the call. "Takes *fd": on success
+ *             the descriptor is the callee's and *fd becomes -1; on failure
+ *             it is still the caller's.
+ * Process     The plugin has no effect on its process: no signal handlers, no
+ *             environment, no default main context; it never exits or aborts
+ *             for what a guest, a compositor or a front-end does.
+ */
+#ifndef VHOST_USER_WL_PLUGIN_H
+#define VHOST_USER_WL_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Grows only when an older reader must refuse. */
+#define VWL_PLUGIN_ABI 1u
+
+/* The name to give to dlsym. */
+#define VWL_PLUGIN_ENTRY "vwl_plugin_get"
+
+struct _GMainContext; /* GLib's GMainContext */
+
+enum vwl_log_level {
+    VWL_LOG_ERROR = 0,
+    VWL_LOG_WARN = 1,
+    VWL_LOG_INFO = 2,
+    VWL_LOG_DEBUG = 3,
+};
+
+struct vwl_device; /* opaque */
+
+/* A host socket that guests may open. Final. */
+struct vwl_socket {
+    const char *name; /* "" is what the unnamed context opens; else at most 32
+                         bytes, as VFD_NEW_CTX_NAMED names it */
+    const char *path; /* of a listening AF_UNIX stream socket; it need not
+                         exist yet */
+};
+
+struct vwl_config {
+    size_t size;
+
+    const struct vwl_socket *sockets; /* copied by device_new; may be NULL */
+    size_t n_sockets;
+
+    /* Length of shared-memory region 0 in bytes: a power of two, at least a
+     * page, at most 1 << 43. 0 = 4 GiB. */
+    uint64_t shm_window;
+
+    /* Limits; 0 = the default. Exceeding one is answered OUT_OF_MEMORY. */
+    uint32_t max_vfds;      /* 16384; every kind together */
+    uint32_t max_contexts;  /* 1024; connections to host sockets */
+    uint32_t max_in_flight; /* requests that wait for a peer; half a queue */
+    uint32_t reserved;      /* 0 */
+    uint64_t max_shm_bytes; /* of guest-made shared memory and of private
+                               copies; as much as shm_window */
+    uint64_t max_queued_bytes; /* towards the guest, held back until it posts
+                                  buffers; 16 MiB */
+
+    /* Masks of virtio feature bits and vhost-user protocol feature bits that
+     * are not offered although the device has them, and of protocol bits that
+     * are offered although they are off by default
+     * (CONFIGURE_MEM_SLOTS, 15: QEMU 11.1 aborts when it is offered). */
+    uint64_t features_off;
+    uint64_t protocol_features_off;
+    uint64_t protocol_features_on;
+};
+
+/* A virtio-gpu resource as dmabufs. Allocated by the plugin, filled by the
+ * host; on success the descriptors are the plugin's. */
+struct vwl_resource {
+    size_t size;
+    uint32_t width, height; /* pixels */
+    uint32_t drm_format;    /* fourcc */
+    uint32_t n_planes;      /* 1..4 */
+    uint64_t modifier;
+    struct {
+        int fd;
+        uint32_t offset, stride; /* bytes */
+    } plane[4];
+};
+
+/* What the plugin asks of its host. Every function may be NULL. Must outlive
+ * the device. */
+struct vwl_host {
+    size_t size;
+    void *opaque; /* first argument of every call below */
+
+    /* [any] One line without newline; never holds payload bytes. */
+    void (*log)(void *opaque, enum vwl_log_level level, const char *line);
+
+    /* [device] Map [fd_offset, fd_offset + len) of fd (borrowed) at
+     * shm_offset of region 0; page-aligned, never over another mapping,
+     * always within fd's size. The file cannot shrink while it is mapped.
+     * Must not block.
+     * NULL (then shm_unmap is ignored): mapping is asked for by vhost-user
+     * back-end requests. */
+    int (*shm_map)(void *opaque, int fd, uint64_t fd_offset,
+                   uint64_t shm_offset, uint64_t len, int writable);
+
+    /* [device] Undo exactly one shm_map. A guest that still touches the range
+     * must find harmless memory there. */
+    int (*shm_unmap)(void *opaque, uint64_t shm_offset, uint64_t len);
+
+    /* [device] Guest-physical address of region 0 now; asked at every use,
+     * since a guest may move its PCI BAR. -EAGAIN: not placed. NULL: learnt
+     * from the memory table, where the front-end lists mapped pieces. Needed
+     * for drivers without VIRTIO_WL_F_USE_SHMEM alone. */
+    int (*shm_base)(void *opaque, uint64_t *gpa);
+
+    /* [device] Export a virtio-gpu resource of this device's own guest.
+     * NULL: resources are refused. */
+    int (*resource_export)(void *opaque, uint32_t id,
+                           struct vwl_resource *out);
+
+    /* [device] A sync_file for a virtio-gpu fence; *fd is the plugin's.
+     * NULL: fences are refused. */
+    int (*fence_export)(void *opaque, uint64_t seqno, int *fd);
+
+    /* [device] The front-end is gone and everything of its guest is closed.
+     * device_start may be called again after device_stop. */
+    void (*disconnected)(void *opaque);
+
+    /* [device] The device is beyond use; only device_free is useful now. Once
+     * in a device's life. */
+    void (*broken)(void *opaque, int err, const char *why);
+};
+
+/* Allocated by the host, filled by device_stats. Gauges are of now, counters
+ * of the device's life. */
+struct vwl_stats {
+    size_t size;
+    /* gauges */
+    uint64_t vfds;          /* open VFDs of every kind */
+    uint64_t contexts;      /* connections to host sockets */
+    uint64_t shm_bytes;     /* guest-made shared memory and private copies */
+    uint64_t shm_mappings;  /* pieces mapped into region 0 */
+    uint64_t in_flight;     /* requests that wait */
+    uint64_t queued_bytes;  /* towards the guest */
+    /* counters */
+    uint64_t requests;      /* of the out queue */
+    uint64_t refused;       /* those answered with an error */
+    uint64_t messages;      /* delivered to the guest */
+    uint64_t sent_bytes;    /* guest to host, data of SEND */
+    uint64_t received_bytes; /* host to guest, data of RECV */
+    uint64_t hangups;       /* VFD_HUP messages */
+    uint64_t resets;        /* device resets */
+    uint64_t sessions;      /* front-ends served */
+};
+
+/* Filled by the plugin; static, never freed. */
+struct vwl_plugin {
+    size_t size;
+    uint32_t abi;        /* VWL_PLUGIN_ABI that it was built with */
+    uint32_t reserved;   /* 0 */
+    const char *version; /* of the release, for humans */
+
+    /* [owner] A device that is not started. Copies *cfg (NULL: all defaults)
+     * and *host (NULL: none). Starts no thread, opens no socket.
+     * -EINVAL: the configuration is wrong (the log says how). */
+    int (*device_new)(const struct vwl_config *cfg,
+                      const struct vwl_host *host, struct vwl_device **out);
+
+    /* [owner] Serves a front-end. Takes *fd, a connected vhost-user stream
+     * socket. With a context, sources are attached to it and nothing else is
+     * done; with NULL the device runs a thread of its own, in which every
+     * signal is blocked, and returns once that thread polls.
+     * -EBUSY: running already. */
+    int (*device_start)(struct vwl_device *dev, struct _GMainContext *context,
+                        int *fd);
+
+    /* [owner] Stops serving and closes all that the guest had open. No host
+     * callback runs after it. Works from the context's own thread, from
+     * another one, and when nobody iterates the context any more. Harmless on
+     * a stopped device. The device can be started again. */
+    void (*device_stop)(struct vwl_device *dev);
+
+    /* [owner] Stops if running, then frees. NULL is fine. */
+    void (*device_free)(struct vwl_device *dev);
+
+    /* [owner] Suspend (on != 0): rings stop, guest memory and front-end are
+     * left alone (its requests are still answered), data of host peers stays
+     * with them. Resume with on = 0. */
+    int (*device_suspend)(struct vwl_device *dev, int on);
+
+    /* [any] Fills *stats up to its size. */
+    int (*device_stats)(struct vwl_device *dev, struct vwl_stats *stats);
+
+    /* [any] Offers of the device, before or after start: virtio feature bits
+     * and vhost-user protocol feature bits. Either may be NULL. */
+    void (*device_features)(struct vwl_device *dev, uint64_t *features,
+                            uint64_t *protocol_features);
+};
+
+/* [any] The one exported symbol. Never NULL; `size` and `abi` never move. A
+ * host that cannot serve that abi refuses, naming both numbers. */
+const struct vwl_plugin *vwl_plugin_get(void);
+
+typedef const struct vwl_plugin *(*vwl_plugin_get_fn)(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Descriptors: -1 is the only "no descriptor"; 0 is one. An `int fd` argument
+ * is borrowed, an `int *fd` is taken and reset to -1 on success.
+ */
+#ifndef VWL_BASE_FD_H
+#define VWL_BASE_FD_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <unistd.h>
+
+/* Closes *fd, if there is one, and resets it; errno survives. close is never
+ * retried: on Linux the number is free whatever it returns. */
+static inline void vwl_fd_clear(int *fd)
+{
+    if (*fd >= 0) {
+        int saved = errno;
+
+        close(*fd);
+        *fd = -1;
+        errno = saved;
+    }
+}
+
+static inline void vwl_fds_clear(int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        vwl_fd_clear(&fds[i]);
+    }
+}
+
+/* Moves a descriptor out of a variable. */
+static inline int vwl_fd_steal(int *fd)
+{
+    int taken = *fd;
+
+    *fd = -1;
+    return taken;
+}
+
+/* Scope cleanup: `vwl_autofd int fd = -1;` */
+#define vwl_autofd __attribute__((cleanup(vwl_fd_clear)))
+
+#endif

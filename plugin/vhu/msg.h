@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The vhost-user stream: bytes and descriptors in, whole messages out, and
+ * back. Non-blocking and resumable: a partial message is a state, not a loop.
+ * Used for both channels. Knows no message's meaning; tables of names, sizes
+ * and descriptor counts say what is well-formed. Device thread.
+ */
+#ifndef VWL_VHU_MSG_H
+#define VWL_VHU_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vhost-user-wl/vhost_user.h"
+
+/* No legal message is longer: a greater size ends the connection. */
+#define VWL_VHU_MAX_PAYLOAD 4096
+#define VWL_VHU_MAX_FDS 32
+
+struct vwl_vhu_msg {
+    uint32_t request;
+    uint32_t flags;
+    uint32_t size; /* of payload, bytes */
+    unsigned int n_fds;
+    int fds[VWL_VHU_MAX_FDS]; /* owned by the message until stolen */
+    uint8_t payload[VWL_VHU_MAX_PAYLOAD] __attribute__((aligned(8)));
+};
+
+/* One row for each message: what is well-formed. */
+struct vwl_vhu_row {
+    uint32_t request;
+    const char *name; /* the specification's */
+    uint16_t min_size, max_size; /* payload, bytes */
+    uint8_t min_fds, max_fds;
+};
+
+/* Requests of the front-end; NULL for one that is not known. */
+const struct vwl_vhu_row *vwl_vhu_row(uint32_t request);
+/* The fifteen wire numbers of the back-end requests (thirteen requests, two of
+ * them in two dialects). */
+const struct vwl_vhu_row *vwl_vhu_backend_row(uint32_t request);
+
+void vwl_vhu_msg_init(struct vwl_vhu_msg *msg);
+/* Closes descriptors that nobody took. */
+void vwl_vhu_msg_finish(struct vwl_vhu_msg *msg);
+
+/* Reader: one per socket, embedded. */
+struct vwl_vhu_reader {
+    struct vwl_vhu_msg msg; /* under construction */
+    uint8_t header[12];
+    size_t got; /* bytes of header and payload so far */
+};
+
+void vwl_vhu_reader_init(struct vwl_vhu_reader *reader);
+void vwl_vhu_reader_finish(struct vwl_vhu_reader *reader);
+
+/* 1: *msg is the next whole message (previous content must be finished; its
+ * descriptors are the caller's now); 0: no more for now; -ECONNRESET: end of
+ * file or a dead peer; -EPROTO: a malformed stream (*why is a static text):
+ * wrong version, payload too long, descriptors with a later byte, more than
+ * VWL_VHU_MAX_FDS or cut off. Every descriptor is close-on-exec. */
+int vwl_vhu_read(struct vwl_vhu_reader *reader, int fd,
+                 struct vwl_vhu_msg *msg, const char **why);
+
+/* Writer: messages that the socket does not take at once wait, bounded. */
+struct vwl_vhu_writer;
+struct vwl_vhu_writer *vwl_vhu_writer_create(void);
+void vwl_vhu_writer_destroy(struct vwl_vhu_writer *writer);
+
+/* Sends or queues; fd (may be -1) is borrowed (duplicated when it must wait).
+ * -ENOBUFS above the bound (max_waiting messages), -ECONNRESET. Never raises
+ * SIGPIPE. */
+int vwl_vhu_write(struct vwl_vhu_writer *writer, int sock, uint32_t request,
+                  uint32_t flags, const void *payload, uint32_t size, int fd);
+/* Call when the socket is writable. 0, or -ECONNRESET. */
+int vwl_vhu_flush(struct vwl_vhu_writer *writer, int sock);
+bool vwl_vhu_writer_pending(const struct vwl_vhu_writer *writer);
+
+#endif

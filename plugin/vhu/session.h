@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One front-end's session: features, memory, rings, logs, the back-end
+ * channel. It parses, checks and answers every request by itself, never waits,
+ * and tells its owner by ops when a ring may run or must stop and when the
+ * guest was reset. It does not process rings: that is the pump's part, which
+ * takes the virtqueues from here. vhost-user specification. Device thread.
+ *
+ * Life of a ring: configured by NUM, ADDR, BASE; "started" from the first kick
+ * (or a kick descriptor, since what is in the ring already may be processed)
+ * to GET_VRING_BASE; "running" while started and enabled. The virtqueue itself
+ * (vwl_vq) is started with the ring and stopped by GET_VRING_BASE.
+ */
+#ifndef VWL_VHU_SESSION_H
+#define VWL_VHU_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "guest/vq.h"
+#include "vhu/backchan.h"
+
+#define VWL_SESSION_QUEUES 2
+
+struct vwl_session;
+
+enum vwl_reset_reason {
+    VWL_RESET_STATUS,      /* SET_STATUS 0 */
+    VWL_RESET_DEVICE,      /* RESET_DEVICE */
+    VWL_RESET_OWNER,       /* a second handshake */
+    VWL_RESET_BASE,        /* rings restarted from a fresh base */
+    VWL_RESET_CHANNEL,     /* the back-end channel closed while stopped */
+};
+
+struct vwl_session_config {
+    uint64_t features;          /* device features to offer (with transport
+                                   bits; bit 30 is added) */
+    uint64_t protocol_features; /* to offer */
+    uint64_t shm_size;          /* length of region 0, bytes */
+};
+
+/* Called by the session while it serves a request. They must not call
+ * vwl_session_destroy. */
+struct vwl_session_ops {
+    /* The guest is gone or starts anew: drop all of its state, without
+     * completing anything. Rings are stopped (or about to start fresh, for
+     * VWL_RESET_BASE). vmm_unmapped: the front-end dropped its mappings, or
+     * may have. */
+    void (*reset)(void *opaque, enum vwl_reset_reason reason);
+    /* A ring began to run (same descriptor or not), or what one polls changed:
+     * look at vwl_session_ring_runs, vwl_session_kick_fd. Called after the
+     * reset call, if any. keep: a start that goes on where the last stop
+     * stood, so that chains held since then are still to be given back; false:
+     * chains held from before the stop are dropped (before this call returns).
+     */
+    void (*ring_started)(void *opaque, unsigned int index, bool keep);
+    void (*ring_changed)(void *opaque, unsigned int index);
+    /* The ring stops (GET_VRING_BASE, disable, reset): complete what needs no
+     * waiting, push it, hold the rest. After the call it is not touched until
+     * it runs again. */
+    void (*ring_stopping)(void *opaque, unsigned int index);
+    /* Chains that the owner holds from a ring, for vwl_vq_start. */
+    unsigned int (*ring_held)(void *opaque, unsigned int index,
+                              struct vwl_chain *const **held);
+    /* A kick that came as a message (in-band), or because something changed:
+     * process the ring. */
+    void (*ring_kicked)(void *opaque, unsigned int index);
+    /* An IOTLB range becomes invalid: end whatever uses it now (with errors),
+     * so that none of it is touched after the call. */
+    void (*iotlb_invalidate)(void *opaque, uint64_t iova, uint64_t size);
+    /* IOTLB or memory changed: rings that waited for it may go on. */
+    void (*memory_changed)(void *opaque);
+    /* Is this one of the files that we had the front-end map into region 0?
+     * If so *shm_offset is where. Such table entries are not guest memory. */
+    bool (*own_file)(void *opaque, uint64_t st_dev, uint64_t st_ino,
+                     uint64_t *shm_offset);
+    /* Region 0 was seen at this guest address in a memory table. */
+    void (*shm_base)(void *opaque, uint64_t gpa);
+    /* Feature bits were set (before rings start). */
+    void (*features)(void *opaque, uint64_t acked);
+    /* The back-end channel has another descriptor or wants another poll. */
+    void (*backchan_changed)(void *opaque);
+};
+
+/* Takes *fd, the connected socket. */
+struct vwl_session *vwl_session_create(const struct vwl_session_config *config,
+                                       const struct vwl_session_ops *ops,
+                                       void *opaque, struct vwl_log *log,
+                                       int *fd);
+/* No op is called by it or after it; everything is closed and unmapped. */
+void vwl_session_destroy(struct vwl_session *session);
+
+int vwl_session_fd(const struct vwl_session *session);
+bool vwl_session_wants_write(const struct vwl_session *session);
+
+/* Reads, serves and answers what is there, at most a bounded number of
+ * messages. 0; -ECONNRESET: the front-end is gone; -EPROTO: its stream is
+ * malformed (logged). After an error only destroy is useful. */
+int vwl_session_dispatch(struct vwl_session *session);
+
+/* The same for the back-end channel; never an error for the session. */
+void vwl_session_dispatch_backchan(struct vwl_session *session);
+
+uint64_t vwl_session_features(const struct vwl_session *session);
+struct vwl_backchan *vwl_session_backchan(struct vwl_session *session);
+
+/* The ring's virtqueue; valid for the session's life. */
+struct vwl_vq *vwl_session_vq(struct vwl_session *session, unsigned int index);
+bool vwl_session_ring_runs(const struct vwl_session *session,
+                           unsigned int index);
+/* -1: none (in-band or polling). Borrowed. */
+int vwl_session_kick_fd(const struct vwl_session *session, unsigned int index);
+/* Size of the ring, entries. */
+unsigned int vwl_session_ring_size(const struct vwl_session *session,
+                                   unsigned int index);
+/* Empties a kick eventfd without blocking, whatever its flags; 0, -EAGAIN when
+ * there was nothing, -errno when the descriptor is no good (stop polling). */
+int vwl_session_drain_kick(struct vwl_session *session, unsigned int index);
+
+/* Calls the driver: eventfd, or VRING_CALL in-band. Never blocks. */
+void vwl_session_call(struct vwl_session *session, unsigned int index);
+
+/* The ring is broken: log once, signal its error descriptor (or VRING_ERR
+ * in-band), set NEEDS_RESET in the status and tell so (CONFIG_CHANGE, when
+ * negotiated). Until the next reset the ring does nothing. why: static. */
+void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
+                             const char *why);
+
+/* After -EAGAIN of the ring's virtqueue: sends an IOTLB miss, unless the same
+ * one is asked for already. */
+void vwl_session_ring_miss(struct vwl_session *session, unsigned int index);
+
+/* Suspends the device: rings do not run, nothing goes to the back-end
+ * channel; requests are still answered. */
+void vwl_session_suspend(struct vwl_session *session, bool on);
+
+#endif
