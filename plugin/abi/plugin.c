@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device ABI's face: converts sized structs to complete ones and forwards.
+ */
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "loop/device.h"
+#include "vhost-user-wl/plugin.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* The caller's struct as one of ours: what it does not have is zero, what we
+ * do not know is not looked at. */
+static int complete(void *ours, size_t our_size, const void *theirs)
+{
+    size_t size;
+
+    memset(ours, 0, our_size);
+    if (!theirs) {
+        return 0;
+    }
+    memcpy(&size, theirs, sizeof size);
+    if (size < sizeof size) {
+        return -EINVAL;
+    }
+    memcpy(ours, theirs, MIN(size, our_size));
+    return 0;
+}
+
+static int device_new(const struct vwl_config *cfg,
+                      const struct vwl_host *host, struct vwl_device **out)
+{
+    struct vwl_config config;
+    struct vwl_host callbacks;
+
+    if (complete(&config, sizeof config, cfg) < 0 ||
+        complete(&callbacks, sizeof callbacks, host) < 0 ||
+        (config.n_sockets && !config.sockets)) {
+        return -EINVAL;
+    }
+    return vwl_device_create(&config, &callbacks, out);
+}
+
+static int device_start(struct vwl_device *dev, struct _GMainContext *context,
+                        int *fd)
+{
+    return vwl_device_start(dev, context, fd);
+}
+
+static void device_stop(struct vwl_device *dev)
+{
+    vwl_device_stop(dev);
+}
+
+static void device_free(struct vwl_device *dev)
+{
+    if (dev) {
+        vwl_device_destroy(dev);
+    }
+}
+
+static int device_suspend(struct vwl_device *dev, int on)
+{
+    return vwl_device_suspend(dev, on != 0);
+}
+
+static int device_stats(struct vwl_device *dev, struct vwl_stats *stats)
+{
+    struct vwl_stats ours;
+    size_t size = stats->size;
+
+    if (size < sizeof size) {
+        return -EINVAL;
+    }
+    vwl_device_stats(dev, &ours);
+    memset(stats, 0, size);
+    memcpy(stats, &ours, MIN(size, sizeof ours));
+    stats->size = size;
+    return 0;
+}
+
+static void device_features(struct vwl_device *dev, uint64_t *features,
+                            uint64_t *protocol_features)
+{
+    if (features) {
+        *features = vwl_device_features(dev);
+    }
+    if (protocol_features) {
+        *protocol_features = vwl_device_protocol_features(dev);
+    }
+}
+
+static const struct vwl_plugin plugin = {
+    .size = sizeof(struct vwl_plugin),
+    .abi = VWL_PLUGIN_ABI,
+    .version = VWL_VERSION,
+    .device_new = device_new,
+    .device_start = device_start,
+    .device_stop = device_stop,
+    .device_free = device_free,
+    .device_suspend = device_suspend,
+    .device_stats = device_stats,
+    .device_features = device_features,
+};
+
+EXPORT const struct vwl_plugin *vwl_plugin_get(void)
+{
+    return &plugin;
+}

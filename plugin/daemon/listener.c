@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static bool fail(GError **error, const char *path, const char *what)
+{
+    int err = errno;
+
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err),
+                "%s: %s: %s", path, what, g_strerror(err));
+    return false;
+}
+
+static struct sockaddr_un address_of(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+    return address;
+}
+
+/* Somebody answers there? A full backlog (EAGAIN) is somebody, too. */
+static bool is_live(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool live;
+
+    if (fd < 0) {
+        return true;
+    }
+    live = connect(fd, (const struct sockaddr *)address,
+                   sizeof *address) == 0 ||
+           errno != ECONNREFUSED;
+    close(fd);
+    return live;
+}
+
+static bool bind_private(int fd, const struct sockaddr_un *address)
+{
+    mode_t before = umask(0177);
+    bool ok = bind(fd, (const struct sockaddr *)address,
+                   sizeof *address) == 0;
+    int saved = errno;
+
+    umask(before);
+    errno = saved;
+    return ok;
+}
+
+static void keep_reserve(struct listener *listener)
+{
+    if (listener->reserve < 0) {
+        listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+}
+
+bool listener_open(struct listener *listener, const char *path,
+                   GError **error)
+{
+    struct sockaddr_un address = address_of(path);
+    struct stat st;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    *listener = (struct listener){ .fd = fd, .reserve = -1 };
+    if (fd < 0) {
+        return fail(error, path, "no socket");
+    }
+    if (!bind_private(fd, &address)) {
+        if (errno != EADDRINUSE) {
+            fail(error, path, "cannot bind");
+            goto out;
+        }
+        if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+            errno = EEXIST;
+            fail(error, path, "not a socket, left alone");
+            goto out;
+        }
+        if (is_live(&address)) {
+            errno = EADDRINUSE;
+            fail(error, path, "another process listens there");
+            goto out;
+        }
+        if (unlink(path) < 0 || !bind_private(fd, &address)) {
+            fail(error, path, "cannot replace the old socket");
+            goto out;
+        }
+    }
+    listener->path = g_strdup(path);
+    if (listen(fd, 8) < 0) {
+        fail(error, path, "cannot listen");
+        goto out;
+    }
+    keep_reserve(listener);
+    return true;
+out:
+    listener_close(listener);
+    return false;
+}
+
+bool listener_adopt(struct listener *listener, int fd, GError **error)
+{
+    *listener = (struct listener){ .fd = fd, .reserve = -1 };
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
+        return fail(error, "--fd", "cannot set its flags");
+    }
+    keep_reserve(listener);
+    return true;
+}
+
+void listener_close(struct listener *listener)
+{
+    if (listener->fd >= 0) {
+        close(listener->fd);
+        listener->fd = -1;
+    }
+    if (listener->reserve >= 0) {
+        close(listener->reserve);
+        listener->reserve = -1;
+    }
+    if (listener->path) {
+        unlink(listener->path);
+        g_clear_pointer(&listener->path, g_free);
+    }
+}
+
+int listener_accept(struct listener *listener)
+{
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE) &&
+        listener->reserve >= 0) {
+        close(listener->reserve);
+        listener->reserve = -1;
+        fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    }
+    if (fd < 0) {
+        int err = errno;
+
+        keep_reserve(listener);
+        return err == EINTR || err == ECONNABORTED ? -EAGAIN : -err;
+    }
+    keep_reserve(listener);
+    return fd;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vhost-user-wl: the stand-alone daemon. A host like any other: it loads the
+ * plugin, gives it one front-end's socket after the other, and uses nothing
+ * but the public ABI. One thread; the device's sources run on the default
+ * context.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <glib-unix.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "listener.h"
+#include "options.h"
+#include "vhost-user-wl/plugin.h"
+
+/* A failed accept is tried again after this pause. */
+#define ACCEPT_PAUSE_MS 100
+
+struct daemon {
+    struct options options;
+    const struct vwl_plugin *plugin;
+    struct vwl_host host;
+    struct vwl_device *device;
+    struct listener listener;
+    GMainLoop *loop;
+    guint watch; /* of the listener, while no front-end is served */
+    int status;
+};
+
+static void listen_again(struct daemon *daemon);
+
+static void on_log(void *opaque, enum vwl_log_level level, const char *line)
+{
+    static const char *const names[] = { "error", "warning", "info", "debug" };
+    const struct daemon *daemon = opaque;
+
+    if (level < VWL_LOG_DEBUG || daemon->options.verbose) {
+        fprintf(stderr, "vhost-user-wl: %s: %s\n",
+                names[MIN((unsigned int)level, 3u)], line);
+    }
+}
+
+static bool load(struct daemon *daemon, GError **error)
+{
+    const char *path = daemon->options.plugin;
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    vwl_plugin_get_fn get;
+
+    if (!module) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "cannot load the plugin: %s", dlerror());
+        return false;
+    }
+    *(void **)&get = dlsym(module, VWL_PLUGIN_ENTRY);
+    if (!get) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "%s is not a vhost-user-wl plugin: it has no symbol %s",
+                    path, VWL_PLUGIN_ENTRY);
+        return false;
+    }
+    daemon->plugin = get();
+    if (daemon->plugin->abi != VWL_PLUGIN_ABI ||
+        daemon->plugin->size <
+            G_STRUCT_OFFSET(struct vwl_plugin, device_features) +
+                sizeof(void *)) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "%s has ABI %u (size %zu), this daemon needs ABI %u "
+                    "(size %zu)", path, daemon->plugin->abi,
+                    daemon->plugin->size, VWL_PLUGIN_ABI,
+                    sizeof(struct vwl_plugin));
+        return false;
+    }
+    return true;
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+        limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void quit(struct daemon *daemon, int status)
+{
+    daemon->status = status;
+    g_main_loop_quit(daemon->loop);
+}
+
+/* Out of the plugin's callback: it must not be called back from there. */
+static gboolean after_disconnect(gpointer data)
+{
+    struct daemon *daemon = data;
+
+    daemon->plugin->device_stop(daemon->device);
+    if (daemon->options.exit_on_disconnect || daemon->listener.fd < 0) {
+        quit(daemon, 0);
+    } else {
+        listen_again(daemon);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+static void on_disconnected(void *opaque)
+{
+    g_idle_add_full(G_PRIORITY_HIGH, after_disconnect, opaque, NULL);
+}
+
+static void on_broken(void *opaque, int err, const char *why)
+{
+    fprintf(stderr, "vhost-user-wl: the device is broken: %s: %s\n", why,
+            g_strerror(-err));
+    quit(opaque, 1);
+}
+
+static bool serve(struct daemon *daemon, int fd)
+{
+    int err = daemon->plugin->device_start(daemon->device,
+                                           g_main_context_default(), &fd);
+
+    if (err < 0) {
+        fprintf(stderr, "vhost-user-wl: cannot serve: %s\n",
+                g_strerror(-err));
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    return err == 0;
+}
+
+static gboolean after_pause(gpointer data)
+{
+    listen_again(data);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
+{
+    struct daemon *daemon = data;
+    int connection = listener_accept(&daemon->listener);
+
+    if (connection == -EAGAIN) {
+        return G_SOURCE_CONTINUE;
+    }
+    daemon->watch = 0;
+    if (connection < 0) {
+        fprintf(stderr, "vhost-user-wl: accept: %s\n",
+                g_strerror(-connection));
+    }
+    if (connection < 0 || !serve(daemon, connection)) {
+        g_timeout_add(ACCEPT_PAUSE_MS, after_pause, daemon);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+static void listen_again(struct daemon *daemon)
+{
+    if (!daemon->watch) {
+        daemon->watch = g_unix_fd_add(daemon->listener.fd, G_IO_IN,
+                                      on_connection, daemon);
+    }
+}
+
+static gboolean on_signal(gpointer data)
+{
+    quit(data, 0);
+    return G_SOURCE_CONTINUE;
+}
+
+static bool open_socket(struct daemon *daemon, GError **error)
+{
+    const struct options *options = &daemon->options;
+    int listening = 0;
+    socklen_t size = sizeof listening;
+
+    if (options->socket_path) {
+        if (!listener_open(&daemon->listener, options->socket_path, error)) {
+            return false;
+        }
+        listen_again(daemon);
+        return true;
+    }
+    if (getsockopt(options->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening,
+                   &size) < 0) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "--fd=%d is not a socket", options->fd);
+        return false;
+    }
+    if (listening) {
+        if (!listener_adopt(&daemon->listener, options->fd, error)) {
+            return false;
+        }
+        listen_again(daemon);
+        return true;
+    }
+    if (!serve(daemon, options->fd)) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "--fd=%d cannot be served", options->fd);
+        return false;
+    }
+    return true;
+}
+
+static bool run(struct daemon *daemon, GError **error)
+{
+    int err;
+
+    if (!load(daemon, error)) {
+        return false;
+    }
+    daemon->host = (struct vwl_host){
+        .size = sizeof daemon->host,
+        .opaque = daemon,
+        .log = on_log,
+        .disconnected = on_disconnected,
+        .broken = on_broken,
+    };
+    err = daemon->plugin->device_new(&daemon->options.config, &daemon->host,
+                                     &daemon->device);
+    if (err < 0) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "the device refuses its configuration: %s",
+                    g_strerror(-err));
+        return false;
+    }
+    if (!open_socket(daemon, error)) {
+        return false;
+    }
+    g_unix_signal_add(SIGTERM, on_signal, daemon);
+    g_unix_signal_add(SIGINT, on_signal, daemon);
+    g_main_loop_run(daemon->loop);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon daemon = { .listener = { .fd = -1, .reserve = -1 } };
+    GError *error = NULL;
+
+    setlocale(LC_ALL, "");
+    if (!options_parse(argc, argv, &daemon.options, &error)) {
+        fprintf(stderr, "vhost-user-wl: %s\n", error->message);
+        g_error_free(error);
+        options_finish(&daemon.options);
+        return 2;
+    }
+    if (daemon.options.print_version) {
+        printf("vhost-user-wl %s (plugin ABI %u)\n", VWL_VERSION,
+               VWL_PLUGIN_ABI);
+    } else if (daemon.options.print_capabilities) {
+        printf("{\n  \"type\": \"wl\",\n  \"features\": []\n}\n");
+    } else {
+        raise_descriptor_limit();
+        daemon.loop = g_main_loop_new(NULL, FALSE);
+        if (!run(&daemon, &error)) {
+            fprintf(stderr, "vhost-user-wl: %s\n", error->message);
+            g_error_free(error);
+            daemon.status = 1;
+        }
+        if (daemon.device) {
+            daemon.plugin->device_free(daemon.device);
+        }
+        listener_close(&daemon.listener);
+        g_main_loop_unref(daemon.loop);
+    }
+    options_finish(&daemon.options);
+    return daemon.status;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The daemon's command line, checked before anything is opened. */
+#ifndef VWL_DAEMON_OPTIONS_H
+#define VWL_DAEMON_OPTIONS_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "vhost-user-wl/plugin.h"
+
+struct options {
+    char *socket_path; /* NULL with fd */
+    int fd;            /* -1 with socket_path */
+    char *plugin;      /* path of the plugin */
+    bool exit_on_disconnect;
+    bool verbose;
+    bool print_capabilities;
+    bool print_version;
+    struct vwl_config config;
+    GArray *sockets;     /* struct vwl_socket, config points at it */
+    GPtrArray *strings;  /* what they point at */
+};
+
+/* False with *error, which is for the user. */
+bool options_parse(int argc, char **argv, struct options *out,
+                   GError **error);
+void options_finish(struct options *options);
+
+#endif

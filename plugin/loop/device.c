@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loop/device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/log.h"
+#include "loop/pump.h"
+#include "loop/source.h"
+#include "vhost-user-wl/vhost_user.h"
+#include "vhost-user-wl/virtio_wl.h"
+
+#define BIT(n) (UINT64_C(1) << (n))
+
+#define FEATURES                                                           \
+    (BIT(VIRTIO_WL_F_TRANS_FLAGS) | BIT(VIRTIO_WL_F_SEND_FENCES) |         \
+     BIT(VIRTIO_WL_F_USE_SHMEM) | BIT(VHOST_F_LOG_ALL) |                   \
+     BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX) |     \
+     BIT(VHOST_USER_F_PROTOCOL_FEATURES) | BIT(VIRTIO_F_VERSION_1) |       \
+     BIT(VIRTIO_F_ACCESS_PLATFORM) | BIT(VIRTIO_F_RING_PACKED))
+
+#define PROTOCOL_FEATURES                                                  \
+    (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) | \
+     BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                                \
+     BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |                              \
+     BIT(VHOST_USER_PROTOCOL_F_CONFIG) |                                   \
+     BIT(VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD) |                          \
+     BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |                           \
+     BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                             \
+     BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) |                     \
+     BIT(VHOST_USER_PROTOCOL_F_STATUS) |                                   \
+     BIT(VHOST_USER_PROTOCOL_F_SHMEM) |                                    \
+     BIT(VHOST_USER_PROTOCOL_F_SHARED_MEMORY_REGIONS))
+
+#define DEFAULT_MAX_VFDS 16384
+#define DEFAULT_MAX_CONTEXTS 1024
+#define DEFAULT_MAX_QUEUED_BYTES (16u << 20)
+#define MIN_WINDOW UINT64_C(4096)
+#define MAX_WINDOW (UINT64_C(1) << 43)
+
+struct vwl_device {
+    struct vwl_host host;
+    struct vwl_log log;
+    struct vwl_pump_config config;
+    GPtrArray *strings; /* of config's sockets */
+    struct vwl_gate *gate; /* lock of what follows; a new one for each start */
+    struct vwl_pump *pump; /* NULL while stopped */
+    GMutex life;           /* guards the two pointers above for [any] calls */
+    GMainContext *context;
+    GMainLoop *loop; /* of our own thread; NULL on the host's context */
+    GThread *thread;
+    struct vwl_stats totals; /* counters of ended sessions */
+};
+
+/* ---- configuration ---------------------------------------------------- */
+
+static int check_socket(struct vwl_device *device,
+                        const struct vwl_socket *socket)
+{
+    const char *name = socket->name ? socket->name : "";
+
+    if (!socket->path || !socket->path[0]) {
+        log_host_bug(&device->log, "socket '%s' has no path", name);
+        return -EINVAL;
+    }
+    if (strlen(socket->path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
+        log_host_bug(&device->log, "socket path '%s' is longer than a Unix "
+                     "socket's may be", socket->path);
+        return -EINVAL;
+    }
+    if (strlen(name) > 32 || !g_utf8_validate(name, -1, NULL)) {
+        log_host_bug(&device->log, "socket name '%s' is not at most 32 bytes "
+                     "of UTF-8", name);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int copy_sockets(struct vwl_device *device,
+                        const struct vwl_config *config)
+{
+    struct vwl_socket *sockets = g_new0(struct vwl_socket,
+                                        config->n_sockets + 1);
+
+    g_ptr_array_add(device->strings, sockets);
+    for (size_t i = 0; i < config->n_sockets; i++) {
+        const struct vwl_socket *from = &config->sockets[i];
+        char *name, *path;
+
+        if (check_socket(device, from) < 0) {
+            return -EINVAL;
+        }
+        name = g_strdup(from->name ? from->name : "");
+        path = g_strdup(from->path);
+        g_ptr_array_add(device->strings, name);
+        g_ptr_array_add(device->strings, path);
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(sockets[j].name, name) == 0) {
+                log_host_bug(&device->log, "two sockets of the name '%s'",
+                             name);
+                return -EINVAL;
+            }
+        }
+        sockets[i] = (struct vwl_socket){ name, path };
+    }
+    device->config.core.sockets = sockets;
+    device->config.core.n_sockets = config->n_sockets;
+    return 0;
+}
+
+static int configure(struct vwl_device *device,
+                     const struct vwl_config *config)
+{
+    struct vwl_core_config *core = &device->config.core;
+    struct vwl_session_config *session = &device->config.session;
+    uint64_t window = config->shm_window ? config->shm_window
+                                         : VIRTIO_WL_SHM_REGION_SIZE;
+
+    if (window < MIN_WINDOW || window > MAX_WINDOW ||
+        (window & (window - 1)) != 0) {
+        log_host_bug(&device->log, "shm_window %" PRIu64 " is not a power of "
+                     "two between %" PRIu64 " and %" PRIu64,
+                     window, MIN_WINDOW, MAX_WINDOW);
+        return -EINVAL;
+    }
+    core->shm_window = window;
+    core->max_vfds = config->max_vfds ? config->max_vfds : DEFAULT_MAX_VFDS;
+    core->max_contexts = config->max_contexts ? config->max_contexts
+                                              : DEFAULT_MAX_CONTEXTS;
+    core->max_shm_bytes = config->max_shm_bytes ? config->max_shm_bytes
+                                                : window;
+    core->max_queued_bytes = config->max_queued_bytes
+                                 ? config->max_queued_bytes
+                                 : DEFAULT_MAX_QUEUED_BYTES;
+    session->features = FEATURES & ~(config->features_off &
+                                     ~BIT(VHOST_USER_F_PROTOCOL_FEATURES));
+    session->protocol_features =
+        (PROTOCOL_FEATURES & ~config->protocol_features_off) |
+        (config->protocol_features_on &
+         BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS));
+    session->shm_size = window;
+    device->config.max_in_flight = config->max_in_flight;
+    device->config.host = &device->host;
+    return copy_sockets(device, config);
+}
+
+int vwl_device_create(const struct vwl_config *config,
+                      const struct vwl_host *host, struct vwl_device **out)
+{
+    struct vwl_device *device = g_new0(struct vwl_device, 1);
+
+    device->host = *host;
+    vwl_log_init(&device->log, host->log, host->opaque);
+    device->strings = g_ptr_array_new_with_free_func(g_free);
+    g_mutex_init(&device->life);
+    if (configure(device, config) < 0) {
+        vwl_device_destroy(device);
+        return -EINVAL;
+    }
+    *out = device;
+    return 0;
+}
+
+void vwl_device_destroy(struct vwl_device *device)
+{
+    vwl_device_stop(device);
+    g_mutex_clear(&device->life);
+    g_ptr_array_unref(device->strings);
+    g_free(device);
+}
+
+/* ---- the thread ------------------------------------------------------- */
+
+static gpointer thread_main(gpointer data)
+{
+    struct vwl_device *device = data;
+
+    g_main_context_push_thread_default(device->context);
+    g_main_loop_run(device->loop);
+    g_main_context_pop_thread_default(device->context);
+    return NULL;
+}
+
+/* Signals are the host's business: a new thread inherits the mask of the one
+ * that makes it, so every signal is blocked just for that moment. */
+static int start_thread(struct vwl_device *device)
+{
+    GError *error = NULL;
+    sigset_t all, before;
+
+    device->loop = g_main_loop_new(device->context, FALSE);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    device->thread = g_thread_try_new("vhost-user-wl", thread_main, device,
+                                      &error);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!device->thread) {
+        log_host_bug(&device->log, "no thread: %s", error->message);
+        g_error_free(error);
+        g_clear_pointer(&device->loop, g_main_loop_unref);
+        return -EAGAIN;
+    }
+    while (!g_main_loop_is_running(device->loop)) {
+        g_thread_yield();
+    }
+    return 0;
+}
+
+static gboolean quit_loop(gpointer data)
+{
+    g_main_loop_quit(data);
+    return G_SOURCE_REMOVE;
+}
+
+static void join_thread(struct vwl_device *device)
+{
+    GSource *quit;
+
+    if (!device->thread) {
+        return;
+    }
+    quit = g_idle_source_new();
+    g_source_set_priority(quit, G_PRIORITY_HIGH);
+    g_source_set_callback(quit, quit_loop, device->loop, NULL);
+    g_source_attach(quit, device->context);
+    g_thread_join(g_steal_pointer(&device->thread));
+    g_source_unref(quit);
+    g_clear_pointer(&device->loop, g_main_loop_unref);
+}
+
+/* ---- start and stop --------------------------------------------------- */
+
+int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
+{
+    struct vwl_gate *gate;
+    struct vwl_pump *pump;
+    int socket = *fd;
+    int err;
+
+    if (device->pump) {
+        return -EBUSY;
+    }
+    if (fcntl(socket, F_GETFD) < 0) {
+        log_host_bug(&device->log, "start: descriptor %d: %s", socket,
+                     g_strerror(errno));
+        return -EBADF;
+    }
+    device->context = context ? g_main_context_ref(context)
+                              : g_main_context_new();
+    gate = vwl_gate_create();
+    vwl_gate_lock(gate);
+    err = vwl_pump_create(&device->config, &device->log, device->context,
+                          gate, fd, &pump);
+    vwl_gate_unlock(gate);
+    if (err < 0) {
+        log_host_bug(&device->log, "start: %s", g_strerror(-err));
+        vwl_gate_unref(gate);
+        g_clear_pointer(&device->context, g_main_context_unref);
+        return err;
+    }
+    g_mutex_lock(&device->life);
+    device->gate = gate;
+    device->pump = pump;
+    g_mutex_unlock(&device->life);
+    if (!context && (err = start_thread(device)) < 0) {
+        vwl_device_stop(device);
+        *fd = -1; /* closed with the session */
+        return err;
+    }
+    return 0;
+}
+
+void vwl_device_stop(struct vwl_device *device)
+{
+    struct vwl_gate *gate = device->gate;
+    struct vwl_pump *pump = device->pump;
+
+    if (!pump) {
+        return;
+    }
+    if (!vwl_gate_lock(gate)) {
+        log_host_bug(&device->log, "stop from a callback is refused");
+        return;
+    }
+    g_mutex_lock(&device->life);
+    vwl_pump_stats(pump, &device->totals);
+    device->pump = NULL;
+    device->gate = NULL;
+    g_mutex_unlock(&device->life);
+    vwl_gate_close(gate);
+    vwl_pump_destroy(pump);
+    vwl_gate_unlock(gate);
+    vwl_gate_unref(gate);
+    join_thread(device);
+    g_clear_pointer(&device->context, g_main_context_unref);
+}
+
+int vwl_device_suspend(struct vwl_device *device, bool on)
+{
+    if (!device->pump) {
+        return -ENOTCONN;
+    }
+    if (!vwl_gate_lock(device->gate)) {
+        return -EDEADLK;
+    }
+    vwl_pump_suspend(device->pump, on);
+    vwl_gate_unlock(device->gate);
+    return 0;
+}
+
+/* Gauges are of the running session alone. */
+void vwl_device_stats(struct vwl_device *device, struct vwl_stats *stats)
+{
+    struct vwl_gate *gate = NULL;
+    bool locked;
+
+    g_mutex_lock(&device->life);
+    *stats = device->totals;
+    stats->vfds = stats->contexts = stats->shm_bytes = 0;
+    stats->shm_mappings = stats->in_flight = stats->queued_bytes = 0;
+    if (device->gate) {
+        gate = vwl_gate_ref(device->gate);
+    }
+    g_mutex_unlock(&device->life);
+    if (!gate) {
+        return;
+    }
+    /* Not under `life`: stop takes the gate first and then that. */
+    locked = vwl_gate_lock(gate);
+    g_mutex_lock(&device->life);
+    if (device->gate == gate) {
+        vwl_pump_stats(device->pump, stats);
+    } else {
+        *stats = device->totals;
+    }
+    g_mutex_unlock(&device->life);
+    if (locked) {
+        vwl_gate_unlock(gate);
+    }
+    vwl_gate_unref(gate);
+}
+
+uint64_t vwl_device_features(const struct vwl_device *device)
+{
+    return device->config.session.features;
+}
+
+uint64_t vwl_device_protocol_features(const struct vwl_device *device)
+{
+    return device->config.session.protocol_features;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A device's life: start, stop, suspend; on the host's context or in a thread
+ * of its own. Everything that a session needs is made by start and gone after
+ * stop; counters go on. [owner] functions as in the plugin's ABI.
+ */
+#ifndef VWL_LOOP_DEVICE_H
+#define VWL_LOOP_DEVICE_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vhost-user-wl/plugin.h"
+
+struct vwl_device;
+
+/* config and host are complete (their sizes are ours) and copied. -EINVAL with
+ * the reason in the log. */
+int vwl_device_create(const struct vwl_config *config,
+                      const struct vwl_host *host, struct vwl_device **out);
+void vwl_device_destroy(struct vwl_device *device);
+
+int vwl_device_start(struct vwl_device *device, GMainContext *context,
+                     int *fd);
+void vwl_device_stop(struct vwl_device *device);
+int vwl_device_suspend(struct vwl_device *device, bool on);
+
+/* stats is complete; [any]. */
+void vwl_device_stats(struct vwl_device *device, struct vwl_stats *stats);
+uint64_t vwl_device_features(const struct vwl_device *device);
+uint64_t vwl_device_protocol_features(const struct vwl_device *device);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The pump introduces the two columns to each other: it takes chains from the
+ * session's virtqueues and has the core execute them, and asks the core for
+ * messages while the guest has buffers for them. It owns both, and their
+ * sources on one context. It interprets no byte of either protocol.
+ *
+ * Every function but create runs with the gate locked.
+ */
+#ifndef VWL_LOOP_PUMP_H
+#define VWL_LOOP_PUMP_H
+
+#include <glib.h>
+
+#include "base/log.h"
+#include "loop/source.h"
+#include "vhost-user-wl/plugin.h"
+#include "vhu/session.h"
+#include "wl/core.h"
+
+struct vwl_pump;
+
+struct vwl_pump_config {
+    struct vwl_core_config core;
+    struct vwl_session_config session;
+    uint32_t max_in_flight; /* 0: half of the out queue */
+    const struct vwl_host *host; /* complete (missing slots are NULL);
+                                    outlives the pump */
+};
+
+/* Takes *fd, the front-end's socket. Sources go on the context and begin to
+ * run when somebody iterates it. -errno. */
+int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
+                    GMainContext *context, struct vwl_gate *gate, int *fd,
+                    struct vwl_pump **out);
+
+/* Closes everything; no callback comes from it. */
+void vwl_pump_destroy(struct vwl_pump *pump);
+
+void vwl_pump_suspend(struct vwl_pump *pump, bool on);
+
+/* Adds to the counters of *stats and sets its gauges. */
+void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats);
+
+#endif
