@@ -35,9 +35,16 @@ static int device_new(const struct vwl_config *cfg,
     struct vwl_config config;
     struct vwl_host callbacks;
 
+    if (complete(&callbacks, sizeof callbacks, host) < 0) {
+        return -EINVAL; /* nobody to tell */
+    }
     if (complete(&config, sizeof config, cfg) < 0 ||
-        complete(&callbacks, sizeof callbacks, host) < 0 ||
         (config.n_sockets && !config.sockets)) {
+        if (callbacks.log) {
+            callbacks.log(callbacks.opaque, VWL_LOG_ERROR,
+                          "device_new: the configuration has no size, or "
+                          "sockets are counted but not given");
+        }
         return -EINVAL;
     }
     return vwl_device_create(&config, &callbacks, out);
