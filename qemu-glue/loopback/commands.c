@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The driver's commands, one message each. */
+#include "driver.h"
+#include "inqueue.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#define NEW_SIZE 64u /* what drivers send and leave room for */
+#define SHORT_RESPONSE 8u
+#define LAST_LINUX_ID 0x7ffu
+
+int vwl_drv_command(struct vwl_drv *drv, const void *request, size_t len,
+                    uint32_t response_cap, void *response,
+                    size_t response_len)
+{
+    struct vwl_drv_request *req =
+        vwl_drv_submit(drv, request, len, response_cap, NULL);
+    int r;
+
+    if (req == NULL) {
+        return -EBUSY;
+    }
+    r = vwl_drv_wait(drv, req, drv->fe->options.timeout_ms);
+    if (r == 0) {
+        r = (int)vwl_drv_request_type(req);
+        r = r == 0 ? -EPROTO : r;
+        if (response != NULL) {
+            memcpy(response, req->response,
+                   MIN(response_len, sizeof req->response));
+        }
+    }
+    vwl_drv_request_free(drv, req);
+    return r;
+}
+
+uint32_t vwl_drv_free_id(struct vwl_drv *drv)
+{
+    uint32_t id = 1;
+
+    while (id < LAST_LINUX_ID && vwl_drv_find(drv, id) != NULL) {
+        id++;
+    }
+    return id;
+}
+
+static int make(struct vwl_drv *drv, uint32_t type, uint32_t id,
+                uint32_t flags, uint32_t size, const char *name)
+{
+    struct virtio_wl_ctrl_vfd_new_ctx_named request = {
+        .hdr.type = htole32(type), .vfd_id = htole32(id),
+        .flags = htole32(flags), .size = htole32(size),
+    };
+    struct virtio_wl_ctrl_vfd_new response;
+    struct vwl_drv_vfd *vfd;
+    int r;
+
+    if (name != NULL) {
+        memcpy(request.name, name, MIN(strlen(name), sizeof request.name));
+    }
+    r = vwl_drv_command(drv, &request, NEW_SIZE, NEW_SIZE, &response,
+                        sizeof response);
+    if (r != (int)VIRTIO_WL_RESP_VFD_NEW) {
+        return r;
+    }
+    if (le32toh(response.vfd_id) != id) {
+        vwl_fe_complain(drv->fe, "vfd %u was answered as %u", id,
+                        le32toh(response.vfd_id));
+    }
+    vfd = vwl_drv_place(drv, id, false);
+    vfd->flags = le32toh(response.flags);
+    vfd->pfn = le64toh(response.pfn);
+    vfd->size = le32toh(response.size);
+    return r;
+}
+
+int vwl_drv_new(struct vwl_drv *drv, uint32_t id, uint32_t size)
+{
+    uint32_t flags = vwl_fe_has(drv->fe, VIRTIO_WL_F_TRANS_FLAGS) ? 0 :
+        VIRTIO_WL_VFD_LEGACY_WRITE | VIRTIO_WL_VFD_LEGACY_MAP;
+
+    return make(drv, VIRTIO_WL_CMD_VFD_NEW, id, flags, size, NULL);
+}
+
+int vwl_drv_new_ctx(struct vwl_drv *drv, uint32_t id, const char *name)
+{
+    uint32_t flags = vwl_fe_has(drv->fe, VIRTIO_WL_F_TRANS_FLAGS) ?
+        VIRTIO_WL_VFD_WRITE | VIRTIO_WL_VFD_READ :
+        VIRTIO_WL_VFD_LEGACY_CONTROL;
+
+    return make(drv, name != NULL ? VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED :
+                VIRTIO_WL_CMD_VFD_NEW_CTX, id, flags, 0, name);
+}
+
+int vwl_drv_new_pipe(struct vwl_drv *drv, uint32_t id, uint32_t flags)
+{
+    return make(drv, VIRTIO_WL_CMD_VFD_NEW_PIPE, id, flags, 0, NULL);
+}
+
+int vwl_drv_close(struct vwl_drv *drv, uint32_t id)
+{
+    struct virtio_wl_ctrl_vfd request = {
+        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_CLOSE), .vfd_id = htole32(id),
+    };
+    int r = vwl_drv_command(drv, &request, sizeof request, SHORT_RESPONSE,
+                            NULL, 0);
+
+    if (r == (int)VIRTIO_WL_RESP_OK) {
+        g_hash_table_remove(drv->vfds, GUINT_TO_POINTER(id));
+        if (drv->options.hold_buffers && !drv->options.no_in_buffers) {
+            vwl_drv_post(drv, drv->options.queue_size);
+        }
+    }
+    return r;
+}
+
+static uint8_t *send_request(uint32_t id, const uint32_t *ids,
+                             unsigned int n_ids, const void *data, size_t len,
+                             size_t *total)
+{
+    struct virtio_wl_ctrl_vfd_sendrecv head = {
+        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_SEND), .vfd_id = htole32(id),
+        .vfd_count = htole32(n_ids),
+    };
+    uint8_t *bytes;
+
+    *total = sizeof head + n_ids * sizeof(uint32_t) + len;
+    bytes = g_malloc(*total);
+    memcpy(bytes, &head, sizeof head);
+    for (unsigned int i = 0; i < n_ids; i++) {
+        uint32_t le = htole32(ids[i]);
+
+        memcpy(bytes + sizeof head + 4 * i, &le, sizeof le);
+    }
+    if (len != 0) {
+        memcpy(bytes + *total - len, data, len);
+    }
+    return bytes;
+}
+
+struct vwl_drv_request *vwl_drv_send_async(struct vwl_drv *drv, uint32_t id,
+                                           const uint32_t *ids,
+                                           unsigned int n_ids,
+                                           const void *data, size_t len)
+{
+    size_t total;
+    uint8_t *bytes = send_request(id, ids, n_ids, data, len, &total);
+    struct vwl_drv_request *req =
+        vwl_drv_submit(drv, bytes, total, SHORT_RESPONSE, NULL);
+
+    g_free(bytes);
+    return req;
+}
+
+int vwl_drv_send(struct vwl_drv *drv, uint32_t id, const uint32_t *ids,
+                 unsigned int n_ids, const void *data, size_t len)
+{
+    size_t total;
+    uint8_t *bytes = send_request(id, ids, n_ids, data, len, &total);
+    int r = vwl_drv_command(drv, bytes, total, SHORT_RESPONSE, NULL, 0);
+
+    g_free(bytes);
+    return r;
+}
+
+void *vwl_drv_map(struct vwl_drv *drv, uint32_t id)
+{
+    struct vwl_drv_vfd *vfd = vwl_drv_find(drv, id);
+    struct vwl_window *win = &drv->fe->window;
+    uint64_t at;
+
+    if (vfd == NULL || vfd->size == 0) {
+        return NULL;
+    }
+    at = vfd->pfn << VIRTIO_WL_PFN_SHIFT;
+    if (!vwl_fe_has(drv->fe, VIRTIO_WL_F_USE_SHMEM)) {
+        if (vfd->pfn == 0 || at < win->gpa) {
+            return NULL;
+        }
+        at -= win->gpa;
+    }
+    return vwl_window_at(win, at,
+                         ((uint64_t)vfd->size + 4095) & ~UINT64_C(4095));
+}
