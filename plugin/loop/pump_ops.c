@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loop/pump_priv.h"
+
+#include <errno.h>
+
+/* ---- what the core asks for ------------------------------------------- */
+
+static void on_complete(void *opaque, struct vwl_request *request)
+{
+    struct vwl_pump *pump = opaque;
+    struct record *record = request->user;
+
+    if (pump->discarding || !pump->session) {
+        vwl_pump_drop(pump, record);
+    } else if (vwl_vq_is_started(vwl_session_vq(pump->session, OUT)) &&
+               vwl_pump_runs(pump, OUT)) {
+        vwl_pump_answer(pump, record);
+    } else {
+        record->done = true;
+    }
+}
+
+static void on_map_reply(void *opaque, uint64_t cookie, int err)
+{
+    struct vwl_pump *pump = opaque;
+
+    if (pump->asking) {
+        pump->asked_done = true;
+        pump->asked_err = err;
+    } else {
+        vwl_core_map_done(pump->core, cookie, err);
+    }
+}
+
+static void on_unmap_reply(void *opaque, uint64_t cookie, int err)
+{
+    struct vwl_pump *pump = opaque;
+
+    if (pump->asking) {
+        pump->asked_done = true;
+        pump->asked_err = err;
+    } else {
+        vwl_core_unmap_done(pump->core, cookie, err);
+    }
+}
+
+static int asked(struct vwl_pump *pump, int err)
+{
+    pump->asking = false;
+    if (err < 0) {
+        return err;
+    }
+    return pump->asked_done ? pump->asked_err : -EINPROGRESS;
+}
+
+static int on_shm_map(void *opaque, uint64_t cookie, int fd,
+                      uint64_t fd_offset, uint64_t shm_offset, uint64_t len,
+                      bool writable)
+{
+    struct vwl_pump *pump = opaque;
+
+    if (pump->host->shm_map) {
+        return pump->host->shm_map(pump->host->opaque, fd, fd_offset,
+                                   shm_offset, len, writable);
+    }
+    if (!pump->session) {
+        return -ENOTCONN;
+    }
+    pump->asking = true;
+    pump->asked_done = false;
+    return asked(pump, vwl_backchan_shmem_map(
+                           vwl_session_backchan(pump->session),
+                           VIRTIO_WL_SHM_REGION_ID, fd, fd_offset, shm_offset,
+                           len, writable, on_map_reply, pump, cookie));
+}
+
+static int on_shm_unmap(void *opaque, uint64_t cookie, uint64_t shm_offset,
+                        uint64_t len)
+{
+    struct vwl_pump *pump = opaque;
+
+    if (pump->host->shm_map) {
+        return pump->host->shm_unmap
+                   ? pump->host->shm_unmap(pump->host->opaque, shm_offset, len)
+                   : -EOPNOTSUPP;
+    }
+    if (!pump->session) {
+        return -ENOTCONN;
+    }
+    pump->asking = true;
+    pump->asked_done = false;
+    return asked(pump, vwl_backchan_shmem_unmap(
+                           vwl_session_backchan(pump->session),
+                           VIRTIO_WL_SHM_REGION_ID, shm_offset, len,
+                           on_unmap_reply, pump, cookie));
+}
+
+static int on_shm_base(void *opaque, uint64_t *gpa)
+{
+    struct vwl_pump *pump = opaque;
+
+    if (pump->host->shm_base) {
+        return pump->host->shm_base(pump->host->opaque, gpa);
+    }
+    if (!pump->base_known) {
+        return -EAGAIN;
+    }
+    *gpa = pump->base_gpa;
+    return 0;
+}
+
+static void on_message_ready(void *opaque)
+{
+    struct vwl_pump *pump = opaque;
+
+    if (!pump->starved && !pump->blocked_in) {
+        pump->due[IN] = true;
+    }
+}
+
+const struct vwl_core_ops vwl_pump_core_ops = {
+    .complete = on_complete,
+    .shm_map = on_shm_map,
+    .shm_unmap = on_shm_unmap,
+    .shm_base = on_shm_base,
+    .message_ready = on_message_ready,
+};
+
+/* ---- what the session tells ------------------------------------------- */
+
+static void on_reset(void *opaque, enum vwl_reset_reason reason)
+{
+    static const char *const names[] = {
+        [VWL_RESET_STATUS] = "status 0",
+        [VWL_RESET_DEVICE] = "RESET_DEVICE",
+        [VWL_RESET_OWNER] = "a new handshake",
+        [VWL_RESET_BASE] = "rings that start afresh",
+        [VWL_RESET_CHANNEL] = "the back-end channel closed",
+    };
+    struct vwl_pump *pump = opaque;
+
+    log_debug(pump->log, "device reset: %s", names[reason]);
+    pump->resets++;
+    vwl_core_reset(pump->core, pump->host->shm_map != NULL);
+    vwl_pump_drop_all(pump);
+    pump->pushed[IN] = pump->pushed[OUT] = false;
+    pump->base_known = false;
+    pump->applied_once = false;
+}
+
+static void apply_features(struct vwl_pump *pump)
+{
+    const uint64_t own = 1u << VIRTIO_WL_F_TRANS_FLAGS |
+                         1u << VIRTIO_WL_F_SEND_FENCES |
+                         1u << VIRTIO_WL_F_USE_SHMEM;
+    bool shm = pump->host->shm_map ||
+               vwl_backchan_dialect(vwl_session_backchan(pump->session)) !=
+                   VWL_SHM_NONE;
+
+    if (pump->applied_once && pump->applied == (pump->acked & own) &&
+        pump->applied_shm == shm) {
+        return;
+    }
+    if (pump->applied_once) {
+        vwl_core_reset(pump->core, pump->host->shm_map != NULL);
+        vwl_pump_drop_all(pump);
+    }
+    pump->applied_once = true;
+    pump->applied = pump->acked & own;
+    pump->applied_shm = shm;
+    vwl_core_set_features(pump->core, pump->applied, shm);
+}
+
+static void on_ring_started(void *opaque, unsigned int index, bool keep)
+{
+    struct vwl_pump *pump = opaque;
+
+    if (index == OUT) {
+        unsigned int size = vwl_session_ring_size(pump->session, OUT);
+        GList *next;
+
+        apply_features(pump);
+        vwl_core_set_in_flight_limit(pump->core, pump->max_in_flight
+                                                     ? pump->max_in_flight
+                                                     : MAX(size / 2, 1));
+        if (!keep) {
+            pump->discarding = true;
+            vwl_core_fail_requests(pump->core, NULL, NULL);
+            pump->discarding = false;
+            vwl_pump_drop_all(pump);
+        }
+        for (GList *l = pump->in_flight.head; l; l = next) {
+            struct record *record = l->data;
+
+            next = l->next;
+            if (record->done) {
+                vwl_pump_answer(pump, record);
+            }
+        }
+    }
+    pump->bad_kick[index] = false;
+    pump->starved = pump->blocked_in = false;
+    pump->due[IN] = pump->due[OUT] = true;
+}
+
+static void on_ring_changed(void *opaque, unsigned int index)
+{
+    struct vwl_pump *pump = opaque;
+
+    pump->bad_kick[index] = false;
+    pump->due[index] = true;
+}
+
+static void on_ring_kicked(void *opaque, unsigned int index)
+{
+    ((struct vwl_pump *)opaque)->due[index] = true;
+}
+
+static void on_ring_stopping(void *opaque, unsigned int index)
+{
+    struct vwl_pump *pump = opaque;
+
+    vwl_pump_publish(pump, index);
+    pump->pushed[index] = false;
+    vwl_source_watch(pump->kick[index], -1, 0);
+}
+
+static unsigned int on_ring_held(void *opaque, unsigned int index,
+                                 struct vwl_chain *const **held)
+{
+    struct vwl_pump *pump = opaque;
+
+    if (index != OUT) {
+        return 0;
+    }
+    g_ptr_array_set_size(pump->held, 0);
+    for (GList *l = pump->in_flight.head; l; l = l->next) {
+        g_ptr_array_add(pump->held, ((struct record *)l->data)->chain);
+    }
+    *held = (struct vwl_chain *const *)pump->held->pdata;
+    return pump->held->len;
+}
+
+static bool uses_range(void *opaque, const struct vwl_request *request)
+{
+    const uint64_t *range = opaque;
+    const struct record *record = request->user;
+
+    return vwl_chain_uses(record->chain, range[0], range[1]);
+}
+
+static void on_iotlb_invalidate(void *opaque, uint64_t iova, uint64_t size)
+{
+    struct vwl_pump *pump = opaque;
+    uint64_t range[2] = { iova, size };
+
+    vwl_core_fail_requests(pump->core, uses_range, range);
+    vwl_pump_publish(pump, OUT);
+}
+
+static void on_memory_changed(void *opaque)
+{
+    struct vwl_pump *pump = opaque;
+
+    pump->blocked_in = false;
+    pump->due[IN] = pump->due[OUT] = true;
+    vwl_core_base_changed(pump->core);
+}
+
+static bool on_own_file(void *opaque, uint64_t dev, uint64_t ino,
+                        uint64_t *shm_offset)
+{
+    return vwl_core_owns_file(((struct vwl_pump *)opaque)->core, dev, ino,
+                              shm_offset);
+}
+
+static void on_base(void *opaque, uint64_t gpa)
+{
+    struct vwl_pump *pump = opaque;
+
+    pump->base_known = true;
+    pump->base_gpa = gpa;
+    vwl_core_base_changed(pump->core);
+}
+
+static void on_features(void *opaque, uint64_t acked)
+{
+    ((struct vwl_pump *)opaque)->acked = acked;
+}
+
+static void on_backchan_changed(void *opaque)
+{
+    /* settle looks at it after every dispatch */
+}
+
+const struct vwl_session_ops vwl_pump_session_ops = {
+    .reset = on_reset,
+    .ring_started = on_ring_started,
+    .ring_changed = on_ring_changed,
+    .ring_stopping = on_ring_stopping,
+    .ring_held = on_ring_held,
+    .ring_kicked = on_ring_kicked,
+    .iotlb_invalidate = on_iotlb_invalidate,
+    .memory_changed = on_memory_changed,
+    .own_file = on_own_file,
+    .shm_base = on_base,
+    .features = on_features,
+    .backchan_changed = on_backchan_changed,
+};

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Between the pump's files alone: its state, what runs rings (pump_ring.c),
+ * and what it answers to the core and the session (pump_ops.c).
+ */
+#ifndef VWL_LOOP_PUMP_PRIV_H
+#define VWL_LOOP_PUMP_PRIV_H
+
+#include "loop/pump.h"
+#include "vhost-user-wl/virtio_wl.h"
+
+#define IN VIRTIO_WL_QUEUE_IN
+#define OUT VIRTIO_WL_QUEUE_OUT
+
+/* A request of the out queue on its way through the core. */
+struct record {
+    struct vwl_request request;
+    struct vwl_chain *chain;
+    GList link; /* of pump.in_flight; data is the record */
+    bool waits; /* it is in pump.in_flight */
+    bool done;  /* completed while its ring stood still */
+};
+
+struct vwl_pump {
+    struct vwl_core *core;
+    struct vwl_session *session; /* NULL once the front-end is gone */
+    const struct vwl_host *host;
+    struct vwl_log *log;
+    uint32_t max_in_flight;
+
+    struct vwl_source *socket;
+    struct vwl_source *backchan;
+    struct vwl_source *kick[VWL_SESSION_QUEUES];
+    struct vwl_source *core_in;
+    struct vwl_source *core_out;
+    struct vwl_source *again; /* work that has no descriptor of its own */
+
+    GQueue in_flight; /* struct record, oldest first */
+    GPtrArray *spare; /* struct record */
+    GPtrArray *held;  /* chains of in_flight, made for ring_held */
+
+    bool due[VWL_SESSION_QUEUES];    /* the ring wants a look */
+    bool pushed[VWL_SESSION_QUEUES]; /* there is something to publish */
+    bool bad_kick[VWL_SESSION_QUEUES]; /* not to be polled until it changes */
+    bool starved;      /* the in ring has no buffers: wait for a kick */
+    bool blocked_in;   /* the in ring waits for a translation */
+    bool suspended;
+    bool discarding;   /* completions are not to be given back */
+    uint64_t acked;    /* features that the driver took */
+    uint64_t applied;  /* those that the core knows */
+    bool applied_shm;
+    bool applied_once;
+    bool base_known;
+    uint64_t base_gpa;
+    /* A map or unmap that the back-end channel ended before it returned. */
+    bool asking;
+    bool asked_done;
+    int asked_err;
+
+    uint64_t requests, refused, resets;
+};
+
+extern const struct vwl_core_ops vwl_pump_core_ops;
+extern const struct vwl_session_ops vwl_pump_session_ops;
+
+/* The ring may be processed now. */
+bool vwl_pump_runs(struct vwl_pump *pump, unsigned int index);
+/* Takes what is in a ring, at most a budget; sets `due` when there is more. */
+void vwl_pump_run_out(struct vwl_pump *pump);
+void vwl_pump_run_in(struct vwl_pump *pump);
+/* Makes what was pushed visible and calls the driver. */
+void vwl_pump_publish(struct vwl_pump *pump, unsigned int index);
+/* Gives a complete request back to the driver; frees the record. */
+void vwl_pump_answer(struct vwl_pump *pump, struct record *record);
+/* Frees a record, its chain not given back. */
+void vwl_pump_drop(struct vwl_pump *pump, struct record *record);
+void vwl_pump_drop_all(struct vwl_pump *pump);
+/* Ends every dispatch: what became due is done, what was pushed is published,
+ * and the watches follow the state. */
+void vwl_pump_settle(struct vwl_pump *pump);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loop/pump_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Chains of one ring in one dispatch: then the other sources have a turn. */
+#define BUDGET 256
+/* Pieces of one in-buffer that are looked at; a message has 4 KiB. */
+#define IN_PIECES 64
+/* Request records kept for the next request. */
+#define SPARE_RECORDS 64
+
+bool vwl_pump_runs(struct vwl_pump *pump, unsigned int index)
+{
+    return pump->session && !pump->suspended &&
+           vwl_session_ring_runs(pump->session, index) &&
+           !vwl_vq_is_broken(vwl_session_vq(pump->session, index));
+}
+
+/* ---- records ---------------------------------------------------------- */
+
+static struct record *record_new(struct vwl_pump *pump,
+                                 struct vwl_chain *chain)
+{
+    struct record *record;
+
+    if (pump->spare->len > 0) {
+        record = g_ptr_array_remove_index_fast(pump->spare,
+                                               pump->spare->len - 1);
+    } else {
+        record = g_new(struct record, 1);
+    }
+    /* The head is 464 bytes: not worth clearing for each request. */
+    memset((char *)record + sizeof record->request.head, 0,
+           sizeof *record - sizeof record->request.head);
+    record->chain = chain;
+    record->link.data = record;
+    record->request.user = record;
+    return record;
+}
+
+void vwl_pump_drop(struct vwl_pump *pump, struct record *record)
+{
+    if (record->waits) {
+        g_queue_unlink(&pump->in_flight, &record->link);
+    }
+    if (record->chain) {
+        vwl_chain_discard(&record->chain);
+    }
+    if (pump->spare->len < SPARE_RECORDS) {
+        g_ptr_array_add(pump->spare, record);
+    } else {
+        g_free(record);
+    }
+}
+
+/* Gives a complete request back to the driver. */
+void vwl_pump_answer(struct vwl_pump *pump, struct record *record)
+{
+    struct vwl_request *request = &record->request;
+    size_t written = vwl_chain_write(record->chain, 0, request->response,
+                                     request->response_bytes);
+
+    if (request->response_bytes >= 4 && request->response[1] == 0x11) {
+        pump->refused++; /* VIRTIO_WL_RESP_ERR and above: 0x11.. */
+    }
+    vwl_vq_push(vwl_session_vq(pump->session, OUT), &record->chain,
+                (uint32_t)written);
+    pump->pushed[OUT] = true;
+    vwl_pump_drop(pump, record);
+}
+
+void vwl_pump_drop_all(struct vwl_pump *pump)
+{
+    GList *l;
+
+    while ((l = pump->in_flight.head) != NULL) {
+        vwl_pump_drop(pump, l->data);
+    }
+}
+
+/* ---- the rings -------------------------------------------------------- */
+
+static void ring_failed(struct vwl_pump *pump, unsigned int index, int err)
+{
+    if (err == -EAGAIN) {
+        vwl_session_ring_miss(pump->session, index);
+    } else {
+        vwl_session_ring_broken(pump->session, index, g_strerror(-err));
+    }
+}
+
+void vwl_pump_publish(struct vwl_pump *pump, unsigned int index)
+{
+    int err;
+
+    if (!pump->pushed[index] || !pump->session) {
+        return;
+    }
+    err = vwl_vq_publish(vwl_session_vq(pump->session, index));
+    if (err < 0) {
+        ring_failed(pump, index, err);
+        return; /* -EAGAIN: again when the translation is there */
+    }
+    pump->pushed[index] = false;
+    if (err) {
+        vwl_session_call(pump->session, index);
+    }
+}
+
+static void run_request(struct vwl_pump *pump, struct vwl_chain *chain)
+{
+    struct record *record = record_new(pump, chain);
+    struct vwl_request *request = &record->request;
+
+    pump->requests++;
+    request->head_bytes = vwl_chain_read_head(chain, request->head,
+                                              sizeof request->head);
+    request->total_bytes = chain->out_bytes;
+    request->payload = chain->out;
+    request->n_payload = chain->n_out;
+    request->response_room = chain->in_bytes;
+    if (chain->resubmitted) {
+        const uint32_t err = GUINT32_TO_LE(VIRTIO_WL_RESP_ERR);
+
+        memcpy(request->response, &err, sizeof err);
+        request->response_bytes = MIN(sizeof err, chain->in_bytes);
+        vwl_pump_answer(pump, record);
+        return;
+    }
+    record->waits = true;
+    g_queue_push_tail_link(&pump->in_flight, &record->link);
+    if (vwl_core_execute(pump->core, request) == 0) {
+        vwl_pump_answer(pump, record);
+    }
+}
+
+void vwl_pump_run_out(struct vwl_pump *pump)
+{
+    struct vwl_vq *vq;
+    struct vwl_chain *chain;
+    unsigned int budget = BUDGET;
+    int got;
+
+    pump->due[OUT] = false;
+    if (!vwl_pump_runs(pump, OUT)) {
+        return;
+    }
+    vq = vwl_session_vq(pump->session, OUT);
+    vwl_vq_want_kick(vq, false);
+    for (;;) {
+        got = vwl_vq_pop(vq, &chain);
+        if (got == 0) {
+            if (vwl_vq_want_kick(vq, true)) {
+                continue;
+            }
+            break;
+        }
+        if (got == -ENOMEM) {
+            log_host_bug(pump->log, "out queue: no memory for a request");
+            vwl_vq_push(vq, &chain, 0);
+            pump->pushed[OUT] = true;
+        } else if (got < 0) {
+            ring_failed(pump, OUT, got);
+            break;
+        } else {
+            run_request(pump, chain);
+        }
+        if (--budget == 0) {
+            pump->due[OUT] = true;
+            break;
+        }
+        if (!vwl_pump_runs(pump, OUT)) {
+            break;
+        }
+    }
+}
+
+static unsigned int in_pieces(const struct vwl_chain *chain,
+                              struct iovec *pieces)
+{
+    unsigned int n = MIN(chain->n_in, IN_PIECES);
+
+    for (unsigned int i = 0; i < n; i++) {
+        pieces[i].iov_base = chain->in[i].base;
+        pieces[i].iov_len = chain->in[i].len;
+    }
+    return n;
+}
+
+static void on_returned(void *opaque, uint64_t token)
+{
+    vwl_core_buffer_returned(opaque, token);
+}
+
+static void note_buffers(struct vwl_pump *pump, struct vwl_vq *vq)
+{
+    if (vwl_vq_scan(vq, on_returned, pump->core)) {
+        vwl_core_buffers_free(pump->core, vwl_vq_waiting(vq),
+                              vwl_session_ring_size(pump->session, IN));
+    }
+}
+
+/* One message into one buffer; false when there is nothing more to do. */
+static bool deliver(struct vwl_pump *pump, struct vwl_vq *vq)
+{
+    struct iovec pieces[IN_PIECES];
+    struct vwl_chain *chain;
+    uint64_t token;
+    ssize_t n;
+    int got = vwl_vq_pop(vq, &chain);
+
+    if (got == 0) {
+        if (vwl_vq_want_kick(vq, true)) {
+            return true;
+        }
+        pump->starved = true;
+        return false;
+    }
+    if (got == -ENOMEM) {
+        vwl_vq_push(vq, &chain, 0);
+        pump->pushed[IN] = true;
+        return true;
+    }
+    if (got < 0) {
+        pump->blocked_in = got == -EAGAIN;
+        ring_failed(pump, IN, got);
+        return false;
+    }
+    token = vwl_chain_token(chain);
+    n = vwl_core_next_message(pump->core, pieces, in_pieces(chain, pieces),
+                              token);
+    if (n == 0) {
+        vwl_vq_unpop(vq, &chain);
+        return false;
+    }
+    if (n < 0) {
+        log_guest_bug(pump->log, "in queue: a buffer of %zu bytes is too small",
+                      chain->in_bytes);
+        n = 0;
+    }
+    vwl_vq_push(vq, &chain, (uint32_t)n);
+    pump->pushed[IN] = true;
+    return true;
+}
+
+void vwl_pump_run_in(struct vwl_pump *pump)
+{
+    struct vwl_vq *vq;
+    unsigned int budget = BUDGET;
+
+    pump->due[IN] = false;
+    if (!vwl_pump_runs(pump, IN)) {
+        return;
+    }
+    vq = vwl_session_vq(pump->session, IN);
+    pump->starved = false;
+    pump->blocked_in = false;
+    do {
+        note_buffers(pump, vq);
+    } while (vwl_vq_want_kick(vq, true) && --budget);
+    budget = BUDGET;
+    while (deliver(pump, vq)) {
+        if (--budget == 0) {
+            pump->due[IN] = true;
+            break;
+        }
+    }
+}
