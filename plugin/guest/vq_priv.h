@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Inside of the virtqueue, for guest/ alone. vq.c keeps the state that both
+ * formats share and the order of things; vq_split.c and vq_packed.c read and
+ * write one ring format each, by struct vwl_ring_ops; chain.c turns
+ * descriptors into pieces of memory; track.h keeps the in-flight region.
+ *
+ * A pop is two steps: walk() reads the next chain into vq->gather and may fail
+ * without a trace (that is how an IOTLB miss leaves the ring as it was), then
+ * take() moves the ring on. What is pushed waits in vq->pending until flush()
+ * writes it.
+ */
+#ifndef VWL_GUEST_VQ_PRIV_H
+#define VWL_GUEST_VQ_PRIV_H
+
+#include <glib.h>
+
+#include "guest/vq.h"
+
+#define VWL_CHAIN_INLINE 8
+
+/* Descriptor flags of both formats; virtio 1.2, 2.7.5 and 2.8.6. */
+#define VRING_NEXT 1u
+#define VRING_WRITE 2u
+#define VRING_INDIRECT 4u
+#define VRING_AVAIL (1u << 7)
+#define VRING_USED (1u << 15)
+
+/* One descriptor, loaded. id is `next` in a split ring. */
+struct vwl_desc {
+    uint64_t addr;
+    uint32_t len;
+    uint16_t id;
+    uint16_t flags;
+};
+
+/* A range of I/O virtual addresses; last is the last byte's. */
+struct vwl_range {
+    uint64_t first;
+    uint64_t last;
+};
+
+/* A chain and what the caller need not see of it. */
+struct vwl_chain_box {
+    struct vwl_chain chain; /* must be first */
+    struct vwl_chain_box *next_spare;
+    uint64_t token;      /* address of the first descriptor */
+    uint64_t epoch;      /* the start of vq that it belongs to */
+    const struct vwl_vq *vq;
+    bool tracked;        /* chain.track is its entry in the region */
+    struct vwl_range *ranges; /* only with an IOTLB */
+    unsigned int n_ranges;
+    struct iovec out_inline[VWL_CHAIN_INLINE];
+    struct vwl_span in_inline[VWL_CHAIN_INLINE];
+    struct vwl_range ranges_inline[VWL_CHAIN_INLINE];
+};
+
+/* Entries of the in-flight region that the walked chain's slots were copied
+ * to (packed). */
+struct vwl_track_stage {
+    uint16_t n;
+    uint16_t head, last;
+    uint16_t next; /* the free entry after last */
+};
+
+/* The pieces of the chain that is being walked: readable, then writable. */
+struct vwl_gather {
+    struct vwl_span *spans;
+    unsigned int n, cap;
+    unsigned int n_out;
+    struct vwl_range *ranges;
+    unsigned int n_ranges, cap_ranges;
+    uint64_t out_bytes, in_bytes;
+    unsigned int steps; /* descriptors seen */
+    bool no_memory;
+};
+
+/* A ring part in this process. */
+struct vwl_part {
+    unsigned char *base;
+    uint64_t gpa;
+};
+
+struct vwl_parts {
+    struct vwl_part desc, driver, device;
+};
+
+/* A chain that was given back and is not published yet. */
+struct vwl_used {
+    uint16_t id;
+    uint16_t slots;
+    uint16_t track;
+    bool tracked;
+    uint32_t written;
+};
+
+struct vwl_ring_ops {
+    /* Bytes of the parts: descriptors, driver area, device area. */
+    void (*sizes)(const struct vwl_vq *vq, uint64_t bytes[3]);
+    /* Sets the indices from the base, or from the in-flight region, whose
+     * chains but the held ones it puts into vq->again. 0 or -errno. */
+    int (*begin)(struct vwl_vq *vq, struct vwl_chain *const *held,
+                 unsigned int n_held);
+    /* 1: the next chain is gathered and box has id, slots, position and
+     * token; 0: nothing there; -errno. */
+    int (*walk)(struct vwl_vq *vq, struct vwl_chain_box *box);
+    /* The same for an in-flight entry of an earlier device. */
+    int (*walk_again)(struct vwl_vq *vq, uint16_t track,
+                      struct vwl_chain_box *box);
+    int (*take)(struct vwl_vq *vq, struct vwl_chain_box *box);
+    void (*untake)(struct vwl_vq *vq, struct vwl_chain_box *box);
+    /* Writes what is pending (at least one) and makes it visible. */
+    void (*flush)(struct vwl_vq *vq);
+    /* Whether the driver wants a call for what the last flush wrote. */
+    bool (*wants_call)(struct vwl_vq *vq);
+    void (*want_kick)(struct vwl_vq *vq, bool on);
+    /* Counts the chains that wait after the first skip ring places (chains,
+     * or slots of a packed ring), shows each to visit, if there is one, and
+     * says how many places they take. */
+    int (*waiting)(struct vwl_vq *vq, unsigned int skip,
+                   void (*visit)(void *opaque, uint64_t address),
+                   void *opaque, unsigned int *places);
+    uint32_t (*base)(const struct vwl_vq *vq);
+};
+
+extern const struct vwl_ring_ops vwl_split_ops;
+extern const struct vwl_ring_ops vwl_packed_ops;
+
+struct vwl_vq {
+    const struct vwl_ring_ops *ops;
+    bool started;
+    bool stale; /* the parts' translation is missing */
+    int broken; /* 0 or -errno */
+    bool packed, event_idx, indirect;
+    bool log_used;
+    bool kick_wanted;
+    uint32_t size;
+    uint32_t start_base;
+    uint64_t desc, driver, device, log_gpa;
+    struct vwl_mem *mem;
+    struct vwl_iotlb *iotlb;
+    struct vwl_dirty *dirty;
+    void *inflight;
+    struct vwl_parts parts;
+    uint64_t miss_iova;
+    unsigned int miss_access;
+    uint64_t epoch;
+    uint64_t in_flight_no; /* the next chain's */
+
+    /* split: free-running indices; packed: slots, with wrap counters */
+    uint16_t next_avail, next_used;
+    uint16_t seen_avail;          /* split: the driver's index as last read */
+    bool avail_wrap, used_wrap;
+    bool call_known;              /* the first publish always calls */
+    uint16_t flushed_from;        /* next_used before the last flush */
+    unsigned int flushed_slots;   /* slots that it moved over */
+
+    struct vwl_used *pending;     /* size entries */
+    unsigned int n_pending;
+    uint16_t *again;              /* in-flight entries to take again */
+    unsigned int n_again, next_again;
+
+    bool scanning;                /* vwl_vq_scan was called */
+    unsigned int scanned;         /* places after next_avail seen by it */
+    GArray *unscanned;            /* uint64_t: popped before it saw them */
+
+    struct vwl_gather gather;
+    struct vwl_track_stage stage;
+    struct vwl_chain_box *last_pop;
+    struct vwl_chain_box *spare;
+    unsigned int n_spare;
+};
+
+/* ---- chain.c ---- */
+
+struct vwl_chain_box *vwl_box_get(struct vwl_vq *vq);
+/* Resets it; the ring keeps a few for the next pops. */
+void vwl_box_put(struct vwl_vq *vq, struct vwl_chain_box *box);
+void vwl_box_free(struct vwl_chain_box *box);
+/* Moves what was gathered into the chain; 0 or -ENOMEM (no pieces then). */
+int vwl_box_fill(struct vwl_vq *vq, struct vwl_chain_box *box);
+
+/* The piece from address on, at most max bytes; -EAGAIN (the miss is noted) or
+ * -EFAULT. */
+int vwl_vq_translate(struct vwl_vq *vq, uint64_t address, uint64_t max,
+                     unsigned int access, struct vwl_span *out);
+
+void vwl_gather_reset(struct vwl_vq *vq);
+void vwl_gather_finish(struct vwl_vq *vq);
+/* Adds one buffer. */
+int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc);
+/* Adds an indirect table's buffers; linked: by their next fields (split), or
+ * one after the other (packed). */
+int vwl_gather_table(struct vwl_vq *vq, const struct vwl_desc *desc,
+                     bool linked);
+
+/* ---- vq.c ---- */
+
+/* Marks a write to the device area, if writes to it are logged. */
+void vwl_vq_mark_device(struct vwl_vq *vq, uint64_t offset, uint64_t len);
+
+/* ---- ring memory: little-endian, each access exactly one ---- */
+
+static inline uint16_t ring_get16(const void *at)
+{
+    return GUINT16_FROM_LE(__atomic_load_n((const uint16_t *)at,
+                                           __ATOMIC_RELAXED));
+}
+
+static inline uint16_t ring_get16_acquire(const void *at)
+{
+    return GUINT16_FROM_LE(__atomic_load_n((const uint16_t *)at,
+                                           __ATOMIC_ACQUIRE));
+}
+
+static inline uint32_t ring_get32(const void *at)
+{
+    return GUINT32_FROM_LE(__atomic_load_n((const uint32_t *)at,
+                                           __ATOMIC_RELAXED));
+}
+
+static inline uint64_t ring_get64(const void *at)
+{
+    return GUINT64_FROM_LE(__atomic_load_n((const uint64_t *)at,
+                                           __ATOMIC_RELAXED));
+}
+
+static inline void ring_put16(void *at, uint16_t value)
+{
+    __atomic_store_n((uint16_t *)at, GUINT16_TO_LE(value), __ATOMIC_RELAXED);
+}
+
+static inline void ring_put16_release(void *at, uint16_t value)
+{
+    __atomic_store_n((uint16_t *)at, GUINT16_TO_LE(value), __ATOMIC_RELEASE);
+}
+
+static inline void ring_put32(void *at, uint32_t value)
+{
+    __atomic_store_n((uint32_t *)at, GUINT32_TO_LE(value), __ATOMIC_RELAXED);
+}
+
+static inline void ring_desc(const void *at, struct vwl_desc *desc,
+                             bool packed)
+{
+    const unsigned char *bytes = at;
+
+    desc->addr = ring_get64(bytes);
+    desc->len = ring_get32(bytes + 8);
+    desc->flags = ring_get16(bytes + (packed ? 14 : 12));
+    desc->id = ring_get16(bytes + (packed ? 12 : 14));
+}
+
+#endif
