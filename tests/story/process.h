@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Processes of a test: the daemon under test, and what /proc says of it.
+ * VWL_DAEMON and VWL_PLUGIN name what was built.
+ */
+#ifndef VWL_STORY_PROCESS_H
+#define VWL_STORY_PROCESS_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct process {
+    GPid pid;
+    int err; /* its standard error, to read; -1 when not asked for */
+};
+
+/* Starts the daemon with these options (NULL-terminated; --plugin is added).
+ * keep_err: standard error is a pipe. */
+void process_daemon(struct process *process, bool keep_err,
+                    const char *const *options);
+/* Waits until something listens at path; connects and closes once. */
+void process_wait_listening(const char *path);
+/* Waits for its end, at most 10 s; exit status, or -signal. */
+int process_wait(struct process *process);
+/* SIGTERM, then process_wait. */
+int process_terminate(struct process *process);
+/* All that it wrote to standard error until its end. */
+char *process_errors(struct process *process);
+
+unsigned int process_fds(GPid pid);
+/* A field of /proc/PID/status in KiB, as "VmRSS". */
+unsigned long process_kib(GPid pid, const char *field);
+
+/* A listening socket at path. */
+int process_listen(const char *path, int backlog);
+/* Waits until fd is readable; false after timeout_ms. */
+bool process_readable(int fd, int timeout_ms);
+
+#endif

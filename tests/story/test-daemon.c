@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The daemon as its user and its service manager meet it: options, the
+ * listening socket, signals, and front-ends that come and go, one of them
+ * killed in the middle of traffic, again and again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "driver.h"
+#include "frontend.h"
+#include "process.h"
+
+#define KILLS 100
+
+struct place {
+    char *folder, *socket, *peer;
+    char *socket_option, *peer_option;
+};
+
+static void place_init(struct place *place)
+{
+    place->folder = g_dir_make_tmp("vwl-daemon-XXXXXX", NULL);
+    place->socket = g_build_filename(place->folder, "vhost", NULL);
+    place->peer = g_build_filename(place->folder, "wayland-0", NULL);
+    place->socket_option = g_strdup_printf("--socket-path=%s", place->socket);
+    place->peer_option = g_strdup_printf("--wayland-sock=%s", place->peer);
+}
+
+static void place_finish(struct place *place)
+{
+    g_unlink(place->peer);
+    g_unlink(place->socket);
+    g_assert_cmpint(g_rmdir(place->folder), ==, 0);
+    g_free(place->folder);
+    g_free(place->socket);
+    g_free(place->peer);
+    g_free(place->socket_option);
+    g_free(place->peer_option);
+}
+
+/* Runs the daemon to its end; its words on standard error hold `say`. */
+static void expect_refusal(const char *say, const char *const *options)
+{
+    struct process process;
+    char *text;
+    int status;
+
+    process_daemon(&process, true, options);
+    text = process_errors(&process);
+    status = process_wait(&process);
+    g_test_message("%s", text);
+    g_assert_cmpint(status, >, 0);
+    g_assert_nonnull(strstr(text, say));
+    g_free(text);
+}
+
+#define REFUSAL(say, ...) \
+    expect_refusal(say, (const char *const[]){ __VA_ARGS__, NULL })
+
+static void test_refusals(void)
+{
+    struct place place;
+
+    place_init(&place);
+    REFUSAL("--socket-path", "--wayland-sock=/x");
+    REFUSAL("exclude", "--socket-path=/a", "--fd=0", "--wayland-sock=/x");
+    REFUSAL("no such descriptor", "--fd=999", "--wayland-sock=/x");
+    REFUSAL("not a socket", "--fd=2", "--wayland-sock=/x");
+    REFUSAL("PATH[,name=NAME]", place.socket_option, "--wayland-sock=,name=x");
+    REFUSAL("PATH[,name=NAME]", place.socket_option, "--wayland-sock=/a,b");
+    REFUSAL("given before", place.socket_option, "--wayland-sock=/a",
+            "--wayland-sock=/b");
+    REFUSAL("out of range", place.socket_option, place.peer_option,
+            "--max-vfds=-1");
+    REFUSAL("configuration", place.socket_option, place.peer_option,
+            "--shm-window=3000");
+    REFUSAL("is no option", place.socket_option, place.peer_option, "word");
+    REFUSAL("cannot load the plugin", place.socket_option, place.peer_option,
+            "--plugin=/nonexistent.so");
+    REFUSAL("cannot bind", "--socket-path=/nonexistent/folder/socket",
+            place.peer_option);
+    /* none of them left a socket behind */
+    g_assert_false(g_file_test(place.socket, G_FILE_TEST_EXISTS));
+    place_finish(&place);
+}
+
+static void test_listening(void)
+{
+    struct place place;
+    struct process process;
+    struct stat st;
+    const char *options[3];
+    int fd;
+
+    place_init(&place);
+    options[0] = place.socket_option;
+    options[1] = place.peer_option;
+    options[2] = NULL;
+
+    /* a file that is no socket is left alone */
+    g_assert_true(g_file_set_contents(place.socket, "keep", 4, NULL));
+    expect_refusal("left alone", options);
+    g_assert_cmpint(g_unlink(place.socket), ==, 0);
+
+    process_daemon(&process, false, options);
+    process_wait_listening(place.socket);
+    g_assert_cmpint(lstat(place.socket, &st), ==, 0);
+    g_assert_true(S_ISSOCK(st.st_mode));
+    g_assert_cmpint(st.st_mode & 0777, ==, 0600);
+    expect_refusal("another process listens", options);
+
+    /* an old socket that nobody listens on is replaced */
+    g_assert_cmpint(kill(process.pid, SIGKILL), ==, 0);
+    g_assert_cmpint(process_wait(&process), ==, -SIGKILL);
+    g_assert_true(g_file_test(place.socket, G_FILE_TEST_EXISTS));
+    process_daemon(&process, false, options);
+    process_wait_listening(place.socket);
+    g_assert_cmpint(process_terminate(&process), ==, 0);
+    g_assert_false(g_file_test(place.socket, G_FILE_TEST_EXISTS));
+
+    /* SIGTERM ends it while a front-end is connected, too */
+    process_daemon(&process, false, options);
+    g_assert_cmpint(vwl_fe_connect(place.socket, 30000, &fd), ==, 0);
+    g_assert_cmpint(process_terminate(&process), ==, 0);
+    close(fd);
+    place_finish(&place);
+}
+
+static struct vwl_fe *connect_fe(const char *path, struct vwl_drv **drv)
+{
+    struct vwl_fe_options options = { .dialect = VWL_FE_STANDARD };
+    struct vwl_drv_options drv_options = { 0 };
+    struct vwl_fe *fe;
+    int fd;
+
+    g_assert_cmpint(vwl_fe_connect(path, 30000, &fd), ==, 0);
+    g_assert_cmpint(vwl_fe_create(&options, &fd, &fe), ==, 0);
+    g_assert_cmpint(vwl_fe_handshake(fe), ==, 0);
+    g_assert_cmpint(vwl_drv_create(fe, &drv_options, drv), ==, 0);
+    return fe;
+}
+
+static void test_exit_on_disconnect(void)
+{
+    struct place place;
+    struct process process;
+    struct vwl_drv *drv;
+    struct vwl_fe *fe;
+
+    place_init(&place);
+    process_daemon(&process, false,
+                   (const char *const[]){ place.socket_option,
+                                          place.peer_option,
+                                          "--exit-on-disconnect", NULL });
+    fe = connect_fe(place.socket, &drv);
+    vwl_drv_destroy(drv);
+    vwl_fe_destroy(fe);
+    g_assert_cmpint(process_wait(&process), ==, 0);
+    place_finish(&place);
+}
+
+/* --fd with a connected socket, and with a listening one. */
+static void test_inherited(void)
+{
+    struct place place;
+    struct process process;
+    struct vwl_fe_options options = { .dialect = VWL_FE_STANDARD };
+    struct vwl_fe *fe;
+    struct vwl_drv *drv;
+    char *fd_option;
+    int sv[2], listener;
+
+    place_init(&place);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), ==, 0);
+    fcntl(sv[0], F_SETFD, FD_CLOEXEC);
+    fd_option = g_strdup_printf("--fd=%d", sv[1]);
+    process_daemon(&process, false,
+                   (const char *const[]){ fd_option, place.peer_option,
+                                          NULL });
+    close(sv[1]);
+    g_free(fd_option);
+    g_assert_cmpint(vwl_fe_create(&options, &sv[0], &fe), ==, 0);
+    g_assert_cmpint(vwl_fe_handshake(fe), ==, 0);
+    vwl_fe_destroy(fe);
+    g_assert_cmpint(process_wait(&process), ==, 0);
+
+    listener = process_listen(place.socket, 4);
+    fcntl(listener, F_SETFD, 0);
+    fd_option = g_strdup_printf("--fd=%d", listener);
+    process_daemon(&process, false,
+                   (const char *const[]){ fd_option, place.peer_option,
+                                          NULL });
+    close(listener);
+    g_free(fd_option);
+    for (int i = 0; i < 3; i++) {
+        fe = connect_fe(place.socket, &drv);
+        vwl_drv_destroy(drv);
+        vwl_fe_destroy(fe);
+    }
+    g_assert_cmpint(process_terminate(&process), ==, 0);
+    place_finish(&place);
+}
+
+/* The guest of a front-end that will be killed: opens a context, memory and a
+ * pipe, and sends without end. */
+static void G_GNUC_NORETURN traffic(const char *path)
+{
+    struct vwl_drv *drv;
+    struct vwl_fe *fe = connect_fe(path, &drv);
+    static char data[3000];
+
+    vwl_drv_new_ctx(drv, 1, NULL);
+    vwl_drv_new(drv, 2, 1 << 20);
+    vwl_drv_new_pipe(drv, 3, VIRTIO_WL_VFD_READ);
+    for (;;) {
+        const uint32_t ids[] = { 2 };
+
+        if (vwl_drv_send(drv, 1, ids, 1, data, sizeof data) !=
+            VIRTIO_WL_RESP_OK) {
+            break;
+        }
+    }
+    vwl_fe_complain(fe, "the device answered wrong");
+    _exit(1);
+}
+
+static size_t swallow(int fd, bool *end)
+{
+    char buffer[65536], control[1024];
+    struct iovec iov = { buffer, sizeof buffer };
+    size_t total = 0;
+
+    for (;;) {
+        struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+                              .msg_control = control,
+                              .msg_controllen = sizeof control };
+        ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+        *end = n == 0 || (n < 0 && errno == ECONNRESET);
+        if (n <= 0) {
+            return total;
+        }
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c;
+             c = CMSG_NXTHDR(&msg, c)) {
+            int *fds = (int *)(void *)CMSG_DATA(c);
+
+            for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof *fds;
+                 i++) {
+                close(fds[i]);
+            }
+        }
+        total += (size_t)n;
+    }
+}
+
+static void one_kill(const struct place *place, int listener)
+{
+    pid_t child = fork();
+    size_t got = 0;
+    bool end = false;
+    int peer;
+
+    g_assert_cmpint(child, >=, 0);
+    if (child == 0) {
+        close(listener);
+        traffic(place->socket);
+    }
+    g_assert_true(process_readable(listener, 30000));
+    peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    while (got < 20000) {
+        g_assert_true(process_readable(peer, 30000));
+        got += swallow(peer, &end);
+        g_assert_false(end);
+    }
+    g_assert_cmpint(kill(child, SIGKILL), ==, 0);
+    g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
+    /* The window goes: our connection ends before another comes. */
+    while (!end) {
+        g_assert_true(process_readable(peer, 30000));
+        swallow(peer, &end);
+    }
+    g_assert_false(process_readable(listener, 0));
+    close(peer);
+}
+
+static void test_kills(void)
+{
+    struct place place;
+    struct process process;
+    unsigned long rss = 0, later;
+    unsigned int fds = 0;
+    int listener;
+
+    place_init(&place);
+    listener = process_listen(place.peer, 8);
+    process_daemon(&process, false,
+                   (const char *const[]){ place.socket_option,
+                                          place.peer_option, NULL });
+    process_wait_listening(place.socket);
+    for (int i = 0; i < KILLS; i++) {
+        one_kill(&place, listener);
+        if (i == 10) {
+            fds = process_fds(process.pid);
+            rss = process_kib(process.pid, "VmRSS:");
+        }
+    }
+    later = process_kib(process.pid, "VmRSS:");
+    g_test_message("%d kills: descriptors %u then %u, resident %lu then %lu "
+                   "KiB", KILLS, fds, process_fds(process.pid), rss, later);
+    g_assert_cmpuint(process_fds(process.pid), ==, fds);
+    if (!*g_getenv("VWL_SANITIZED")) { /* quarantines grow by design */
+        g_assert_cmpuint(later, <=, rss + 512);
+    }
+    g_assert_cmpint(process_terminate(&process), ==, 0);
+    close(listener);
+    place_finish(&place);
+}
+
+/* A daemon without descriptors to spare still serves its front-ends. */
+static void test_few_descriptors(void)
+{
+    struct place place;
+    struct process process;
+    struct vwl_drv *drv;
+    struct vwl_fe *fe;
+    uint32_t id = 1;
+    int type;
+
+    place_init(&place);
+    {
+        /* only the child is to have the hard limit */
+        char *script = g_strdup_printf(
+            "ulimit -n 96; exec \"$0\" --plugin=%s %s %s",
+            g_getenv("VWL_PLUGIN"), place.socket_option, place.peer_option);
+        char *argv[] = { (char *)"/bin/sh", (char *)"-c", script,
+                         (char *)g_getenv("VWL_DAEMON"), NULL };
+
+        g_assert_true(g_spawn_async(NULL, argv, NULL,
+                                    G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                                    &process.pid, NULL));
+        process.err = -1;
+        g_free(script);
+    }
+    for (int round = 0; round < 3; round++) {
+        fe = connect_fe(place.socket, &drv);
+        for (id = 1; id < 200; id++) {
+            type = vwl_drv_new(drv, id, 4096);
+            if (type != VIRTIO_WL_RESP_VFD_NEW) {
+                break;
+            }
+        }
+        g_assert_cmphex(type, ==, VIRTIO_WL_RESP_OUT_OF_MEMORY);
+        g_assert_cmpuint(id, >, 8);
+        /* the control socket still works: another start hands descriptors
+         * over once more */
+        g_assert_cmpint(vwl_fe_stop(fe), ==, 0);
+        g_assert_cmpint(vwl_fe_start(fe), ==, 0);
+        g_assert_cmpint(vwl_drv_close(drv, 1), ==, VIRTIO_WL_RESP_OK);
+        g_assert_cmpint(vwl_drv_new(drv, 1, 4096), ==,
+                        VIRTIO_WL_RESP_VFD_NEW);
+        vwl_drv_destroy(drv);
+        vwl_fe_destroy(fe);
+    }
+    g_assert_cmpint(process_terminate(&process), ==, 0);
+    place_finish(&place);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    g_test_add_func("/daemon/refusals", test_refusals);
+    g_test_add_func("/daemon/listening", test_listening);
+    g_test_add_func("/daemon/exit-on-disconnect", test_exit_on_disconnect);
+    g_test_add_func("/daemon/inherited", test_inherited);
+    g_test_add_func("/daemon/few-descriptors", test_few_descriptors);
+    g_test_add_func("/daemon/kills", test_kills);
+    return g_test_run();
+}
