@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a guest program needs of virtio-wl, whichever way it is reached: the
+ * kernel's /dev/wl0, the loopback driver in this process, or, to try a
+ * program without a device, a host's Wayland socket directly.
+ *
+ * A handle (int, not negative) names a VFD. Calls return 0 or -errno unless
+ * they say otherwise; one thread.
+ */
+#ifndef VWL_GUEST_TRANSPORT_H
+#define VWL_GUEST_TRANSPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define VWL_TRANSPORT_MAX_VFDS 28
+
+struct vwl_transport;
+
+/* Shared memory and its mapping in this process. */
+struct vwl_transport_mem {
+    int vfd;
+    void *ptr;
+    size_t size; /* rounded up to pages */
+};
+
+struct vwl_transport_ops {
+    const char *name;
+    int (*new_ctx)(struct vwl_transport *t, const char *name, int *vfd);
+    int (*alloc)(struct vwl_transport *t, size_t size,
+                 struct vwl_transport_mem *mem);
+    /* Unmaps; the VFD stays. */
+    void (*unmap)(struct vwl_transport *t, struct vwl_transport_mem *mem);
+    int (*map)(struct vwl_transport *t, int vfd, size_t size, int writable,
+               struct vwl_transport_mem *mem);
+    int (*pipe)(struct vwl_transport *t, int guest_writes, int *vfd);
+    int (*send)(struct vwl_transport *t, int vfd, const void *data,
+                size_t len, const int *vfds, unsigned int n_vfds);
+    ssize_t (*recv)(struct vwl_transport *t, int vfd, void *data, size_t cap,
+                    int *vfds, unsigned int *n_vfds, int timeout_ms);
+    int (*poll)(struct vwl_transport *t, int vfd, int timeout_ms);
+    int (*close)(struct vwl_transport *t, int vfd);
+    void (*destroy)(struct vwl_transport *t);
+};
+
+struct vwl_transport {
+    const struct vwl_transport_ops *ops;
+};
+
+/* A connection to a host's socket; name NULL: the default one. */
+static inline int vwl_transport_new_ctx(struct vwl_transport *t,
+                                        const char *name, int *vfd)
+{
+    return t->ops->new_ctx(t, name, vfd);
+}
+
+/* Fresh zeroed memory that host peers can be sent, mapped for writing. */
+static inline int vwl_transport_alloc(struct vwl_transport *t, size_t size,
+                                      struct vwl_transport_mem *mem)
+{
+    return t->ops->alloc(t, size, mem);
+}
+
+/* Maps a VFD that was received. */
+static inline int vwl_transport_map(struct vwl_transport *t, int vfd,
+                                    size_t size, int writable,
+                                    struct vwl_transport_mem *mem)
+{
+    return t->ops->map(t, vfd, size, writable, mem);
+}
+
+static inline void vwl_transport_unmap(struct vwl_transport *t,
+                                       struct vwl_transport_mem *mem)
+{
+    t->ops->unmap(t, mem);
+}
+
+/* A pipe of which the guest holds one end; the other is what is sent. */
+static inline int vwl_transport_pipe(struct vwl_transport *t,
+                                     int guest_writes, int *vfd)
+{
+    return t->ops->pipe(t, guest_writes, vfd);
+}
+
+/* All of it, or an error. */
+static inline int vwl_transport_send(struct vwl_transport *t, int vfd,
+                                     const void *data, size_t len,
+                                     const int *vfds, unsigned int n_vfds)
+{
+    return t->ops->send(t, vfd, data, len, vfds, n_vfds);
+}
+
+/* Bytes, 0 when hung up, -ETIMEDOUT. *n_vfds: room (at least
+ * VWL_TRANSPORT_MAX_VFDS), then count; they are the caller's to close. */
+static inline ssize_t vwl_transport_recv(struct vwl_transport *t, int vfd,
+                                         void *data, size_t cap, int *vfds,
+                                         unsigned int *n_vfds,
+                                         int timeout_ms)
+{
+    return t->ops->recv(t, vfd, data, cap, vfds, n_vfds, timeout_ms);
+}
+
+/* 1: a recv would not wait; 0: nothing within the time. */
+static inline int vwl_transport_poll(struct vwl_transport *t, int vfd,
+                                     int timeout_ms)
+{
+    return t->ops->poll(t, vfd, timeout_ms);
+}
+
+static inline int vwl_transport_close(struct vwl_transport *t, int vfd)
+{
+    return t->ops->close(t, vfd);
+}
+
+/* NULL is fine. */
+static inline void vwl_transport_destroy(struct vwl_transport *t)
+{
+    if (t != NULL) {
+        t->ops->destroy(t);
+    }
+}
+
+/* Over a guest driver of this process, which stays the caller's. */
+struct vwl_drv;
+struct vwl_transport *vwl_transport_loopback(struct vwl_drv *drv);
+
+/* Straight to the Wayland socket at path: no device, names are ignored. For
+ * telling a program's faults from the device's. */
+struct vwl_transport *vwl_transport_socket(const char *path);
+
+/* Over /dev/wl0, or path if it is not NULL. NULL with errno set. */
+struct vwl_transport *vwl_transport_wl0(const char *path);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A transport for a program that is guest and VMM in one: front-end double
+ * and guest driver over a daemon's socket.
+ */
+#ifndef VWL_LOOPBACK_TRANSPORT_DAEMON_H
+#define VWL_LOOPBACK_TRANSPORT_DAEMON_H
+
+struct vwl_transport;
+
+/* Connects, shakes hands and starts the rings. NULL with errno set. Destroying
+ * it ends the connection. */
+struct vwl_transport *vwl_transport_daemon(const char *path);
+
+#endif
