@@ -228,6 +228,7 @@ struct table {
     uint64_t bytes;
 };
 
+/* Reads a descriptor as a split ring has it. */
 static int table_read(struct vwl_vq *vq, struct table *table, uint64_t offset,
                       struct vwl_desc *desc)
 {
@@ -286,8 +287,7 @@ int vwl_gather_table(struct vwl_vq *vq, const struct vwl_desc *desc,
             return rc;
         }
         if (!linked) {
-            /* flags and id mean different things in a packed table, but the
-             * flags that matter are the same bits at another offset */
+            /* in a packed table id and flags stand the other way round */
             uint16_t flags = entry.id;
 
             entry.id = entry.flags;

@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ring.h"
+
+static void used_is(struct guest *g, unsigned int i, uint32_t id, uint32_t len)
+{
+    g_assert_cmpuint(get32(g->ram + DEVICE + 4 + 8 * i), ==, id);
+    g_assert_cmpuint(get32(g->ram + DEVICE + 8 + 8 * i), ==, len);
+}
+
+static uint16_t used_index(struct guest *g)
+{
+    return get16(g->ram + DEVICE + 2);
+}
+
+static void test_request(void)
+{
+    struct guest g;
+    struct vwl_chain *chain;
+    char head[16] = "";
+
+    guest_init(&g, false, 8);
+    guest_start(&g);
+    pop_nothing(&g);
+    memcpy(g.ram + DATA, "hello", 5);
+    memcpy(g.ram + DATA + 0x100, "world", 5);
+    desc(&g, 5, GPA + DATA, 5, NEXT, 2);
+    desc(&g, 2, GPA, 0, NEXT, 1); /* of no length: skipped */
+    desc(&g, 1, GPA + DATA + 0x100, 5, NEXT, 7);
+    desc(&g, 7, GPA + DATA + 0x200, 3, WRITE | NEXT, 0);
+    desc(&g, 0, GPA + DATA + 0x300, 8, WRITE, 99);
+    offer(&g, 5);
+    g_assert_cmpuint(vwl_vq_waiting(g.vq), ==, 1);
+    chain = pop(&g);
+    pop_nothing(&g);
+    g_assert_cmpuint(chain->n_out, ==, 2);
+    g_assert_cmpuint(chain->out_bytes, ==, 10);
+    g_assert_cmpuint(chain->n_in, ==, 2);
+    g_assert_cmpuint(chain->in_bytes, ==, 11);
+    g_assert_cmpuint(chain->in[1].gpa, ==, GPA + DATA + 0x300);
+    g_assert_false(chain->resubmitted);
+    g_assert_cmpuint(vwl_chain_token(chain), ==, GPA + DATA);
+    g_assert_false(vwl_chain_uses(chain, 0, UINT64_MAX));
+    g_assert_cmpuint(vwl_chain_read_head(chain, head, 7), ==, 7);
+    g_assert_cmpstr(head, ==, "hellowo");
+    g_assert_cmpuint(vwl_chain_read_head(chain, head, 16), ==, 10);
+    g_assert_cmpuint(vwl_chain_write(chain, 1, "abcdefghijklm", 13), ==, 10);
+    g_assert_cmpmem(g.ram + DATA + 0x200, 3, "\0ab", 3);
+    g_assert_cmpmem(g.ram + DATA + 0x300, 9, "cdefghij\0", 9);
+    g_assert_cmpuint(vwl_chain_write(chain, 11, "x", 1), ==, 0);
+    vwl_vq_push(g.vq, &chain, 11);
+    g_assert_null(chain);
+    g_assert_cmpuint(used_index(&g), ==, 0); /* not before publish */
+    g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);
+    g_assert_cmpuint(used_index(&g), ==, 1);
+    used_is(&g, 0, 5, 11);
+    g_assert_cmpint(vwl_vq_publish(g.vq), ==, 0);
+    guest_finish(&g);
+}
+
+static void test_order_and_wrap(void)
+{
+    struct guest g;
+    struct vwl_chain *a, *b, *c;
+
+    guest_init(&g, false, 4);
+    /* both indices two before the end of 16 bits */
+    put16(g.ram + DRIVER + 2, 0xfffe);
+    put16(g.ram + DEVICE + 2, 0xfffe);
+    g.setup.base = 0xfffe;
+    guest_start(&g);
+    pop_nothing(&g);
+    for (unsigned int i = 0; i < 3; i++) {
+        desc(&g, i, GPA + DATA + i, 1, WRITE, 0);
+        offer(&g, (uint16_t)i);
+    }
+    a = pop(&g);
+    b = pop(&g);
+    c = pop(&g);
+    pop_nothing(&g);
+    vwl_vq_push(g.vq, &c, 1);
+    vwl_vq_push(g.vq, &a, 77); /* never more than there is room for */
+    g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);
+    g_assert_cmpuint(used_index(&g), ==, 0);
+    used_is(&g, 2, 2, 1);
+    used_is(&g, 3, 0, 1);
+    vwl_vq_push(g.vq, &b, 0);
+    g_assert_cmpuint(vwl_vq_stop(g.vq), ==, 1); /* and publishes */
+    g_assert_cmpuint(used_index(&g), ==, 1);
+    used_is(&g, 0, 1, 0);
+    guest_finish(&g);
+}
+
+static void test_hold_over_stop(void)
+{
+    struct guest g;
+    struct vwl_chain *a, *b, *c;
+
+    guest_init(&g, false, 8);
+    guest_start(&g);
+    for (unsigned int i = 0; i < 4; i++) {
+        desc(&g, i, GPA + DATA + i, 1, WRITE, 0);
+        offer(&g, (uint16_t)i);
+    }
+    a = pop(&g);
+    b = pop(&g);
+    c = pop(&g);
+    g.setup.base = vwl_vq_stop(g.vq);
+    g_assert_cmpuint(g.setup.base, ==, 3);
+    vwl_vq_push(g.vq, &c, 1); /* stopped: only freed */
+    g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, &b, 1), ==, 0);
+    vwl_vq_push(g.vq, &a, 1); /* not kept: only freed */
+    vwl_vq_push(g.vq, &b, 1);
+    g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);
+    g_assert_cmpuint(used_index(&g), ==, 1);
+    used_is(&g, 0, 1, 1);
+    a = pop(&g);
+    g_assert_cmpuint(a->in[0].gpa, ==, GPA + DATA + 3);
+    /* it outlives ring and memory table */
+    vwl_vq_destroy(g.vq);
+    g.vq = vwl_vq_create();
+    vwl_mem_unref(g.mem);
+    g.mem = vwl_mem_new();
+    g_assert_cmpuint(vwl_chain_write(a, 0, "x", 1), ==, 1);
+    g_assert_cmpint(g.ram[DATA + 3], ==, 'x');
+    vwl_chain_discard(&a);
+    g_assert_null(a);
+    vwl_chain_discard(&a);
+    guest_finish(&g);
+}
+
+static void test_regions(void)
+{
+    struct guest g;
+    struct vwl_chain *chain;
+    char text[8] = "";
+
+    guest_init(&g, false, 4);
+    guest_start(&g);
+    memcpy(g.ram + HALF - 3, "abcdef", 6);
+    desc(&g, 0, GPA + HALF - 3, 6, NEXT, 1);
+    /* follow each other: one piece */
+    desc(&g, 1, GPA + DATA, 0x1000, WRITE | NEXT, 2);
+    desc(&g, 2, GPA + DATA + 0x1000, 0x1000, WRITE, 0);
+    offer(&g, 0);
+    chain = pop(&g);
+    g_assert_cmpuint(chain->out_bytes, ==, 6);
+    vwl_chain_read_head(chain, text, 8);
+    g_assert_cmpstr(text, ==, "abcdef");
+    g_assert_cmpuint(chain->n_in, ==, 1);
+    g_assert_cmpuint(chain->in[0].len, ==, 0x2000);
+    vwl_chain_discard(&chain);
+    guest_finish(&g);
+}
+
+static void test_indirect(void)
+{
+    struct guest g;
+    struct vwl_chain *chain;
+    unsigned int n = 4000; /* in a ring of 4 */
+    unsigned char *table;
+
+    guest_init(&g, false, 4);
+    guest_start(&g);
+    /* the table crosses from one region into the other; one direct
+     * descriptor before it */
+    table = g.ram + HALF - 8 * 16;
+    for (unsigned int i = 0; i < n; i++) {
+        split_desc(table + 16 * i, GPA + DATA + 2 * i, 1,
+                   (i + 1 < n ? NEXT : 0) | (i < n / 2 ? 0 : WRITE),
+                   (uint16_t)(i + 1));
+    }
+    desc(&g, 3, GPA + DATA + 0x8000, 1, NEXT, 1);
+    desc(&g, 1, GPA + HALF - 8 * 16, n * 16, INDIRECT | WRITE, 0);
+    offer(&g, 3);
+    chain = pop(&g);
+    g_assert_cmpuint(chain->n_out, ==, n / 2 + 1);
+    g_assert_cmpuint(chain->n_in, ==, n / 2);
+    for (unsigned int i = 0; i < n / 2; i++) {
+        g_assert_cmpuint(chain->in[i].gpa, ==, GPA + DATA + n + 2 * i);
+    }
+    g_assert_true((unsigned char *)chain->out[2].iov_base ==
+                  (unsigned char *)chain->out[1].iov_base + 2);
+    vwl_vq_push(g.vq, &chain, n / 2);
+    g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);
+    used_is(&g, 0, 3, n / 2);
+    guest_finish(&g);
+}
+
+/* Each row is written as descriptor 0 to 2 and an indirect table of 2, and
+ * must break the ring. */
+struct broken {
+    const char *name;
+    int rc;
+    struct {
+        uint64_t address;
+        uint32_t len;
+        uint16_t flags, next;
+    } d[3], t[2];
+};
+
+static const struct broken broken[] = {
+    { "loop", -EPROTO, { { GPA, 1, NEXT, 1 }, { GPA, 1, NEXT, 0 } } },
+    { "loop-of-nothing", -EPROTO, { { GPA, 0, NEXT, 0 } } },
+    { "next-range", -EPROTO, { { GPA, 1, NEXT, 4 } } },
+    { "order", -EPROTO, { { GPA, 1, WRITE | NEXT, 1 }, { GPA, 1, 0, 0 } } },
+    { "hole", -EFAULT, { { GPA + 2 * HALF, 1, 0, 0 } } },
+    { "past-end", -EFAULT, { { GPA + 2 * HALF - 1, 2, 0, 0 } } },
+    { "wrap", -EFAULT, { { UINT64_MAX, 2, 0, 0 } } },
+    { "table-next", -EPROTO, { { GPA + TABLE, 32, INDIRECT | NEXT, 1 } } },
+    { "table-empty", -EPROTO, { { GPA + TABLE, 0, INDIRECT, 0 } } },
+    { "table-odd", -EPROTO, { { GPA + TABLE, 24, INDIRECT, 0 } } },
+    { "table-hole", -EFAULT, { { GPA - 16, 32, INDIRECT, 0 } } },
+    { "table-wrap", -EFAULT, { { UINT64_MAX - 15, 32, INDIRECT, 0 } } },
+    { "nested", -EPROTO, { { GPA + TABLE, 32, INDIRECT, 0 } },
+      { { GPA + TABLE, 32, INDIRECT, 0 } } },
+    { "table-range", -EPROTO, { { GPA + TABLE, 32, INDIRECT, 0 } },
+      { { GPA, 1, NEXT, 2 } } },
+    { "table-loop", -EPROTO, { { GPA + TABLE, 32, INDIRECT, 0 } },
+      { { GPA, 1, NEXT, 1 }, { GPA, 1, NEXT, 0 } } },
+    { "table-order", -EPROTO, { { GPA, 1, WRITE | NEXT, 1 },
+                                { GPA + TABLE, 32, INDIRECT, 0 } },
+      { { GPA, 1, 0, 0 } } },
+};
+
+static void test_broken(gconstpointer data)
+{
+    const struct broken *row = data;
+    struct guest g;
+    struct vwl_chain *chain = NULL;
+
+    guest_init(&g, false, 4);
+    guest_start(&g);
+    for (unsigned int i = 0; i < 3; i++) {
+        desc(&g, i, row->d[i].address, row->d[i].len, row->d[i].flags,
+             row->d[i].next);
+    }
+    for (unsigned int i = 0; i < 2; i++) {
+        split_desc(g.ram + TABLE + 16 * i, row->t[i].address, row->t[i].len,
+                   row->t[i].flags, row->t[i].next);
+    }
+    desc(&g, 3, GPA + DATA, 1, WRITE, 0);
+    offer(&g, 3);
+    offer(&g, 0);
+    chain = pop(&g);
+    pop_breaks(&g, row->rc);
+    vwl_vq_push(g.vq, &chain, 1);
+    g_assert_cmpint(vwl_vq_publish(g.vq), ==, 0);
+    g_assert_cmpuint(used_index(&g), ==, 0);
+    /* until the next start */
+    g.setup.base = 0;
+    vwl_vq_stop(g.vq);
+    guest_start(&g);
+    g_assert_false(vwl_vq_is_broken(g.vq));
+    chain = pop(&g);
+    vwl_vq_push(g.vq, &chain, 1);
+    g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);
+    guest_finish(&g);
+}
+
+static void test_broken_ring(void)
+{
+    struct guest g;
+    struct vwl_chain *chain;
+
+    guest_init(&g, false, 4);
+    guest_start(&g);
+    put16(g.ram + DRIVER + 2, 5); /* more than there are */
+    g_assert_cmpuint(vwl_vq_waiting(g.vq), ==, 1);
+    pop_breaks(&g, -EPROTO);
+    vwl_vq_stop(g.vq);
+    put16(g.ram + DRIVER + 2, 0xffff); /* backwards */
+    guest_start(&g);
+    pop_breaks(&g, -EPROTO);
+    vwl_vq_stop(g.vq);
+    put16(g.ram + DRIVER + 2, 0);
+    guest_start(&g);
+    offer(&g, 4); /* a head out of range */
+    pop_breaks(&g, -EPROTO);
+    vwl_vq_stop(g.vq);
+    put16(g.ram + DRIVER + 2, 0);
+    g.setup.indirect = false;
+    guest_start(&g);
+    desc(&g, 0, GPA + TABLE, 16, INDIRECT, 0);
+    split_desc(g.ram + TABLE, GPA, 1, 0, 0);
+    offer(&g, 0);
+    pop_breaks(&g, -EPROTO); /* not negotiated */
+    vwl_vq_stop(g.vq);
+    g.setup.indirect = true;
+    guest_start(&g);
+    chain = pop(&g);
+    g_assert_cmpuint(chain->out_bytes, ==, 1);
+    vwl_vq_break(g.vq);
+    g_assert_true(vwl_vq_is_broken(g.vq));
+    vwl_chain_discard(&chain);
+    guest_finish(&g);
+}
+
+/* A table of zero-length entries and one of more pieces than allowed. */
+static void test_too_long(void)
+{
+    struct guest g;
+    unsigned char *big;
+    uint64_t gpa = 0x80000000;
+    int fd;
+
+    guest_init(&g, false, 4);
+    fd = memfd("big", 0x400000);
+    add_region(&g.mem, gpa, 0x400000, 0x1000, 0, fd);
+    g.setup.mem = g.mem;
+    g.setup.packed = true;
+    g.setup.base = 0x80008000u;
+    big = mmap(NULL, 0x400000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    for (unsigned int i = 0; i < 0x40000; i++) {
+        put64(big + 16 * i, GPA + DATA + 2 * (i & 1));
+        put32(big + 16 * i + 8, 1);
+    }
+    guest_start(&g);
+    slot(&g, 0, gpa, 0x200000, 1, INDIRECT | ROUND(1)); /* exactly 131072 */
+    {
+        struct vwl_chain *chain = pop(&g);
+
+        g_assert_cmpuint(chain->n_out, ==, 131072);
+        vwl_vq_push(g.vq, &chain, 0);
+        g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);
+    }
+    slot(&g, 1, gpa, 0x200010, 1, INDIRECT | ROUND(1));
+    pop_breaks(&g, -EPROTO);
+    munmap(big, 0x400000);
+    close(fd);
+    guest_finish(&g);
+}
+
+static void test_start_refused(void)
+{
+    struct guest g;
+    struct vwl_vq_setup good;
+
+    guest_init(&g, false, 8);
+    good = g.setup;
+#define REFUSED(field, value, rc) \
+    do { \
+        g.setup = good; \
+        g.setup.field = (value); \
+        g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, NULL, 0), ==, rc); \
+        g_assert_false(vwl_vq_is_started(g.vq)); \
+    } while (0)
+    REFUSED(size, 0, -EINVAL);
+    REFUSED(size, 7, -EINVAL);
+    REFUSED(size, 0x10000, -EINVAL);
+    REFUSED(base, 0x10000, -EINVAL);
+    REFUSED(desc, UVA + 8, -EINVAL);
+    REFUSED(driver, UVA + 1, -EINVAL);
+    REFUSED(device, UVA + 2, -EINVAL);
+    REFUSED(desc, UVA + HALF, -EFAULT);
+    REFUSED(desc, GPA, -EFAULT);
+    REFUSED(driver, UVA + HALF - 18, -EFAULT);
+    REFUSED(device, UVA + HALF - 64, -EFAULT);
+#undef REFUSED
+    /* the last that fits: 4 + 2 * 8 and 4 + 8 * 8 bytes */
+    g.setup = good;
+    g.setup.driver = UVA + HALF - 20;
+    guest_start(&g);
+    g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, NULL, 0), ==, -EINVAL);
+    vwl_vq_stop(g.vq);
+    g.setup.event_idx = true; /* two bytes more */
+    g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, NULL, 0), ==, -EFAULT);
+    guest_finish(&g);
+}
+
+static void test_notify_flags(void)
+{
+    struct guest g;
+    struct vwl_chain *chain;
+
+    guest_init(&g, false, 4);
+    put16(g.ram + DEVICE, 1);
+    guest_start(&g);
+    g_assert_cmpuint(get16(g.ram + DEVICE), ==, 0);
+    g_assert_false(vwl_vq_want_kick(g.vq, false));
+    g_assert_cmpuint(get16(g.ram + DEVICE), ==, 1);
+    g_assert_false(vwl_vq_want_kick(g.vq, true));
+    g_assert_cmpuint(get16(g.ram + DEVICE), ==, 0);
+    desc(&g, 0, GPA, 1, 0, 0);
+    for (unsigned int i = 0; i < 2; i++) {
+        offer(&g, 0);
+        g_assert_true(vwl_vq_want_kick(g.vq, true));
+        chain = pop(&g);
+        vwl_vq_push(g.vq, &chain, 0);
+        put16(g.ram + DRIVER, i == 0 ? 1 : 0); /* NO_INTERRUPT */
+        g_assert_cmpint(vwl_vq_publish(g.vq), ==, i == 0 ? 0 : 1);
+    }
+    guest_finish(&g);
+}
+
+static int turn(struct guest *g, unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++) {
+        struct vwl_chain *chain;
+
+        offer(g, 0);
+        chain = pop(g);
+        vwl_vq_push(g->vq, &chain, 0);
+    }
+    return vwl_vq_publish(g->vq);
+}
+
+static void test_notify_event(void)
+{
+    struct guest g;
+    unsigned char *used_event, *avail_event;
+
+    guest_init(&g, false, 4);
+    g.setup.event_idx = true;
+    g.setup.base = 0xfffc;
+    put16(g.ram + DRIVER + 2, 0xfffc);
+    put16(g.ram + DEVICE + 2, 0xfffc);
+    used_event = g.ram + DRIVER + 4 + 2 * 4;
+    avail_event = g.ram + DEVICE + 4 + 8 * 4;
+    desc(&g, 0, GPA, 1, 0, 0);
+    guest_start(&g);
+    g_assert_cmpuint(get16(avail_event), ==, 0xfffc);
+    put16(used_event, 0x1234);
+    g_assert_cmpint(turn(&g, 1), ==, 1); /* the first time always */
+    put16(used_event, 0xfffe); /* call when the entry 0xfffe is used */
+    g_assert_cmpint(turn(&g, 1), ==, 0);
+    g_assert_cmpint(turn(&g, 1), ==, 1);
+    g_assert_cmpint(turn(&g, 1), ==, 0);
+    g_assert_cmpuint(used_index(&g), ==, 0);
+    put16(used_event, 1);
+    g_assert_cmpint(turn(&g, 3), ==, 1); /* 0 to 2, 1 among them */
+    put16(used_event, 2);
+    g_assert_cmpint(turn(&g, 3), ==, 0); /* passed already */
+    put16(used_event, 6);
+    g_assert_cmpint(turn(&g, 1), ==, 1);
+    g_assert_false(vwl_vq_want_kick(g.vq, true));
+    g_assert_cmpuint(get16(avail_event), ==, 7);
+    g_assert_cmpuint(get16(g.ram + DEVICE), ==, 0);
+    g_assert_false(vwl_vq_want_kick(g.vq, false));
+    g_assert_cmpuint(get16(g.ram + DEVICE), ==, 0);
+    guest_finish(&g);
+}
+
+static void note(void *opaque, uint64_t address)
+{
+    g_string_append_printf(opaque, "%x ", (unsigned int)(address - GPA));
+}
+
+static void scan_is(struct guest *g, const char *want, unsigned int n)
+{
+    GString *seen = g_string_new("");
+
+    g_assert_cmpuint(vwl_vq_scan(g->vq, note, seen), ==, n);
+    g_assert_cmpstr(seen->str, ==, want);
+    g_string_free(seen, TRUE);
+}
+
+static void test_scan_unpop(void)
+{
+    struct guest g;
+    struct vwl_chain *chain, *other;
+
+    guest_init(&g, false, 4);
+    guest_start(&g);
+    for (unsigned int i = 0; i < 4; i++) {
+        desc(&g, i, GPA + i, 1, WRITE, 0);
+    }
+    scan_is(&g, "", 0);
+    offer(&g, 1);
+    offer(&g, 2);
+    scan_is(&g, "1 2 ", 2);
+    scan_is(&g, "", 0);
+    offer(&g, 3);
+    chain = pop(&g);
+    g_assert_cmpuint(vwl_chain_token(chain), ==, GPA + 1);
+    vwl_vq_unpop(g.vq, &chain);
+    g_assert_null(chain);
+    scan_is(&g, "3 ", 1);
+    chain = pop(&g);
+    g_assert_cmpuint(vwl_chain_token(chain), ==, GPA + 1);
+    vwl_vq_push(g.vq, &chain, 0);
+    chain = pop(&g);
+    vwl_vq_push(g.vq, &chain, 0);
+    chain = pop(&g);
+    vwl_vq_push(g.vq, &chain, 0);
+    vwl_vq_publish(g.vq);
+    /* popped before it was seen, and put back: seen once all the same */
+    offer(&g, 0);
+    offer(&g, 1);
+    chain = pop(&g);
+    scan_is(&g, "0 1 ", 2);
+    vwl_vq_unpop(g.vq, &chain);
+    scan_is(&g, "", 0);
+    g_assert_cmpuint(vwl_vq_waiting(g.vq), ==, 2);
+    chain = pop(&g);
+    other = pop(&g);
+    vwl_vq_unpop(g.vq, &chain); /* not the last: our caller's fault */
+    g_assert_true(vwl_vq_is_broken(g.vq));
+    vwl_chain_discard(&other);
+    guest_finish(&g);
+}
+
+static void test_iotlb(void)
+{
+    struct guest g;
+    struct vwl_iotlb *tlb = vwl_iotlb_create();
+    struct vwl_chain *chain = NULL;
+    struct vwl_mem *none;
+    uint64_t iova;
+    unsigned int access;
+
+    guest_init(&g, false, 8);
+    g.setup.iotlb = tlb;
+    g.setup.desc = 0x10000;
+    g.setup.driver = 0x11000;
+    g.setup.device = 0x12fe0; /* crosses into the next page */
+    for (unsigned int i = 0; i < 4; i++) {
+        static const unsigned int rights[4] = { 1, 1, 2, 2 };
+        static const uint64_t at[4] = { 0x10000, 0x11000, 0x12fe0, 0x13000 };
+
+        g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, NULL, 0), ==, -EAGAIN);
+        g_assert_false(vwl_vq_is_started(g.vq));
+        vwl_vq_miss(g.vq, &iova, &access);
+        g_assert_cmpuint(iova, ==, at[i]);
+        g_assert_cmpuint(access, ==, rights[i]);
+        vwl_iotlb_update(tlb, iova & ~0xfffull, 0x1000, UVA + i * 0x1000,
+                         access);
+    }
+    guest_start(&g);
+    desc(&g, 0, 0x50ff0, 0x20, NEXT, 1);
+    desc(&g, 1, 0x60000, 8, WRITE, 0);
+    offer(&g, 0);
+    for (unsigned int i = 0; i < 3; i++) {
+        static const uint64_t want[3] = { 0x50ff0, 0x51000, 0x60000 };
+
+        g_assert_cmpint(vwl_vq_pop(g.vq, &chain), ==, -EAGAIN);
+        g_assert_null(chain);
+        g_assert_cmpuint(vwl_vq_waiting(g.vq), ==, 1);
+        vwl_vq_miss(g.vq, &iova, &access);
+        g_assert_cmpuint(iova, ==, want[i]);
+        g_assert_cmpuint(access, ==, i < 2 ? 1 : 2);
+        vwl_iotlb_update(tlb, iova & ~0xfffull, 0x1000,
+                         UVA + DATA + i * 0x2000, access);
+    }
+    chain = pop(&g);
+    g_assert_cmpuint(chain->n_out, ==, 2);
+    g_assert_cmpuint(chain->in[0].gpa, ==, GPA + DATA + 0x4000);
+    g_assert_true(vwl_chain_uses(chain, 0x5100f, 1));
+    g_assert_false(vwl_chain_uses(chain, 0x51010, 0x1000));
+    g_assert_true(vwl_chain_uses(chain, 0x50000, 0xff1));
+    g_assert_false(vwl_chain_uses(chain, 0x50000, 0xff0));
+    g_assert_true(vwl_chain_uses(chain, 0x60007, UINT64_MAX));
+    g_assert_false(vwl_chain_uses(chain, 0x60000, 0));
+    /* the used ring's translation goes: what is pushed waits */
+    vwl_iotlb_invalidate(tlb, 0x13000, 1);
+    g_assert_cmpint(vwl_vq_refresh(g.vq, g.mem), ==, -EAGAIN);
+    vwl_vq_push(g.vq, &chain, 8);
+    g_assert_cmpint(vwl_vq_publish(g.vq), ==, -EAGAIN);
+    g_assert_cmpint(vwl_vq_pop(g.vq, &chain), ==, -EAGAIN);
+    g_assert_false(vwl_vq_is_broken(g.vq));
+    vwl_vq_miss(g.vq, &iova, &access);
+    g_assert_cmpuint(iova, ==, 0x13000);
+    vwl_iotlb_update(tlb, 0x13000, 0x1000, UVA + 0x3000, 2);
+    g_assert_cmpint(vwl_vq_refresh(g.vq, NULL), ==, 0);
+    g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);
+    g_assert_cmpuint(get32(g.ram + DEVICE + 0xfe0 + 8), ==, 8);
+    g_assert_cmpuint(get16(g.ram + DEVICE + 0xfe0 + 2), ==, 1);
+    /* a translation to nowhere */
+    desc(&g, 1, 0x70000, 8, WRITE, 0);
+    vwl_iotlb_update(tlb, 0x70000, 0x1000, 0x1000, 2);
+    offer(&g, 1);
+    pop_breaks(&g, -EFAULT);
+    vwl_vq_stop(g.vq);
+    /* and of a ring part: not in one piece, then not in memory */
+    vwl_iotlb_update(tlb, 0x13000, 0x1000, UVA + 0x4000, 2);
+    g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, NULL, 0), ==, -EFAULT);
+    vwl_iotlb_update(tlb, 0x13000, 0x1000, UVA + 0x3000, 2);
+    guest_start(&g);
+    none = vwl_mem_new();
+    g_assert_cmpint(vwl_vq_refresh(g.vq, none), ==, -EFAULT);
+    vwl_mem_unref(none);
+    pop_breaks(&g, -EFAULT);
+    guest_finish(&g);
+    vwl_iotlb_destroy(tlb);
+}
+
+static void test_dirty(void)
+{
+    struct guest g;
+    struct vwl_dirty *dirty = vwl_dirty_create();
+    struct vwl_chain *chain;
+    unsigned char *log;
+    int fd;
+
+    guest_init(&g, false, 8);
+    fd = memfd("log", 0x10000);
+    log = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    g_assert_cmpint(vwl_dirty_set_base(dirty, fd, 0, 0x10000), ==, 0);
+    vwl_dirty_enable(dirty, true);
+    g.setup.dirty = dirty;
+    guest_start(&g);
+    desc(&g, 0, GPA + DATA, 0x800, WRITE | NEXT, 1);
+    desc(&g, 1, GPA + DATA + 0x5000, 0x4000, WRITE, 0);
+    offer(&g, 0);
+    offer(&g, 0);
+    chain = pop(&g);
+    vwl_vq_push(g.vq, &chain, 0x1801); /* 0x800 and 0x1001 */
+    vwl_vq_publish(g.vq);
+    g_assert_cmphex(log[0x8000], ==, 0); /* the used ring: not logged */
+    g_assert_cmphex(log[0x8002], ==, 0x61); /* 0x40010, 0x40015, 0x40016 */
+    g_assert_cmphex(log[0x8003], ==, 0);
+    vwl_vq_set_log(g.vq, true, 0x3000000 + 0xffe);
+    chain = pop(&g);
+    vwl_vq_push(g.vq, &chain, 0);
+    vwl_vq_publish(g.vq);
+    /* element 1 and the index: both after 0x3001000 */
+    g_assert_cmphex(log[0x3000000 / 4096 / 8], ==, 0x02);
+    vwl_vq_want_kick(g.vq, true);
+    g_assert_cmphex(log[0x3000000 / 4096 / 8], ==, 0x03);
+    vwl_vq_stop(g.vq);
+    vwl_dirty_destroy(dirty);
+    munmap(log, 0x10000);
+    close(fd);
+    guest_finish(&g);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/vq-split/request", test_request);
+    g_test_add_func("/vq-split/order-and-wrap", test_order_and_wrap);
+    g_test_add_func("/vq-split/hold-over-stop", test_hold_over_stop);
+    g_test_add_func("/vq-split/regions", test_regions);
+    g_test_add_func("/vq-split/indirect", test_indirect);
+    for (unsigned int i = 0; i < G_N_ELEMENTS(broken); i++) {
+        g_autofree char *path =
+            g_strdup_printf("/vq-split/broken/%s", broken[i].name);
+
+        g_test_add_data_func(path, &broken[i], test_broken);
+    }
+    g_test_add_func("/vq-split/broken-ring", test_broken_ring);
+    g_test_add_func("/vq-split/too-long", test_too_long);
+    g_test_add_func("/vq-split/start-refused", test_start_refused);
+    g_test_add_func("/vq-split/notify-flags", test_notify_flags);
+    g_test_add_func("/vq-split/notify-event", test_notify_event);
+    g_test_add_func("/vq-split/scan-unpop", test_scan_unpop);
+    g_test_add_func("/vq-split/iotlb", test_iotlb);
+    g_test_add_func("/vq-split/dirty", test_dirty);
+    return g_test_run();
+}
