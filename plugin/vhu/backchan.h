@@ -20,6 +20,13 @@
 
 struct vwl_backchan;
 
+/* The most requests at a time: more than a device has VFDs, so that closing
+ * all of them at once loses no UNMAP. A caller above it tries again when one
+ * of its requests is done. */
+#define VWL_BACKCHAN_MAX_PENDING 32768
+/* The most of them that wait unsent with a descriptor. */
+#define VWL_BACKCHAN_MAX_WAITING_FDS 512
+
 enum vwl_shm_dialect {
     VWL_SHM_NONE,     /* the front-end maps nothing */
     VWL_SHM_STANDARD, /* protocol feature 22 */
@@ -27,8 +34,9 @@ enum vwl_shm_dialect {
 };
 
 /* err: 0, or -errno; -EIO for a refusal without a number; -ECONNRESET when
- * the channel went first. Called from vwl_backchan_dispatch, or from the
- * request itself when no reply is due; not after destroy. May be NULL. */
+ * the channel went first. Called from vwl_backchan_dispatch, _set_fd and
+ * _hold, or from the request itself when no reply is due; not after destroy.
+ * May be NULL. */
 typedef void (*vwl_backchan_done)(void *opaque, uint64_t cookie, int err);
 
 struct vwl_backchan *vwl_backchan_create(struct vwl_log *log);
@@ -76,6 +84,7 @@ int vwl_backchan_iotlb(struct vwl_backchan *chan,
 int vwl_backchan_config_change(struct vwl_backchan *chan,
                                vwl_backchan_done done, void *opaque,
                                uint64_t cookie);
+/* index at most 255; calls that overtake each other become one. */
 int vwl_backchan_vring_call(struct vwl_backchan *chan, uint32_t index);
 int vwl_backchan_vring_err(struct vwl_backchan *chan, uint32_t index);
 /* For devices that need them; this one does not. */

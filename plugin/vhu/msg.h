@@ -17,12 +17,15 @@
 /* No legal message is longer: a greater size ends the connection. */
 #define VWL_VHU_MAX_PAYLOAD 4096
 #define VWL_VHU_MAX_FDS 32
+/* The most messages that wait in a writer. */
+#define VWL_VHU_MAX_WAITING 64
 
 struct vwl_vhu_msg {
     uint32_t request;
     uint32_t flags;
     uint32_t size; /* of payload, bytes */
     unsigned int n_fds;
+    bool fds_lost; /* the process's limit cut some off */
     int fds[VWL_VHU_MAX_FDS]; /* owned by the message until stolen */
     uint8_t payload[VWL_VHU_MAX_PAYLOAD] __attribute__((aligned(8)));
 };
@@ -58,8 +61,9 @@ void vwl_vhu_reader_finish(struct vwl_vhu_reader *reader);
 /* 1: *msg is the next whole message (previous content must be finished; its
  * descriptors are the caller's now); 0: no more for now; -ECONNRESET: end of
  * file or a dead peer; -EPROTO: a malformed stream (*why is a static text):
- * wrong version, payload too long, descriptors with a later byte, more than
- * VWL_VHU_MAX_FDS or cut off. Every descriptor is close-on-exec. */
+ * wrong version, payload too long, descriptors with a later byte or more than
+ * VWL_VHU_MAX_FDS. Descriptors that this process had no room for are not the
+ * peer's fault: fds_lost says so. Every descriptor is close-on-exec. */
 int vwl_vhu_read(struct vwl_vhu_reader *reader, int fd,
                  struct vwl_vhu_msg *msg, const char **why);
 
@@ -69,7 +73,7 @@ struct vwl_vhu_writer *vwl_vhu_writer_create(void);
 void vwl_vhu_writer_destroy(struct vwl_vhu_writer *writer);
 
 /* Sends or queues; fd (may be -1) is borrowed (duplicated when it must wait).
- * -ENOBUFS above the bound (max_waiting messages), -ECONNRESET. Never raises
+ * -ENOBUFS above VWL_VHU_MAX_WAITING, -ECONNRESET, -EMFILE. Never raises
  * SIGPIPE. */
 int vwl_vhu_write(struct vwl_vhu_writer *writer, int sock, uint32_t request,
                   uint32_t flags, const void *payload, uint32_t size, int fd);

@@ -93,6 +93,9 @@ void vwl_session_destroy(struct vwl_session *session);
 
 int vwl_session_fd(const struct vwl_session *session);
 bool vwl_session_wants_write(const struct vwl_session *session);
+/* False while an answer waits: no request is read then, so that a front-end
+ * that does not read its answers stops itself. Do not poll for reading. */
+bool vwl_session_wants_read(const struct vwl_session *session);
 
 /* Reads, serves and answers what is there, at most a bounded number of
  * messages. 0; -ECONNRESET: the front-end is gone; -EPROTO: its stream is
@@ -123,13 +126,18 @@ void vwl_session_call(struct vwl_session *session, unsigned int index);
 
 /* The ring is broken: log once, signal its error descriptor (or VRING_ERR
  * in-band), set NEEDS_RESET in the status and tell so (CONFIG_CHANGE, when
- * negotiated). Until the next reset the ring does nothing. why: static. */
+ * negotiated). Until the next reset the ring does nothing; ring_stopping is
+ * not called for it. why: static. */
 void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
                              const char *why);
 
 /* After -EAGAIN of the ring's virtqueue: sends an IOTLB miss, unless the same
  * one is asked for already. */
 void vwl_session_ring_miss(struct vwl_session *session, unsigned int index);
+
+/* Signals the dirty log's eventfd if pages were marked. Every call and stop
+ * does so too; for what is published without a call. */
+void vwl_session_flush_log(struct vwl_session *session);
 
 /* Suspends the device: rings do not run, nothing goes to the back-end
  * channel; requests are still answered. */

@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhu/backchan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "base/fd.h"
+#include "vhu/msg.h"
+
+#define CALL_INDEXES 256
+
+struct request {
+    uint32_t number; /* on the wire */
+    bool reply_due;
+    int fd; /* a duplicate of our own while it waits; else -1 */
+    vwl_backchan_done done; /* may be NULL */
+    void *opaque;
+    uint64_t cookie;
+    uint32_t index; /* of VRING_CALL */
+    uint32_t size;
+    uint8_t payload[];
+};
+
+/* One call on its way is enough: another one is sent when that is answered. */
+struct call {
+    bool under_way;
+    bool sent;
+    bool again;
+};
+
+struct vwl_backchan {
+    struct vwl_log *log;
+    int fd;
+    enum vwl_shm_dialect dialect;
+    bool reply_ack;
+    bool held;
+    bool dead; /* found out by a write; the next dispatch closes */
+    bool flushing;
+    struct vwl_vhu_reader reader;
+    struct vwl_vhu_writer *writer;
+    GQueue waiting; /* struct request, not sent */
+    GQueue sent;    /* struct request, a reply is due */
+    GQueue ending;  /* struct request, of a channel that is gone */
+    unsigned int waiting_fds;
+    struct call calls[CALL_INDEXES];
+};
+
+static void request_free(void *data)
+{
+    struct request *request = data;
+
+    vwl_fd_clear(&request->fd);
+    g_free(request);
+}
+
+static void request_end(struct request *request, int err)
+{
+    if (request->done) {
+        request->done(request->opaque, request->cookie, err);
+    }
+    request_free(request);
+}
+
+struct vwl_backchan *vwl_backchan_create(struct vwl_log *log)
+{
+    struct vwl_backchan *chan = g_new0(struct vwl_backchan, 1);
+
+    chan->log = log;
+    chan->fd = -1;
+    vwl_vhu_reader_init(&chan->reader);
+    chan->writer = vwl_vhu_writer_create();
+    g_queue_init(&chan->waiting);
+    g_queue_init(&chan->sent);
+    g_queue_init(&chan->ending);
+    return chan;
+}
+
+void vwl_backchan_destroy(struct vwl_backchan *chan)
+{
+    if (!chan) {
+        return;
+    }
+    g_queue_clear_full(&chan->waiting, request_free);
+    g_queue_clear_full(&chan->sent, request_free);
+    g_queue_clear_full(&chan->ending, request_free);
+    vwl_vhu_reader_finish(&chan->reader);
+    vwl_vhu_writer_destroy(chan->writer);
+    vwl_fd_clear(&chan->fd);
+    g_free(chan);
+}
+
+static void move_all(GQueue *to, GQueue *from)
+{
+    struct request *request;
+
+    while ((request = g_queue_pop_head(from))) {
+        g_queue_push_tail(to, request);
+    }
+}
+
+/* Everything pending ends, oldest first; callbacks may make requests. */
+static void end_channel(struct vwl_backchan *chan)
+{
+    struct request *request;
+
+    vwl_vhu_reader_finish(&chan->reader);
+    vwl_vhu_writer_destroy(chan->writer);
+    chan->writer = vwl_vhu_writer_create();
+    vwl_fd_clear(&chan->fd);
+    chan->dead = false;
+    chan->waiting_fds = 0;
+    memset(chan->calls, 0, sizeof chan->calls);
+    move_all(&chan->ending, &chan->sent);
+    move_all(&chan->ending, &chan->waiting);
+    while ((request = g_queue_pop_head(&chan->ending))) {
+        request_end(request, -ECONNRESET);
+    }
+}
+
+void vwl_backchan_set_fd(struct vwl_backchan *chan, int *fd)
+{
+    end_channel(chan);
+    vwl_fd_clear(&chan->fd);
+    chan->fd = vwl_fd_steal(fd);
+}
+
+int vwl_backchan_fd(const struct vwl_backchan *chan)
+{
+    return chan->fd;
+}
+
+bool vwl_backchan_wants_write(const struct vwl_backchan *chan)
+{
+    return chan->fd >= 0 &&
+           (chan->dead || vwl_vhu_writer_pending(chan->writer));
+}
+
+void vwl_backchan_configure(struct vwl_backchan *chan,
+                            enum vwl_shm_dialect dialect, bool reply_ack)
+{
+    chan->dialect = dialect;
+    chan->reply_ack = reply_ack;
+}
+
+enum vwl_shm_dialect vwl_backchan_dialect(const struct vwl_backchan *chan)
+{
+    return chan->dialect;
+}
+
+unsigned int vwl_backchan_pending(const struct vwl_backchan *chan)
+{
+    return chan->waiting.length + chan->sent.length;
+}
+
+static bool always_answered(uint32_t number)
+{
+    return number == VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP ||
+           number == VHOST_USER_BACKEND_PRIVATE_SHMEM_UNMAP ||
+           number == VHOST_USER_BACKEND_GPU_MAP ||
+           number == VHOST_USER_BACKEND_EXTERNAL_MAP;
+}
+
+static bool may_send(const struct vwl_backchan *chan)
+{
+    return chan->fd >= 0 && !chan->held && !chan->dead &&
+           !vwl_vhu_writer_pending(chan->writer);
+}
+
+static int transmit(struct vwl_backchan *chan, uint32_t number,
+                    const void *payload, uint32_t size, int fd)
+{
+    uint32_t flags = VHOST_USER_VERSION;
+
+    if (chan->reply_ack) {
+        flags |= VHOST_USER_NEED_REPLY_MASK;
+    }
+    return vwl_vhu_write(chan->writer, chan->fd, number, flags, payload, size,
+                         fd);
+}
+
+/* The request is with the socket (or err says why not). */
+static void settle(struct vwl_backchan *chan, struct request *request, int err)
+{
+    if (err < 0) {
+        request_end(request, err);
+        return;
+    }
+    request->reply_due = chan->reply_ack || always_answered(request->number);
+    if (request->number == VHOST_USER_BACKEND_VRING_CALL) {
+        chan->calls[request->index].sent = true;
+        chan->calls[request->index].under_way = request->reply_due;
+    }
+    if (request->reply_due) {
+        g_queue_push_tail(&chan->sent, request);
+    } else {
+        request_end(request, 0);
+    }
+}
+
+static void flush_waiting(struct vwl_backchan *chan)
+{
+    struct request *request;
+
+    if (chan->flushing) {
+        return;
+    }
+    chan->flushing = true;
+    while (may_send(chan) && (request = g_queue_peek_head(&chan->waiting))) {
+        int err = transmit(chan, request->number, request->payload,
+                           request->size, request->fd);
+
+        if (err == -ECONNRESET) {
+            chan->dead = true;
+            break;
+        }
+        g_queue_pop_head(&chan->waiting);
+        if (request->fd >= 0) {
+            chan->waiting_fds--;
+            vwl_fd_clear(&request->fd);
+        }
+        settle(chan, request, err);
+    }
+    chan->flushing = false;
+}
+
+void vwl_backchan_hold(struct vwl_backchan *chan, bool hold)
+{
+    chan->held = hold;
+    if (!hold) {
+        flush_waiting(chan);
+    }
+}
+
+static int check_request(const struct vwl_backchan *chan, uint32_t number,
+                         uint32_t size, int fd)
+{
+    const struct vwl_vhu_row *row = vwl_vhu_backend_row(number);
+    unsigned int n_fds = fd >= 0 ? 1 : 0;
+
+    if (!row || size < row->min_size || size > row->max_size ||
+        n_fds < row->min_fds || n_fds > row->max_fds) {
+        return -EINVAL;
+    }
+    if (number >= VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP &&
+        chan->dialect != VWL_SHM_PRIVATE) {
+        return -EOPNOTSUPP;
+    }
+    if (chan->fd < 0 || chan->dead) {
+        return -ENOTCONN;
+    }
+    if (vwl_backchan_pending(chan) >= VWL_BACKCHAN_MAX_PENDING ||
+        (fd >= 0 && chan->waiting_fds >= VWL_BACKCHAN_MAX_WAITING_FDS)) {
+        return -ENOBUFS;
+    }
+    return 0;
+}
+
+static int submit(struct vwl_backchan *chan, uint32_t number, uint32_t index,
+                  const void *payload, uint32_t size, int fd,
+                  vwl_backchan_done done, void *opaque, uint64_t cookie)
+{
+    struct request *request;
+    int own = -1;
+    int err = check_request(chan, number, size, fd);
+
+    if (err < 0) {
+        return err;
+    }
+    if (g_queue_is_empty(&chan->waiting) && may_send(chan)) {
+        err = transmit(chan, number, payload, size, fd);
+        if (err == -ECONNRESET) {
+            chan->dead = true;
+            return -ENOTCONN;
+        }
+        if (err < 0) {
+            return err;
+        }
+    } else {
+        if (fd >= 0) {
+            own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+            if (own < 0) {
+                return -errno;
+            }
+            chan->waiting_fds++;
+        }
+        err = 1;
+    }
+    request = g_malloc(sizeof *request + size);
+    *request = (struct request){
+        .number = number,
+        .fd = own,
+        .done = done,
+        .opaque = opaque,
+        .cookie = cookie,
+        .index = index,
+        .size = size,
+    };
+    if (size) {
+        memcpy(request->payload, payload, size);
+    }
+    if (err == 0) {
+        settle(chan, request, 0);
+    } else {
+        g_queue_push_tail(&chan->waiting, request);
+    }
+    return 0;
+}
+
+static void on_reply(struct vwl_backchan *chan, struct request *request,
+                     uint64_t value)
+{
+    int err = 0;
+
+    if (value != 0) {
+        int64_t number = (int64_t)value;
+
+        err = number < 0 && number >= -4095 ? (int)number : -EIO;
+    }
+    if (request->number == VHOST_USER_BACKEND_VRING_CALL) {
+        struct call *call = &chan->calls[request->index];
+        bool again = call->again;
+
+        *call = (struct call){ 0 };
+        if (again && err == 0) {
+            vwl_backchan_vring_call(chan, request->index);
+        }
+    }
+    request_end(request, err);
+}
+
+static const char *check_reply(const struct vwl_backchan *chan,
+                               const struct vwl_vhu_msg *msg)
+{
+    const struct request *request = g_queue_peek_head(
+        (GQueue *)&chan->sent);
+
+    if (!request) {
+        return "a reply that nobody waits for";
+    }
+    if (msg->request != request->number) {
+        return "a reply to another request";
+    }
+    if (msg->flags != (VHOST_USER_VERSION | VHOST_USER_REPLY_MASK)) {
+        return "a reply with wrong flags";
+    }
+    if (msg->size != sizeof(uint64_t)) {
+        return "a reply of wrong size";
+    }
+    if (msg->n_fds || msg->fds_lost) {
+        return "a reply with descriptors";
+    }
+    return NULL;
+}
+
+int vwl_backchan_dispatch(struct vwl_backchan *chan)
+{
+    struct vwl_vhu_msg msg;
+    const char *why = NULL;
+    int got = 0;
+
+    if (chan->fd < 0) {
+        return 0;
+    }
+    vwl_vhu_msg_init(&msg);
+    while (!chan->dead &&
+           (got = vwl_vhu_read(&chan->reader, chan->fd, &msg, &why)) > 0) {
+        uint64_t value;
+
+        why = check_reply(chan, &msg);
+        if (why) {
+            vwl_vhu_msg_finish(&msg);
+            got = -EPROTO;
+            break;
+        }
+        memcpy(&value, msg.payload, sizeof value);
+        on_reply(chan, g_queue_pop_head(&chan->sent), value);
+    }
+    if (got == 0 && !chan->dead) {
+        if (vwl_vhu_flush(chan->writer, chan->fd) < 0) {
+            chan->dead = true;
+        } else {
+            flush_waiting(chan);
+        }
+    }
+    if (got == -EPROTO) {
+        log_host_bug(chan->log, "back-end channel: %s; closed", why);
+    }
+    if (got < 0 || chan->dead) {
+        end_channel(chan);
+        return -ECONNRESET;
+    }
+    return 0;
+}
+
+static void forget_in(GQueue *queue, const void *opaque)
+{
+    for (GList *l = queue->head; l; l = l->next) {
+        struct request *request = l->data;
+
+        if (request->opaque == opaque) {
+            request->done = NULL;
+        }
+    }
+}
+
+void vwl_backchan_forget(struct vwl_backchan *chan, void *opaque)
+{
+    forget_in(&chan->waiting, opaque);
+    forget_in(&chan->sent, opaque);
+    forget_in(&chan->ending, opaque);
+}
+
+static bool range_is_good(uint64_t offset, uint64_t len)
+{
+    uint64_t mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
+
+    return len > 0 && !((offset | len) & mask) && offset + len >= len;
+}
+
+int vwl_backchan_shmem_map(struct vwl_backchan *chan, uint8_t shmid, int fd,
+                           uint64_t fd_offset, uint64_t shm_offset,
+                           uint64_t len, bool writable,
+                           vwl_backchan_done done, void *opaque,
+                           uint64_t cookie)
+{
+    if (!range_is_good(fd_offset, len) || !range_is_good(shm_offset, len) ||
+        fd < 0) {
+        return -EINVAL;
+    }
+    switch (chan->dialect) {
+    case VWL_SHM_STANDARD: {
+        struct vhost_user_mmap map = {
+            .shmid = shmid,
+            .fd_offset = fd_offset,
+            .shm_offset = shm_offset,
+            .len = len,
+            .flags = writable ? VHOST_USER_SHMEM_MAP_F_RW : 0,
+        };
+
+        return submit(chan, VHOST_USER_BACKEND_SHMEM_MAP, 0, &map, sizeof map,
+                      fd, done, opaque, cookie);
+    }
+    case VWL_SHM_PRIVATE: {
+        struct vhost_user_private_shmem_map map = {
+            .flags = VHOST_USER_PRIVATE_SHMEM_MAP_F_R |
+                     (writable ? VHOST_USER_PRIVATE_SHMEM_MAP_F_W : 0),
+            .shmid = shmid,
+            .shm_offset = shm_offset,
+            .fd_offset = fd_offset,
+            .len = len,
+        };
+
+        return submit(chan, VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP, 0, &map,
+                      sizeof map, fd, done, opaque, cookie);
+    }
+    case VWL_SHM_NONE:
+        break;
+    }
+    return -EOPNOTSUPP;
+}
+
+int vwl_backchan_shmem_unmap(struct vwl_backchan *chan, uint8_t shmid,
+                             uint64_t shm_offset, uint64_t len,
+                             vwl_backchan_done done, void *opaque,
+                             uint64_t cookie)
+{
+    if (!range_is_good(shm_offset, len)) {
+        return -EINVAL;
+    }
+    switch (chan->dialect) {
+    case VWL_SHM_STANDARD: {
+        struct vhost_user_mmap map = {
+            .shmid = shmid,
+            .shm_offset = shm_offset,
+            .len = len,
+        };
+
+        return submit(chan, VHOST_USER_BACKEND_SHMEM_UNMAP, 0, &map,
+                      sizeof map, -1, done, opaque, cookie);
+    }
+    case VWL_SHM_PRIVATE: {
+        struct vhost_user_private_shmem_unmap map = {
+            .shmid = shmid,
+            .shm_offset = shm_offset,
+            .len = len,
+        };
+
+        return submit(chan, VHOST_USER_BACKEND_PRIVATE_SHMEM_UNMAP, 0, &map,
+                      sizeof map, -1, done, opaque, cookie);
+    }
+    case VWL_SHM_NONE:
+        break;
+    }
+    return -EOPNOTSUPP;
+}
+
+int vwl_backchan_iotlb(struct vwl_backchan *chan,
+                       const struct vhost_user_iotlb *msg,
+                       vwl_backchan_done done, void *opaque, uint64_t cookie)
+{
+    return submit(chan, VHOST_USER_BACKEND_IOTLB_MSG, 0, msg, sizeof *msg, -1,
+                  done, opaque, cookie);
+}
+
+int vwl_backchan_config_change(struct vwl_backchan *chan,
+                               vwl_backchan_done done, void *opaque,
+                               uint64_t cookie)
+{
+    return submit(chan, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, 0, NULL, 0, -1,
+                  done, opaque, cookie);
+}
+
+int vwl_backchan_vring_call(struct vwl_backchan *chan, uint32_t index)
+{
+    struct vhost_user_vring_state state = { .index = index };
+    struct call *call;
+    int err;
+
+    if (index >= CALL_INDEXES) {
+        return -EINVAL;
+    }
+    call = &chan->calls[index];
+    if (call->under_way) {
+        call->again = call->sent;
+        return 0;
+    }
+    call->under_way = true;
+    call->sent = false;
+    err = submit(chan, VHOST_USER_BACKEND_VRING_CALL, index, &state,
+                 sizeof state, -1, NULL, NULL, 0);
+    if (err < 0) {
+        *call = (struct call){ 0 };
+    }
+    return err;
+}
+
+int vwl_backchan_vring_err(struct vwl_backchan *chan, uint32_t index)
+{
+    struct vhost_user_vring_state state = { .index = index };
+
+    return submit(chan, VHOST_USER_BACKEND_VRING_ERR, 0, &state, sizeof state,
+                  -1, NULL, NULL, 0);
+}
+
+int vwl_backchan_vring_host_notifier(struct vwl_backchan *chan,
+                                     const struct vhost_user_vring_area *area,
+                                     int fd, vwl_backchan_done done,
+                                     void *opaque, uint64_t cookie)
+{
+    if ((fd < 0) != !!(area->index & VHOST_USER_VRING_NOFD_MASK)) {
+        return -EINVAL;
+    }
+    return submit(chan, VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG, 0, area,
+                  sizeof *area, fd, done, opaque, cookie);
+}
+
+int vwl_backchan_gpu_map(struct vwl_backchan *chan,
+                         const struct vhost_user_gpu_map *map, int fd,
+                         vwl_backchan_done done, void *opaque, uint64_t cookie)
+{
+    return submit(chan, VHOST_USER_BACKEND_GPU_MAP, 0, map, sizeof *map, fd,
+                  done, opaque, cookie);
+}
+
+int vwl_backchan_external_map(struct vwl_backchan *chan,
+                              const struct vhost_user_external_map *map,
+                              vwl_backchan_done done, void *opaque,
+                              uint64_t cookie)
+{
+    return submit(chan, VHOST_USER_BACKEND_EXTERNAL_MAP, 0, map, sizeof *map,
+                  -1, done, opaque, cookie);
+}
+
+int vwl_backchan_fs(struct vwl_backchan *chan, uint32_t request,
+                    const struct vhost_user_fs_backend *msg, int fd,
+                    vwl_backchan_done done, void *opaque, uint64_t cookie)
+{
+    if (request < VHOST_USER_BACKEND_FS_MAP ||
+        request > VHOST_USER_BACKEND_FS_IO) {
+        return -EINVAL;
+    }
+    return submit(chan, request, 0, msg, sizeof *msg, fd, done, opaque,
+                  cookie);
+}

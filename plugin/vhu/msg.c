@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhu/msg.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/fd.h"
+
+/* What one sendmsg can carry (SCM_MAX_FD): with room for all of them a cut
+ * means this process's descriptor limit and nothing else. */
+#define SCM_MOST_FDS 253
+#define HEADER_BYTES sizeof(struct vhost_user_header)
+
+#define REGION_BYTES sizeof(struct vhost_user_memory_region)
+
+/* clang-format off */
+static const struct vwl_vhu_row front_rows[] = {
+    { VHOST_USER_GET_FEATURES, "GET_FEATURES", 0, 0, 0, 0 },
+    { VHOST_USER_SET_FEATURES, "SET_FEATURES", 8, 8, 0, 0 },
+    { VHOST_USER_SET_OWNER, "SET_OWNER", 0, 0, 0, 0 },
+    { VHOST_USER_RESET_OWNER, "RESET_OWNER", 0, 0, 0, 0 },
+    { VHOST_USER_SET_MEM_TABLE, "SET_MEM_TABLE",
+      8, 8 + VWL_VHU_MAX_FDS * REGION_BYTES, 0, VWL_VHU_MAX_FDS },
+    { VHOST_USER_SET_LOG_BASE, "SET_LOG_BASE", 16, 16, 1, 1 },
+    { VHOST_USER_SET_LOG_FD, "SET_LOG_FD", 0, 0, 1, 1 },
+    { VHOST_USER_SET_VRING_NUM, "SET_VRING_NUM", 8, 8, 0, 0 },
+    { VHOST_USER_SET_VRING_ADDR, "SET_VRING_ADDR", 40, 40, 0, 0 },
+    { VHOST_USER_SET_VRING_BASE, "SET_VRING_BASE", 8, 8, 0, 0 },
+    { VHOST_USER_GET_VRING_BASE, "GET_VRING_BASE", 8, 8, 0, 0 },
+    { VHOST_USER_SET_VRING_KICK, "SET_VRING_KICK", 8, 8, 0, 1 },
+    { VHOST_USER_SET_VRING_CALL, "SET_VRING_CALL", 8, 8, 0, 1 },
+    { VHOST_USER_SET_VRING_ERR, "SET_VRING_ERR", 8, 8, 0, 1 },
+    { VHOST_USER_GET_PROTOCOL_FEATURES, "GET_PROTOCOL_FEATURES", 0, 0, 0, 0 },
+    { VHOST_USER_SET_PROTOCOL_FEATURES, "SET_PROTOCOL_FEATURES", 8, 8, 0, 0 },
+    { VHOST_USER_GET_QUEUE_NUM, "GET_QUEUE_NUM", 0, 0, 0, 0 },
+    { VHOST_USER_SET_VRING_ENABLE, "SET_VRING_ENABLE", 8, 8, 0, 0 },
+    { VHOST_USER_SEND_RARP, "SEND_RARP", 8, 8, 0, 0 },
+    { VHOST_USER_NET_SET_MTU, "NET_SET_MTU", 8, 8, 0, 0 },
+    { VHOST_USER_SET_BACKEND_REQ_FD, "SET_BACKEND_REQ_FD", 0, 0, 1, 1 },
+    { VHOST_USER_IOTLB_MSG, "IOTLB_MSG", 32, 32, 0, 0 },
+    { VHOST_USER_SET_VRING_ENDIAN, "SET_VRING_ENDIAN", 8, 8, 0, 0 },
+    { VHOST_USER_GET_CONFIG, "GET_CONFIG", 12, VWL_VHU_MAX_PAYLOAD, 0, 0 },
+    { VHOST_USER_SET_CONFIG, "SET_CONFIG", 12, VWL_VHU_MAX_PAYLOAD, 0, 0 },
+    { VHOST_USER_CREATE_CRYPTO_SESSION, "CREATE_CRYPTO_SESSION",
+      0, VWL_VHU_MAX_PAYLOAD, 0, 0 },
+    { VHOST_USER_CLOSE_CRYPTO_SESSION, "CLOSE_CRYPTO_SESSION", 8, 8, 0, 0 },
+    { VHOST_USER_POSTCOPY_ADVISE, "POSTCOPY_ADVISE", 0, 0, 0, 0 },
+    { VHOST_USER_POSTCOPY_LISTEN, "POSTCOPY_LISTEN", 0, 0, 0, 0 },
+    { VHOST_USER_POSTCOPY_END, "POSTCOPY_END", 0, 0, 0, 0 },
+    { VHOST_USER_GET_INFLIGHT_FD, "GET_INFLIGHT_FD", 20, 24, 0, 0 },
+    { VHOST_USER_SET_INFLIGHT_FD, "SET_INFLIGHT_FD", 20, 24, 1, 1 },
+    { VHOST_USER_GPU_SET_SOCKET, "GPU_SET_SOCKET", 0, 0, 1, 1 },
+    { VHOST_USER_RESET_DEVICE, "RESET_DEVICE", 0, 0, 0, 0 },
+    { VHOST_USER_VRING_KICK, "VRING_KICK", 8, 8, 0, 0 },
+    { VHOST_USER_GET_MAX_MEM_SLOTS, "GET_MAX_MEM_SLOTS", 0, 0, 0, 0 },
+    { VHOST_USER_ADD_MEM_REG, "ADD_MEM_REG", 40, 40, 1, 1 },
+    { VHOST_USER_REM_MEM_REG, "REM_MEM_REG", 40, 40, 0, 1 },
+    { VHOST_USER_SET_STATUS, "SET_STATUS", 8, 8, 0, 0 },
+    { VHOST_USER_GET_STATUS, "GET_STATUS", 0, 0, 0, 0 },
+    { VHOST_USER_GET_SHARED_OBJECT, "GET_SHARED_OBJECT", 16, 16, 0, 0 },
+    { VHOST_USER_SET_DEVICE_STATE_FD, "SET_DEVICE_STATE_FD", 8, 8, 1, 1 },
+    { VHOST_USER_CHECK_DEVICE_STATE, "CHECK_DEVICE_STATE", 0, 0, 0, 0 },
+    { VHOST_USER_GET_SHMEM_CONFIG, "GET_SHMEM_CONFIG", 0, 0, 0, 0 },
+    { VHOST_USER_GET_SHARED_MEMORY_REGIONS, "GET_SHARED_MEMORY_REGIONS",
+      0, 0, 0, 0 },
+};
+
+static const struct vwl_vhu_row backend_rows[] = {
+    { VHOST_USER_BACKEND_IOTLB_MSG, "IOTLB_MSG", 32, 32, 0, 0 },
+    { VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, "CONFIG_CHANGE_MSG", 0, 0, 0, 0 },
+    { VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG, "VRING_HOST_NOTIFIER_MSG",
+      24, 24, 0, 1 },
+    { VHOST_USER_BACKEND_VRING_CALL, "VRING_CALL", 8, 8, 0, 0 },
+    { VHOST_USER_BACKEND_VRING_ERR, "VRING_ERR", 8, 8, 0, 0 },
+    { VHOST_USER_BACKEND_SHMEM_MAP, "SHMEM_MAP", 40, 40, 1, 1 },
+    { VHOST_USER_BACKEND_SHMEM_UNMAP, "SHMEM_UNMAP", 40, 40, 0, 0 },
+    { VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP, "SHMEM_MAP (private)",
+      32, 32, 1, 1 },
+    { VHOST_USER_BACKEND_PRIVATE_SHMEM_UNMAP, "SHMEM_UNMAP (private)",
+      24, 24, 0, 0 },
+    { VHOST_USER_BACKEND_FS_MAP, "FS_MAP", 256, 256, 1, 1 },
+    { VHOST_USER_BACKEND_FS_UNMAP, "FS_UNMAP", 256, 256, 0, 0 },
+    { VHOST_USER_BACKEND_FS_SYNC, "FS_SYNC", 256, 256, 0, 0 },
+    { VHOST_USER_BACKEND_FS_IO, "FS_IO", 256, 256, 1, 1 },
+    { VHOST_USER_BACKEND_GPU_MAP, "GPU_MAP", 64, 64, 1, 1 },
+    { VHOST_USER_BACKEND_EXTERNAL_MAP, "EXTERNAL_MAP", 32, 32, 0, 0 },
+};
+/* clang-format on */
+
+static const struct vwl_vhu_row *find_row(const struct vwl_vhu_row *rows,
+                                          size_t n, uint32_t request)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].request == request) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+const struct vwl_vhu_row *vwl_vhu_row(uint32_t request)
+{
+    return find_row(front_rows, G_N_ELEMENTS(front_rows), request);
+}
+
+const struct vwl_vhu_row *vwl_vhu_backend_row(uint32_t request)
+{
+    return find_row(backend_rows, G_N_ELEMENTS(backend_rows), request);
+}
+
+void vwl_vhu_msg_init(struct vwl_vhu_msg *msg)
+{
+    msg->request = 0;
+    msg->flags = 0;
+    msg->size = 0;
+    msg->n_fds = 0;
+    msg->fds_lost = false;
+    for (size_t i = 0; i < VWL_VHU_MAX_FDS; i++) {
+        msg->fds[i] = -1;
+    }
+}
+
+void vwl_vhu_msg_finish(struct vwl_vhu_msg *msg)
+{
+    vwl_fds_clear(msg->fds, msg->n_fds);
+    vwl_vhu_msg_init(msg);
+}
+
+void vwl_vhu_reader_init(struct vwl_vhu_reader *reader)
+{
+    vwl_vhu_msg_init(&reader->msg);
+    reader->got = 0;
+}
+
+void vwl_vhu_reader_finish(struct vwl_vhu_reader *reader)
+{
+    vwl_vhu_msg_finish(&reader->msg);
+    reader->got = 0;
+}
+
+/* Adds what rode along; how many did not fit the message (closed here). */
+static unsigned int take_fds(struct vwl_vhu_msg *msg, struct msghdr *hdr)
+{
+    unsigned int excess = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
+        size_t n;
+
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < n; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            if (msg->n_fds < VWL_VHU_MAX_FDS) {
+                msg->fds[msg->n_fds++] = fd;
+            } else {
+                vwl_fd_clear(&fd);
+                excess++;
+            }
+        }
+    }
+    return excess;
+}
+
+/* Bytes, 0 for "not now", or -errno as of vwl_vhu_read. */
+static int receive(struct vwl_vhu_reader *reader, int fd, void *to,
+                   size_t want, const char **why)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(SCM_MOST_FDS * sizeof(int))];
+    } control;
+    struct iovec iov = { .iov_base = to, .iov_len = want };
+    struct msghdr hdr = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
+    };
+    unsigned int before = reader->msg.n_fds;
+    unsigned int excess;
+    ssize_t n;
+
+    do {
+        n = recvmsg(fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM ||
+               errno == ENOBUFS ? 0 : -ECONNRESET;
+    }
+    excess = take_fds(&reader->msg, &hdr);
+    if (hdr.msg_flags & MSG_CTRUNC) {
+        reader->msg.fds_lost = true;
+    }
+    if (excess) {
+        *why = "too many descriptors";
+        return -EPROTO;
+    }
+    if (reader->msg.n_fds > before && reader->got > 0) {
+        *why = "descriptors in the middle of a message";
+        return -EPROTO;
+    }
+    return n == 0 ? -ECONNRESET : (int)n;
+}
+
+static int parse_header(struct vwl_vhu_reader *reader, const char **why)
+{
+    struct vhost_user_header header;
+
+    memcpy(&header, reader->header, sizeof header);
+    if ((header.flags & VHOST_USER_VERSION_MASK) != VHOST_USER_VERSION) {
+        *why = "not version 1";
+        return -EPROTO;
+    }
+    if (header.size > VWL_VHU_MAX_PAYLOAD) {
+        *why = "payload too long";
+        return -EPROTO;
+    }
+    reader->msg.request = header.request;
+    reader->msg.flags = header.flags;
+    reader->msg.size = header.size;
+    return 0;
+}
+
+static void hand_over(struct vwl_vhu_reader *reader, struct vwl_vhu_msg *msg)
+{
+    struct vwl_vhu_msg *from = &reader->msg;
+
+    msg->request = from->request;
+    msg->flags = from->flags;
+    msg->size = from->size;
+    msg->n_fds = from->n_fds;
+    msg->fds_lost = from->fds_lost;
+    memcpy(msg->fds, from->fds, sizeof msg->fds);
+    memcpy(msg->payload, from->payload, from->size);
+    vwl_vhu_reader_init(reader);
+}
+
+int vwl_vhu_read(struct vwl_vhu_reader *reader, int fd,
+                 struct vwl_vhu_msg *msg, const char **why)
+{
+    for (;;) {
+        bool in_header = reader->got < HEADER_BYTES;
+        size_t total = HEADER_BYTES + (in_header ? 0 : reader->msg.size);
+        uint8_t *to = in_header ? reader->header + reader->got :
+                      reader->msg.payload + (reader->got - HEADER_BYTES);
+        int n = receive(reader, fd, to, total - reader->got, why);
+
+        if (n <= 0) {
+            return n;
+        }
+        reader->got += (size_t)n;
+        if (reader->got < total) {
+            continue;
+        }
+        if (in_header) {
+            int err = parse_header(reader, why);
+
+            if (err < 0) {
+                return err;
+            }
+            if (reader->msg.size > 0) {
+                continue;
+            }
+        }
+        hand_over(reader, msg);
+        return 1;
+    }
+}
+
+struct waiting {
+    int fd; /* owned; -1 when there is none or it went out already */
+    size_t len;
+    size_t sent;
+    uint8_t bytes[];
+};
+
+struct vwl_vhu_writer {
+    GQueue waiting; /* struct waiting */
+};
+
+struct vwl_vhu_writer *vwl_vhu_writer_create(void)
+{
+    struct vwl_vhu_writer *writer = g_new0(struct vwl_vhu_writer, 1);
+
+    g_queue_init(&writer->waiting);
+    return writer;
+}
+
+static void waiting_free(void *data)
+{
+    struct waiting *waiting = data;
+
+    vwl_fd_clear(&waiting->fd);
+    g_free(waiting);
+}
+
+void vwl_vhu_writer_destroy(struct vwl_vhu_writer *writer)
+{
+    if (!writer) {
+        return;
+    }
+    g_queue_clear_full(&writer->waiting, waiting_free);
+    g_free(writer);
+}
+
+/* Bytes sent, 0 for "not now", or -ECONNRESET. */
+static ssize_t send_some(int sock, const struct iovec *iov, size_t n_iov,
+                         int fd)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = { 0 };
+    struct msghdr hdr = {
+        .msg_iov = (struct iovec *)iov,
+        .msg_iovlen = n_iov,
+    };
+    ssize_t n;
+
+    if (fd >= 0) {
+        struct cmsghdr *c = &control.align;
+
+        hdr.msg_control = &control;
+        hdr.msg_controllen = sizeof control;
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    do {
+        n = sendmsg(sock, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0) {
+        return n;
+    }
+    switch (errno) {
+    case EAGAIN:
+    case ENOMEM:
+    case ENOBUFS:
+    case ETOOMANYREFS:
+        return 0;
+    default:
+        return -ECONNRESET;
+    }
+}
+
+int vwl_vhu_write(struct vwl_vhu_writer *writer, int sock, uint32_t request,
+                  uint32_t flags, const void *payload, uint32_t size, int fd)
+{
+    struct vhost_user_header header = { request, flags, size };
+    struct iovec iov[2] = {
+        { .iov_base = &header, .iov_len = sizeof header },
+        { .iov_base = (void *)payload, .iov_len = size },
+    };
+    struct waiting *waiting;
+    ssize_t sent = 0;
+    int own = -1;
+
+    if (g_queue_is_empty(&writer->waiting)) {
+        sent = send_some(sock, iov, size ? 2 : 1, fd);
+        if (sent < 0) {
+            return (int)sent;
+        }
+        if ((size_t)sent == sizeof header + size) {
+            return 0;
+        }
+    } else if (writer->waiting.length >= VWL_VHU_MAX_WAITING) {
+        return -ENOBUFS;
+    }
+    if (fd >= 0 && sent == 0) {
+        own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (own < 0) {
+            return -errno;
+        }
+    }
+    waiting = g_malloc(sizeof *waiting + sizeof header + size);
+    waiting->fd = own;
+    waiting->len = sizeof header + size;
+    waiting->sent = (size_t)sent;
+    memcpy(waiting->bytes, &header, sizeof header);
+    if (size) {
+        memcpy(waiting->bytes + sizeof header, payload, size);
+    }
+    g_queue_push_tail(&writer->waiting, waiting);
+    return 0;
+}
+
+int vwl_vhu_flush(struct vwl_vhu_writer *writer, int sock)
+{
+    struct waiting *waiting;
+
+    while ((waiting = g_queue_peek_head(&writer->waiting))) {
+        struct iovec iov = {
+            .iov_base = waiting->bytes + waiting->sent,
+            .iov_len = waiting->len - waiting->sent,
+        };
+        ssize_t n = send_some(sock, &iov, 1, waiting->fd);
+
+        if (n <= 0) {
+            return (int)n;
+        }
+        vwl_fd_clear(&waiting->fd);
+        waiting->sent += (size_t)n;
+        if (waiting->sent == waiting->len) {
+            waiting_free(g_queue_pop_head(&writer->waiting));
+        }
+    }
+    return 0;
+}
+
+bool vwl_vhu_writer_pending(const struct vwl_vhu_writer *writer)
+{
+    return writer->waiting.length > 0;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhu/session_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/fd.h"
+
+int session_set_log_base(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                         struct session_answer *answer)
+{
+    struct vhost_user_log log;
+
+    memcpy(&log, msg->payload, sizeof log);
+    return vwl_dirty_set_base(session->dirty, msg->fds[0], log.offset,
+                              log.size);
+}
+
+int session_set_log_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                       struct session_answer *answer)
+{
+    if (!session_is_anonymous(msg->fds[0])) {
+        return -EBADF;
+    }
+    vwl_dirty_set_fd(session->dirty, &msg->fds[0]);
+    return 0;
+}
+
+void vwl_session_flush_log(struct vwl_session *session)
+{
+    vwl_dirty_flush(session->dirty);
+}
+
+static bool offers_inflight(const struct vwl_session *session)
+{
+    return session->config.protocol_features &
+           BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+}
+
+static struct vhost_user_inflight get_wire(const struct vwl_vhu_msg *msg)
+{
+    struct vhost_user_inflight wire = { 0 };
+
+    memcpy(&wire, msg->payload, MIN(msg->size, sizeof wire));
+    return wire;
+}
+
+/* No buffer (size 0 and no descriptor) is an answer, too. */
+int session_get_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                         struct session_answer *answer)
+{
+    struct vhost_user_inflight wire = get_wire(msg);
+    struct vwl_inflight *inflight = NULL;
+    uint64_t size = 0;
+    int err = -EOPNOTSUPP;
+
+    if (offers_inflight(session)) {
+        err = vwl_inflight_create(
+            session_has_feature(session, VIRTIO_F_RING_PACKED),
+            wire.num_queues, wire.queue_size, &inflight, &answer->fd, &size);
+    }
+    if (err < 0) {
+        log_host_bug(session->log, "no in-flight buffer of %u queues of %u: "
+                     "%s", wire.num_queues, wire.queue_size, g_strerror(-err));
+    }
+    vwl_inflight_destroy(inflight);
+    wire.mmap_size = err < 0 ? 0 : size;
+    wire.mmap_offset = 0;
+    memcpy(answer->payload, &wire, sizeof wire);
+    answer->size = msg->size;
+    return 0;
+}
+
+int session_set_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                         struct session_answer *answer)
+{
+    struct vhost_user_inflight wire = get_wire(msg);
+    struct vwl_inflight *inflight = NULL;
+    int err;
+
+    if (!offers_inflight(session)) {
+        return -EOPNOTSUPP;
+    }
+    if (session_any_started(session)) {
+        return -EBUSY;
+    }
+    err = vwl_inflight_open(session_has_feature(session, VIRTIO_F_RING_PACKED),
+                            msg->fds[0], wire.mmap_offset, wire.mmap_size,
+                            wire.num_queues, wire.queue_size, &inflight);
+    if (err < 0) {
+        return err;
+    }
+    vwl_inflight_destroy(session->inflight);
+    session->inflight = inflight;
+    return 0;
+}

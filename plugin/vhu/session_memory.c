@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhu/session_private.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Guest memory and pieces of region 0 together. */
+#define MAX_REGIONS 4096
+/* Translations asked for at a time: each ring wants one. */
+#define MAX_MISSES 16
+
+void session_memory_init(struct vwl_session *session)
+{
+    session->mem = vwl_mem_new();
+    session->regions = g_array_new(FALSE, FALSE,
+                                   sizeof(struct session_region));
+    session->iotlb = vwl_iotlb_create();
+    session->misses = g_array_new(FALSE, FALSE, sizeof(struct session_miss));
+}
+
+void session_memory_finish(struct vwl_session *session)
+{
+    g_array_unref(session->misses);
+    vwl_iotlb_destroy(session->iotlb);
+    g_array_unref(session->regions);
+    vwl_mem_unref(session->mem);
+}
+
+void session_memory_clear(struct vwl_session *session)
+{
+    vwl_mem_unref(session->mem);
+    session->mem = vwl_mem_new();
+    g_array_set_size(session->regions, 0);
+}
+
+static bool is_same(const struct session_region *a,
+                    const struct session_region *b)
+{
+    return a->dev == b->dev && a->ino == b->ino &&
+           memcmp(&a->region, &b->region, sizeof a->region) == 0;
+}
+
+static bool contains(const GArray *regions, const struct session_region *one)
+{
+    for (guint i = 0; i < regions->len; i++) {
+        if (is_same(&g_array_index(regions, struct session_region, i), one)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where region 0 begins, when the piece says so. */
+static void note_base(struct vwl_session *session,
+                      const struct session_region *piece, uint64_t shm_offset)
+{
+    uint64_t offset = shm_offset + piece->region.mmap_offset;
+
+    if (offset >= shm_offset && piece->region.gpa >= offset) {
+        session->ops->shm_base(session->opaque, piece->region.gpa - offset);
+    }
+}
+
+static int describe(struct vwl_session *session,
+                    const struct vhost_user_memory_region *wire, int fd,
+                    struct session_region *out, uint64_t *shm_offset)
+{
+    struct session_region region = {
+        .region = {
+            .gpa = wire->guest_phys_addr,
+            .size = wire->memory_size,
+            .uva = wire->userspace_addr,
+            .mmap_offset = wire->mmap_offset,
+        },
+    };
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        return -errno;
+    }
+    region.dev = st.st_dev;
+    region.ino = st.st_ino;
+    region.own = session->ops->own_file(session->opaque, st.st_dev, st.st_ino,
+                                        shm_offset);
+    *out = region;
+    return 0;
+}
+
+/* Replaces *mem by what step made of it. */
+static int advance(struct vwl_mem **mem, int err, struct vwl_mem *next)
+{
+    if (err == 0) {
+        vwl_mem_unref(*mem);
+        *mem = next;
+    }
+    return err;
+}
+
+/* A table with the regions of `wanted`, sharing what it can with ours. */
+static int build_table(struct vwl_session *session, const GArray *wanted,
+                       const int *fds, struct vwl_mem **out)
+{
+    struct vwl_mem *mem = vwl_mem_ref(session->mem);
+    struct vwl_mem *next = NULL;
+    int err = 0;
+
+    for (guint i = 0; i < session->regions->len && err == 0; i++) {
+        struct session_region *old = &g_array_index(
+            session->regions, struct session_region, i);
+
+        if (!old->own && !contains(wanted, old)) {
+            err = vwl_mem_remove(mem, &old->region, &next);
+            err = advance(&mem, err, next);
+        }
+    }
+    for (guint i = 0; i < wanted->len && err == 0; i++) {
+        struct session_region *new = &g_array_index(
+            (GArray *)wanted, struct session_region, i);
+
+        if (!new->own && !contains(session->regions, new)) {
+            err = vwl_mem_add(mem, &new->region, fds[i], &next);
+            err = advance(&mem, err, next);
+        }
+    }
+    if (err < 0) {
+        vwl_mem_unref(mem);
+        return err;
+    }
+    *out = mem;
+    return 0;
+}
+
+static void install(struct vwl_session *session, struct vwl_mem *mem)
+{
+    vwl_mem_unref(session->mem);
+    session->mem = mem;
+    session_memory_apply(session);
+}
+
+int session_set_mem_table(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                          struct session_answer *answer)
+{
+    uint64_t offsets[VWL_VHU_MAX_FDS] = { 0 };
+    struct vhost_user_memory header;
+    struct vwl_mem *mem = NULL;
+    GArray *wanted;
+    int err = 0;
+
+    memcpy(&header, msg->payload, sizeof header);
+    if (header.nregions != msg->n_fds ||
+        msg->size != sizeof header +
+        header.nregions * sizeof(struct vhost_user_memory_region)) {
+        return -EINVAL;
+    }
+    wanted = g_array_new(FALSE, FALSE, sizeof(struct session_region));
+    for (unsigned int i = 0; i < msg->n_fds && err == 0; i++) {
+        struct vhost_user_memory_region wire;
+        struct session_region region;
+
+        memcpy(&wire, msg->payload + sizeof header + i * sizeof wire,
+               sizeof wire);
+        err = describe(session, &wire, msg->fds[i], &region, &offsets[i]);
+        if (err == 0 && !region.own && contains(wanted, &region)) {
+            err = -EEXIST;
+        }
+        if (err == 0) {
+            g_array_append_val(wanted, region);
+        }
+    }
+    if (err == 0) {
+        err = build_table(session, wanted, msg->fds, &mem);
+    }
+    if (err < 0) {
+        g_array_unref(wanted);
+        return err;
+    }
+    g_array_unref(session->regions);
+    session->regions = wanted;
+    for (guint i = 0; i < wanted->len; i++) {
+        struct session_region *region = &g_array_index(
+            wanted, struct session_region, i);
+
+        if (region->own) {
+            note_base(session, region, offsets[i]);
+        }
+    }
+    install(session, mem);
+    return 0;
+}
+
+static bool offers_slots(const struct vwl_session *session)
+{
+    return session->config.protocol_features &
+           BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+}
+
+int session_get_mem_slots(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                          struct session_answer *answer)
+{
+    session_answer_u64(answer, offers_slots(session) ? MEM_SLOTS : 0);
+    return 0;
+}
+
+int session_add_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                       struct session_answer *answer)
+{
+    struct vhost_user_single_memory_region wire;
+    struct session_region region;
+    struct vwl_mem *mem = NULL;
+    uint64_t shm_offset = 0;
+    int err;
+
+    if (!offers_slots(session)) {
+        return -EOPNOTSUPP;
+    }
+    if (session->regions->len >= MAX_REGIONS) {
+        return -ENOSPC;
+    }
+    memcpy(&wire, msg->payload, sizeof wire);
+    err = describe(session, &wire.region, msg->fds[0], &region, &shm_offset);
+    if (err < 0) {
+        return err;
+    }
+    if (region.own) {
+        g_array_append_val(session->regions, region);
+        note_base(session, &region, shm_offset);
+        return 0;
+    }
+    err = vwl_mem_add(session->mem, &region.region, msg->fds[0], &mem);
+    if (err < 0) {
+        return err;
+    }
+    g_array_append_val(session->regions, region);
+    install(session, mem);
+    return 0;
+}
+
+int session_remove_region(struct vwl_session *session,
+                          struct vwl_vhu_msg *msg,
+                          struct session_answer *answer)
+{
+    struct vhost_user_single_memory_region wire;
+    struct vwl_mem *mem = NULL;
+
+    if (!offers_slots(session)) {
+        return -EOPNOTSUPP;
+    }
+    memcpy(&wire, msg->payload, sizeof wire);
+    for (guint i = 0; i < session->regions->len; i++) {
+        struct session_region region = g_array_index(
+            session->regions, struct session_region, i);
+        int err;
+
+        if (region.region.gpa != wire.region.guest_phys_addr ||
+            region.region.uva != wire.region.userspace_addr ||
+            region.region.size != wire.region.memory_size) {
+            continue;
+        }
+        if (region.own) {
+            g_array_remove_index(session->regions, i);
+            return 0;
+        }
+        err = vwl_mem_remove(session->mem, &region.region, &mem);
+        if (err < 0) {
+            return err;
+        }
+        g_array_remove_index(session->regions, i);
+        install(session, mem);
+        return 0;
+    }
+    return -ENOENT;
+}
+
+void session_memory_apply(struct vwl_session *session)
+{
+    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+        struct session_ring *ring = &session->rings[i];
+        int err;
+
+        if (!vwl_vq_is_started(ring->vq) || ring->broken) {
+            continue;
+        }
+        err = vwl_vq_refresh(ring->vq, session->mem);
+        if (err == -EAGAIN) {
+            session_ask_miss(session, i);
+        } else if (err < 0) {
+            session_ring_fault(session, i, "its parts left guest memory");
+        }
+    }
+    session_rings_update(session);
+    session->ops->memory_changed(session->opaque);
+}
+
+/* ---- translations ----------------------------------------------------- */
+
+static void on_miss_done(void *opaque, uint64_t cookie, int err)
+{
+    struct vwl_session *session = opaque;
+
+    for (guint i = 0; i < session->misses->len; i++) {
+        struct session_miss miss = g_array_index(session->misses,
+                                                 struct session_miss, i);
+
+        if (miss.cookie != cookie) {
+            continue;
+        }
+        /* Until the UPDATE, if no reply was due: the same miss is not asked
+         * for twice. With a reply the UPDATE came before it. */
+        if (err == 0 && !session_has_protocol(
+                session, VHOST_USER_PROTOCOL_F_REPLY_ACK)) {
+            return;
+        }
+        g_array_remove_index_fast(session->misses, i);
+        if (err < 0 && err != -ECONNRESET) {
+            session_ring_fault(session, miss.index,
+                               "an address that the IOMMU does not map");
+        }
+        return;
+    }
+}
+
+void session_ask_miss(struct vwl_session *session, unsigned int index)
+{
+    struct vhost_user_iotlb msg = { .type = VHOST_USER_IOTLB_MISS };
+    struct session_miss miss = { .index = index };
+    int err;
+
+    if (!session_has_feature(session, VIRTIO_F_ACCESS_PLATFORM)) {
+        return;
+    }
+    vwl_vq_miss(session->rings[index].vq, &miss.iova, &miss.access);
+    for (guint i = 0; i < session->misses->len; i++) {
+        struct session_miss *old = &g_array_index(session->misses,
+                                                  struct session_miss, i);
+
+        if (old->iova == miss.iova && old->access == miss.access) {
+            return;
+        }
+    }
+    if (session->misses->len >= MAX_MISSES) {
+        g_array_remove_index(session->misses, 0);
+    }
+    miss.cookie = ++session->next_cookie;
+    msg.iova = miss.iova;
+    msg.permission = (uint8_t)miss.access;
+    g_array_append_val(session->misses, miss);
+    err = vwl_backchan_iotlb(session->backchan, &msg, on_miss_done, session,
+                             miss.cookie);
+    if (err < 0) {
+        log_host_bug(session->log, "ring %u: an IOTLB miss cannot be told: %s",
+                     index, g_strerror(-err));
+        on_miss_done(session, miss.cookie, -ECONNRESET);
+    }
+}
+
+void session_forget_misses(struct vwl_session *session)
+{
+    vwl_backchan_forget(session->backchan, session);
+    g_array_set_size(session->misses, 0);
+}
+
+static void settle_misses(struct vwl_session *session, uint64_t iova,
+                          uint64_t size)
+{
+    for (guint i = session->misses->len; i > 0; i--) {
+        struct session_miss *miss = &g_array_index(
+            session->misses, struct session_miss, i - 1);
+
+        if (miss->iova >= iova && miss->iova - iova < size) {
+            g_array_remove_index_fast(session->misses, i - 1);
+        }
+    }
+}
+
+static bool is_in_table(const struct vwl_session *session, uint64_t uva,
+                        uint64_t size)
+{
+    struct vwl_span span;
+
+    if (size == 0 || uva + size < size) {
+        return false;
+    }
+    while (size > 0) {
+        if (!vwl_mem_at_uva(session->mem, uva, size, &span)) {
+            return false;
+        }
+        uva += span.len;
+        size -= span.len;
+    }
+    return true;
+}
+
+static int update(struct vwl_session *session,
+                  const struct vhost_user_iotlb *wire)
+{
+    int err;
+
+    if (!is_in_table(session, wire->user_addr, wire->size)) {
+        return -EFAULT;
+    }
+    err = vwl_iotlb_update(session->iotlb, wire->iova, wire->size,
+                           wire->user_addr, wire->permission);
+    if (err < 0) {
+        return err;
+    }
+    settle_misses(session, wire->iova, wire->size);
+    session_memory_apply(session);
+    return 0;
+}
+
+int session_iotlb_msg(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                      struct session_answer *answer)
+{
+    struct vhost_user_iotlb wire;
+
+    if (!session_has_feature(session, VIRTIO_F_ACCESS_PLATFORM)) {
+        return -EOPNOTSUPP;
+    }
+    memcpy(&wire, msg->payload, sizeof wire);
+    switch (wire.type) {
+    case VHOST_USER_IOTLB_UPDATE:
+        return update(session, &wire);
+    case VHOST_USER_IOTLB_INVALIDATE:
+        session->ops->iotlb_invalidate(session->opaque, wire.iova, wire.size);
+        vwl_iotlb_invalidate(session->iotlb, wire.iova, wire.size);
+        session_memory_apply(session);
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhu/session_private.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+
+static uint64_t get_u64(const struct vwl_vhu_msg *msg)
+{
+    uint64_t value;
+
+    memcpy(&value, msg->payload, sizeof value);
+    return value;
+}
+
+int session_refuse(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                   struct session_answer *answer)
+{
+    return -EOPNOTSUPP;
+}
+
+int session_get_features(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                         struct session_answer *answer)
+{
+    session_answer_u64(answer, session->offered);
+    return 0;
+}
+
+int session_set_features(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                         struct session_answer *answer)
+{
+    uint64_t transport = BIT(VHOST_F_LOG_ALL) |
+                         BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+    uint64_t bits = get_u64(msg);
+    uint64_t changed = (bits ^ session->acked) & ~transport;
+
+    if (bits & ~(session->offered | transport)) {
+        session->features_refused = !session_any_started(session);
+        return -EINVAL;
+    }
+    if (changed && session_any_started(session)) {
+        return -EBUSY;
+    }
+    session->features_refused = false;
+    session->acked = bits;
+    vwl_dirty_enable(session->dirty, bits & BIT(VHOST_F_LOG_ALL));
+    if (changed || !session->features_set || !session_any_started(session)) {
+        session->features_set = true;
+        session->ops->features(session->opaque, bits);
+    }
+    if (!session_has_feature(session, VHOST_USER_F_PROTOCOL_FEATURES)) {
+        for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+            session->rings[i].enabled = true;
+        }
+    }
+    session_rings_update(session);
+    return 0;
+}
+
+int session_get_protocol_features(struct vwl_session *session,
+                                  struct vwl_vhu_msg *msg,
+                                  struct session_answer *answer)
+{
+    session_answer_u64(answer, session->config.protocol_features);
+    return 0;
+}
+
+int session_set_protocol_features(struct vwl_session *session,
+                                  struct vwl_vhu_msg *msg,
+                                  struct session_answer *answer)
+{
+    const uint64_t needed = BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+                            BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ);
+    uint64_t bits = get_u64(msg);
+    enum vwl_shm_dialect dialect = VWL_SHM_NONE;
+
+    if (bits & ~session->config.protocol_features) {
+        return -EINVAL;
+    }
+    if (bits & BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) &&
+        (bits & needed) != needed) {
+        session->fatal = -EPROTO;
+        return -EPROTO;
+    }
+    if (bits & BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ)) {
+        if (bits & BIT(VHOST_USER_PROTOCOL_F_SHMEM)) {
+            dialect = VWL_SHM_STANDARD;
+        } else if (bits & BIT(VHOST_USER_PROTOCOL_F_SHARED_MEMORY_REGIONS)) {
+            dialect = VWL_SHM_PRIVATE;
+        }
+    }
+    session->protocol_acked = bits;
+    vwl_backchan_configure(session->backchan, dialect,
+                           bits & BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK));
+    return 0;
+}
+
+/* Connection, protocol features and back-end channel outlive it. */
+void session_device_reset(struct vwl_session *session,
+                          enum vwl_reset_reason reason)
+{
+    bool enabled = session->features_set &&
+        !session_has_feature(session, VHOST_USER_F_PROTOCOL_FEATURES);
+
+    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+        struct session_ring *ring = &session->rings[i];
+
+        if (reason != VWL_RESET_BASE) {
+            session_ring_stop(session, i);
+            ring->enabled = enabled;
+        }
+        ring->has_answer = false;
+        ring->broken = false;
+    }
+    if (reason != VWL_RESET_BASE) {
+        vwl_iotlb_clear(session->iotlb);
+        session_forget_misses(session);
+        vwl_inflight_destroy(session->inflight);
+        session->inflight = NULL;
+        session->status = 0;
+    }
+    session->ops->reset(session->opaque, reason);
+}
+
+static void forget_descriptors(struct session_ring *ring)
+{
+    vwl_fd_clear(&ring->call);
+    vwl_fd_clear(&ring->err);
+    ring->has_size = false;
+    ring->has_addr = false;
+    ring->base = 0;
+}
+
+int session_set_owner(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                      struct session_answer *answer)
+{
+    int none = -1;
+
+    if (!session->owned) {
+        session->owned = true;
+        return 0;
+    }
+    session_device_reset(session, VWL_RESET_OWNER);
+    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+        forget_descriptors(&session->rings[i]);
+    }
+    session_memory_clear(session);
+    vwl_dirty_set_fd(session->dirty, &none);
+    vwl_dirty_enable(session->dirty, false);
+    session->acked = 0;
+    session->features_set = false;
+    session->features_refused = false;
+    session_rings_update(session);
+    return 0;
+}
+
+/* Deprecated, and ambiguous across releases of the specification: ignored. */
+int session_reset_owner(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                        struct session_answer *answer)
+{
+    return 0;
+}
+
+int session_reset_device(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                         struct session_answer *answer)
+{
+    session_device_reset(session, VWL_RESET_DEVICE);
+    session_rings_update(session);
+    return 0;
+}
+
+int session_get_status(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                       struct session_answer *answer)
+{
+    uint64_t status = session->status;
+
+    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+        if (session->rings[i].broken) {
+            status |= VIRTIO_CONFIG_S_NEEDS_RESET_BIT;
+        }
+    }
+    session_answer_u64(answer, status);
+    return 0;
+}
+
+int session_set_status(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                       struct session_answer *answer)
+{
+    uint8_t status = (uint8_t)get_u64(msg);
+
+    if (status == 0) {
+        session_device_reset(session, VWL_RESET_STATUS);
+        session_rings_update(session);
+    }
+    session->status = status;
+    return 0;
+}
+
+int session_get_queue_num(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                          struct session_answer *answer)
+{
+    session_answer_u64(answer, VWL_SESSION_QUEUES);
+    return 0;
+}
+
+/* The configuration space of this device is empty. */
+int session_get_config(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                       struct session_answer *answer)
+{
+    struct vhost_user_config config;
+
+    memcpy(&config, msg->payload, sizeof config);
+    if (config.offset || config.size || msg->size != sizeof config) {
+        return -EINVAL;
+    }
+    memcpy(answer->payload, &config, sizeof config);
+    answer->size = sizeof config;
+    return 0;
+}
+
+static bool is_stream_socket(int fd)
+{
+    int domain = 0, type = 0;
+    socklen_t len = sizeof domain;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0) {
+        return false;
+    }
+    len = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+           domain == AF_UNIX && type == SOCK_STREAM;
+}
+
+int session_set_backend_fd(struct vwl_session *session,
+                           struct vwl_vhu_msg *msg,
+                           struct session_answer *answer)
+{
+    bool replaces = vwl_backchan_fd(session->backchan) >= 0;
+
+    if (!session_has_protocol(session, VHOST_USER_PROTOCOL_F_BACKEND_REQ)) {
+        return -EOPNOTSUPP;
+    }
+    if (!is_stream_socket(msg->fds[0])) {
+        return -ENOTSOCK;
+    }
+    vwl_backchan_set_fd(session->backchan, &msg->fds[0]);
+    /* The end of the one before may not have been seen yet. */
+    if (replaces && !session_any_kicked(session)) {
+        session_device_reset(session, VWL_RESET_CHANNEL);
+    }
+    session->ops->backchan_changed(session->opaque);
+    return 0;
+}
+
+static bool offers_shm(const struct vwl_session *session, unsigned int bit)
+{
+    return session->config.protocol_features & BIT(bit) &&
+           session->config.shm_size > 0;
+}
+
+int session_get_shmem_config(struct vwl_session *session,
+                             struct vwl_vhu_msg *msg,
+                             struct session_answer *answer)
+{
+    struct vhost_user_shmem_config config = { 0 };
+
+    if (offers_shm(session, VHOST_USER_PROTOCOL_F_SHMEM)) {
+        config.nregions = 1;
+        config.memory_sizes[0] = session->config.shm_size;
+    }
+    memcpy(answer->payload, &config, sizeof config);
+    answer->size = sizeof config;
+    return 0;
+}
+
+int session_get_private_regions(struct vwl_session *session,
+                                struct vwl_vhu_msg *msg,
+                                struct session_answer *answer)
+{
+    struct vhost_user_private_shmem_region region = {
+        .id = 0,
+        .length = session->config.shm_size,
+    };
+    bool has = offers_shm(session,
+                          VHOST_USER_PROTOCOL_F_SHARED_MEMORY_REGIONS);
+
+    session_answer_u64(answer, has ? 1 : 0);
+    if (has) {
+        memcpy(answer->payload + answer->size, &region, sizeof region);
+        answer->size += sizeof region;
+    }
+    return 0;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of a session, shared by the files session*.c alone:
+ * session.c (dispatch and answers), session_negotiate.c (features, status,
+ * resets, the back-end channel), session_memory.c (memory table, IOTLB),
+ * session_ring.c (vrings) and session_log.c (dirty log, in-flight buffer).
+ */
+#ifndef VWL_VHU_SESSION_PRIVATE_H
+#define VWL_VHU_SESSION_PRIVATE_H
+
+#include <glib.h>
+#include <sys/types.h>
+
+#include "guest/dirty.h"
+#include "guest/inflight.h"
+#include "guest/iotlb.h"
+#include "guest/mem.h"
+#include "vhu/msg.h"
+#include "vhu/session.h"
+
+#define BIT(n) (UINT64_C(1) << (n))
+
+#define QUEUE_IN 0
+#define QUEUE_OUT 1
+
+/* What GET_MAX_MEM_SLOTS says. */
+#define MEM_SLOTS 509
+
+struct session_ring {
+    struct vwl_vq *vq;
+    /* configuration; NUM, ADDR and BASE are asked for before a start */
+    uint32_t size;
+    uint64_t desc, driver, device, log_gpa;
+    bool log_used;
+    uint32_t base; /* as set, or as it was at the last stop */
+    bool has_size, has_addr, has_base;
+    bool touched; /* configuration began since the last stop */
+    /* state */
+    bool kicked;  /* started, in the specification's sense */
+    bool enabled;
+    bool running; /* reported to the owner */
+    bool broken;
+    bool resumed; /* started with an in-flight region: kick and call once */
+    bool has_answer;
+    uint32_t answer; /* base at the last stop of the virtqueue */
+    int kick, call, err;
+    bool call_may_block, err_may_block;
+};
+
+struct session_region {
+    struct vwl_mem_region region;
+    dev_t dev;
+    ino_t ino;
+    bool own; /* a piece of region 0, not guest memory */
+};
+
+struct session_miss {
+    uint64_t iova;
+    unsigned int access;
+    unsigned int index; /* ring that waits */
+    uint64_t cookie;
+};
+
+struct vwl_session {
+    struct vwl_session_config config;
+    const struct vwl_session_ops *ops;
+    void *opaque;
+    struct vwl_log *log;
+    int fd;
+    struct vwl_vhu_reader reader;
+    struct vwl_vhu_writer *writer;
+    struct vwl_backchan *backchan;
+    int fatal; /* 0, or what dispatch returns */
+
+    uint64_t offered, acked;
+    bool features_set, features_refused;
+    uint64_t protocol_acked;
+    bool owned;
+    uint8_t status;
+    bool suspended;
+    bool decided; /* reset or pause, for this run of the out ring */
+
+    struct vwl_mem *mem;
+    GArray *regions; /* struct session_region */
+    struct vwl_iotlb *iotlb;
+    GArray *misses; /* struct session_miss */
+    uint64_t next_cookie;
+    struct vwl_dirty *dirty;
+    struct vwl_inflight *inflight;
+
+    struct session_ring rings[VWL_SESSION_QUEUES];
+};
+
+/* An answer under construction. */
+struct session_answer {
+    uint32_t size;
+    int fd; /* owned */
+    uint8_t payload[sizeof(struct vhost_user_shmem_config)];
+};
+
+/* Handlers: the message is well-formed by its row. 0 or -errno; the answer is
+ * theirs to fill where the route says so. */
+typedef int (*session_serve)(struct vwl_session *session,
+                             struct vwl_vhu_msg *msg,
+                             struct session_answer *answer);
+
+int session_get_features(struct vwl_session *, struct vwl_vhu_msg *,
+                         struct session_answer *);
+int session_set_features(struct vwl_session *, struct vwl_vhu_msg *,
+                         struct session_answer *);
+int session_get_protocol_features(struct vwl_session *, struct vwl_vhu_msg *,
+                                  struct session_answer *);
+int session_set_protocol_features(struct vwl_session *, struct vwl_vhu_msg *,
+                                  struct session_answer *);
+int session_set_owner(struct vwl_session *, struct vwl_vhu_msg *,
+                      struct session_answer *);
+int session_reset_owner(struct vwl_session *, struct vwl_vhu_msg *,
+                        struct session_answer *);
+int session_reset_device(struct vwl_session *, struct vwl_vhu_msg *,
+                         struct session_answer *);
+int session_get_status(struct vwl_session *, struct vwl_vhu_msg *,
+                       struct session_answer *);
+int session_set_status(struct vwl_session *, struct vwl_vhu_msg *,
+                       struct session_answer *);
+int session_get_queue_num(struct vwl_session *, struct vwl_vhu_msg *,
+                          struct session_answer *);
+int session_get_config(struct vwl_session *, struct vwl_vhu_msg *,
+                       struct session_answer *);
+int session_refuse(struct vwl_session *, struct vwl_vhu_msg *,
+                   struct session_answer *);
+int session_set_backend_fd(struct vwl_session *, struct vwl_vhu_msg *,
+                           struct session_answer *);
+int session_get_shmem_config(struct vwl_session *, struct vwl_vhu_msg *,
+                             struct session_answer *);
+int session_get_private_regions(struct vwl_session *, struct vwl_vhu_msg *,
+                                struct session_answer *);
+
+int session_set_mem_table(struct vwl_session *, struct vwl_vhu_msg *,
+                          struct session_answer *);
+int session_get_mem_slots(struct vwl_session *, struct vwl_vhu_msg *,
+                          struct session_answer *);
+int session_add_region(struct vwl_session *, struct vwl_vhu_msg *,
+                       struct session_answer *);
+int session_remove_region(struct vwl_session *, struct vwl_vhu_msg *,
+                          struct session_answer *);
+int session_iotlb_msg(struct vwl_session *, struct vwl_vhu_msg *,
+                      struct session_answer *);
+
+int session_vring_num(struct vwl_session *, struct vwl_vhu_msg *,
+                      struct session_answer *);
+int session_vring_addr(struct vwl_session *, struct vwl_vhu_msg *,
+                       struct session_answer *);
+int session_vring_base(struct vwl_session *, struct vwl_vhu_msg *,
+                       struct session_answer *);
+int session_get_vring_base(struct vwl_session *, struct vwl_vhu_msg *,
+                           struct session_answer *);
+int session_vring_kick(struct vwl_session *, struct vwl_vhu_msg *,
+                       struct session_answer *);
+int session_vring_call(struct vwl_session *, struct vwl_vhu_msg *,
+                       struct session_answer *);
+int session_vring_err(struct vwl_session *, struct vwl_vhu_msg *,
+                      struct session_answer *);
+int session_vring_enable(struct vwl_session *, struct vwl_vhu_msg *,
+                         struct session_answer *);
+int session_inband_kick(struct vwl_session *, struct vwl_vhu_msg *,
+                        struct session_answer *);
+
+int session_set_log_base(struct vwl_session *, struct vwl_vhu_msg *,
+                         struct session_answer *);
+int session_set_log_fd(struct vwl_session *, struct vwl_vhu_msg *,
+                       struct session_answer *);
+int session_get_inflight(struct vwl_session *, struct vwl_vhu_msg *,
+                         struct session_answer *);
+int session_set_inflight(struct vwl_session *, struct vwl_vhu_msg *,
+                         struct session_answer *);
+
+/* session.c */
+void session_answer_u64(struct session_answer *answer, uint64_t value);
+static inline bool session_has_protocol(const struct vwl_session *session,
+                                        unsigned int bit)
+{
+    return session->protocol_acked & BIT(bit);
+}
+static inline bool session_has_feature(const struct vwl_session *session,
+                                       unsigned int bit)
+{
+    return session->acked & BIT(bit);
+}
+
+/* session_negotiate.c */
+void session_device_reset(struct vwl_session *session,
+                          enum vwl_reset_reason reason);
+
+/* session_memory.c */
+void session_memory_init(struct vwl_session *session);
+void session_memory_finish(struct vwl_session *session);
+void session_memory_clear(struct vwl_session *session);
+/* Every started ring looks its parts up again, rings that could not start try
+ * again, and the owner is told. */
+void session_memory_apply(struct vwl_session *session);
+void session_ask_miss(struct vwl_session *session, unsigned int index);
+void session_forget_misses(struct vwl_session *session);
+
+/* session_ring.c */
+void session_rings_init(struct vwl_session *session);
+void session_rings_finish(struct vwl_session *session);
+/* Starts and reports what may run by now. */
+void session_rings_update(struct vwl_session *session);
+/* Stops the virtqueue too and forgets the kick descriptor. */
+void session_ring_stop(struct vwl_session *session, unsigned int index);
+/* Only reported as stopping; its virtqueue stays. */
+void session_ring_pause(struct vwl_session *session, unsigned int index);
+bool session_any_started(const struct vwl_session *session);
+bool session_any_kicked(const struct vwl_session *session);
+/* A fault that the session found itself: the owner is told, too. */
+void session_ring_fault(struct vwl_session *session, unsigned int index,
+                        const char *why);
+/* An anonymous-inode descriptor (eventfd): nothing else is polled or written
+ * without a chance to block or to reach a stranger's file. */
+bool session_is_anonymous(int fd);
+
+#endif
