@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "wl/state.h"
+#include "wl/vfd.h"
+#include "wl/wire.h"
+
+uint32_t vwl_response_of(int err)
+{
+    switch (-err) {
+    case ENOMEM:
+    case ENOBUFS:
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case ETOOMANYREFS:
+    case EBUSY: /* too many requests wait */
+        return VIRTIO_WL_RESP_OUT_OF_MEMORY;
+    default:
+        return VIRTIO_WL_RESP_ERR;
+    }
+}
+
+void vwl_answer(struct vwl_core *core, struct vwl_request *request,
+                uint32_t type)
+{
+    vwl_put32(request->response, type);
+    request->response_bytes = MIN(request->response_room, 4);
+    core->counters.refused += type >= VIRTIO_WL_RESP_ERR;
+}
+
+/* Drivers differ in what they take; see docs/protocol.md, modes. */
+static void describe(const struct vwl_vfd *vfd, uint32_t *flags,
+                     uint64_t *pfn)
+{
+    struct vwl_core *core = vfd->core;
+
+    *pfn = vwl_core_pfn_none(core);
+    if (vfd->ops == &vwl_vfd_shm_ops) {
+        *flags = vfd->answered_flags;
+        vwl_core_pfn(core, vwl_map_offset(vfd->map), pfn);
+    } else if (vfd->ops == &vwl_vfd_pipe_ops) {
+        *flags = vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM) ? 0 : vfd->flags;
+        *pfn = 0;
+    } else {
+        *flags = vwl_core_has(core, VIRTIO_WL_F_TRANS_FLAGS) ?
+            VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE :
+            VIRTIO_WL_VFD_LEGACY_CONTROL;
+    }
+}
+
+void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
+                    const struct vwl_vfd *vfd)
+{
+    uint8_t *at = request->response;
+    uint32_t flags;
+    uint64_t pfn;
+
+    describe(vfd, &flags, &pfn);
+    memset(at, 0, 32);
+    vwl_put32(at, VIRTIO_WL_RESP_VFD_NEW);
+    vwl_put32(at + 8, vfd->id);
+    vwl_put32(at + 12, flags);
+    vwl_put64(at + 16, pfn);
+    vwl_put32(at + 24, (uint32_t)vfd->size_bytes);
+    request->response_bytes = 32;
+}
+
+static int refuse(struct vwl_core *core, struct vwl_request *request,
+                  uint32_t type)
+{
+    vwl_answer(core, request, type);
+    return 0;
+}
+
+/* Answers what a create function returned. */
+static int answer_created(struct vwl_core *core, struct vwl_request *request,
+                          int err)
+{
+    if (err < 0 && err != -EINPROGRESS) {
+        return refuse(core, request, vwl_response_of(err));
+    }
+    return err;
+}
+
+/* The checks of every NEW, in the order that drivers know: bit 30, flags (the
+ * caller's verdict, 0 is good), id in use. 0: go on. */
+static uint32_t check_new(struct vwl_core *core,
+                          const struct vwl_request *request,
+                          uint32_t flags_verdict)
+{
+    uint32_t id = vwl_get32(request->head + 8);
+
+    if (id & VIRTIO_WL_VFD_HOST_ID_BIT) {
+        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": not an id of the guest",
+                      id);
+        return VIRTIO_WL_RESP_INVALID_ID;
+    }
+    if (flags_verdict) {
+        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": flags 0x%" PRIx32
+                      " are wrong", id, vwl_get32(request->head + 12));
+        return flags_verdict;
+    }
+    if (vwl_vfd_check_id(core, id) < 0) {
+        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": the id is in use", id);
+        return VIRTIO_WL_RESP_INVALID_ID;
+    }
+    if (request->response_room < 32) {
+        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": %zu bytes have no room"
+                      " for the answer", id, request->response_room);
+        return VIRTIO_WL_RESP_ERR;
+    }
+    return 0;
+}
+
+static int do_new(struct vwl_core *core, struct vwl_request *request)
+{
+    bool trans = vwl_core_has(core, VIRTIO_WL_F_TRANS_FLAGS);
+    uint32_t flags = vwl_get32(request->head + 12);
+    uint32_t legal = trans ? 0 :
+        VIRTIO_WL_VFD_LEGACY_WRITE | VIRTIO_WL_VFD_LEGACY_MAP;
+    uint32_t verdict = !(flags & ~legal) ? 0 :
+        trans ? VIRTIO_WL_RESP_INVALID_FLAGS : VIRTIO_WL_RESP_ERR;
+
+    verdict = check_new(core, request, verdict);
+    if (verdict) {
+        return refuse(core, request, verdict);
+    }
+    return answer_created(core, request,
+                          vwl_shm_create(core, request,
+                                         vwl_get32(request->head + 8), flags,
+                                         vwl_get32(request->head + 24)));
+}
+
+static int do_new_pipe(struct vwl_core *core, struct vwl_request *request)
+{
+    uint32_t flags = vwl_get32(request->head + 12);
+    uint32_t verdict = check_new(core, request,
+                                 flags == VIRTIO_WL_VFD_WRITE ||
+                                 flags == VIRTIO_WL_VFD_READ ? 0 :
+                                 VIRTIO_WL_RESP_INVALID_FLAGS);
+
+    if (verdict) {
+        return refuse(core, request, verdict);
+    }
+    return answer_created(core, request,
+                          vwl_pipe_create(core, request,
+                                          vwl_get32(request->head + 8),
+                                          flags));
+}
+
+static const char *find_socket(const struct vwl_core *core, const char *name,
+                               size_t len)
+{
+    for (size_t i = 0; i < core->config.n_sockets; i++) {
+        const struct vwl_socket *one = &core->config.sockets[i];
+
+        if (strlen(one->name) == len && memcmp(one->name, name, len) == 0) {
+            return one->path;
+        }
+    }
+    return NULL;
+}
+
+static int new_ctx(struct vwl_core *core, struct vwl_request *request,
+                   const char *name, size_t len)
+{
+    uint32_t id = vwl_get32(request->head + 8);
+    uint32_t verdict = check_new(core, request, 0);
+    const char *path;
+
+    if (verdict) {
+        return refuse(core, request, verdict);
+    }
+    path = g_utf8_validate(name, (gssize)len, NULL) ?
+        find_socket(core, name, len) : NULL;
+    if (!path) {
+        char text[32 * 4 + 1];
+
+        log_guest_bug(core->log, "ctx 0x%" PRIx32 ": no socket is named"
+                      " '%s'", id,
+                      vwl_log_escape(name, len, text, sizeof text));
+        return refuse(core, request, VIRTIO_WL_RESP_ERR);
+    }
+    return answer_created(core, request,
+                          vwl_ctx_create(core, request, id, path));
+}
+
+static int do_new_ctx(struct vwl_core *core, struct vwl_request *request)
+{
+    return new_ctx(core, request, "", 0);
+}
+
+static int do_new_ctx_named(struct vwl_core *core,
+                            struct vwl_request *request)
+{
+    const char *name = (const char *)request->head + 28;
+
+    return new_ctx(core, request, name, strnlen(name, 32));
+}
+
+static int do_close(struct vwl_core *core, struct vwl_request *request)
+{
+    struct vwl_vfd *vfd = vwl_vfd_find_to_close(
+        core, vwl_get32(request->head + 8));
+
+    if (!vfd) {
+        return refuse(core, request, VIRTIO_WL_RESP_INVALID_ID);
+    }
+    vwl_vfd_close(vfd, false);
+    vwl_answer(core, request, VIRTIO_WL_RESP_OK);
+    return 0;
+}
+
+/* Where the ids of a SEND stand. */
+struct entries {
+    unsigned int n;
+    size_t bytes; /* of one */
+    size_t id_at; /* in one */
+    bool has_kind;
+};
+
+/* Finds the VFDs of a SEND and their descriptors. 0, or the response. */
+static uint32_t find_entries(struct vwl_core *core,
+                             const struct vwl_request *request,
+                             const struct entries *entries,
+                             struct vwl_vfd **vfds)
+{
+    for (unsigned int i = 0; i < entries->n; i++) {
+        const uint8_t *at = request->head + 16 + i * entries->bytes;
+        uint32_t kind = entries->has_kind ? vwl_get32(at) :
+            VIRTIO_WL_FOREIGN_LOCAL;
+
+        vfds[i] = kind != VIRTIO_WL_FOREIGN_LOCAL ? NULL :
+            vwl_vfd_find(core, vwl_get32(at + entries->id_at));
+        if (!vfds[i]) {
+            log_guest_bug(core->log, "vfd 0x%" PRIx32 ": entry %u of a send,"
+                          " kind %" PRIu32 ", names nothing",
+                          vwl_get32(request->head + 8), i, kind);
+            return VIRTIO_WL_RESP_INVALID_ID;
+        }
+    }
+    return 0;
+}
+
+static uint32_t check_target(const struct vwl_vfd *vfd, unsigned int n_vfds)
+{
+    if (vfd->ops->send_refusal) {
+        return vfd->ops->send_refusal;
+    }
+    if (n_vfds && !vfd->ops->takes_fds) {
+        return VIRTIO_WL_RESP_INVALID_TYPE;
+    }
+    return vfd->flags & VIRTIO_WL_VFD_WRITE ? 0 : VIRTIO_WL_RESP_ERR;
+}
+
+static int carry_send(struct vwl_core *core, struct vwl_request *request,
+                      const struct entries *shape)
+{
+    struct entries entries = *shape;
+    uint32_t count = vwl_get32(request->head + 12);
+    struct vwl_vfd *vfds[VIRTWL_SEND_MAX_ALLOCS];
+    int fds[VIRTWL_SEND_MAX_ALLOCS];
+    struct vwl_vfd *target;
+    uint32_t verdict;
+    size_t skip;
+    int ret;
+
+    if (count > VIRTWL_SEND_MAX_ALLOCS) {
+        return refuse(core, request, VIRTIO_WL_RESP_INVALID_CMD);
+    }
+    entries.n = count;
+    skip = 16 + count * entries.bytes;
+    if (request->total_bytes < skip || request->head_bytes < skip) {
+        return refuse(core, request, VIRTIO_WL_RESP_ERR);
+    }
+    target = vwl_vfd_find(core, vwl_get32(request->head + 8));
+    if (!target) {
+        return refuse(core, request, VIRTIO_WL_RESP_INVALID_ID);
+    }
+    verdict = find_entries(core, request, &entries, vfds);
+    if (!verdict) {
+        verdict = check_target(target, count);
+    }
+    for (unsigned int i = 0; i < count && !verdict; i++) {
+        fds[i] = vfds[i]->ops->fd_to_send(vfds[i]);
+        verdict = fds[i] < 0 ? VIRTIO_WL_RESP_INVALID_TYPE : 0;
+    }
+    if (verdict) {
+        return refuse(core, request, verdict);
+    }
+    ret = vwl_outbox_send(target, request, skip, fds, count);
+    if (ret == -EINPROGRESS ||
+        vwl_get32(request->response) == VIRTIO_WL_RESP_OK) {
+        for (unsigned int i = 0; i < count; i++) {
+            if (vfds[i]->ops->sent) {
+                vfds[i]->ops->sent(vfds[i]);
+            }
+        }
+    }
+    return ret;
+}
+
+static int do_send(struct vwl_core *core, struct vwl_request *request)
+{
+    return carry_send(core, request, &(struct entries){ .bytes = 4 });
+}
+
+static int do_send_foreign(struct vwl_core *core, struct vwl_request *request)
+{
+    bool fences = vwl_core_has(core, VIRTIO_WL_F_SEND_FENCES);
+
+    return carry_send(core, request, &(struct entries){
+        .bytes = fences ? 16 : 8,
+        .id_at = fences ? 8 : 4,
+        .has_kind = true,
+    });
+}
+
+static const struct {
+    uint32_t type;
+    size_t min_bytes;
+    int (*carry_out)(struct vwl_core *core, struct vwl_request *request);
+} commands[] = {
+    { VIRTIO_WL_CMD_VFD_NEW, 32, do_new },
+    { VIRTIO_WL_CMD_VFD_CLOSE, 12, do_close },
+    { VIRTIO_WL_CMD_VFD_SEND, 16, do_send },
+    { VIRTIO_WL_CMD_VFD_NEW_CTX, 12, do_new_ctx },
+    { VIRTIO_WL_CMD_VFD_NEW_PIPE, 32, do_new_pipe },
+    { VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID, 16, do_send_foreign },
+    { VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED, 64, do_new_ctx_named },
+};
+
+int vwl_core_execute(struct vwl_core *core, struct vwl_request *request)
+{
+    size_t len = MIN(request->head_bytes, request->total_bytes);
+    uint32_t type;
+
+    core->counters.requests++;
+    request->response_bytes = 0;
+    request->waits_on = NULL;
+    request->progress = 0;
+    request->next = request->prev = NULL;
+    if (len < 4) {
+        return refuse(core, request, VIRTIO_WL_RESP_ERR);
+    }
+    type = vwl_get32(request->head);
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (commands[i].type == type) {
+            if (len < commands[i].min_bytes) {
+                return refuse(core, request, VIRTIO_WL_RESP_ERR);
+            }
+            return commands[i].carry_out(core, request);
+        }
+    }
+    return refuse(core, request, VIRTIO_WL_RESP_INVALID_CMD);
+}

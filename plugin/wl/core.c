@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/core.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/fd.h"
+#include "wl/iov.h"
+#include "wl/state.h"
+#include "wl/vfd.h"
+
+uint64_t vwl_core_pfn_none(const struct vwl_core *core)
+{
+    return vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM) ?
+        core->config.shm_window >> VIRTIO_WL_PFN_SHIFT : 0;
+}
+
+int vwl_core_pfn(struct vwl_core *core, uint64_t shm_offset, uint64_t *pfn)
+{
+    uint64_t gpa = 0;
+
+    if (!vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM)) {
+        int err = core->ops->shm_base(core->opaque, &gpa);
+
+        if (err < 0) {
+            return err;
+        }
+    }
+    *pfn = (gpa + shm_offset) >> VIRTIO_WL_PFN_SHIFT;
+    return 0;
+}
+
+static int copy_config(struct vwl_core *core,
+                       const struct vwl_core_config *config)
+{
+    struct vwl_socket *sockets = g_new0(struct vwl_socket, config->n_sockets);
+
+    for (size_t i = 0; i < config->n_sockets; i++) {
+        sockets[i].name = g_strdup(config->sockets[i].name ?
+                                   config->sockets[i].name : "");
+        sockets[i].path = g_strdup(config->sockets[i].path);
+    }
+    core->config = *config;
+    core->config.sockets = sockets;
+    return 0;
+}
+
+static void free_config(struct vwl_core_config *config)
+{
+    for (size_t i = 0; i < config->n_sockets; i++) {
+        g_free((char *)(uintptr_t)config->sockets[i].name);
+        g_free((char *)(uintptr_t)config->sockets[i].path);
+    }
+    g_free((struct vwl_socket *)(uintptr_t)config->sockets);
+}
+
+static int open_fds(struct vwl_core *core)
+{
+    struct epoll_event event = { .events = EPOLLIN };
+    int err = vwl_timers_init(&core->timers);
+
+    if (err < 0) {
+        return err;
+    }
+    err = vwl_bounce_init(&core->bounce);
+    if (err < 0) {
+        return err;
+    }
+    core->in_epoll = epoll_create1(EPOLL_CLOEXEC);
+    core->out_epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (core->in_epoll < 0 || core->out_epoll < 0 ||
+        epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, core->timers.fd,
+                  &event) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+int vwl_core_create(const struct vwl_core_config *config,
+                    const struct vwl_core_ops *ops, void *opaque,
+                    struct vwl_log *log, struct vwl_core **out)
+{
+    struct vwl_core *core = g_new0(struct vwl_core, 1);
+    int err;
+
+    core->ops = ops;
+    core->opaque = opaque;
+    core->log = log;
+    core->in_epoll = core->out_epoll = core->anchor_fd = -1;
+    core->timers.fd = core->bounce.fd[0] = core->bounce.fd[1] = -1;
+    core->in_flight_limit = VIRTIO_WL_QUEUE_SIZE / 2;
+    core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
+    core->vfds = g_hash_table_new(NULL, NULL);
+    vwl_list_init(&core->waiting);
+    vwl_list_init(&core->lingering);
+    vwl_list_init(&core->base_waiters);
+    copy_config(core, config);
+    vwl_inbox_init(core);
+    vwl_maps_init(core);
+    err = open_fds(core);
+    if (err < 0) {
+        log_host_bug(log, "core: %s", g_strerror(-err));
+        vwl_core_destroy(core);
+        return err;
+    }
+    *out = core;
+    return 0;
+}
+
+void vwl_core_destroy(struct vwl_core *core)
+{
+    if (!core) {
+        return;
+    }
+    vwl_core_reset(core, false);
+    vwl_inbox_finish(core);
+    vwl_maps_finish(core);
+    vwl_bounce_finish(&core->bounce);
+    vwl_timers_finish(&core->timers);
+    vwl_fd_clear(&core->in_epoll);
+    vwl_fd_clear(&core->out_epoll);
+    g_hash_table_unref(core->vfds);
+    free_config(&core->config);
+    g_free(core);
+}
+
+void vwl_core_set_features(struct vwl_core *core, uint64_t features,
+                           bool has_shm)
+{
+    core->features = features;
+    core->has_shm = has_shm;
+}
+
+void vwl_core_set_in_flight_limit(struct vwl_core *core, unsigned int limit)
+{
+    core->in_flight_limit = limit;
+}
+
+static void drop_requests(struct vwl_core *core)
+{
+    while (!vwl_list_is_empty(&core->waiting)) {
+        struct vwl_vfd *vfd = vwl_list_entry(core->waiting.next,
+                                             struct vwl_vfd, waiting);
+
+        vwl_outbox_drop_waiting(vfd);
+        vfd->creating = NULL;
+        vwl_list_remove(&vfd->waiting);
+    }
+    core->in_flight = 0;
+}
+
+void vwl_core_reset(struct vwl_core *core, bool unmap)
+{
+    GList *ids = g_hash_table_get_keys(core->vfds);
+
+    drop_requests(core);
+    /* mappings are dealt with together, below */
+    for (GList *id = ids; id; id = id->next) {
+        struct vwl_vfd *vfd = g_hash_table_lookup(core->vfds, id->data);
+
+        vfd->map = NULL;
+    }
+    for (GList *id = ids; id; id = id->next) {
+        struct vwl_vfd *vfd = g_hash_table_lookup(core->vfds, id->data);
+
+        if (vfd) { /* not gone with the context that announced it */
+            vwl_vfd_close(vfd, true);
+        }
+    }
+    g_list_free(ids);
+    while (!vwl_list_is_empty(&core->lingering)) {
+        vwl_vfd_end_linger(vwl_list_entry(core->lingering.next,
+                                          struct vwl_vfd, lingering));
+    }
+    vwl_maps_reset(core, unmap);
+    vwl_inbox_reset(core);
+    core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
+    core->counters.resets++;
+}
+
+static void fail_creation(struct vwl_vfd *vfd)
+{
+    /* answers it, too */
+    vwl_vfd_close(vfd, true);
+}
+
+void vwl_core_fail_requests(struct vwl_core *core,
+                            bool (*filter)(void *opaque,
+                                           const struct vwl_request *),
+                            void *opaque)
+{
+    struct vwl_list *link = core->waiting.next;
+
+    while (link != &core->waiting) {
+        struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, waiting);
+        bool hit = vfd->creating && (!filter ||
+                                     filter(opaque, vfd->creating));
+
+        link = link->next;
+        for (struct vwl_request *request = vfd->first_wait; request && !hit;
+             request = request->next) {
+            hit = !filter || filter(opaque, request);
+        }
+        if (hit && vfd->creating) {
+            fail_creation(vfd);
+        } else if (hit) {
+            vwl_vfd_hang_up(vfd);
+        }
+    }
+}
+
+static void on_peer(struct vwl_vfd *vfd, uint32_t events)
+{
+    bool gone = (events & (EPOLLERR | EPOLLHUP)) &&
+        vfd->how != VWL_PEER_SOCKET;
+
+    if (gone) {
+        vwl_outbox_break(vfd);
+    } else {
+        vwl_outbox_feed(vfd);
+    }
+}
+
+void vwl_core_dispatch_out(struct vwl_core *core)
+{
+    struct epoll_event events[64];
+    int n = epoll_wait(core->out_epoll, events, G_N_ELEMENTS(events), 0);
+    bool timers = false;
+
+    for (int i = 0; i < n; i++) {
+        struct vwl_vfd *vfd = events[i].data.ptr;
+
+        if (vfd) {
+            on_peer(vfd, events[i].events);
+        } else {
+            timers = true;
+        }
+    }
+    /* last: it may free what has an event of this round */
+    if (timers) {
+        vwl_timers_run(&core->timers);
+    }
+}
+
+int vwl_core_in_fd(const struct vwl_core *core)
+{
+    return core->in_epoll;
+}
+
+int vwl_core_out_fd(const struct vwl_core *core)
+{
+    return core->out_epoll;
+}
+
+void vwl_core_base_changed(struct vwl_core *core)
+{
+    vwl_shm_base_changed(core);
+}
+
+void vwl_core_stats(const struct vwl_core *core, struct vwl_stats *stats)
+{
+    const struct vwl_stats *counters = &core->counters;
+
+    stats->vfds = core->n_vfds;
+    stats->contexts = core->n_contexts;
+    stats->shm_bytes = core->shm_bytes;
+    stats->shm_mappings = core->maps.n_mapped;
+    stats->in_flight = core->in_flight;
+    stats->queued_bytes = core->inbox.queued_bytes;
+    stats->requests = counters->requests;
+    stats->refused = counters->refused;
+    stats->messages = counters->messages;
+    stats->sent_bytes = counters->sent_bytes;
+    stats->received_bytes = counters->received_bytes;
+    stats->hangups = counters->hangups;
+    stats->resets = counters->resets;
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/fd.h"
+#include "wl/classify.h"
+#include "wl/iov.h"
+#include "wl/state.h"
+#include "wl/vfd.h"
+
+/* A full backlog is not signalled when it empties: ask again. */
+#define CONNECT_FIRST_MS 20
+#define CONNECT_LAST_MS 100
+#define CONNECT_TOTAL_MS 900
+
+/* A message with descriptors, while they become VFDs. */
+struct vwl_group {
+    struct vwl_vfd *ctx;
+    unsigned int pending;
+    unsigned int n;
+    struct vwl_vfd *vfds[VWL_PEER_MAX_FDS];
+    size_t len;
+    uint8_t data[];
+};
+
+static size_t group_bytes(const struct vwl_group *group)
+{
+    return group->len + group->n * 36u + VWL_RECV_HEAD_BYTES;
+}
+
+/* More than 28 are told in several messages. Every one needs a byte of data;
+ * the early ones get no more, as a reader must have all descriptors of a
+ * Wayland message when it has its last byte. */
+static void group_deliver(struct vwl_group *group)
+{
+    size_t done = 0;
+    unsigned int first = 0;
+
+    do {
+        unsigned int left = group->n - first;
+        unsigned int n = left;
+        size_t len = group->len - done;
+        uint32_t ids[VWL_PEER_MAX_FDS];
+
+        if (left > VIRTWL_SEND_MAX_ALLOCS && len > 1) {
+            n = VIRTWL_SEND_MAX_ALLOCS;
+            len = 1;
+        }
+        for (unsigned int i = 0; i < n; i++) {
+            struct vwl_vfd *vfd = group->vfds[first + i];
+
+            vfd->group = NULL;
+            ids[i] = vfd->id;
+            vwl_inbox_push_new(group->ctx, vfd);
+        }
+        vwl_inbox_push_recv(group->ctx, ids, n, group->data + done, len);
+        first += n;
+        done += len;
+    } while (done < group->len);
+    for (unsigned int i = 0; i < group->n; i++) {
+        group->vfds[i]->enrolled = true;
+        vwl_vfd_watch(group->vfds[i]);
+    }
+}
+
+void vwl_group_settle_one(struct vwl_group *group)
+{
+    struct vwl_vfd *ctx = group->ctx;
+
+    if (--group->pending > 0) {
+        return;
+    }
+    group_deliver(group);
+    vwl_inbox_uncharge(ctx->core, group_bytes(group));
+    g_free(group);
+    if (ctx->group) {
+        ctx->group = NULL;
+        vwl_vfd_resume(ctx, VWL_PAUSE_GROUP);
+    }
+}
+
+void vwl_group_destroy(struct vwl_group *group)
+{
+    vwl_inbox_uncharge(group->ctx->core, group_bytes(group));
+    for (unsigned int i = 0; i < group->n; i++) {
+        group->vfds[i]->group = NULL;
+        vwl_vfd_close(group->vfds[i], true);
+    }
+    g_free(group);
+}
+
+static void end_context(struct vwl_vfd *vfd, const char *why, int err)
+{
+    log_host_bug(vfd->core->log, "ctx 0x%" PRIx32 ": %s: %s; it is closed",
+                 vfd->id, why, g_strerror(-err));
+    vwl_vfd_hang_up(vfd);
+}
+
+/* The message's VFDs are made; when all are mapped it goes to the guest. */
+static void receive_group(struct vwl_vfd *vfd, int *fds, unsigned int n_fds,
+                          const struct iovec *iov, unsigned int n_iov,
+                          size_t len)
+{
+    struct vwl_group *group = g_try_malloc0(sizeof *group + len);
+    uint64_t copied = 0;
+    int err = group ? 0 : -ENOMEM;
+
+    if (!group) {
+        vwl_fds_clear(fds, n_fds);
+        end_context(vfd, "receiving", err);
+        return;
+    }
+    group->ctx = vfd;
+    group->len = len;
+    group->pending = 1;
+    vwl_iov_read(iov, n_iov, 0, group->data, len);
+    for (unsigned int i = 0; i < n_fds; i++) {
+        struct vwl_vfd *made;
+
+        err = vwl_received_create(vfd->core, &fds[i], &copied, group, &made);
+        if (err < 0 && err != -EINPROGRESS) {
+            break;
+        }
+        group->pending += err == -EINPROGRESS;
+        group->vfds[group->n++] = made;
+        err = 0;
+    }
+    vwl_inbox_charge(vfd->core, group_bytes(group));
+    if (err < 0) {
+        vwl_fds_clear(fds, n_fds);
+        vwl_group_destroy(group);
+        end_context(vfd, "a descriptor of its peer", err);
+        return;
+    }
+    if (group->pending > 1) {
+        vfd->group = group;
+        vwl_vfd_pause(vfd, VWL_PAUSE_GROUP);
+    }
+    vwl_group_settle_one(group);
+}
+
+static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
+                           unsigned int n_buffer)
+{
+    uint8_t staged[VWL_RECV_DATA_BYTES], head[VWL_RECV_HEAD_BYTES];
+    struct iovec iov[64] = { { 0 } };
+    int fds[VWL_PEER_MAX_FDS];
+    unsigned int n_iov, n_fds = 0;
+    size_t room;
+    ssize_t n;
+
+    n_iov = vwl_iov_slice(buffer, n_buffer, VWL_RECV_HEAD_BYTES,
+                          VWL_RECV_DATA_BYTES, iov, G_N_ELEMENTS(iov), &room);
+    if (room == 0) {
+        iov[0] = (struct iovec){ staged, sizeof staged };
+        n_iov = 1;
+    }
+    n = vwl_peer_read_fds(vfd->fd, iov, n_iov, fds, &n_fds);
+    if (n == -EMFILE) {
+        end_context(vfd, "descriptors were cut off", (int)n);
+        return 0;
+    }
+    if (n == -EAGAIN) {
+        return 0;
+    }
+    if (n <= 0) {
+        vwl_fds_clear(fds, n_fds);
+        vwl_vfd_in_end(vfd);
+        return 0;
+    }
+    if (n_fds) {
+        receive_group(vfd, fds, n_fds, iov, n_iov, (size_t)n);
+        return 0;
+    }
+    if (room == 0) {
+        vwl_inbox_push_recv(vfd, NULL, 0, staged, (size_t)n);
+        return 0;
+    }
+    vwl_recv_head(head, vfd->id, 0);
+    vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
+    return VWL_RECV_HEAD_BYTES + n;
+}
+
+static int ctx_fd_to_send(const struct vwl_vfd *vfd)
+{
+    return vfd->fd;
+}
+
+static void ctx_finish(struct vwl_vfd *vfd)
+{
+    if (vfd->group) {
+        struct vwl_group *group = vfd->group;
+
+        vfd->group = NULL;
+        vwl_group_destroy(group);
+    }
+}
+
+const struct vwl_vfd_ops vwl_ctx_ops = {
+    .name = "ctx",
+    .takes_fds = true,
+    .receive = ctx_receive,
+    .fd_to_send = ctx_fd_to_send,
+    .finish = ctx_finish,
+};
+
+/* 0; -EAGAIN: the backlog is full; else it cannot be connected. */
+static int try_connect(struct vwl_vfd *vfd)
+{
+    struct sockaddr_un sun = { .sun_family = AF_UNIX };
+    size_t len = strlen(vfd->path);
+
+    if (len >= sizeof sun.sun_path) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(sun.sun_path, vfd->path, len);
+    return connect(vfd->fd, (struct sockaddr *)&sun, sizeof sun) < 0 ?
+        -errno : 0;
+}
+
+static int connected(struct vwl_vfd *vfd)
+{
+    vfd->how = VWL_PEER_SOCKET;
+    vfd->flags = VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE;
+    vfd->enrolled = true;
+    vwl_vfd_watch(vfd);
+    return vfd->in_watched ? 0 : -ENOMEM;
+}
+
+static void log_refusal(struct vwl_vfd *vfd, int err)
+{
+    log_host_bug(vfd->core->log, "ctx 0x%" PRIx32 ": connecting to %s: %s",
+                 vfd->id, vfd->path, g_strerror(-err));
+}
+
+static void on_retry(struct vwl_timer *timer)
+{
+    struct vwl_vfd *vfd = vwl_list_entry(timer, struct vwl_vfd, timer);
+    int err = try_connect(vfd);
+
+    if (err == -EAGAIN &&
+        (uint64_t)g_get_monotonic_time() < vfd->deadline_us) {
+        vfd->retry_ms = MIN(vfd->retry_ms * 2, CONNECT_LAST_MS);
+        vwl_timer_set(&vfd->core->timers, timer, vfd->retry_ms);
+        return;
+    }
+    if (err < 0) {
+        log_refusal(vfd, err);
+    } else {
+        err = connected(vfd);
+    }
+    vwl_vfd_creation_end(vfd, err);
+}
+
+static int connect_start(struct vwl_vfd *vfd, struct vwl_request *request)
+{
+    int err;
+
+    vfd->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (vfd->fd < 0) {
+        err = -errno;
+        log_refusal(vfd, err);
+        return err;
+    }
+    err = try_connect(vfd);
+    if (err == 0) {
+        return connected(vfd);
+    }
+    if (err == -EAGAIN) {
+        err = vwl_vfd_creation_wait(vfd, request);
+        if (err == 0) {
+            vfd->retry_ms = CONNECT_FIRST_MS;
+            vfd->deadline_us = (uint64_t)g_get_monotonic_time() +
+                CONNECT_TOTAL_MS * UINT64_C(1000);
+            vwl_timer_init(&vfd->timer, on_retry);
+            vwl_timer_set(&vfd->core->timers, &vfd->timer, vfd->retry_ms);
+            return -EINPROGRESS;
+        }
+    }
+    log_refusal(vfd, err);
+    return err;
+}
+
+int vwl_ctx_create(struct vwl_core *core, struct vwl_request *request,
+                   uint32_t id, const char *path)
+{
+    struct vwl_vfd *vfd;
+    int err;
+
+    if (core->n_contexts >= core->config.max_contexts) {
+        log_guest_bug(core->log, "ctx 0x%" PRIx32 ": the limit of %" PRIu32
+                      " contexts is reached", id, core->config.max_contexts);
+        return -ENOSPC;
+    }
+    err = vwl_vfd_create(core, &vwl_ctx_ops, id, &vfd);
+    if (err < 0) {
+        return err;
+    }
+    vfd->is_context = true;
+    core->n_contexts++;
+    vfd->path = path;
+    err = connect_start(vfd, request);
+    if (err < 0 && err != -EINPROGRESS) {
+        vwl_vfd_close(vfd, true);
+    } else if (err == 0) {
+        vfd->is_known = true;
+        vwl_answer_new(core, request, vfd);
+    }
+    return err;
+}

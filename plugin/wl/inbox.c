@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/inbox.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "wl/iov.h"
+#include "wl/state.h"
+#include "wl/vfd.h"
+#include "wl/wire.h"
+
+enum message_kind { MESSAGE_NEW, MESSAGE_RECV, MESSAGE_HUP };
+
+struct vwl_message {
+    struct vwl_list link;   /* of vwl_inbox.fifo */
+    struct vwl_list of_vfd; /* of vwl_vfd.messages of the owner */
+    struct vwl_vfd *owner;
+    struct vwl_vfd *fresh; /* MESSAGE_NEW */
+    enum message_kind kind;
+    unsigned int n_ids; /* MESSAGE_RECV; 0 once they were delivered */
+    size_t len;
+    size_t done;
+    size_t charged_bytes;
+    uint32_t ids[]; /* and the data */
+};
+
+void vwl_inbox_charge(struct vwl_core *core, size_t bytes)
+{
+    core->inbox.queued_bytes += bytes;
+}
+
+void vwl_inbox_uncharge(struct vwl_core *core, size_t bytes)
+{
+    struct vwl_inbox *inbox = &core->inbox;
+
+    inbox->queued_bytes -= bytes;
+    while (!vwl_list_is_empty(&inbox->queue_paused) &&
+           inbox->queued_bytes <= core->config.max_queued_bytes / 2) {
+        struct vwl_vfd *vfd = vwl_list_entry(inbox->queue_paused.next,
+                                             struct vwl_vfd, paused);
+
+        vwl_list_remove(&vfd->paused);
+        vwl_vfd_resume(vfd, VWL_PAUSE_QUEUE);
+    }
+}
+
+static struct vwl_message *push(struct vwl_vfd *owner, enum message_kind kind,
+                                size_t bytes, size_t tail_bytes)
+{
+    struct vwl_core *core = owner->core;
+    struct vwl_inbox *inbox = &core->inbox;
+    struct vwl_message *message;
+    bool was_empty = vwl_list_is_empty(&inbox->fifo);
+
+    message = g_malloc0(sizeof *message + tail_bytes);
+    message->kind = kind;
+    message->owner = owner;
+    message->charged_bytes = bytes;
+    vwl_list_insert(&inbox->fifo, &message->link);
+    vwl_list_insert(&owner->messages, &message->of_vfd);
+    vwl_inbox_charge(core, bytes);
+    if (was_empty && !inbox->handing) {
+        core->ops->message_ready(core->opaque);
+    }
+    return message;
+}
+
+void vwl_inbox_push_new(struct vwl_vfd *owner, struct vwl_vfd *fresh)
+{
+    push(owner, MESSAGE_NEW, sizeof(struct virtio_wl_ctrl_vfd_new), 0)
+        ->fresh = fresh;
+}
+
+void vwl_inbox_push_recv(struct vwl_vfd *owner, const uint32_t *ids,
+                         unsigned int n_ids, const void *data, size_t len)
+{
+    size_t tail = n_ids * sizeof *ids + len;
+    struct vwl_message *message = push(owner, MESSAGE_RECV,
+                                       VWL_RECV_HEAD_BYTES + tail, tail);
+
+    message->n_ids = n_ids;
+    message->len = len;
+    if (n_ids) {
+        memcpy(message->ids, ids, n_ids * sizeof *ids);
+    }
+    memcpy(message->ids + n_ids, data, len);
+}
+
+void vwl_inbox_push_hup(struct vwl_vfd *vfd)
+{
+    push(vfd, MESSAGE_HUP, sizeof(struct virtio_wl_ctrl_vfd), 0);
+}
+
+static void message_free(struct vwl_message *message)
+{
+    struct vwl_core *core = message->owner->core;
+    size_t bytes = message->charged_bytes;
+
+    vwl_list_remove(&message->link);
+    vwl_list_remove(&message->of_vfd);
+    g_free(message);
+    vwl_inbox_uncharge(core, bytes);
+}
+
+void vwl_recv_head(uint8_t head[VWL_RECV_HEAD_BYTES], uint32_t id,
+                   uint32_t n_ids)
+{
+    vwl_put32(head, VIRTIO_WL_CMD_VFD_RECV);
+    vwl_put32(head + 4, 0);
+    vwl_put32(head + 8, id);
+    vwl_put32(head + 12, n_ids);
+}
+
+static ssize_t write_new(struct vwl_vfd *vfd, const struct iovec *buffer,
+                         unsigned int n_buffer)
+{
+    struct vwl_core *core = vfd->core;
+    uint8_t bytes[32] = { 0 };
+    uint64_t pfn = vwl_core_pfn_none(core);
+
+    if (vfd->map) {
+        vwl_core_pfn(core, vwl_map_offset(vfd->map), &pfn);
+    }
+    vwl_put32(bytes, VIRTIO_WL_CMD_VFD_NEW);
+    vwl_put32(bytes + 8, vfd->id);
+    vwl_put32(bytes + 12, vwl_vfd_told_flags(vfd));
+    vwl_put64(bytes + 16, pfn);
+    vwl_put32(bytes + 24, (uint32_t)vfd->size_bytes);
+    vwl_iov_write(buffer, n_buffer, 0, bytes, sizeof bytes);
+    vfd->is_known = true;
+    return sizeof bytes;
+}
+
+static ssize_t write_recv(struct vwl_message *message,
+                          const struct iovec *buffer, unsigned int n_buffer,
+                          size_t room)
+{
+    uint8_t head[VWL_RECV_HEAD_BYTES];
+    size_t at = VWL_RECV_HEAD_BYTES + message->n_ids * sizeof(uint32_t);
+    const uint8_t *data = (const uint8_t *)message->ids + message->done;
+    size_t len = message->len;
+
+    if (room < at + 1) {
+        return -ENOBUFS;
+    }
+    if (message->done == 0) {
+        data += message->n_ids * sizeof(uint32_t);
+    }
+    len = MIN(len, room - at);
+    vwl_recv_head(head, message->owner->id, message->n_ids);
+    vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
+    for (unsigned int i = 0; i < message->n_ids; i++) {
+        uint8_t id[4];
+
+        vwl_put32(id, message->ids[i]);
+        vwl_iov_write(buffer, n_buffer, sizeof head + i * sizeof id, id,
+                      sizeof id);
+    }
+    vwl_iov_write(buffer, n_buffer, at, data, len);
+    message->done = (size_t)(data - (const uint8_t *)message->ids) + len;
+    message->len -= len;
+    message->n_ids = 0;
+    return (ssize_t)(at + len);
+}
+
+struct vwl_lend {
+    struct vwl_list link;   /* of vwl_inbox.lent or unlent */
+    struct vwl_list of_vfd; /* of vwl_vfd.lends */
+    struct vwl_lend *next;  /* in its bucket */
+    struct vwl_vfd *vfd;
+    uint64_t token;
+};
+
+static struct vwl_lend **bucket_of(struct vwl_inbox *inbox, uint64_t token)
+{
+    uint64_t hash = token * UINT64_C(0x9e3779b97f4a7c15);
+
+    return &inbox->buckets[(hash >> 32) & (inbox->n_buckets - 1)];
+}
+
+static void lend_end(struct vwl_inbox *inbox, struct vwl_lend *lend)
+{
+    struct vwl_lend **at = bucket_of(inbox, lend->token);
+
+    while (*at != lend) {
+        at = &(*at)->next;
+    }
+    *at = lend->next;
+    lend->vfd->n_lent--;
+    lend->vfd = NULL;
+    vwl_list_remove(&lend->of_vfd);
+    vwl_list_remove(&lend->link);
+    vwl_list_insert(&inbox->unlent, &lend->link);
+    inbox->n_lent--;
+}
+
+static void lend_oldest_end(struct vwl_inbox *inbox)
+{
+    lend_end(inbox, vwl_list_entry(inbox->lent.next, struct vwl_lend, link));
+}
+
+static struct vwl_lend *lend_find(struct vwl_inbox *inbox, uint64_t token)
+{
+    struct vwl_lend *lend;
+
+    if (!inbox->ring_size) {
+        return NULL;
+    }
+    for (lend = *bucket_of(inbox, token); lend; lend = lend->next) {
+        if (lend->token == token) {
+            return lend;
+        }
+    }
+    return NULL;
+}
+
+static void lend_begin(struct vwl_inbox *inbox, struct vwl_vfd *vfd,
+                       uint64_t token)
+{
+    struct vwl_lend *lend = lend_find(inbox, token), **bucket;
+
+    if (!inbox->ring_size) {
+        return;
+    }
+    if (lend) {
+        lend_end(inbox, lend);
+    } else if (vwl_list_is_empty(&inbox->unlent)) {
+        lend_oldest_end(inbox);
+    }
+    lend = vwl_list_entry(inbox->unlent.next, struct vwl_lend, link);
+    bucket = bucket_of(inbox, token);
+    lend->token = token;
+    lend->vfd = vfd;
+    lend->next = *bucket;
+    *bucket = lend;
+    vwl_list_remove(&lend->link);
+    vwl_list_insert(&inbox->lent, &lend->link);
+    vwl_list_insert(&vfd->lends, &lend->of_vfd);
+    vfd->n_lent++;
+    inbox->n_lent++;
+}
+
+/* A message went into a buffer; vfd: who keeps it, or NULL. */
+static void delivered(struct vwl_core *core, struct vwl_vfd *vfd,
+                      uint64_t token)
+{
+    struct vwl_inbox *inbox = &core->inbox;
+
+    core->counters.messages++;
+    if (inbox->n_free > 0) {
+        inbox->n_free--;
+    }
+    if (vfd) {
+        lend_begin(inbox, vfd, token);
+    }
+}
+
+static ssize_t deliver(struct vwl_core *core, struct vwl_message *message,
+                       const struct iovec *buffer, unsigned int n_buffer,
+                       uint64_t token)
+{
+    size_t room = vwl_iov_bytes(buffer, n_buffer);
+    size_t left = message->len;
+    uint8_t hup[12] = { 0 };
+    ssize_t n;
+
+    switch (message->kind) {
+    case MESSAGE_NEW:
+        n = room < sizeof(struct virtio_wl_ctrl_vfd_new) ? -ENOBUFS :
+            write_new(message->fresh, buffer, n_buffer);
+        break;
+    case MESSAGE_RECV:
+        n = write_recv(message, buffer, n_buffer, room);
+        break;
+    default:
+        vwl_put32(hup, VIRTIO_WL_CMD_VFD_HUP);
+        vwl_put32(hup + 8, message->owner->id);
+        n = vwl_iov_write(buffer, n_buffer, 0, hup, sizeof hup) <
+            sizeof hup ? -ENOBUFS : (ssize_t)sizeof hup;
+        core->counters.hangups += n > 0;
+        break;
+    }
+    if (n < 0) {
+        return n;
+    }
+    delivered(core, message->kind == MESSAGE_RECV ? message->owner : NULL,
+              token);
+    core->counters.received_bytes += left - message->len;
+    if (message->len == 0) {
+        message_free(message);
+    }
+    return n;
+}
+
+static bool is_over_its_share(const struct vwl_inbox *inbox,
+                              const struct vwl_vfd *vfd)
+{
+    return inbox->ring_size && vfd->n_lent > 0 &&
+        vfd->n_lent >= inbox->n_free;
+}
+
+static void hold_back(struct vwl_vfd *vfd, struct vwl_list *list,
+                      enum vwl_pause reason)
+{
+    vwl_list_remove(&vfd->paused);
+    vwl_list_insert(list, &vfd->paused);
+    vwl_vfd_pause(vfd, reason);
+}
+
+/* The next VFD that has something and may be read; NULL: none. */
+static struct vwl_vfd *next_ready(struct vwl_core *core, bool *polled)
+{
+    struct vwl_inbox *inbox = &core->inbox;
+
+    for (;;) {
+        struct vwl_vfd *vfd;
+
+        if (inbox->next_ready == inbox->n_ready) {
+            struct epoll_event events[VWL_READY_MAX];
+            int n;
+
+            if (*polled) {
+                return NULL;
+            }
+            *polled = true;
+            n = epoll_wait(core->in_epoll, events, VWL_READY_MAX, 0);
+            inbox->n_ready = n > 0 ? n : 0;
+            inbox->next_ready = 0;
+            for (int i = 0; i < n; i++) {
+                inbox->ready[i] = events[i].data.ptr;
+                inbox->ready[i]->ready_slot = i;
+            }
+            if (n <= 0) {
+                return NULL;
+            }
+        }
+        vfd = inbox->ready[inbox->next_ready++];
+        if (!vfd) {
+            continue;
+        }
+        vfd->ready_slot = -1;
+        if (!vfd->in_watched) {
+            continue;
+        }
+        if (is_over_its_share(inbox, vfd)) {
+            hold_back(vfd, &inbox->share_paused, VWL_PAUSE_SHARE);
+        } else if (inbox->queued_bytes > core->config.max_queued_bytes) {
+            hold_back(vfd, &inbox->queue_paused, VWL_PAUSE_QUEUE);
+        } else {
+            return vfd;
+        }
+    }
+}
+
+static ssize_t next_message(struct vwl_core *core,
+                            const struct iovec *buffer,
+                            unsigned int n_buffer, uint64_t token)
+{
+    struct vwl_inbox *inbox = &core->inbox;
+    bool polled = false;
+
+    for (;;) {
+        struct vwl_vfd *vfd;
+        ssize_t n;
+
+        if (!vwl_list_is_empty(&inbox->fifo)) {
+            return deliver(core, vwl_list_entry(inbox->fifo.next,
+                                                struct vwl_message, link),
+                           buffer, n_buffer, token);
+        }
+        vfd = next_ready(core, &polled);
+        if (!vfd) {
+            if (vwl_list_is_empty(&inbox->fifo)) {
+                return 0;
+            }
+            continue;
+        }
+        n = vfd->ops->receive(vfd, buffer, n_buffer);
+        if (n > 0) {
+            core->counters.received_bytes += (uint64_t)n -
+                VWL_RECV_HEAD_BYTES;
+            delivered(core, vfd, token);
+            return n;
+        }
+    }
+}
+
+ssize_t vwl_core_next_message(struct vwl_core *core,
+                              const struct iovec *buffer,
+                              unsigned int n_buffer, uint64_t token)
+{
+    ssize_t n;
+
+    core->inbox.handing = true;
+    n = next_message(core, buffer, n_buffer, token);
+    core->inbox.handing = false;
+    return n;
+}
+
+static void reconsider_shares(struct vwl_inbox *inbox)
+{
+    struct vwl_list *link = inbox->share_paused.next;
+
+    while (link != &inbox->share_paused) {
+        struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, paused);
+
+        link = link->next;
+        /* not at the first buffer, lest it is registered for each */
+        if (vfd->n_lent == 0 || vfd->n_lent * 2 <= inbox->n_free) {
+            vwl_list_remove(&vfd->paused);
+            vwl_vfd_resume(vfd, VWL_PAUSE_SHARE);
+        }
+    }
+}
+
+void vwl_core_buffer_returned(struct vwl_core *core, uint64_t token)
+{
+    struct vwl_lend *lend = lend_find(&core->inbox, token);
+
+    if (lend) {
+        lend_end(&core->inbox, lend);
+        reconsider_shares(&core->inbox);
+    }
+}
+
+static void lends_free(struct vwl_inbox *inbox)
+{
+    while (inbox->n_lent > 0) {
+        lend_oldest_end(inbox);
+    }
+    g_free(inbox->lends);
+    g_free(inbox->buckets);
+    inbox->lends = NULL;
+    inbox->buckets = NULL;
+    inbox->ring_size = 0;
+    vwl_list_init(&inbox->unlent);
+}
+
+static void lends_resize(struct vwl_inbox *inbox, unsigned int ring_size)
+{
+    lends_free(inbox);
+    inbox->n_buckets = 16;
+    while (inbox->n_buckets < ring_size) {
+        inbox->n_buckets *= 2;
+    }
+    inbox->lends = g_try_new0(struct vwl_lend, ring_size);
+    inbox->buckets = g_try_new0(struct vwl_lend *, inbox->n_buckets);
+    if (!inbox->lends || !inbox->buckets) {
+        lends_free(inbox);
+        return;
+    }
+    for (unsigned int i = 0; i < ring_size; i++) {
+        vwl_list_init(&inbox->lends[i].of_vfd);
+        vwl_list_insert(&inbox->unlent, &inbox->lends[i].link);
+    }
+    inbox->ring_size = ring_size;
+}
+
+void vwl_core_buffers_free(struct vwl_core *core, unsigned int n_free,
+                           unsigned int ring_size)
+{
+    struct vwl_inbox *inbox = &core->inbox;
+
+    if (ring_size > 32768) {
+        return;
+    }
+    if (ring_size != inbox->ring_size) {
+        lends_resize(inbox, ring_size);
+    }
+    inbox->n_free = MIN(n_free, ring_size);
+    /* fresh addresses came instead of old ones: nobody returns those */
+    while (inbox->n_lent > inbox->ring_size - inbox->n_free) {
+        lend_oldest_end(inbox);
+    }
+    reconsider_shares(inbox);
+}
+
+void vwl_inbox_forget(struct vwl_vfd *vfd)
+{
+    struct vwl_core *core = vfd->core;
+
+    while (!vwl_list_is_empty(&vfd->messages)) {
+        struct vwl_message *message = vwl_list_entry(
+            vfd->messages.next, struct vwl_message, of_vfd);
+
+        for (unsigned int i = 0; i < message->n_ids; i++) {
+            struct vwl_vfd *listed = g_hash_table_lookup(
+                core->vfds, GUINT_TO_POINTER(message->ids[i]));
+
+            if (listed) {
+                vwl_vfd_close(listed, true);
+            }
+        }
+        message_free(message);
+    }
+    while (!vwl_list_is_empty(&vfd->lends)) {
+        lend_end(&core->inbox, vwl_list_entry(vfd->lends.next,
+                                              struct vwl_lend, of_vfd));
+    }
+    vwl_list_remove(&vfd->paused);
+    if (vfd->ready_slot >= 0) {
+        core->inbox.ready[vfd->ready_slot] = NULL;
+        vfd->ready_slot = -1;
+    }
+}
+
+void vwl_inbox_init(struct vwl_core *core)
+{
+    struct vwl_inbox *inbox = &core->inbox;
+
+    vwl_list_init(&inbox->fifo);
+    vwl_list_init(&inbox->lent);
+    vwl_list_init(&inbox->unlent);
+    vwl_list_init(&inbox->share_paused);
+    vwl_list_init(&inbox->queue_paused);
+}
+
+void vwl_inbox_reset(struct vwl_core *core)
+{
+    lends_free(&core->inbox);
+    core->inbox.n_free = 0;
+    core->inbox.n_ready = core->inbox.next_ready = 0;
+}
+
+void vwl_inbox_finish(struct vwl_core *core)
+{
+    vwl_inbox_reset(core);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Messages towards the guest: those that are complete and wait for a buffer,
+ * the peers that have something, and who holds how many of the guest's
+ * buffers.
+ *
+ * Complete messages go first; only when there is none a peer is read, one
+ * VFD_RECV for each in turn. So nothing piles up here while the guest posts no
+ * buffers, and nothing comes between the messages of one group.
+ */
+#ifndef VWL_WL_INBOX_H
+#define VWL_WL_INBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wl/list.h"
+
+/* The most data in one VFD_RECV: with any ids it fits into a page. */
+#define VWL_RECV_DATA_BYTES 3968u
+#define VWL_RECV_HEAD_BYTES 16u
+
+#define VWL_READY_MAX 64
+
+struct vwl_core;
+struct vwl_lend;
+struct vwl_vfd;
+
+struct vwl_inbox {
+    struct vwl_list fifo; /* of vwl_message.link */
+    uint64_t queued_bytes;
+    bool handing; /* vwl_core_next_message is at work */
+
+    struct vwl_vfd *ready[VWL_READY_MAX]; /* NULL where one was closed */
+    int n_ready;
+    int next_ready;
+
+    /* the guest's buffers */
+    unsigned int n_free;
+    unsigned int ring_size; /* 0: not told, no accounting */
+    struct vwl_lend *lends; /* ring_size of them */
+    struct vwl_lend **buckets;
+    unsigned int n_buckets; /* a power of two */
+    struct vwl_list lent;   /* of vwl_lend.link, oldest first */
+    struct vwl_list unlent; /* of vwl_lend.link */
+    unsigned int n_lent;
+    struct vwl_list share_paused; /* of vwl_vfd.paused */
+    struct vwl_list queue_paused; /* of vwl_vfd.paused */
+};
+
+void vwl_inbox_init(struct vwl_core *core);
+void vwl_inbox_finish(struct vwl_core *core);
+/* Nothing is queued, nothing is lent, no VFD is left. */
+void vwl_inbox_reset(struct vwl_core *core);
+
+/* Messages of a group, in order, on behalf of the context that it came from:
+ * they go when that is closed, and `fresh` and the VFDs of `ids` with them. */
+void vwl_inbox_push_new(struct vwl_vfd *owner, struct vwl_vfd *fresh);
+void vwl_inbox_push_recv(struct vwl_vfd *owner, const uint32_t *ids,
+                         unsigned int n_ids, const void *data, size_t len);
+void vwl_inbox_push_hup(struct vwl_vfd *vfd);
+
+/* Bytes that are held back elsewhere on their way here. */
+void vwl_inbox_charge(struct vwl_core *core, size_t bytes);
+void vwl_inbox_uncharge(struct vwl_core *core, size_t bytes);
+
+/* A VFD goes: its messages, its place among the ready ones, its buffers. */
+void vwl_inbox_forget(struct vwl_vfd *vfd);
+
+/* Writes the 16 bytes before the data of a VFD_RECV. */
+void vwl_recv_head(uint8_t head[VWL_RECV_HEAD_BYTES], uint32_t id,
+                   uint32_t n_ids);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Files mapped into region 0, by way of the ops of the core, which may answer
+ * later. A piece is mapped whole, at an offset of its own, and unmapped by
+ * exactly the same range; the offset is free again only when that was
+ * answered. A piece that its owner has given up while it was being mapped is
+ * unmapped as soon as the answer comes.
+ *
+ * After a reset nobody knows whether the front-end dropped its mappings. They
+ * are remembered, and when a later mapping is refused, those in its way are
+ * unmapped and it is tried once more.
+ */
+#ifndef VWL_WL_MAP_H
+#define VWL_WL_MAP_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wl/list.h"
+#include "wl/window.h"
+
+struct vwl_core;
+struct vwl_map;
+
+struct vwl_maps {
+    struct vwl_window window;
+    struct vwl_list live;     /* of vwl_map.link */
+    GHashTable *by_file;      /* device and inode: struct vwl_map, the first */
+    GHashTable *by_cookie;    /* struct vwl_map_op */
+    GTree *stale;             /* offset: struct vwl_map_range */
+    struct vwl_map *anchor;   /* may be NULL */
+    bool anchor_tried;
+    uint64_t next_cookie;
+    unsigned int n_mapped;
+};
+
+void vwl_maps_init(struct vwl_core *core);
+void vwl_maps_finish(struct vwl_core *core);
+/* Forgets every mapping: unmapped now, or remembered as stale. */
+void vwl_maps_reset(struct vwl_core *core, bool unmap);
+
+/* Maps all len_bytes (a multiple of a page) of fd, which is borrowed until
+ * done. 0: mapped now; -EINPROGRESS: done(owner, err) follows; other -errno:
+ * refused. *map is set in the first two cases, and gone after done with an
+ * error. */
+int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
+                   void (*done)(void *owner, int err), void *owner,
+                   struct vwl_map **map);
+/* Unmaps, whatever state it is in; done is not called any more. */
+void vwl_map_destroy(struct vwl_map *map); /* NULL is fine */
+
+uint64_t vwl_map_offset(const struct vwl_map *map);
+
+/* Maps a page of ours at the start of the window for as long as the device
+ * runs, so that every memory table of the front-end tells where it is. */
+void vwl_maps_anchor(struct vwl_core *core);
+
+#endif

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/outbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "wl/iov.h"
+#include "wl/state.h"
+#include "wl/vfd.h"
+
+#define ALL_FDS (VWL_OUTBOX_FDS + VIRTWL_SEND_MAX_ALLOCS)
+
+/* One peer gets no more than this in one go: others wait for us. */
+#define TURN_BYTES (1024u * 1024u)
+
+struct vwl_parcel {
+    struct vwl_parcel *next;
+    uint64_t at; /* stream position of the byte that they ride with */
+    unsigned int n;
+    int fds[];
+};
+
+static void parcel_destroy(struct vwl_parcel *parcel)
+{
+    if (parcel) {
+        vwl_fds_clear(parcel->fds, parcel->n);
+        g_free(parcel);
+    }
+}
+
+static int parcel_create(const int *fds, unsigned int n,
+                         struct vwl_parcel **out)
+{
+    struct vwl_parcel *parcel;
+
+    parcel = g_try_malloc0(sizeof *parcel + n * sizeof(int));
+    if (!parcel) {
+        return -ENOMEM;
+    }
+    for (; parcel->n < n; parcel->n++) {
+        int fd = fcntl(fds[parcel->n], F_DUPFD_CLOEXEC, 0);
+
+        if (fd < 0) {
+            int err = -errno;
+
+            parcel_destroy(parcel);
+            return err;
+        }
+        parcel->fds[parcel->n] = fd;
+    }
+    *out = parcel;
+    return 0;
+}
+
+static void drop_held(struct vwl_outbox *outbox)
+{
+    if (outbox->held) {
+        outbox->n_fds -= outbox->held->n;
+        parcel_destroy(outbox->held);
+        outbox->held = NULL;
+    }
+}
+
+void vwl_outbox_clear(struct vwl_vfd *vfd)
+{
+    struct vwl_outbox *outbox = &vfd->outbox;
+
+    vfd->core->outbox_bytes -= outbox->len;
+    while (outbox->first) {
+        struct vwl_parcel *parcel = outbox->first;
+
+        outbox->first = parcel->next;
+        parcel_destroy(parcel);
+    }
+    drop_held(outbox);
+    g_free(outbox->data);
+    *outbox = (struct vwl_outbox){ 0 };
+}
+
+static bool is_short_of_resources(int err)
+{
+    return err == -ENOMEM || err == -ENOBUFS || err == -ETOOMANYREFS ||
+        err == -EMFILE || err == -ENFILE;
+}
+
+/* Sends from the request's memory until the peer takes no more. Returns 0
+ * (request->progress tells), or why the peer is broken. */
+static int push(struct vwl_vfd *vfd, struct vwl_request *request,
+                const int *fds, unsigned int n_fds)
+{
+    size_t turn = 0;
+
+    while (request->progress < request->total_bytes && turn < TURN_BYTES) {
+        struct iovec iov[IOV_MAX];
+        unsigned int n_iov;
+        ssize_t n;
+
+        n_iov = vwl_iov_slice(request->payload, request->n_payload,
+                              request->progress,
+                              request->total_bytes - request->progress, iov,
+                              IOV_MAX, NULL);
+        if (n_iov == 0) {
+            return -EFAULT;
+        }
+        n = vwl_peer_write(vfd->how, vfd->fd, &vfd->core->bounce, iov, n_iov,
+                           fds, n_fds);
+        if (n == -EAGAIN) {
+            return 0;
+        }
+        if (n < 0) {
+            return (int)n;
+        }
+        n_fds = 0;
+        request->progress += (size_t)n;
+        turn += (size_t)n;
+        vfd->core->counters.sent_bytes += (uint64_t)n;
+    }
+    return 0;
+}
+
+static bool fits(const struct vwl_vfd *vfd, size_t bytes, unsigned int n_fds)
+{
+    const struct vwl_outbox *outbox = &vfd->outbox;
+
+    return outbox->len + bytes <= VWL_OUTBOX_BYTES &&
+        outbox->n_fds + n_fds <= VWL_OUTBOX_FDS &&
+        vfd->core->outbox_bytes + bytes <=
+            vfd->core->config.max_queued_bytes;
+}
+
+/* Copies the rest of the request, which fits; takes the parcel. */
+static int append(struct vwl_vfd *vfd, struct vwl_request *request,
+                  struct vwl_parcel *parcel)
+{
+    struct vwl_outbox *outbox = &vfd->outbox;
+    size_t bytes = request->total_bytes - request->progress;
+
+    if (outbox->start + outbox->len + bytes > outbox->cap) {
+        size_t cap = 1024;
+        char *data;
+
+        while (cap < outbox->len + bytes) {
+            cap *= 2;
+        }
+        data = g_try_malloc(cap);
+        if (!data) {
+            return -ENOMEM;
+        }
+        if (outbox->len) {
+            memcpy(data, outbox->data + outbox->start, outbox->len);
+        }
+        g_free(outbox->data);
+        outbox->data = data;
+        outbox->start = 0;
+        outbox->cap = cap;
+    }
+    vwl_iov_read(request->payload, request->n_payload, request->progress,
+                 outbox->data + outbox->start + outbox->len, bytes);
+    if (parcel) {
+        parcel->at = outbox->at + outbox->len;
+        if (outbox->first) {
+            outbox->last->next = parcel;
+        } else {
+            outbox->first = parcel;
+        }
+        outbox->last = parcel;
+        outbox->n_fds += parcel->n;
+    }
+    outbox->len += bytes;
+    vfd->core->outbox_bytes += bytes;
+    vfd->core->counters.sent_bytes += bytes;
+    return 0;
+}
+
+/* 0: it is empty; -EAGAIN: the peer takes no more; else it is broken. */
+static int flush(struct vwl_vfd *vfd)
+{
+    struct vwl_outbox *outbox = &vfd->outbox;
+
+    while (outbox->len > 0) {
+        struct vwl_parcel *parcel = outbox->first;
+        bool rides = parcel && parcel->at == outbox->at;
+        struct vwl_parcel *next = rides ? parcel->next : parcel;
+        struct iovec iov = { outbox->data + outbox->start, outbox->len };
+        ssize_t n;
+
+        if (next) {
+            iov.iov_len = (size_t)(next->at - outbox->at);
+        }
+        n = vwl_peer_write(vfd->how, vfd->fd, &vfd->core->bounce, &iov, 1,
+                           rides ? parcel->fds : NULL,
+                           rides ? parcel->n : 0);
+        if (n < 0) {
+            return (int)n;
+        }
+        if (rides) {
+            outbox->first = parcel->next;
+            outbox->n_fds -= parcel->n;
+            parcel_destroy(parcel);
+        }
+        outbox->start += (size_t)n;
+        outbox->at += (uint64_t)n;
+        outbox->len -= (size_t)n;
+        vfd->core->outbox_bytes -= (uint64_t)n;
+    }
+    g_free(outbox->data);
+    outbox->data = NULL;
+    outbox->start = outbox->cap = 0;
+    return 0;
+}
+
+static void wait_push(struct vwl_vfd *vfd, struct vwl_request *request)
+{
+    struct vwl_core *core = vfd->core;
+
+    request->number = core->next_number++;
+    request->next = NULL;
+    request->prev = vfd->last_wait;
+    if (vfd->last_wait) {
+        vfd->last_wait->next = request;
+    } else {
+        vfd->first_wait = request;
+        vwl_list_insert(&core->waiting, &vfd->waiting);
+    }
+    vfd->last_wait = request;
+    vfd->n_waiting++;
+    core->in_flight++;
+}
+
+static struct vwl_request *wait_pop(struct vwl_vfd *vfd)
+{
+    struct vwl_request *request = vfd->first_wait;
+
+    if (!request) {
+        return NULL;
+    }
+    vfd->first_wait = request->next;
+    if (request->next) {
+        request->next->prev = NULL;
+    } else {
+        vfd->last_wait = NULL;
+        vwl_list_remove(&vfd->waiting);
+    }
+    vfd->n_waiting--;
+    vfd->core->in_flight--;
+    request->next = NULL;
+    parcel_destroy(request->waits_on);
+    request->waits_on = NULL;
+    return request;
+}
+
+static void wait_complete(struct vwl_vfd *vfd, uint32_t type)
+{
+    struct vwl_core *core = vfd->core;
+    struct vwl_request *request = wait_pop(vfd);
+
+    vwl_answer(core, request, type);
+    core->ops->complete(core->opaque, request);
+}
+
+void vwl_outbox_fail_waiting(struct vwl_vfd *vfd, uint32_t type)
+{
+    while (vfd->first_wait) {
+        wait_complete(vfd, type);
+    }
+}
+
+void vwl_outbox_drop_waiting(struct vwl_vfd *vfd)
+{
+    while (wait_pop(vfd)) {
+    }
+}
+
+void vwl_outbox_break(struct vwl_vfd *vfd)
+{
+    vfd->send_broken = true;
+    vwl_outbox_clear(vfd);
+    vwl_outbox_fail_waiting(vfd, VIRTIO_WL_RESP_ERR);
+    vwl_vfd_watch(vfd);
+    if (vfd->refs & VWL_REF_LINGER) {
+        vwl_vfd_end_linger(vfd);
+    } else if (!(vfd->flags & VIRTIO_WL_VFD_READ)) {
+        vwl_vfd_in_end(vfd); /* nobody else would notice */
+    }
+}
+
+/* The VFD whose first request has waited for longest. */
+static struct vwl_vfd *oldest_stuck(struct vwl_core *core)
+{
+    struct vwl_vfd *oldest = NULL;
+
+    for (struct vwl_list *link = core->waiting.next; link != &core->waiting;
+         link = link->next) {
+        struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, waiting);
+
+        if (vfd->first_wait &&
+            (!oldest ||
+             vfd->first_wait->number < oldest->first_wait->number)) {
+            oldest = vfd;
+        }
+    }
+    return oldest;
+}
+
+int vwl_outbox_make_room(struct vwl_core *core, const struct vwl_vfd *vfd)
+{
+    struct vwl_vfd *victim;
+
+    if (core->in_flight < core->in_flight_limit) {
+        return 0;
+    }
+    victim = oldest_stuck(core);
+    if (!victim || victim == vfd) {
+        return -EBUSY;
+    }
+    log_compositor_bug(core->log, "%s 0x%" PRIx32 ": its peer takes nothing"
+                       " and %u requests wait: hung up", victim->ops->name,
+                       victim->id, core->in_flight);
+    vwl_vfd_hang_up(victim);
+    return 0;
+}
+
+static int wait_begin(struct vwl_vfd *vfd, struct vwl_request *request,
+                      struct vwl_parcel *parcel)
+{
+    struct vwl_core *core = vfd->core;
+    unsigned int share = MAX(core->in_flight_limit / 4, 1);
+
+    if (vfd->n_waiting + 1 > share || vwl_outbox_make_room(core, vfd) < 0) {
+        log_compositor_bug(core->log, "%s 0x%" PRIx32 ": its peer takes"
+                           " nothing and %u requests wait for it: hung up",
+                           vfd->ops->name, vfd->id, vfd->n_waiting + 1);
+        parcel_destroy(parcel);
+        vwl_vfd_hang_up(vfd);
+        vwl_answer(core, request, VIRTIO_WL_RESP_ERR);
+        return 0;
+    }
+    request->waits_on = parcel;
+    wait_push(vfd, request);
+    vwl_vfd_watch(vfd);
+    return -EINPROGRESS;
+}
+
+static int answer_errno(struct vwl_vfd *vfd, struct vwl_request *request,
+                        int err)
+{
+    vwl_answer(vfd->core, request, vwl_response_of(err));
+    return 0;
+}
+
+/* Descriptors alone: a stream socket would drop them. */
+static int hold(struct vwl_vfd *vfd, struct vwl_request *request,
+                const int *fds, unsigned int n_fds)
+{
+    struct vwl_outbox *outbox = &vfd->outbox;
+    int all[ALL_FDS];
+    unsigned int n = 0;
+    struct vwl_parcel *parcel;
+    int err;
+
+    if (outbox->n_fds + n_fds > VWL_OUTBOX_FDS || vfd->first_wait) {
+        log_guest_bug(vfd->core->log, "ctx 0x%" PRIx32 ": too many"
+                      " descriptors without data", vfd->id);
+        return answer_errno(vfd, request, -EINVAL);
+    }
+    if (outbox->held) {
+        n = outbox->held->n;
+        memcpy(all, outbox->held->fds, n * sizeof(int));
+    }
+    memcpy(all + n, fds, n_fds * sizeof(int));
+    err = parcel_create(all, n + n_fds, &parcel);
+    if (err < 0) {
+        return answer_errno(vfd, request, err);
+    }
+    drop_held(outbox);
+    outbox->held = parcel;
+    outbox->n_fds += parcel->n;
+    vwl_answer(vfd->core, request, VIRTIO_WL_RESP_OK);
+    return 0;
+}
+
+/* What was not taken at once: copied, or it waits. */
+static int send_later(struct vwl_vfd *vfd, struct vwl_request *request,
+                      const int *fds, unsigned int n_fds)
+{
+    size_t rest = request->total_bytes - request->progress;
+    struct vwl_parcel *parcel = NULL;
+    int err;
+
+    if (n_fds) {
+        err = parcel_create(fds, n_fds, &parcel);
+        if (err < 0) {
+            return answer_errno(vfd, request, err);
+        }
+    }
+    drop_held(&vfd->outbox);
+    if (!vfd->first_wait && fits(vfd, rest, n_fds) &&
+        append(vfd, request, parcel) == 0) {
+        vwl_answer(vfd->core, request, VIRTIO_WL_RESP_OK);
+        vwl_vfd_watch(vfd);
+        return 0;
+    }
+    return wait_begin(vfd, request, parcel);
+}
+
+int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
+                    size_t skip, const int *fds, unsigned int n_fds)
+{
+    struct vwl_outbox *outbox = &vfd->outbox;
+    int all[ALL_FDS];
+    unsigned int n = 0;
+    int err;
+
+    if (vfd->send_broken || vfd->fd < 0) {
+        return answer_errno(vfd, request, -EPIPE);
+    }
+    if (skip == request->total_bytes) {
+        if (n_fds) {
+            return hold(vfd, request, fds, n_fds);
+        }
+        vwl_answer(vfd->core, request, VIRTIO_WL_RESP_OK);
+        return 0;
+    }
+    if (outbox->held) {
+        n = outbox->held->n;
+        memcpy(all, outbox->held->fds, n * sizeof(int));
+    }
+    memcpy(all + n, fds, n_fds * sizeof(int));
+    n += n_fds;
+    request->progress = skip;
+    if (outbox->len == 0 && !vfd->first_wait) {
+        err = push(vfd, request, all, n);
+        if (err < 0 && request->progress == skip &&
+            is_short_of_resources(err)) {
+            return answer_errno(vfd, request, err);
+        }
+        if (err < 0) {
+            vwl_outbox_break(vfd);
+            return answer_errno(vfd, request, -EPIPE);
+        }
+        if (request->progress > skip) {
+            drop_held(outbox);
+            n = 0;
+        }
+        if (request->progress == request->total_bytes) {
+            vwl_answer(vfd->core, request, VIRTIO_WL_RESP_OK);
+            return 0;
+        }
+    }
+    return send_later(vfd, request, all, n);
+}
+
+/* 0: the first waiting request is done; -EAGAIN; else the peer is broken. */
+static int feed_request(struct vwl_vfd *vfd)
+{
+    struct vwl_request *request = vfd->first_wait;
+    struct vwl_parcel *parcel = request->waits_on;
+    size_t before = request->progress;
+    int err = push(vfd, request, parcel ? parcel->fds : NULL,
+                   parcel ? parcel->n : 0);
+
+    if (err < 0) {
+        return err;
+    }
+    if (request->progress > before) {
+        parcel_destroy(parcel);
+        request->waits_on = parcel = NULL;
+    }
+    if (request->progress < request->total_bytes) {
+        if (!fits(vfd, request->total_bytes - request->progress,
+                  parcel ? parcel->n : 0) ||
+            append(vfd, request, parcel) < 0) {
+            return -EAGAIN;
+        }
+        request->waits_on = NULL;
+    }
+    wait_complete(vfd, VIRTIO_WL_RESP_OK);
+    return 0;
+}
+
+void vwl_outbox_feed(struct vwl_vfd *vfd)
+{
+    int err = flush(vfd);
+
+    while (err == 0 && vfd->first_wait && vfd->outbox.len == 0) {
+        err = feed_request(vfd);
+    }
+    if (err < 0 && err != -EAGAIN) {
+        if (!is_short_of_resources(err) || !(vfd->refs & VWL_REF_GUEST)) {
+            vwl_outbox_break(vfd);
+            return;
+        }
+        log_host_bug(vfd->core->log, "%s 0x%" PRIx32 ": sending: %s",
+                     vfd->ops->name, vfd->id, g_strerror(-err));
+        vwl_vfd_hang_up(vfd);
+        return;
+    }
+    vwl_vfd_watch(vfd);
+    if (vfd->outbox.len == 0 && (vfd->refs & VWL_REF_LINGER)) {
+        vwl_vfd_end_linger(vfd);
+    }
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a VFD sends to its peer. What the peer takes at once is never copied;
+ * a small rest is copied here and answered for; a big one waits where it is,
+ * in the guest's memory, as a request in flight. Descriptors ride with the
+ * first byte of their message, and wait as duplicates of ours.
+ */
+#ifndef VWL_WL_OUTBOX_H
+#define VWL_WL_OUTBOX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define VWL_OUTBOX_BYTES (64 * 1024u) /* of one VFD */
+#define VWL_OUTBOX_FDS 56u            /* of one VFD, the held ones included */
+
+struct vwl_core;
+struct vwl_parcel;
+struct vwl_request;
+struct vwl_vfd;
+
+struct vwl_outbox {
+    char *data; /* NULL when empty */
+    size_t start;
+    size_t len;
+    size_t cap;
+    uint64_t at; /* stream position of the first byte */
+    struct vwl_parcel *first, *last; /* descriptors on their way */
+    struct vwl_parcel *held; /* those sent without data; ride with the next */
+    unsigned int n_fds;
+};
+
+/* Sends what follows the first skip bytes of the request, with fds
+ * (borrowed). 0: answered; -EINPROGRESS: it waits. */
+int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
+                    size_t skip, const int *fds, unsigned int n_fds);
+
+/* The peer can take something, or is gone. */
+void vwl_outbox_feed(struct vwl_vfd *vfd);
+
+/* The peer is gone: waiting requests end with ERR, nothing more is sent. */
+void vwl_outbox_break(struct vwl_vfd *vfd);
+
+/* Ends every waiting request of the VFD with that response. */
+void vwl_outbox_fail_waiting(struct vwl_vfd *vfd, uint32_t type);
+/* Takes them off without an answer. */
+void vwl_outbox_drop_waiting(struct vwl_vfd *vfd);
+/* Empties it. */
+void vwl_outbox_clear(struct vwl_vfd *vfd);
+
+/* Makes room for one more waiting request: hangs up whoever has waited for
+ * longest. -EBUSY: there is none to hang up; the new one must not wait. */
+int vwl_outbox_make_room(struct vwl_core *core, const struct vwl_vfd *vfd);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to wl/: what one core holds. Everything points up to it; nothing is
+ * global.
+ */
+#ifndef VWL_WL_STATE_H
+#define VWL_WL_STATE_H
+
+#include <glib.h>
+#include <inttypes.h>
+
+#include "wl/core.h"
+#include "wl/inbox.h"
+#include "wl/list.h"
+#include "wl/map.h"
+#include "wl/peer.h"
+#include "wl/timer.h"
+
+struct vwl_core {
+    struct vwl_core_config config; /* sockets are our copy */
+    const struct vwl_core_ops *ops;
+    void *opaque;
+    struct vwl_log *log;
+
+    uint64_t features;
+    bool has_shm;
+    unsigned int in_flight_limit;
+
+    int in_epoll;
+    int out_epoll;
+    struct vwl_bounce bounce;
+    struct vwl_timers timers;
+
+    GHashTable *vfds; /* id: struct vwl_vfd */
+    uint32_t next_host_id;
+    unsigned int n_vfds;     /* lingering ones too */
+    unsigned int n_contexts; /* lingering ones too */
+    struct vwl_list waiting;   /* of vwl_vfd.waiting: requests wait there */
+    struct vwl_list lingering; /* of vwl_vfd.lingering, oldest first */
+    unsigned int n_lingering;
+    unsigned int in_flight; /* requests that wait */
+    uint64_t next_number;   /* of a request that waits */
+    uint64_t outbox_bytes;  /* in all outboxes */
+
+    struct vwl_inbox inbox;
+    struct vwl_maps maps;
+    struct vwl_list base_waiters; /* of vwl_vfd.base_waiter */
+    uint64_t shm_bytes;
+    int anchor_fd;
+
+    struct vwl_stats counters;
+};
+
+static inline bool vwl_core_has(const struct vwl_core *core, int feature)
+{
+    return core->features >> feature & 1;
+}
+
+/* The pfn that says "no memory" in this mode. */
+uint64_t vwl_core_pfn_none(const struct vwl_core *core);
+/* -EAGAIN: the address of the region is not known. */
+int vwl_core_pfn(struct vwl_core *core, uint64_t shm_offset, uint64_t *pfn);
+
+/* The one place where errors become responses. */
+uint32_t vwl_response_of(int err);
+
+/* Fills in a response of four bytes, or that of a VFD that was made. */
+struct vwl_vfd;
+void vwl_answer(struct vwl_core *core, struct vwl_request *request,
+                uint32_t type);
+void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
+                    const struct vwl_vfd *vfd);
+
+#endif
