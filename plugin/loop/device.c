@@ -178,11 +178,9 @@ void vwl_device_destroy(struct vwl_device *device)
 
 static gpointer thread_main(gpointer data)
 {
-    struct vwl_device *device = data;
-
-    g_main_context_push_thread_default(device->context);
-    g_main_loop_run(device->loop);
-    g_main_context_pop_thread_default(device->context);
+    /* Not the thread-default context: pushing one makes GLib create the
+     * process's default context, too. */
+    g_main_loop_run(((struct vwl_device *)data)->loop);
     return NULL;
 }
 
