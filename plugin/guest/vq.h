@@ -50,7 +50,12 @@ struct vwl_vq_setup {
     struct vwl_mem *mem;     /* a reference is taken */
     struct vwl_iotlb *iotlb; /* borrowed; NULL without ACCESS_PLATFORM */
     struct vwl_dirty *dirty; /* borrowed; may be NULL */
-    void *inflight;          /* borrowed queue region; may be NULL */
+    /* Borrowed queue region; may be NULL. One that comes from an earlier
+     * process decides where the ring goes on, whatever base says, and its
+     * unfinished chains are popped first, in their order, as resubmitted.
+     * After such a start process the ring once without a kick, and call the
+     * driver once without asking. */
+    void *inflight;
 };
 
 /* One taken request or buffer. Fields are read-only for the caller but
@@ -80,13 +85,16 @@ void vwl_vq_destroy(struct vwl_vq *vq); /* NULL is fine */
 /* Starts a stopped ring. held: chains that the caller still holds from before
  * the last stop, which the in-flight region must not make come back (may be
  * NULL, 0). -EINVAL: size 0, above VWL_VQ_MAX_SIZE, not a power of two
- * (split), wrong alignment, base out of range; -EFAULT: a part is not in
+ * (split), wrong alignment, base out of range, an in-flight region that does
+ * not fit, a held chain that cannot be of this ring, or started already;
+ * -EFAULT: a part is not in
  * guest memory; -EAGAIN: an IOTLB miss, try again after the update. On failure
  * the ring stays stopped. */
 int vwl_vq_start(struct vwl_vq *vq, const struct vwl_vq_setup *setup,
                  struct vwl_chain *const *held, unsigned int n_held);
 
-/* Publishes what was pushed and stops; the base for GET_VRING_BASE. */
+/* Publishes what was pushed and stops; the base for GET_VRING_BASE. Whether
+ * the driver wants a call is lost: publish first. */
 uint32_t vwl_vq_stop(struct vwl_vq *vq);
 
 bool vwl_vq_is_started(const struct vwl_vq *vq);
@@ -96,7 +104,8 @@ void vwl_vq_break(struct vwl_vq *vq);
 
 /* A new memory table, or an IOTLB change, on a running ring: its own parts are
  * looked up anew. Errors as of start; -EAGAIN leaves the ring started but
- * every call says -EAGAIN until a later refresh succeeds; -EFAULT breaks it. */
+ * every call says -EAGAIN until a later refresh succeeds; -EFAULT breaks it.
+ * mem may be NULL: the table it has. */
 int vwl_vq_refresh(struct vwl_vq *vq, struct vwl_mem *mem);
 /* SET_VRING_ADDR on a running ring may switch logging. */
 void vwl_vq_set_log(struct vwl_vq *vq, bool log_used, uint64_t log_gpa);
@@ -108,7 +117,8 @@ void vwl_vq_set_log(struct vwl_vq *vq, bool log_used, uint64_t log_gpa);
 int vwl_vq_pop(struct vwl_vq *vq, struct vwl_chain **out);
 
 /* Puts the chain that was popped last back, unread; it is freed. Only the
- * most recent pop, and only if nothing was popped since. */
+ * most recent pop, and only if nothing was popped since (else the ring
+ * breaks). */
 void vwl_vq_unpop(struct vwl_vq *vq, struct vwl_chain **chain);
 
 /* Gives a chain back with `written` bytes in its device-writable pieces
@@ -117,15 +127,19 @@ void vwl_vq_unpop(struct vwl_vq *vq, struct vwl_chain **chain);
 void vwl_vq_push(struct vwl_vq *vq, struct vwl_chain **chain,
                  uint32_t written);
 
-/* Frees a chain without giving it back: its guest is gone. */
+/* Frees a chain without giving it back: its guest is gone. Valid after the
+ * ring's end; NULL is fine. */
 void vwl_chain_discard(struct vwl_chain **chain);
 
 /* Makes what was pushed visible. 1: the driver wants a call, 0: it does not,
- * -EAGAIN: an IOTLB miss on the used ring (pushed chains stay pending). */
+ * -EAGAIN: an IOTLB miss on the used ring (pushed chains stay pending); other
+ * -errno: the ring is broken, and what was pushed is lost. */
 int vwl_vq_publish(struct vwl_vq *vq);
 
-/* Asks for a kick (true) or for none. Enabling returns true when chains came
- * meanwhile, so that the caller looks again instead of sleeping. */
+/* Asks for a kick (true) or for none; a start asks for one. Enabling returns
+ * true when chains came meanwhile, so that the caller looks again instead of
+ * sleeping. With the event index a kick comes for the next chain only: ask
+ * again each time before sleeping. */
 bool vwl_vq_want_kick(struct vwl_vq *vq, bool on);
 
 /* Chains that wait in the ring, as far as the driver said. */
@@ -134,7 +148,9 @@ unsigned int vwl_vq_waiting(struct vwl_vq *vq);
 /* Visits each buffer that the driver offered since the last visit (or start),
  * without taking it: gpa_or_iova is the address in its first descriptor, as
  * written there. For in-queue accounting; a hint, since the driver may still
- * change it. Returns how many were visited. */
+ * change it. Once the first visit was made, a chain that is popped before it
+ * was seen is shown by the next visit all the same; resubmitted ones are not
+ * shown. Returns how many were visited. */
 unsigned int vwl_vq_scan(struct vwl_vq *vq,
                          void (*visit)(void *opaque, uint64_t gpa_or_iova),
                          void *opaque);

@@ -50,13 +50,15 @@ static int packed_begin(struct vwl_vq *vq, struct vwl_chain *const *held,
     vq->avail_wrap = vq->start_base >> 15 & 1;
     vq->next_used = vq->start_base >> 16 & 0x7fff;
     vq->used_wrap = vq->start_base >> 31;
-    if (vq->inflight) {
-        return vwl_track_packed_begin(vq, held, n_held);
-    }
     for (unsigned int i = 0; i < n_held; i++) {
-        ((struct vwl_chain_box *)held[i])->tracked = false;
+        struct vwl_chain_box *box = (struct vwl_chain_box *)held[i];
+
+        if (box->chain.slots > vq->size) {
+            return -EINVAL; /* taken from a longer ring */
+        }
+        box->tracked = box->tracked && vq->inflight;
     }
-    return 0;
+    return vq->inflight ? vwl_track_packed_begin(vq, held, n_held) : 0;
 }
 
 /* One slot into the gathered chain; whether it is the last, or -errno. */
