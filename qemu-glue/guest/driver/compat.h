@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Linux 6.1 and later as if they were the latest.
+ */
+#ifndef WL_COMPAT_H
+#define WL_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/version.h>
+#include <linux/virtio_config.h>
+
+#include <vhost-user-wl/virtio_wl.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline void vm_flags_set(struct vm_area_struct *vma,
+				vm_flags_t flags)
+{
+	vma->vm_flags |= flags;
+}
+
+static inline void vm_flags_clear(struct vm_area_struct *vma,
+				  vm_flags_t flags)
+{
+	vma->vm_flags &= ~flags;
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+struct virtqueue_info {
+	const char *name;
+	vq_callback_t *callback;
+	bool ctx;
+};
+
+static inline int wl_find_vqs(struct virtio_device *vdev, unsigned int n,
+			      struct virtqueue *vqs[],
+			      struct virtqueue_info info[])
+{
+	vq_callback_t *callbacks[VIRTIO_WL_QUEUE_COUNT];
+	const char *names[VIRTIO_WL_QUEUE_COUNT];
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		callbacks[i] = info[i].callback;
+		names[i] = info[i].name;
+	}
+	return virtio_find_vqs(vdev, n, vqs, callbacks, names, NULL);
+}
+#else
+static inline int wl_find_vqs(struct virtio_device *vdev, unsigned int n,
+			      struct virtqueue *vqs[],
+			      struct virtqueue_info info[])
+{
+	return virtio_find_vqs(vdev, n, vqs, info, NULL);
+}
+#endif
+
+#endif

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The ioctl interface; virtwl.h says what it is.
+ *
+ * Commands are told apart by number alone: the sizes have changed in the past
+ * and the directions were never right.
+ */
+#include <linux/file.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "wl.h"
+
+static bool is_cmd(unsigned int cmd, unsigned int want)
+{
+	return _IOC_TYPE(cmd) == _IOC_TYPE(want) &&
+	       _IOC_NR(cmd) == _IOC_NR(want);
+}
+
+struct new_kind {
+	u32 cmd;
+	unsigned int mode;
+	u32 flags;	/* of the request */
+};
+
+static int new_kind(struct wl_device *wd, u32 type, struct new_kind *kind)
+{
+	bool trans = wl_has_feature(wd, VIRTIO_WL_F_TRANS_FLAGS);
+
+	switch (type) {
+	case VIRTWL_IOCTL_NEW_CTX:
+	case VIRTWL_IOCTL_NEW_CTX_NAMED:
+		kind->cmd = type == VIRTWL_IOCTL_NEW_CTX ?
+			    VIRTIO_WL_CMD_VFD_NEW_CTX :
+			    VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED;
+		kind->mode = O_RDWR;
+		kind->flags = trans ?
+			      VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE :
+			      VIRTIO_WL_VFD_LEGACY_CONTROL;
+		return 0;
+	case VIRTWL_IOCTL_NEW_ALLOC:
+		kind->cmd = VIRTIO_WL_CMD_VFD_NEW;
+		kind->mode = O_RDWR;
+		kind->flags = trans ? 0 : VIRTIO_WL_VFD_LEGACY_WRITE |
+					  VIRTIO_WL_VFD_LEGACY_MAP;
+		return 0;
+	case VIRTWL_IOCTL_NEW_PIPE_READ:
+		kind->cmd = VIRTIO_WL_CMD_VFD_NEW_PIPE;
+		kind->mode = O_RDONLY;
+		kind->flags = VIRTIO_WL_VFD_READ;
+		return 0;
+	case VIRTWL_IOCTL_NEW_PIPE_WRITE:
+		kind->cmd = VIRTIO_WL_CMD_VFD_NEW_PIPE;
+		kind->mode = O_WRONLY;
+		kind->flags = VIRTIO_WL_VFD_WRITE;
+		return 0;
+	case VIRTWL_IOCTL_NEW_DMABUF:
+		kind->cmd = VIRTIO_WL_CMD_VFD_NEW_DMABUF;
+		kind->mode = O_RDWR;
+		kind->flags = 0;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static struct wl_req *new_req(struct wl_vfd *vfd, const struct new_kind *kind,
+			      const struct virtwl_ioctl_new *arg)
+{
+	/* 64 bytes for every kind: today's devices expect no other */
+	const size_t len = sizeof(struct virtio_wl_ctrl_vfd_new_dmabuf);
+	struct virtio_wl_ctrl_vfd_new_dmabuf *head;
+	struct virtio_wl_ctrl_vfd_new_ctx_named *named;
+	struct wl_req *req;
+
+	BUILD_BUG_ON(len > WL_HEAD_MAX || len != sizeof(*named));
+	req = wl_req_alloc(vfd, kind->cmd, len, len);
+	if (!req)
+		return NULL;
+	head = (void *)req->head;
+	head->vfd_id = cpu_to_le32(vfd->id);
+	head->flags = cpu_to_le32(kind->flags);
+	switch (kind->cmd) {
+	case VIRTIO_WL_CMD_VFD_NEW:
+		head->size = cpu_to_le32(PAGE_ALIGN(arg->size));
+		break;
+	case VIRTIO_WL_CMD_VFD_NEW_DMABUF:
+		head->width = cpu_to_le32(arg->dmabuf.width);
+		head->height = cpu_to_le32(arg->dmabuf.height);
+		head->format = cpu_to_le32(arg->dmabuf.format);
+		break;
+	case VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED:
+		named = (void *)req->head;
+		BUILD_BUG_ON(sizeof(named->name) != sizeof(arg->name));
+		memcpy(named->name, arg->name, sizeof(named->name));
+		break;
+	}
+	return req;
+}
+
+static int take_new_answer(struct wl_vfd *vfd, const struct wl_req *req,
+			   struct virtwl_ioctl_new *arg)
+{
+	const struct virtio_wl_ctrl_vfd_new_dmabuf *answer = &req->answer;
+	int err;
+
+	vfd->size = le32_to_cpu(answer->size);
+	vfd->flags = le32_to_cpu(answer->flags);
+	err = wl_map_check(vfd->wd, le64_to_cpu(answer->pfn), vfd->size,
+			   &vfd->mem);
+	switch (req->type) {
+	case VIRTIO_WL_CMD_VFD_NEW:
+		if (!err && (!vfd->mem || vfd->size < arg->size))
+			err = -EPROTO;
+		break;
+	case VIRTIO_WL_CMD_VFD_NEW_DMABUF:
+		arg->dmabuf.stride0 = le32_to_cpu(answer->stride0);
+		arg->dmabuf.stride1 = le32_to_cpu(answer->stride1);
+		arg->dmabuf.stride2 = le32_to_cpu(answer->stride2);
+		arg->dmabuf.offset0 = le32_to_cpu(answer->offset0);
+		arg->dmabuf.offset1 = le32_to_cpu(answer->offset1);
+		arg->dmabuf.offset2 = le32_to_cpu(answer->offset2);
+		break;
+	default:
+		/* nothing to map, whatever it says */
+		vfd->mem = 0;
+		err = 0;
+		break;
+	}
+	return err;
+}
+
+/* The VFD is the caller's, unless this fails. */
+static struct wl_vfd *new_vfd(struct wl_device *wd, struct new_kind *kind,
+			      struct virtwl_ioctl_new *arg)
+{
+	struct wl_vfd *vfd;
+	struct wl_req *req;
+	int err;
+
+	vfd = wl_vfd_create(wd, kind->cmd, 0);
+	if (IS_ERR(vfd))
+		return vfd;
+	req = new_req(vfd, kind, arg);
+	if (!req) {
+		wl_vfd_refused(vfd, -ENOMEM);
+		wl_vfd_close(vfd);
+		return ERR_PTR(-ENOMEM);
+	}
+	wl_submit(req, WL_REQ_WAITED);
+	err = wl_wait(req);
+	if (err)
+		return ERR_PTR(err); /* the request closes it */
+
+	err = req->err;
+	if (err)
+		wl_vfd_refused(vfd, err);
+	else
+		err = take_new_answer(vfd, req, arg);
+	wl_req_free(req);
+	if (err) {
+		wl_vfd_close(vfd);
+		return ERR_PTR(err);
+	}
+	return vfd;
+}
+
+static long ioctl_new(struct wl_device *wd, void __user *user, size_t size)
+{
+	struct virtwl_ioctl_new arg = {};
+	struct new_kind kind;
+	struct wl_vfd *vfd;
+	struct file *file;
+	int fd, err;
+
+	size = min(size, sizeof(arg));
+	if (size < offsetofend(struct virtwl_ioctl_new, flags))
+		return -EINVAL;
+	if (copy_from_user(&arg, user, size))
+		return -EFAULT;
+	err = new_kind(wd, arg.type, &kind);
+	if (err)
+		return err;
+	if (arg.flags)
+		return -EINVAL;
+	if (kind.cmd == VIRTIO_WL_CMD_VFD_NEW_DMABUF && size < sizeof(arg))
+		return -EINVAL;
+	if (kind.cmd == VIRTIO_WL_CMD_VFD_NEW &&
+	    (!arg.size || PAGE_ALIGN((u64)arg.size) > U32_MAX))
+		return -EINVAL;
+
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	vfd = new_vfd(wd, &kind, &arg);
+	if (IS_ERR(vfd)) {
+		err = PTR_ERR(vfd);
+		goto put_fd;
+	}
+	file = wl_file_create(vfd, kind.mode);
+	if (IS_ERR(file)) {
+		err = PTR_ERR(file);
+		wl_vfd_close(vfd);
+		goto put_fd;
+	}
+	arg.fd = fd;
+	if (copy_to_user(user, &arg, size)) {
+		fput(file);
+		err = -EFAULT;
+		goto put_fd;
+	}
+	fd_install(fd, file);
+	return 0;
+
+put_fd:
+	put_unused_fd(fd);
+	return err;
+}
+
+long wl_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	if (is_cmd(cmd, VIRTWL_IOCTL_NEW))
+		return ioctl_new(file->private_data, (void __user *)arg,
+				 _IOC_SIZE(cmd));
+	return -ENOTTY;
+}
+
+static long ioctl_send(struct file *file, void __user *user)
+{
+	struct file *files[VIRTWL_SEND_MAX_ALLOCS];
+	struct virtwl_ioctl_txn txn;
+	struct wl_vfd *vfd, *sent;
+	unsigned int n = 0;
+	ssize_t ret = 0;
+
+	vfd = wl_vfd_of_file(file);
+	if (copy_from_user(&txn, user, sizeof(txn)))
+		return -EFAULT;
+	while (n < VIRTWL_SEND_MAX_ALLOCS && txn.fds[n] >= 0) {
+		files[n] = fget(txn.fds[n]);
+		if (!files[n]) {
+			ret = -EBADF;
+			goto out;
+		}
+		sent = wl_vfd_of_file(files[n++]);
+		if (!sent || sent->wd != vfd->wd ||
+		    sent->session != vfd->session) {
+			ret = -EINVAL;
+			goto out;
+		}
+	}
+	if (n || txn.len)
+		ret = wl_send(file, files, n,
+			      user + offsetof(struct virtwl_ioctl_txn, data),
+			      txn.len);
+out:
+	while (n)
+		fput(files[--n]);
+	return min_t(ssize_t, ret, 0);
+}
+
+static long ioctl_recv(struct file *file, void __user *user)
+{
+	struct file *files[VIRTWL_SEND_MAX_ALLOCS];
+	struct virtwl_ioctl_txn txn;
+	unsigned int i, n;
+	ssize_t got;
+	u32 room;
+
+	if (get_user(room, &((struct virtwl_ioctl_txn __user *)user)->len))
+		return -EFAULT;
+	room = min_t(u32, room, INT_MAX);
+	memset(txn.fds, 0xff, sizeof(txn.fds));
+	got = wl_recv(file, user + offsetof(struct virtwl_ioctl_txn, data),
+		      room, txn.fds, files, &n);
+	if (got < 0)
+		return got;
+	txn.len = got;
+	/* where take_file failed, there is a number that is none */
+	for (i = n; i < VIRTWL_SEND_MAX_ALLOCS; i++)
+		txn.fds[i] = -1;
+	if (copy_to_user(user, &txn, sizeof(txn))) {
+		for (i = 0; i < n; i++) {
+			put_unused_fd(txn.fds[i]);
+			fput(files[i]);
+		}
+		return -EFAULT;
+	}
+	for (i = 0; i < n; i++)
+		fd_install(txn.fds[i], files[i]);
+	return 0;
+}
+
+static long ioctl_dmabuf_sync(struct wl_vfd *vfd, void __user *user)
+{
+	struct virtio_wl_ctrl_vfd_dmabuf_sync *head;
+	struct virtwl_ioctl_dmabuf_sync arg;
+	struct wl_req *req;
+	int err;
+
+	if (copy_from_user(&arg, user, sizeof(arg)))
+		return -EFAULT;
+	if (arg.flags & ~VIRTIO_WL_DMABUF_SYNC_ALL)
+		return -EINVAL;
+	req = wl_req_alloc(vfd, VIRTIO_WL_CMD_VFD_DMABUF_SYNC, sizeof(*head),
+			   sizeof(struct virtio_wl_ctrl_hdr));
+	if (!req)
+		return -ENOMEM;
+	head = (void *)req->head;
+	head->vfd_id = cpu_to_le32(vfd->id);
+	head->flags = cpu_to_le32(arg.flags);
+	wl_submit(req, WL_REQ_WAITED);
+	err = wl_wait(req);
+	if (err)
+		return err;
+	err = req->err;
+	wl_req_free(req);
+	return err;
+}
+
+long wl_vfd_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *user = (void __user *)arg;
+
+	if (is_cmd(cmd, VIRTWL_IOCTL_SEND))
+		return ioctl_send(file, user);
+	if (is_cmd(cmd, VIRTWL_IOCTL_RECV))
+		return ioctl_recv(file, user);
+	if (is_cmd(cmd, VIRTWL_IOCTL_DMABUF_SYNC))
+		return ioctl_dmabuf_sync(wl_vfd_of_file(file), user);
+	return -ENOTTY;
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * virtio-wl: Wayland connections and shared memory from the host.
+ *
+ * A device whose session ended, for whatever reason, starts anew: after sleep,
+ * after it said that it needs a reset. What was open in the old session hangs
+ * up and stays so.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/virtio_config.h>
+
+#include "compat.h"
+#include "wl.h"
+
+/* A device that needs one reset after the other gets them ever more slowly. */
+#define RESET_DELAY_MAX	(30 * HZ)
+#define RESET_REST	(60 * HZ)
+
+static unsigned int virtio_id = VIRTIO_ID_WL;
+module_param(virtio_id, uint, 0444);
+MODULE_PARM_DESC(virtio_id, "virtio device id to bind (default 63)");
+
+static bool use_shmem = true;
+module_param(use_shmem, bool, 0444);
+MODULE_PARM_DESC(use_shmem, "accept USE_SHMEM, pfns relative to region 0");
+
+static bool trans_flags = true;
+module_param(trans_flags, bool, 0444);
+MODULE_PARM_DESC(trans_flags, "accept TRANS_FLAGS, today's meaning of flags");
+
+struct workqueue_struct *wl_wq;
+
+static DEFINE_IDA(indices);
+
+static void device_release(struct kref *ref)
+{
+	struct wl_device *wd = container_of(ref, struct wl_device, ref);
+
+	wl_map_inode_destroy(wd->inode);
+	idr_destroy(&wd->vfds);
+	ida_free(&indices, wd->index);
+	kfree(wd);
+}
+
+void wl_device_get(struct wl_device *wd)
+{
+	kref_get(&wd->ref);
+}
+
+void wl_device_put(struct wl_device *wd)
+{
+	kref_put(&wd->ref, device_release);
+}
+
+bool wl_has_feature(const struct wl_device *wd, unsigned int bit)
+{
+	return READ_ONCE(wd->features) & BIT_ULL(bit);
+}
+
+static int device_open(struct inode *inode, struct file *file)
+{
+	struct wl_device *wd = container_of(file->private_data,
+					    struct wl_device, misc);
+
+	/* misc_deregister waits for us, and remove has a reference */
+	wl_device_get(wd);
+	file->private_data = wd;
+	return 0;
+}
+
+static int device_close(struct inode *inode, struct file *file)
+{
+	wl_device_put(file->private_data);
+	return 0;
+}
+
+static const struct file_operations device_fops = {
+	.owner = THIS_MODULE,
+	.open = device_open,
+	.release = device_close,
+	.unlocked_ioctl = wl_device_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+/* Begins a session. The device is reset and its features are agreed on. */
+static int start(struct wl_device *wd)
+{
+	struct virtqueue_info info[VIRTIO_WL_QUEUE_COUNT] = {
+		[VIRTIO_WL_QUEUE_IN] = { .name = "in",
+					 .callback = wl_in_done },
+		[VIRTIO_WL_QUEUE_OUT] = { .name = "out",
+					  .callback = wl_out_done },
+	};
+	struct virtqueue *vqs[VIRTIO_WL_QUEUE_COUNT];
+	struct virtio_device *vdev = wd->vdev;
+	u64 features = 0;
+	int bit, err;
+
+	for (bit = 0; bit <= VIRTIO_WL_F_USE_SHMEM; bit++) {
+		if (virtio_has_feature(vdev, bit))
+			features |= BIT_ULL(bit);
+	}
+	WRITE_ONCE(wd->features, features);
+
+	err = wl_map_find_region(wd);
+	if (err) {
+		dev_err(&vdev->dev, "no shared-memory region\n");
+		return err;
+	}
+	err = wl_find_vqs(vdev, VIRTIO_WL_QUEUE_COUNT, vqs, info);
+	if (err)
+		goto lose_region;
+	err = wl_in_start(wd, vqs[VIRTIO_WL_QUEUE_IN]);
+	if (err)
+		goto reset;
+	virtio_device_ready(vdev);
+	err = wl_out_start(wd, vqs[VIRTIO_WL_QUEUE_OUT]);
+	if (err)
+		goto reset;
+	virtqueue_kick(vqs[VIRTIO_WL_QUEUE_IN]);
+	return 0;
+
+reset:
+	virtio_reset_device(vdev);
+	wl_in_stop(wd);
+	vdev->config->del_vqs(vdev);
+lose_region:
+	wl_map_lose_region(wd);
+	return err;
+}
+
+/* Ends a session: nothing of it is left to the device. */
+static void stop(struct wl_device *wd)
+{
+	wl_out_stop(wd);
+	virtio_reset_device(wd->vdev);
+	wl_in_stop(wd);
+	wl_out_drain(wd);
+	wl_map_zap(wd);
+	wl_vfds_die(wd);
+	wd->vdev->config->del_vqs(wd->vdev);
+	wl_map_lose_region(wd);
+}
+
+#ifdef CONFIG_PM_SLEEP
+static int wl_freeze(struct virtio_device *vdev)
+{
+	struct wl_device *wd = vdev->priv;
+
+	if (wd->started)
+		stop(wd);
+	wd->started = false;
+	return 0;
+}
+
+static int wl_restore(struct virtio_device *vdev)
+{
+	struct wl_device *wd = vdev->priv;
+	int err;
+
+	err = start(wd);
+	wd->started = !err;
+	return err;
+}
+
+/*
+ * The device said that it needs a reset. Not during sleep (the queue is
+ * freezable), and not while the driver comes or goes (the lock).
+ */
+static void reset_work(struct work_struct *work)
+{
+	struct wl_device *wd = container_of(to_delayed_work(work),
+					    struct wl_device, reset_work);
+	struct virtio_device *vdev = wd->vdev;
+	int err;
+
+	if (!device_trylock(&vdev->dev)) {
+		queue_delayed_work(system_freezable_wq, &wd->reset_work,
+				   HZ / 10);
+		return;
+	}
+	if (vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET) {
+		dev_info(&vdev->dev, "device needs a reset\n");
+		virtio_device_freeze(vdev);
+		err = virtio_device_restore(vdev);
+		if (err)
+			dev_err(&vdev->dev, "reset failed: %d\n", err);
+	}
+	device_unlock(&vdev->dev);
+}
+#else
+static void reset_work(struct work_struct *work)
+{
+}
+#endif
+
+static void wl_config_changed(struct virtio_device *vdev)
+{
+	struct wl_device *wd = vdev->priv;
+	unsigned long delay;
+
+	if (!(vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET))
+		return;
+	if (time_after(jiffies, wd->last_reset + RESET_REST))
+		wd->n_resets = 0;
+	delay = wd->n_resets ? HZ << min(wd->n_resets - 1, 5U) : 0;
+	if (queue_delayed_work(system_freezable_wq, &wd->reset_work,
+			       min_t(unsigned long, delay, RESET_DELAY_MAX))) {
+		wd->n_resets++;
+		wd->last_reset = jiffies;
+	}
+}
+
+static int wl_probe(struct virtio_device *vdev)
+{
+	struct wl_device *wd;
+	int err;
+
+	wd = kzalloc(sizeof(*wd), GFP_KERNEL);
+	if (!wd)
+		return -ENOMEM;
+	wd->index = ida_alloc(&indices, GFP_KERNEL);
+	if (wd->index < 0) {
+		err = wd->index;
+		goto free;
+	}
+	wd->inode = wl_map_inode_create();
+	if (IS_ERR(wd->inode)) {
+		err = PTR_ERR(wd->inode);
+		goto free_index;
+	}
+	kref_init(&wd->ref);
+	wd->vdev = vdev;
+	init_rwsem(&wd->map_lock);
+	mutex_init(&wd->lock);
+	idr_init(&wd->vfds);
+	INIT_LIST_HEAD(&wd->announced);
+	INIT_DELAYED_WORK(&wd->reset_work, reset_work);
+	wl_out_init(wd);
+	wl_in_init(wd);
+	wd->last_reset = jiffies;
+	vdev->priv = wd;
+
+	err = start(wd);
+	if (err)
+		goto put;
+	wd->started = true;
+	snprintf(wd->name, sizeof(wd->name), "wl%d", wd->index);
+	wd->misc.name = wd->name;
+	wd->misc.minor = MISC_DYNAMIC_MINOR;
+	wd->misc.fops = &device_fops;
+	wd->misc.parent = &vdev->dev;
+	err = misc_register(&wd->misc);
+	if (err)
+		goto stop;
+	dev_info(&vdev->dev, "%s: features %#llx, window of %llu MiB\n",
+		 wd->name, wd->features, wd->shm_len >> 20);
+	return 0;
+
+stop:
+	stop(wd);
+put:
+	wl_device_put(wd);
+	return err;
+free_index:
+	ida_free(&indices, wd->index);
+free:
+	kfree(wd);
+	return err;
+}
+
+static void wl_remove(struct virtio_device *vdev)
+{
+	struct wl_device *wd = vdev->priv;
+
+	misc_deregister(&wd->misc);
+	cancel_delayed_work_sync(&wd->reset_work);
+	if (wd->started)
+		stop(wd);
+	else
+		virtio_reset_device(vdev);
+	/* a config interrupt before the reset may have queued it again */
+	cancel_delayed_work_sync(&wd->reset_work);
+	wl_device_put(wd);
+}
+
+/* Set up by init, before the driver is registered. */
+static unsigned int feature_table[2];
+
+static struct virtio_device_id id_table[] = {
+	{ VIRTIO_ID_WL, VIRTIO_DEV_ANY_ID },
+	{ 0 },
+};
+MODULE_DEVICE_TABLE(virtio, id_table);
+
+static struct virtio_driver wl_driver = {
+	.driver.name = KBUILD_MODNAME,
+	.driver.owner = THIS_MODULE,
+	.id_table = id_table,
+	.feature_table = feature_table,
+	.probe = wl_probe,
+	.remove = wl_remove,
+	.config_changed = wl_config_changed,
+#ifdef CONFIG_PM_SLEEP
+	.freeze = wl_freeze,
+	.restore = wl_restore,
+#endif
+};
+
+static int __init wl_init(void)
+{
+	unsigned int n = 0;
+	int err;
+
+	id_table[0].device = virtio_id;
+	if (trans_flags)
+		feature_table[n++] = VIRTIO_WL_F_TRANS_FLAGS;
+	if (use_shmem)
+		feature_table[n++] = VIRTIO_WL_F_USE_SHMEM;
+	wl_driver.feature_table_size = n;
+
+	wl_wq = alloc_workqueue(KBUILD_MODNAME, WQ_HIGHPRI, 0);
+	if (!wl_wq)
+		return -ENOMEM;
+	err = wl_map_module_init();
+	if (err)
+		goto destroy_wq;
+	err = register_virtio_driver(&wl_driver);
+	if (err)
+		goto map_exit;
+	return 0;
+
+map_exit:
+	wl_map_module_exit();
+destroy_wq:
+	destroy_workqueue(wl_wq);
+	return err;
+}
+
+static void __exit wl_exit(void)
+{
+	unregister_virtio_driver(&wl_driver);
+	/* ends what the last VFDs left to do, and so drops the last devices */
+	destroy_workqueue(wl_wq);
+	wl_map_module_exit();
+}
+
+module_init(wl_init);
+module_exit(wl_exit);
+
+MODULE_DESCRIPTION("virtio-wl driver");
+MODULE_AUTHOR("The vhost-user-wl project");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");
