@@ -45,6 +45,13 @@ static struct vhost_user_inflight get_wire(const struct vwl_vhu_msg *msg)
     return wire;
 }
 
+/* With the compiler's padding at the end, or without. */
+static bool is_whole(const struct vwl_vhu_msg *msg)
+{
+    return msg->size == sizeof(struct vhost_user_inflight) ||
+           msg->size == G_STRUCT_OFFSET(struct vhost_user_inflight, padding);
+}
+
 /* No buffer (size 0 and no descriptor) is an answer, too. */
 int session_get_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
                          struct session_answer *answer)
@@ -54,6 +61,9 @@ int session_get_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
     uint64_t size = 0;
     int err = -EOPNOTSUPP;
 
+    if (!is_whole(msg)) {
+        return -EINVAL;
+    }
     if (offers_inflight(session)) {
         err = vwl_inflight_create(
             session_has_feature(session, VIRTIO_F_RING_PACKED),
@@ -80,6 +90,9 @@ int session_set_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
 
     if (!offers_inflight(session)) {
         return -EOPNOTSUPP;
+    }
+    if (!is_whole(msg)) {
+        return -EINVAL;
     }
     if (session_any_started(session)) {
         return -EBUSY;
