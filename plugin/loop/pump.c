@@ -178,7 +178,6 @@ void vwl_pump_destroy(struct vwl_pump *pump)
     }
     vwl_core_destroy(pump->core);
     g_ptr_array_unref(pump->held);
-    g_ptr_array_set_free_func(pump->spare, g_free);
     g_ptr_array_unref(pump->spare);
     g_free(pump);
 }
@@ -205,10 +204,21 @@ void vwl_pump_suspend(struct vwl_pump *pump, bool on)
 
 void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats)
 {
-    vwl_core_stats(pump->core, stats);
-    stats->in_flight = pump->in_flight.length;
-    stats->requests += pump->requests;
-    stats->refused += pump->refused;
-    stats->resets += pump->resets;
+    struct vwl_stats now = { 0 };
+
+    vwl_core_stats(pump->core, &now);
+    stats->vfds = now.vfds;
+    stats->contexts = now.contexts;
+    stats->shm_bytes = now.shm_bytes;
+    stats->shm_mappings = now.shm_mappings;
+    stats->in_flight = now.in_flight;
+    stats->queued_bytes = now.queued_bytes;
+    stats->requests += now.requests;
+    stats->refused += now.refused;
+    stats->messages += now.messages;
+    stats->sent_bytes += now.sent_bytes;
+    stats->received_bytes += now.received_bytes;
+    stats->hangups += now.hangups;
+    stats->resets += now.resets;
     stats->sessions++;
 }

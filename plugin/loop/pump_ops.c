@@ -140,7 +140,6 @@ static void on_reset(void *opaque, enum vwl_reset_reason reason)
     struct vwl_pump *pump = opaque;
 
     log_debug(pump->log, "device reset: %s", names[reason]);
-    pump->resets++;
     vwl_core_reset(pump->core, pump->host->shm_map != NULL);
     vwl_pump_drop_all(pump);
     pump->pushed[IN] = pump->pushed[OUT] = false;

@@ -56,8 +56,6 @@ struct vwl_pump {
     bool asking;
     bool asked_done;
     int asked_err;
-
-    uint64_t requests, refused, resets;
 };
 
 extern const struct vwl_core_ops vwl_pump_core_ops;

@@ -26,8 +26,8 @@ static struct record *record_new(struct vwl_pump *pump,
     struct record *record;
 
     if (pump->spare->len > 0) {
-        record = g_ptr_array_remove_index_fast(pump->spare,
-                                               pump->spare->len - 1);
+        record = g_ptr_array_steal_index_fast(pump->spare,
+                                              pump->spare->len - 1);
     } else {
         record = g_new(struct record, 1);
     }
@@ -62,9 +62,6 @@ void vwl_pump_answer(struct vwl_pump *pump, struct record *record)
     size_t written = vwl_chain_write(record->chain, 0, request->response,
                                      request->response_bytes);
 
-    if (request->response_bytes >= 4 && request->response[1] == 0x11) {
-        pump->refused++; /* VIRTIO_WL_RESP_ERR and above: 0x11.. */
-    }
     vwl_vq_push(vwl_session_vq(pump->session, OUT), &record->chain,
                 (uint32_t)written);
     pump->pushed[OUT] = true;
@@ -114,7 +111,6 @@ static void run_request(struct vwl_pump *pump, struct vwl_chain *chain)
     struct record *record = record_new(pump, chain);
     struct vwl_request *request = &record->request;
 
-    pump->requests++;
     request->head_bytes = vwl_chain_read_head(chain, request->head,
                                               sizeof request->head);
     request->total_bytes = chain->out_bytes;

@@ -230,26 +230,26 @@ static void scale(struct vwl_drv *drv, GPid daemon)
 
     few = close_cost(drv, 100);
     close_all(drv, 100);
-    start = process_kib(daemon, "VmRSS:");
+    start = process_kib(daemon, "RssAnon:");
     many = close_cost(drv, MANY_VFDS);
-    open = process_kib(daemon, "VmRSS:");
+    open = process_kib(daemon, "RssAnon:");
     close_all(drv, MANY_VFDS);
-    end = process_kib(daemon, "VmRSS:");
+    end = process_kib(daemon, "RssAnon:");
     printf("close one VFD of 100              %8.2f us\n", few);
     printf("close one VFD of %d            %8.2f us\n", MANY_VFDS, many);
     printf("ratio                             %8.2f\n", many / few);
-    printf("%d VFDs: resident before, open, closed  %lu  %lu  %lu KiB\n",
+    printf("%d VFDs: anonymous memory before, open, closed  %lu  %lu  %lu KiB\n",
            MANY_VFDS, start, open, end);
 
-    start = process_kib(daemon, "VmRSS:");
+    start = process_kib(daemon, "RssAnon:");
     for (uint32_t id = 1; id <= MANY_CONTEXTS; id++) {
         must(vwl_drv_new_ctx(drv, id, NULL), VIRTIO_WL_RESP_VFD_NEW,
              "context");
     }
-    open = process_kib(daemon, "VmRSS:");
+    open = process_kib(daemon, "RssAnon:");
     close_all(drv, MANY_CONTEXTS);
-    end = process_kib(daemon, "VmRSS:");
-    printf("%d contexts: resident before, open, closed  %lu  %lu  %lu KiB\n",
+    end = process_kib(daemon, "RssAnon:");
+    printf("%d contexts: anonymous memory before, open, closed  %lu  %lu  %lu KiB\n",
            MANY_CONTEXTS, start, open, end);
     printf("descriptors before, after         %u  %u\n", fds,
            process_fds(daemon));
