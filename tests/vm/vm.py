@@ -8,7 +8,7 @@
         vm.wait_ready()
 
 `image` is a directory that qemu-glue/guest/make-image made. The guest is
-spoken to over its second serial port (image-init says how), QEMU over QMP.
+spoken to over its second serial port (image-agent.c says how), QEMU over QMP.
 Every wait is bounded. The first serial port, QEMU's own output and the QMP
 conversation are in vm.dir, which goes with the VM unless keep is set, or the
 block ended with an exception.
@@ -267,7 +267,7 @@ class VM:
         return self._id, time.monotonic() + timeout + 20
 
     def finish(self, begun):
-        """(status, output); timeout(1)'s 124 or 137 if it took too long."""
+        """(status, output); 124 if it took too long."""
         number, deadline = begun
         while number not in self._answers:
             match = re.search(rb"(\d+) (\d+) (\S*)$",
