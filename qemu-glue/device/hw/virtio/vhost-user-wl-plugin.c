@@ -1,0 +1,366 @@
+/*
+ * Vhost-user virtio-wl device: the back-end as a plugin in this process
+ *
+ * The only place that opens a shared object.  The plugin gets one end of a
+ * socket pair and speaks vhost-user on it, like any back-end; shared memory
+ * goes by function calls instead of messages, from the plugin's own thread.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/sockets.h"
+#include "hw/virtio/vhost-user-wl.h"
+#include <dlfcn.h>
+
+#ifndef VHOST_USER_WL_PLUGIN_DIRS
+#define VHOST_USER_WL_PLUGIN_DIRS \
+    "/usr/local/lib/x86_64-linux-gnu:/usr/local/lib:/usr/local/lib64:" \
+    "/usr/lib/x86_64-linux-gnu:/usr/lib64:/usr/lib"
+#endif
+#define PLUGIN_FILE "vhost-user-wl/libvhost-user-wl.so"
+
+/* What this file calls must be in the table. */
+#define PLUGIN_SIZE_MIN endof(struct vwl_plugin, device_free)
+
+struct VHostUserWLPlugin {
+    const struct vwl_plugin *table;
+    struct vwl_device *device;
+    struct vwl_host host;
+    char *name;
+    VHostUserWLWindow *window;
+    const VHostUserWLPluginOps *ops;
+    void *opaque;
+    IOThread *iothread;
+};
+
+static char *plugin_default_path(void)
+{
+    g_auto(GStrv) dirs = g_strsplit(VHOST_USER_WL_PLUGIN_DIRS, ":", -1);
+
+    for (char **dir = dirs; *dir; dir++) {
+        char *path = g_build_filename(*dir, PLUGIN_FILE, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_EXISTS)) {
+            return path;
+        }
+        g_free(path);
+    }
+    return NULL;
+}
+
+/* Never unloaded: a plugin's threads may outlive its last device a little. */
+QEMU_DISABLE_CFI
+static const struct vwl_plugin *plugin_load(const char *given, Error **errp)
+{
+    g_autofree char *path = given && *given ? g_strdup(given)
+                                            : plugin_default_path();
+    const struct vwl_plugin *table;
+    vwl_plugin_get_fn get;
+    void *so;
+
+    if (!path) {
+        error_setg(errp, "vhost-user-wl: the plugin (%s) is not installed",
+                   PLUGIN_FILE);
+        error_append_hint(errp, "Install it, name its file with plugin=PATH, "
+                          "or use chardev=ID for a daemon.\n");
+        return NULL;
+    }
+
+    so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!so) {
+        error_setg(errp, "vhost-user-wl: cannot load the plugin: %s",
+                   dlerror());
+        return NULL;
+    }
+    get = (vwl_plugin_get_fn)dlsym(so, VWL_PLUGIN_ENTRY);
+    if (!get) {
+        error_setg(errp, "vhost-user-wl: '%s' is no device plugin: it lacks "
+                   "the symbol %s", path, VWL_PLUGIN_ENTRY);
+        dlclose(so);
+        return NULL;
+    }
+
+    table = get();
+    if (!table || table->abi != VWL_PLUGIN_ABI) {
+        error_setg(errp, "vhost-user-wl: the plugin '%s' has device ABI %u, "
+                   "this QEMU needs device ABI %u", path,
+                   table ? table->abi : 0, VWL_PLUGIN_ABI);
+        error_append_hint(errp, "Use a plugin and a QEMU device of the same "
+                          "release.\n");
+        return NULL;
+    }
+    if (table->size < PLUGIN_SIZE_MIN) {
+        error_setg(errp, "vhost-user-wl: the plugin '%s' has an incomplete "
+                   "function table (%zu bytes, at least %zu needed)", path,
+                   table->size, PLUGIN_SIZE_MIN);
+        return NULL;
+    }
+    return table;
+}
+
+static void host_log(void *opaque, enum vwl_log_level level, const char *line)
+{
+    VHostUserWLPlugin *p = opaque;
+
+    switch (level) {
+    case VWL_LOG_ERROR:
+        error_report("%s: %s", p->name, line);
+        break;
+    case VWL_LOG_WARN:
+        warn_report("%s: %s", p->name, line);
+        break;
+    default:
+        info_report("%s: %s", p->name, line);
+        break;
+    }
+}
+
+static int host_shm_map(void *opaque, int fd, uint64_t fd_offset,
+                        uint64_t shm_offset, uint64_t len, int writable)
+{
+    VHostUserWLPlugin *p = opaque;
+
+    return vhost_user_wl_window_map(p->window, fd, fd_offset, shm_offset, len,
+                                    writable, false);
+}
+
+static int host_shm_unmap(void *opaque, uint64_t shm_offset, uint64_t len)
+{
+    VHostUserWLPlugin *p = opaque;
+    int ret = vhost_user_wl_window_unmap(p->window, shm_offset, len);
+
+    /* A device reset drops all, so the plugin may come late. */
+    return ret == -ENOENT ? 0 : ret;
+}
+
+static int host_shm_base(void *opaque, uint64_t *gpa)
+{
+    VHostUserWLPlugin *p = opaque;
+
+    return p->ops->shm_base(p->opaque, gpa) ? 0 : -EAGAIN;
+}
+
+static void host_broken(void *opaque, int err, const char *why)
+{
+    VHostUserWLPlugin *p = opaque;
+
+    error_report("%s: the device is out of order: %s", p->name, why);
+    p->ops->broken(p->opaque);
+}
+
+/* "PATH[,name=NAME][;PATH,name=NAME]..." */
+static struct vwl_socket *sockets_parse(const char *list, size_t *n,
+                                        Error **errp)
+{
+    g_auto(GStrv) items = g_strsplit(list, ";", -1);
+    g_autoptr(GArray) sockets = g_array_new(true, true,
+                                            sizeof(struct vwl_socket));
+
+    for (char **item = items; *item; item++) {
+        char *comma = strchr(*item, ',');
+        const char *name = "";
+        struct vwl_socket s;
+
+        if (comma) {
+            *comma = '\0';
+            if (!g_str_has_prefix(comma + 1, "name=")) {
+                error_setg(errp, "wayland-sock: '%s' after '%s': expected "
+                           "name=NAME", comma + 1, *item);
+                goto fail;
+            }
+            name = comma + 1 + strlen("name=");
+        }
+        if (!**item) {
+            error_setg(errp, "wayland-sock: empty path");
+            goto fail;
+        }
+        s.name = g_strdup(name);
+        s.path = g_strdup(*item);
+        g_array_append_val(sockets, s);
+    }
+    *n = sockets->len;
+    return (struct vwl_socket *)g_array_free(g_steal_pointer(&sockets), false);
+
+fail:
+    for (guint i = 0; i < sockets->len; i++) {
+        struct vwl_socket *s = &g_array_index(sockets, struct vwl_socket, i);
+
+        g_free((char *)s->name);
+        g_free((char *)s->path);
+    }
+    return NULL;
+}
+
+static void sockets_free(struct vwl_socket *sockets, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        g_free((char *)sockets[i].name);
+        g_free((char *)sockets[i].path);
+    }
+    g_free(sockets);
+}
+
+/* As a Wayland client finds its compositor. */
+static char *sockets_default(Error **errp)
+{
+    const char *display = getenv("WAYLAND_DISPLAY");
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+    if (!display || !*display) {
+        display = "wayland-0";
+    }
+    if (*display == '/') {
+        return g_strdup(display);
+    }
+    if (!runtime || !*runtime) {
+        error_setg(errp, "vhost-user-wl: no compositor is known: give "
+                   "wayland-sock=PATH, or set XDG_RUNTIME_DIR");
+        return NULL;
+    }
+    return g_build_filename(runtime, display, NULL);
+}
+
+QEMU_DISABLE_CFI
+VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
+                                            const char *name,
+                                            VHostUserWLWindow *window,
+                                            const VHostUserWLPluginOps *ops,
+                                            void *opaque, Error **errp)
+{
+    g_autofree char *list = NULL;
+    struct vwl_socket *sockets;
+    size_t n_sockets;
+    struct vwl_config config = {
+        .size = sizeof(config),
+        .shm_window = window ? window->size : 0,
+        .max_vfds = conf->max_vfds,
+        .max_contexts = conf->max_contexts,
+        .max_in_flight = conf->max_in_flight,
+        .max_shm_bytes = conf->max_shm_bytes,
+        .max_queued_bytes = conf->max_queued_bytes,
+    };
+    const struct vwl_plugin *table;
+    VHostUserWLPlugin *p;
+    int ret;
+
+    table = plugin_load(conf->plugin, errp);
+    if (!table) {
+        return NULL;
+    }
+    list = conf->wayland_sock ? g_strdup(conf->wayland_sock)
+                              : sockets_default(errp);
+    if (!list) {
+        return NULL;
+    }
+    sockets = sockets_parse(list, &n_sockets, errp);
+    if (!sockets) {
+        return NULL;
+    }
+    config.sockets = sockets;
+    config.n_sockets = n_sockets;
+
+    p = g_new0(VHostUserWLPlugin, 1);
+    p->table = table;
+    p->name = g_strdup(name);
+    p->window = window;
+    p->ops = ops;
+    p->opaque = opaque;
+    p->iothread = conf->iothread;
+    p->host = (struct vwl_host) {
+        .size = sizeof(p->host),
+        .opaque = p,
+        .log = host_log,
+        .broken = host_broken,
+    };
+    if (window) {
+        p->host.shm_map = host_shm_map;
+        p->host.shm_unmap = host_shm_unmap;
+        p->host.shm_base = host_shm_base;
+    }
+
+    ret = table->device_new(&config, &p->host, &p->device);
+    sockets_free(sockets, n_sockets);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "vhost-user-wl: the plugin (version %s) "
+                         "refuses the configuration",
+                         table->version ? table->version : "unknown");
+        g_free(p->name);
+        g_free(p);
+        return NULL;
+    }
+    if (p->iothread) {
+        object_ref(OBJECT(p->iothread));
+    }
+    return p;
+}
+
+QEMU_DISABLE_CFI
+int vhost_user_wl_plugin_start(VHostUserWLPlugin *p, Error **errp)
+{
+    GMainContext *context = NULL;
+    int sv[2], ret;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0) {
+        error_setg_errno(errp, errno, "vhost-user-wl: cannot make a socket "
+                         "pair");
+        return -1;
+    }
+    if (p->iothread) {
+        context = iothread_get_g_main_context(p->iothread);
+    }
+    ret = p->table->device_start(p->device, (struct _GMainContext *)context,
+                                 &sv[1]);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "vhost-user-wl: the plugin does not "
+                         "start");
+        close(sv[0]);
+        close(sv[1]);
+        return -1;
+    }
+    return sv[0];
+}
+
+QEMU_DISABLE_CFI
+void vhost_user_wl_plugin_stop(VHostUserWLPlugin *p)
+{
+    p->table->device_stop(p->device);
+}
+
+QEMU_DISABLE_CFI
+void vhost_user_wl_plugin_free(VHostUserWLPlugin *p)
+{
+    if (!p) {
+        return;
+    }
+    p->table->device_free(p->device);
+    if (p->iothread) {
+        object_unref(OBJECT(p->iothread));
+    }
+    g_free(p->name);
+    g_free(p);
+}
+
+QEMU_DISABLE_CFI
+int vhost_user_wl_plugin_stats(VHostUserWLPlugin *p, struct vwl_stats *stats)
+{
+    if (p->table->size < endof(struct vwl_plugin, device_stats) ||
+        !p->table->device_stats) {
+        return -ENOSYS;
+    }
+    return p->table->device_stats(p->device, stats);
+}
+
+QEMU_DISABLE_CFI
+bool vhost_user_wl_plugin_offers(VHostUserWLPlugin *p, unsigned protocol_bit)
+{
+    uint64_t offered = 0;
+
+    if (p->table->size >= endof(struct vwl_plugin, device_features) &&
+        p->table->device_features) {
+        p->table->device_features(p->device, NULL, &offered);
+    }
+    return offered & (1ULL << protocol_bit);
+}

@@ -1,0 +1,150 @@
+/*
+ * Vhost-user virtio-wl device
+ *
+ * Carries the Wayland connections of a guest's programs to compositors of
+ * the host.  The device itself is a vhost-user back-end: a plugin in this
+ * process (vhost-user-wl-plugin.c) or a daemon behind a chardev.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_VIRTIO_VHOST_USER_WL_H
+#define HW_VIRTIO_VHOST_USER_WL_H
+
+#include "chardev/char-fe.h"
+#include "hw/virtio/vhost.h"
+#include "hw/virtio/vhost-user.h"
+#include "hw/virtio/virtio.h"
+#include "qom/object.h"
+#include "qemu/thread.h"
+#include "hw/virtio/vhost-user-wl-compat.h"
+#include "vhost-user-wl/plugin.h"
+
+#define TYPE_VHOST_USER_WL "vhost-user-wl-device"
+OBJECT_DECLARE_SIMPLE_TYPE(VHostUserWL, VHOST_USER_WL)
+
+#define VIRTIO_ID_WL 63
+#define VIRTIO_WL_F_TRANS_FLAGS 1
+#define VIRTIO_WL_F_SEND_FENCES 2
+#define VIRTIO_WL_F_USE_SHMEM   3
+
+#define VHOST_USER_WL_NVQS 2
+
+/*
+ * Shared-memory region 0: host files mapped into a reserved range which is
+ * the BAR's memory.  Mapping is one mmap over that range and takes no lock
+ * that a vCPU could hold.  Holes are never empty: a small scratch file is
+ * mapped into them over and over, so that a guest which touches them reads
+ * and writes harmless memory that costs the host no more than that file.
+ *
+ * The functions may be called from any thread.
+ */
+typedef struct VHostUserWLWindow {
+    MemoryRegion mr;
+    uint8_t *base;
+    uint64_t size;
+    int scratch_fd;
+    uint64_t scratch_size;
+    QemuMutex lock;
+    GTree *maps;            /* of WLMap, keyed by place; under lock */
+    uint64_t mapped;        /* bytes; under lock */
+    uint64_t announced;     /* mem_region's choice; UINT64_MAX: none */
+} VHostUserWLWindow;
+
+VHostUserWLWindow *vhost_user_wl_window_new(Object *owner, uint64_t size,
+                                            Error **errp);
+void vhost_user_wl_window_free(VHostUserWLWindow *w);
+/*
+ * fd is borrowed; keep: a copy of it is held while mapped, for
+ * vhost_user_wl_window_piece().
+ */
+int vhost_user_wl_window_map(VHostUserWLWindow *w, int fd, uint64_t fd_offset,
+                             uint64_t offset, uint64_t len, bool writable,
+                             bool keep);
+int vhost_user_wl_window_unmap(VHostUserWLWindow *w, uint64_t offset,
+                               uint64_t len);
+/* Unmaps everything. */
+void vhost_user_wl_window_reset(VHostUserWLWindow *w);
+/*
+ * One mapped piece, the same one as long as it lives; false: there is none.
+ * *fd is valid until the piece is unmapped.
+ */
+bool vhost_user_wl_window_piece(VHostUserWLWindow *w, uint64_t *offset,
+                                uint64_t *len, uint64_t *fd_offset, int *fd);
+void vhost_user_wl_window_usage(VHostUserWLWindow *w, uint64_t *pieces,
+                                uint64_t *bytes);
+
+/* The plugin in this process. */
+typedef struct VHostUserWLPlugin VHostUserWLPlugin;
+
+typedef struct VHostUserWLPluginOps {
+    /* Any thread; false: the BAR has no address now. */
+    bool (*shm_base)(void *opaque, uint64_t *gpa);
+    /* Any thread, no lock of QEMU held: the device is beyond use. */
+    void (*broken)(void *opaque);
+} VHostUserWLPluginOps;
+
+typedef struct VHostUserWLConf {
+    char *plugin;
+    char *wayland_sock;
+    IOThread *iothread;
+    uint64_t shm_size;
+    uint64_t max_shm_bytes;
+    uint64_t max_queued_bytes;
+    uint32_t max_vfds;
+    uint32_t max_contexts;
+    uint32_t max_in_flight;
+    uint16_t virtio_id;
+    uint16_t queue_size;
+    bool config_change;
+} VHostUserWLConf;
+
+/* name: for messages.  window may be NULL. */
+VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
+                                            const char *name,
+                                            VHostUserWLWindow *window,
+                                            const VHostUserWLPluginOps *ops,
+                                            void *opaque, Error **errp);
+/* Starts the device on one end of a socket pair; returns the other, or -1. */
+int vhost_user_wl_plugin_start(VHostUserWLPlugin *p, Error **errp);
+void vhost_user_wl_plugin_stop(VHostUserWLPlugin *p);
+void vhost_user_wl_plugin_free(VHostUserWLPlugin *p);
+int vhost_user_wl_plugin_stats(VHostUserWLPlugin *p, struct vwl_stats *stats);
+bool vhost_user_wl_plugin_offers(VHostUserWLPlugin *p, unsigned protocol_bit);
+
+struct VHostUserWL {
+    VirtIODevice parent_obj;
+
+    VHostUserWLConf conf;
+    CharBackend chardev;
+
+    /*
+     * Set before realize by a transport that can show shared memory to the
+     * guest: the owner of the region, and where it is (NULL: nowhere).
+     */
+    Object *window_owner;
+    bool (*window_base)(Object *owner, uint64_t *gpa);
+    /* Made by realize, freed by the transport when nothing refers to it. */
+    VHostUserWLWindow *window;
+
+    VHostUserWLPlugin *plugin;
+    VhostUserState vhost_user;
+    struct vhost_dev vhost_dev;
+    struct vhost_virtqueue vhost_vqs[VHOST_USER_WL_NVQS];
+    struct vhost_inflight *inflight;
+    VirtQueue *vqs[VHOST_USER_WL_NVQS];
+    QEMUBH *close_bh;
+    QEMUBH *table_bh;
+    VMChangeStateEntry *vmstate;
+    Error *migration_blocker;
+    char *name;
+
+    bool connected;         /* vhost_dev is initialised */
+    bool closing;           /* the connection is gone, close_bh will tell */
+    bool started;           /* rings are the back-end's */
+    bool used;              /* started since the last device reset */
+    bool broken;            /* the plugin gave up for good */
+    uint64_t reconnects;
+};
+
+#endif
