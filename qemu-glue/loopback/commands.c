@@ -164,6 +164,22 @@ int vwl_drv_send(struct vwl_drv *drv, uint32_t id, const uint32_t *ids,
     return r;
 }
 
+/* Without REPLY_ACK a map may still be under way when its VFD is answered. */
+static void *wait_for_map(struct vwl_fe *fe, uint64_t offset, uint64_t len)
+{
+    int64_t end = g_get_monotonic_time() +
+        (int64_t)fe->options.timeout_ms * 1000;
+    bool acknowledged = fe->dialect != VWL_FE_STANDARD ||
+        vwl_fe_has_protocol(fe, VHOST_USER_PROTOCOL_F_REPLY_ACK);
+    void *at = vwl_window_at(&fe->window, offset, len);
+
+    while (at == NULL && !acknowledged && vwl_fe_turn(fe, 100) >= 0 &&
+           g_get_monotonic_time() < end) {
+        at = vwl_window_at(&fe->window, offset, len);
+    }
+    return at;
+}
+
 void *vwl_drv_map(struct vwl_drv *drv, uint32_t id)
 {
     struct vwl_drv_vfd *vfd = vwl_drv_find(drv, id);
@@ -180,6 +196,6 @@ void *vwl_drv_map(struct vwl_drv *drv, uint32_t id)
         }
         at -= win->gpa;
     }
-    return vwl_window_at(win, at,
-                         ((uint64_t)vfd->size + 4095) & ~UINT64_C(4095));
+    return wait_for_map(drv->fe, at,
+                        ((uint64_t)vfd->size + 4095) & ~UINT64_C(4095));
 }

@@ -73,19 +73,30 @@ void vwl_ring_finish(struct vwl_ring *ring)
     ring->chains = NULL;
 }
 
-static void fill_table(struct desc *table,
-                       const struct vwl_ring_piece *pieces, unsigned int n,
-                       bool packed)
+static void fill_split_table(struct desc *table,
+                             const struct vwl_ring_piece *pieces,
+                             unsigned int n)
 {
     for (unsigned int i = 0; i < n; i++) {
+        bool more = i + 1 < n;
         uint16_t flags = pieces[i].write ? DESC_WRITE : 0;
 
-        if (!packed && i + 1 < n) {
-            flags |= DESC_NEXT;
-        }
+        flags |= more ? DESC_NEXT : 0;
         table[i] = (struct desc){
             htole64(pieces[i].addr), htole32(pieces[i].len), htole16(flags),
-            htole16(!packed && i + 1 < n ? (uint16_t)(i + 1) : 0),
+            htole16(more ? (uint16_t)(i + 1) : 0),
+        };
+    }
+}
+
+static void fill_packed_table(struct slot *table,
+                              const struct vwl_ring_piece *pieces,
+                              unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++) {
+        table[i] = (struct slot){
+            htole64(pieces[i].addr), htole32(pieces[i].len), 0,
+            htole16(pieces[i].write ? DESC_WRITE : 0),
         };
     }
 }
@@ -160,7 +171,11 @@ int vwl_ring_add(struct vwl_ring *ring, const struct vwl_ring_piece *pieces,
     bool indirect = table != NULL;
 
     if (indirect) {
-        fill_table(table, pieces, n, ring->packed);
+        if (ring->packed) {
+            fill_packed_table(table, pieces, n);
+        } else {
+            fill_split_table(table, pieces, n);
+        }
         pieces = &one;
         n = 1;
     }
