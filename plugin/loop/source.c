@@ -109,6 +109,10 @@ struct vwl_source *vwl_source_create(GMainContext *context,
     source->fn = fn;
     source->opaque = opaque;
     g_source_set_static_name(base, name);
+    /* No dispatch of ours iterates a context, and the gate refuses one inside
+     * another. Without this GLib takes the descriptor out of its poll set and
+     * back around every dispatch: three system calls. */
+    g_source_set_can_recurse(base, TRUE);
     vwl_source_watch(source, fd, condition);
     g_source_attach(base, context);
     return source;
