@@ -36,6 +36,9 @@ enum vwl_reset_reason {
 struct vwl_session_config {
     uint64_t features;          /* device features to offer (with transport
                                    bits; bit 30 is added) */
+    uint64_t features_need_shm; /* of these, not offered to a front-end that
+                                   set protocol features without either
+                                   shared-memory dialect */
     uint64_t protocol_features; /* to offer */
     uint64_t shm_size;          /* length of region 0, bytes */
 };

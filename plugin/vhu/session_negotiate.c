@@ -24,7 +24,10 @@ int session_refuse(struct vwl_session *session, struct vwl_vhu_msg *msg,
 int session_get_features(struct vwl_session *session, struct vwl_vhu_msg *msg,
                          struct session_answer *answer)
 {
-    session_answer_u64(answer, session->offered);
+    uint64_t hidden = session->no_dialect ? session->config.features_need_shm
+                                          : 0;
+
+    session_answer_u64(answer, session->offered & ~hidden);
     return 0;
 }
 
@@ -92,6 +95,7 @@ int session_set_protocol_features(struct vwl_session *session,
         }
     }
     session->protocol_acked = bits;
+    session->no_dialect = dialect == VWL_SHM_NONE;
     vwl_backchan_configure(session->backchan, dialect,
                            bits & BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK));
     return 0;

@@ -75,6 +75,7 @@ struct vwl_session {
     uint64_t offered, acked;
     bool features_set, features_refused;
     uint64_t protocol_acked;
+    bool no_dialect; /* protocol features were set without one */
     bool owned;
     uint8_t status;
     bool suspended;
