@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "core_rig.h"
+
+static struct rig_op *op(struct rig *rig, guint i)
+{
+    g_assert_cmpuint(i, <, rig->ops->len);
+    return &g_array_index(rig->ops, struct rig_op, i);
+}
+
+static struct asked *ask_shm(struct rig *rig, uint32_t id, uint32_t size)
+{
+    uint8_t bytes[64];
+    struct asked *asked;
+
+    fill_new(bytes, 0x100, id, 0, size);
+    asked = ask_init(bytes, 64, 64);
+    g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
+                    -EINPROGRESS);
+    return asked;
+}
+
+/* A slow front-end holds up only what asked for the mapping. */
+static void test_slow_map(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+    int compositor = rig_context(rig, 1);
+    struct asked *first, *second;
+
+    rig->map_later = true;
+    first = ask_shm(rig, 2, 4096);
+    second = ask_shm(rig, 3, 4096);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, 0x1000);
+    /* not there yet: cannot be named */
+    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, 0x1102);
+    g_assert_cmphex(ask_new(rig, 0x105, 2, 1, 0), ==, 0x1102);
+    g_assert_cmpuint(op(rig, 0)->offset, ==, 0);
+    g_assert_cmpuint(op(rig, 1)->offset, ==, 4096);
+    vwl_core_map_done(rig->core, op(rig, 1)->cookie, 0);
+    g_assert_cmpuint(rig->completed->len, ==, 1);
+    g_assert_true(rig->completed->pdata[0] == &second->request);
+    g_assert_cmphex(get32(second->request.response), ==, 0x1001);
+    g_assert_cmphex(get64(second->request.response + 16), ==, 1);
+    vwl_core_map_done(rig->core, op(rig, 0)->cookie, -EIO);
+    g_assert_cmpuint(rig->completed->len, ==, 2);
+    g_assert_cmphex(get32(first->request.response), ==, 0x1100);
+    g_assert_cmpuint(first->request.response_bytes, ==, 4);
+    /* answers that nobody waits for */
+    vwl_core_map_done(rig->core, op(rig, 0)->cookie, 0);
+    vwl_core_map_done(rig->core, 12345, 0);
+    vwl_core_unmap_done(rig->core, op(rig, 1)->cookie, 0);
+    g_assert_cmpuint(rig->completed->len, ==, 2);
+    asked_free(first);
+    asked_free(second);
+    close(compositor);
+    rig_free(rig);
+}
+
+/* A message waits for its mappings; others do not. Then it comes whole. */
+static void test_slow_group(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+    int slow = rig_context(rig, 1), quick = rig_context(rig, 2);
+    int fds[2] = { sealed_file(4096, F_SEAL_SHRINK), sealed_file(100, 0) };
+    size_t len;
+
+    rig->map_later = true;
+    host_send(slow, "slow", 4, fds, 2);
+    host_send(slow, "more", 4, NULL, 0);
+    host_send(quick, "quick", 5, NULL, 0);
+    g_assert_cmpmem(rig_expect_recv(rig, 2, 0, &len), 5, "quick", 5);
+    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_false(is_readable(vwl_core_in_fd(rig->core)));
+    vwl_core_map_done(rig->core, op(rig, 1)->cookie, 0);
+    g_assert_cmpint(rig_next(rig), ==, 0);
+    /* the file itself is refused: a copy of it is tried */
+    vwl_core_map_done(rig->core, op(rig, 0)->cookie, -EPERM);
+    g_assert_cmpuint(rig->n_maps, ==, 3);
+    g_assert_cmpint(rig_next(rig), ==, 0);
+    rig->n_ready = 0;
+    vwl_core_map_done(rig->core, op(rig, 2)->cookie, 0);
+    g_assert_cmpuint(rig->n_ready, ==, 1);
+    host_send(quick, "quick", 5, NULL, 0);
+    rig_expect_new(rig, 0, op(rig, 2)->offset >> 12, 4096);
+    rig_expect_new(rig, 0, op(rig, 1)->offset >> 12, 100);
+    g_assert_cmpmem(rig_expect_recv(rig, 1, 2, &len), 4, "slow", 4);
+    /* then both are read again, in any order */
+    g_assert_cmpint(rig_next(rig), >, 16);
+    g_assert_cmpint(rig_next(rig), >, 16);
+    g_assert_cmpint(rig_next(rig), ==, 0);
+    close(fds[0]);
+    close(fds[1]);
+    close(slow);
+    close(quick);
+    rig_free(rig);
+}
+
+/* Nothing of it can be mapped: the data arrives with an empty VFD. */
+static void test_map_refused(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+    int compositor = rig_context(rig, 1);
+    int fd = sealed_file(4096, F_SEAL_SHRINK);
+    struct vwl_stats stats = { 0 };
+    size_t len;
+
+    rig->map_err = -EIO;
+    host_send(compositor, "data", 4, &fd, 1);
+    rig_expect_new(rig, 3, 0x100000, 0);
+    g_assert_cmpmem(rig_expect_recv(rig, 1, 1, &len), 4, "data", 4);
+    g_assert_cmpuint(rig->n_maps, ==, 2);
+    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1100);
+    vwl_core_stats(rig->core, &stats);
+    g_assert_cmpuint(stats.shm_bytes, ==, 0);
+    g_assert_cmpuint(stats.shm_mappings, ==, 0);
+    rig->map_err = 0;
+    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
+    g_assert_cmpuint(op(rig, rig->ops->len - 1)->offset, ==, 0);
+    close(fd);
+    close(compositor);
+    rig_free(rig);
+}
+
+/* Closed while it is being mapped or unmapped: the place is used again only
+ * when the front-end has said that it is free. */
+static void test_close_meanwhile(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+    struct asked *asked, *next;
+
+    rig->map_later = true;
+    asked = ask_shm(rig, 2, 4096);
+    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+    g_assert_cmpuint(rig->completed->len, ==, 1);
+    g_assert_cmphex(get32(asked->request.response), ==, 0x1100);
+    asked_free(asked);
+    next = ask_shm(rig, 2, 4096);
+    g_assert_cmpuint(op(rig, 1)->offset, ==, 4096);
+    vwl_core_map_done(rig->core, op(rig, 0)->cookie, 0);
+    g_assert_cmpuint(rig->n_unmaps, ==, 1);
+    g_assert_cmpuint(op(rig, 2)->offset, ==, 0);
+    g_assert_cmpuint(op(rig, 2)->len, ==, 4096);
+    asked = ask_shm(rig, 3, 4096);
+    g_assert_cmpuint(op(rig, 3)->offset, ==, 8192);
+    vwl_core_unmap_done(rig->core, op(rig, 2)->cookie, 0);
+    asked_free(asked);
+    asked = ask_shm(rig, 4, 4096);
+    g_assert_cmpuint(op(rig, 4)->offset, ==, 0);
+    vwl_core_reset(rig->core, false);
+    g_assert_cmpuint(rig->completed->len, ==, 1);
+    asked_free(asked);
+    asked_free(next);
+    rig_free(rig);
+}
+
+/* A refused UNMAP: the range is not used again until a reset. */
+static void test_unmap_refused(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+
+    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
+    rig->unmap_err = -EIO;
+    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+    rig->unmap_err = 0;
+    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
+    g_assert_cmpuint(op(rig, 2)->offset, ==, 4096);
+    vwl_core_reset(rig->core, false);
+    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
+    g_assert_cmpuint(op(rig, 3)->offset, ==, 0);
+    rig_free(rig);
+}
+
+/* A front-end that kept its mappings over a reset refuses; what was there is
+ * unmapped piece by piece, and it is asked again. */
+static void test_stale(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+    struct asked *asked;
+
+    for (uint32_t i = 2; i < 5; i++) {
+        g_assert_cmphex(ask_new(rig, 0x100, i, 0, 4096), ==, 0x1001);
+    }
+    vwl_core_reset(rig->core, false);
+    g_assert_cmpuint(rig->n_unmaps, ==, 0);
+    rig->map_later = true;
+    asked = ask_shm(rig, 2, 8192);
+    vwl_core_map_done(rig->core, op(rig, 3)->cookie, -EEXIST);
+    g_assert_cmpuint(rig->n_unmaps, ==, 2);
+    g_assert_cmpuint(op(rig, 4)->offset, ==, 0);
+    g_assert_cmpuint(op(rig, 4)->len, ==, 4096);
+    g_assert_cmpuint(op(rig, 5)->offset, ==, 4096);
+    g_assert_cmpuint(op(rig, 5)->len, ==, 4096);
+    vwl_core_unmap_done(rig->core, op(rig, 5)->cookie, -ENOENT);
+    g_assert_cmpuint(rig->n_maps, ==, 4);
+    vwl_core_unmap_done(rig->core, op(rig, 4)->cookie, 0);
+    g_assert_cmpuint(rig->n_maps, ==, 5);
+    g_assert_cmpuint(op(rig, 6)->len, ==, 8192);
+    vwl_core_map_done(rig->core, op(rig, 6)->cookie, 0);
+    g_assert_cmphex(get32(asked->request.response), ==, 0x1001);
+    asked_free(asked);
+    /* once only: a second refusal is one */
+    asked = ask_shm(rig, 3, 4096);
+    vwl_core_map_done(rig->core, op(rig, 7)->cookie, -EEXIST);
+    g_assert_cmpuint(rig->n_unmaps, ==, 3);
+    vwl_core_unmap_done(rig->core, op(rig, 8)->cookie, 0);
+    vwl_core_map_done(rig->core, op(rig, 9)->cookie, -EEXIST);
+    g_assert_cmphex(get32(asked->request.response), ==, 0x1100);
+    asked_free(asked);
+    rig_free(rig);
+}
+
+/* One that dropped them is not bothered, and in-process hosts are told. */
+static void test_reset(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+    int compositor = rig_context(rig, 1);
+    struct vwl_stats stats = { 0 };
+    char byte;
+
+    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
+    vwl_core_reset(rig->core, false);
+    g_assert_cmpint(read(compositor, &byte, 1), ==, 0);
+    vwl_core_stats(rig->core, &stats);
+    g_assert_cmpuint(stats.vfds, ==, 0);
+    g_assert_cmpuint(stats.contexts, ==, 0);
+    g_assert_cmpuint(stats.shm_bytes, ==, 0);
+    g_assert_cmpuint(stats.shm_mappings, ==, 0);
+    g_assert_cmpuint(stats.resets, ==, 1);
+    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
+    g_assert_cmpuint(rig->n_unmaps, ==, 0);
+    vwl_core_reset(rig->core, true);
+    g_assert_cmpuint(rig->n_unmaps, ==, 1);
+    g_assert_cmpint(rig_next(rig), ==, 0);
+    close(compositor);
+    rig_free(rig);
+}
+
+/* Without USE_SHMEM: a page of ours comes first and stays, and an allocation
+ * waits until somebody knows where the region is. */
+static void test_base(void)
+{
+    struct rig *rig = rig_new(MODE_NEWEST);
+    struct asked *asked;
+    struct stat st;
+    uint64_t offset = 1;
+
+    rig->base = 0;
+    asked = ask_shm(rig, 2, 4096);
+    g_assert_cmpuint(rig->n_maps, ==, 2);
+    g_assert_cmpuint(op(rig, 0)->offset, ==, 0);
+    g_assert_cmpuint(op(rig, 0)->len, ==, 4096);
+    g_assert_cmpuint(op(rig, 1)->offset, ==, 4096);
+    g_assert_cmpint(fstat(rig->last_map_fd, &st), ==, 0);
+    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino,
+                                     &offset));
+    g_assert_cmpuint(offset, ==, 4096);
+    g_assert_false(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino + 1000,
+                                      &offset));
+    vwl_core_base_changed(rig->core);
+    g_assert_cmpuint(rig->completed->len, ==, 0);
+    rig->base = 0xfe00000000;
+    vwl_core_base_changed(rig->core);
+    g_assert_cmpuint(rig->completed->len, ==, 1);
+    g_assert_cmphex(get32(asked->request.response), ==, 0x1001);
+    g_assert_cmphex(get64(asked->request.response + 16), ==, 0xfe00001);
+    asked_free(asked);
+    /* asked at use */
+    rig->base = 0x100000000;
+    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+    g_assert_cmpuint(rig->n_unmaps, ==, 1);
+    g_assert_cmpuint(op(rig, 2)->offset, ==, 4096);
+    g_assert_false(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino,
+                                      &offset));
+    {
+        uint8_t bytes[64], response[64];
+
+        fill_new(bytes, 0x100, 2, 0, 4096);
+        g_assert_cmphex(ask_room(rig, bytes, 64, 64, response, NULL), ==,
+                        0x1001);
+        g_assert_cmphex(get64(response + 16), ==, 0x100001);
+    }
+    rig_free(rig);
+}
+
+static void run_out_for(struct rig *rig, int ms)
+{
+    gint64 end = g_get_monotonic_time() + ms * 1000;
+    gint64 left;
+
+    while ((left = end - g_get_monotonic_time()) > 0 &&
+           rig->completed->len == 0) {
+        struct pollfd pfd = { vwl_core_out_fd(rig->core), POLLIN, 0 };
+
+        if (poll(&pfd, 1, (int)(left / 1000) + 1) == 1) {
+            vwl_core_dispatch_out(rig->core);
+        }
+    }
+}
+
+/* Nobody ever tells: ERR, and a received file becomes an empty VFD. */
+static void test_no_base(void)
+{
+    struct rig *rig = rig_new(MODE_NEWEST);
+    int compositor = rig_context(rig, 1), fd = sealed_file(100, 0);
+    struct asked *asked;
+    size_t len;
+
+    rig->base = 0;
+    host_send(compositor, "data", 4, &fd, 1);
+    g_assert_cmpint(rig_next(rig), ==, 0);
+    asked = ask_shm(rig, 2, 4096);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, 0x1000);
+    run_out_for(rig, 30000);
+    g_assert_cmpuint(rig->completed->len, ==, 1);
+    g_assert_cmphex(get32(asked->request.response), ==, 0x1100);
+    asked_free(asked);
+    rig_expect_new(rig, 3, 0, 0);
+    g_assert_cmpmem(rig_expect_recv(rig, 1, 1, &len), 4, "data", 4);
+    close(fd);
+    close(compositor);
+    rig_free(rig);
+}
+
+/* A front-end that maps nothing: contexts and pipes work. */
+static void test_no_shm(void)
+{
+    struct rig *rig = rig_new(MODE_NEWEST);
+    int compositor = rig_context(rig, 1), fd = sealed_file(100, 0);
+    size_t len;
+
+    vwl_core_set_features(rig->core, MODE_NEWEST, false);
+    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1100);
+    host_send(compositor, "data", 4, &fd, 1);
+    rig_expect_new(rig, 3, 0, 0);
+    rig_expect_recv(rig, 1, 1, &len);
+    g_assert_cmpuint(rig->n_maps, ==, 0);
+    close(fd);
+    close(compositor);
+    rig_free(rig);
+}
+
+/* Guest-made memory cannot be shrunk by a peer; a copy hides the original; the
+ * original is what is sent on. */
+static void test_files(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+    int compositor = rig_context(rig, 1);
+    int keymap = sealed_file(5000, F_SEAL_SHRINK | F_SEAL_WRITE);
+    int fds[253];
+    uint32_t id = 2;
+    unsigned int n_fds;
+    struct stat st, original;
+    uint64_t offset;
+    char data[8];
+    size_t len;
+
+    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 5000), ==, 0x1001);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, 0x1000);
+    g_assert_cmpint(host_receive(compositor, data, 8, fds, &n_fds), ==, 1);
+    g_assert_cmpint(ftruncate(fds[0], 0), ==, -1);
+    g_assert_cmpint(fcntl(fds[0], F_ADD_SEALS, F_SEAL_FUTURE_WRITE), ==, -1);
+    close(fds[0]);
+    host_send(compositor, "k", 1, &keymap, 1);
+    id = rig_expect_new(rig, 0, 2, 5000);
+    rig_expect_recv(rig, 1, 1, &len);
+    g_assert_cmpint(fstat(rig->last_map_fd, &st), ==, 0);
+    g_assert_cmpint(fstat(keymap, &original), ==, 0);
+    g_assert_cmpuint(st.st_ino, !=, original.st_ino);
+    g_assert_cmpint(st.st_size, ==, 8192);
+    g_assert_cmpint(pwrite(rig->last_map_fd, "y", 1, 0), ==, 1);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, 0x1000);
+    g_assert_cmpint(host_receive(compositor, data, 8, fds, &n_fds), ==, 1);
+    g_assert_cmpint(fstat(fds[0], &st), ==, 0);
+    g_assert_cmpuint(st.st_ino, ==, original.st_ino);
+    close(fds[0]);
+    close(keymap);
+    /* the same file at two places tells no place */
+    keymap = sealed_file(4096, F_SEAL_SHRINK);
+    g_assert_cmpint(fstat(keymap, &st), ==, 0);
+    host_send(compositor, "k", 1, &keymap, 1);
+    id = rig_expect_new(rig, 0, 4, 4096);
+    rig_expect_recv(rig, 1, 1, &len);
+    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino,
+                                     &offset));
+    g_assert_cmpuint(offset, ==, 4 * 4096);
+    host_send(compositor, "k", 1, &keymap, 1);
+    rig_expect_new(rig, 0, 5, 4096);
+    rig_expect_recv(rig, 1, 1, &len);
+    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino,
+                                     &offset));
+    g_assert_cmpuint(offset, ==, UINT64_MAX);
+    g_assert_cmphex(ask_close(rig, id), ==, 0x1000);
+    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino,
+                                     &offset));
+    g_assert_cmpuint(offset, ==, 5 * 4096);
+    close(keymap);
+    close(compositor);
+    rig_free(rig);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/core/shm/slow-map", test_slow_map);
+    g_test_add_func("/core/shm/slow-group", test_slow_group);
+    g_test_add_func("/core/shm/map-refused", test_map_refused);
+    g_test_add_func("/core/shm/close-meanwhile", test_close_meanwhile);
+    g_test_add_func("/core/shm/unmap-refused", test_unmap_refused);
+    g_test_add_func("/core/shm/stale", test_stale);
+    g_test_add_func("/core/shm/reset", test_reset);
+    g_test_add_func("/core/shm/base", test_base);
+    g_test_add_func("/core/shm/no-base", test_no_base);
+    g_test_add_func("/core/shm/no-shm", test_no_shm);
+    g_test_add_func("/core/shm/files", test_files);
+    return g_test_run();
+}
