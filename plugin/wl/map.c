@@ -65,6 +65,11 @@ static gint offset_compare(gconstpointer a, gconstpointer b, gpointer unused)
     return x < y ? -1 : x > y;
 }
 
+static gint range_compare(gconstpointer a, gconstpointer b)
+{
+    return offset_compare(a, b, NULL);
+}
+
 static GTree *stale_create(void)
 {
     return g_tree_new_full(offset_compare, NULL, NULL, g_free);
@@ -158,6 +163,7 @@ static GArray *stale_take(struct vwl_map *map)
         g_array_append_val(found, *range);
         g_tree_remove(stale, range);
     }
+    g_array_sort(found, range_compare);
     return found;
 }
 
