@@ -98,7 +98,7 @@ static int start(struct wl_device *wd)
 	int bit, err;
 
 	for (bit = 0; bit <= VIRTIO_WL_F_USE_SHMEM; bit++) {
-		if (virtio_has_feature(vdev, bit))
+		if (__virtio_test_bit(vdev, bit))
 			features |= BIT_ULL(bit);
 	}
 	WRITE_ONCE(wd->features, features);
