@@ -143,6 +143,7 @@ static inline void front_init(struct front *f, uint64_t features,
 {
     struct vwl_session_config config = {
         .features = features,
+        .features_need_shm = 1 << 3,
         .protocol_features = protocol_features,
         .shm_size = 0x100000000,
     };

@@ -259,6 +259,9 @@ static void test_dialects(void)
         handshake(&f, cases[i].bits);
         g_assert_cmpint(vwl_backchan_dialect(vwl_session_backchan(f.session)),
                         ==, cases[i].dialect);
+        say(&f, 1, 1, "");
+        answered(&f, 1, cases[i].dialect == VWL_SHM_NONE ?
+                 "0600007407000000" : "0e00007407000000");
         front_finish(&f);
     }
 }
