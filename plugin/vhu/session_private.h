@@ -3,7 +3,8 @@
  * The inside of a session, shared by the files session*.c alone:
  * session.c (dispatch and answers), session_negotiate.c (features, status,
  * resets, the back-end channel), session_memory.c (memory table, IOTLB),
- * session_ring.c (vrings) and session_log.c (dirty log, in-flight buffer).
+ * session_ring.c (vrings), session_notify.c (their descriptors), session_log.c
+ * (dirty log, in-flight buffer).
  */
 #ifndef VWL_VHU_SESSION_PRIVATE_H
 #define VWL_VHU_SESSION_PRIVATE_H
@@ -213,11 +214,14 @@ void session_ring_stop(struct vwl_session *session, unsigned int index);
 void session_ring_pause(struct vwl_session *session, unsigned int index);
 bool session_any_started(const struct vwl_session *session);
 bool session_any_kicked(const struct vwl_session *session);
+
+/* session_notify.c */
 /* A fault that the session found itself: the owner is told, too. */
 void session_ring_fault(struct vwl_session *session, unsigned int index,
                         const char *why);
 /* An anonymous-inode descriptor (eventfd): nothing else is polled or written
  * without a chance to block or to reach a stranger's file. */
 bool session_is_anonymous(int fd);
+bool session_may_block(int fd);
 
 #endif

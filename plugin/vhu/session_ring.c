@@ -2,11 +2,7 @@
 #include "vhu/session_private.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
 
 #include "base/fd.h"
 
@@ -41,128 +37,6 @@ bool session_any_started(const struct vwl_session *session)
 bool session_any_kicked(const struct vwl_session *session)
 {
     return session->rings[QUEUE_IN].kicked || session->rings[QUEUE_OUT].kicked;
-}
-
-/* ---- descriptors ------------------------------------------------------ */
-
-bool session_is_anonymous(int fd)
-{
-    struct statx st;
-
-    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
-                 STATX_TYPE | STATX_MODE, &st) == 0 &&
-           (st.stx_mode & S_IFMT) == 0;
-}
-
-static bool may_block(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-
-    return flags < 0 || !(flags & O_NONBLOCK);
-}
-
-static bool is_ready(int fd, short events)
-{
-    struct pollfd pfd = { .fd = fd, .events = events };
-    int n;
-
-    do {
-        n = poll(&pfd, 1, 0);
-    } while (n < 0 && errno == EINTR);
-    return n == 1 && (pfd.revents & events);
-}
-
-/* A full eventfd has a signal pending anyway. */
-static void signal_fd(int fd, bool check_first)
-{
-    const uint64_t one = 1;
-    ssize_t n;
-
-    if (fd < 0 || (check_first && !is_ready(fd, POLLOUT))) {
-        return;
-    }
-    do {
-        n = write(fd, &one, sizeof one);
-    } while (n < 0 && errno == EINTR);
-}
-
-int vwl_session_drain_kick(struct vwl_session *session, unsigned int index)
-{
-    int fd = session->rings[index].kick;
-    uint64_t count;
-    struct iovec iov = { .iov_base = &count, .iov_len = sizeof count };
-    ssize_t n;
-
-    if (fd < 0) {
-        return -EBADF;
-    }
-    do {
-        n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
-        if (n < 0 && (errno == EOPNOTSUPP || errno == EINVAL ||
-                      errno == ENOSYS || errno == ESPIPE)) {
-            if (!is_ready(fd, POLLIN)) {
-                return -EAGAIN;
-            }
-            n = read(fd, &count, sizeof count);
-        }
-    } while (n < 0 && errno == EINTR);
-    if (n < 0) {
-        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-    }
-    return n == sizeof count ? 0 : -EINVAL;
-}
-
-void vwl_session_call(struct vwl_session *session, unsigned int index)
-{
-    struct session_ring *ring = &session->rings[index];
-
-    vwl_dirty_flush(session->dirty);
-    if (!vwl_vq_is_started(ring->vq)) {
-        return;
-    }
-    if (ring->call >= 0) {
-        signal_fd(ring->call, ring->call_may_block);
-    } else if (session_has_protocol(
-                   session, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
-        vwl_backchan_vring_call(session->backchan, index);
-    }
-}
-
-/* ---- faults ----------------------------------------------------------- */
-
-void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
-                             const char *why)
-{
-    struct session_ring *ring = &session->rings[index];
-
-    if (ring->broken) {
-        return;
-    }
-    log_guest_bug(session->log, "ring %u is broken: %s", index, why);
-    ring->broken = true;
-    ring->running = false;
-    vwl_vq_break(ring->vq);
-    if (ring->err >= 0) {
-        signal_fd(ring->err, ring->err_may_block);
-    } else if (session_has_protocol(
-                   session, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
-        vwl_backchan_vring_err(session->backchan, index);
-    }
-    if (session_has_protocol(session, VHOST_USER_PROTOCOL_F_CONFIG)) {
-        vwl_backchan_config_change(session->backchan, NULL, NULL, 0);
-    }
-}
-
-void session_ring_fault(struct vwl_session *session, unsigned int index,
-                        const char *why)
-{
-    session_ring_pause(session, index);
-    vwl_session_ring_broken(session, index, why);
-}
-
-void vwl_session_ring_miss(struct vwl_session *session, unsigned int index)
-{
-    session_ask_miss(session, index);
 }
 
 /* ---- start and stop --------------------------------------------------- */
@@ -515,7 +389,7 @@ int session_vring_call(struct vwl_session *session, struct vwl_vhu_msg *msg,
     ring = &session->rings[index];
     vwl_fd_clear(&ring->call);
     ring->call = fd;
-    ring->call_may_block = fd >= 0 && may_block(fd);
+    ring->call_may_block = fd >= 0 && session_may_block(fd);
     if (ring->running) {
         vwl_session_call(session, index); /* one may have gone to the old */
     }
@@ -536,7 +410,7 @@ int session_vring_err(struct vwl_session *session, struct vwl_vhu_msg *msg,
     ring = &session->rings[index];
     vwl_fd_clear(&ring->err);
     ring->err = fd;
-    ring->err_may_block = fd >= 0 && may_block(fd);
+    ring->err_may_block = fd >= 0 && session_may_block(fd);
     return 0;
 }
 

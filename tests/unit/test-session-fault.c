@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Rings that get what they should not, break, are reset or suspended. */
+#include "front.h"
+
+struct bed {
+    struct front f;
+    struct ring_fds fds[2];
+};
+
+static void bed_init_with(struct bed *b, uint64_t features, uint64_t protocol)
+{
+    front_init(&b->f, FEATURES_ALL, PROTOCOL_ALL);
+    ring_fds_init(&b->fds[0]);
+    ring_fds_init(&b->fds[1]);
+    handshake(&b->f, protocol);
+    set_features(&b->f, features);
+    g_string_truncate(b->f.trace, 0);
+}
+
+static void bed_init(struct bed *b)
+{
+    bed_init_with(b, FEATURES_QEMU, PROTOCOL_QEMU);
+}
+
+static void bed_finish(struct bed *b)
+{
+    ring_fds_finish(&b->fds[0]);
+    ring_fds_finish(&b->fds[1]);
+    front_finish(&b->f);
+}
+
+/* Nothing but anonymous-inode descriptors is polled or written to. */
+static void test_descriptor_kinds(void)
+{
+    struct bed b;
+    struct front *f = &b.f;
+    int pipes[2], pair[2], bad[6];
+
+    bed_init(&b);
+    g_assert_cmpint(pipe2(pipes, O_CLOEXEC), ==, 0);
+    make_pair(pair);
+    bad[0] = f->ram_fd;
+    bad[1] = pipes[0];
+    bad[2] = pipes[1];
+    bad[3] = pair[0];
+    bad[4] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bad[5] = open("/", O_RDONLY | O_CLOEXEC);
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        for (uint32_t request = 12; request <= 14; request++) {
+            say_fds(f, request, 9, U64_1, &bad[i], 1);
+            answered(f, request, U64_1);
+        }
+        say_fds(f, 7, 9, "", &bad[i], 1);
+        answered(f, 7, U64_1);
+        if (i != 3) {
+            say_fds(f, 21, 9, "", &bad[i], 1);
+            answered(f, 21, U64_1);
+        }
+    }
+    /* index, and a descriptor where none is announced */
+    say_fds(f, 12, 9, "0200000000000000", &b.fds[0].kick, 1);
+    answered(f, 12, U64_1);
+    say_fds(f, 12, 9, "0001000000000000", &b.fds[0].kick, 1);
+    answered(f, 12, U64_1);
+    say(f, 12, 9, "0000000000000000");
+    answered(f, 12, U64_1);
+    g_assert_cmpint(vwl_session_kick_fd(f->session, 1), ==, -1);
+    expect_trace(f, "");
+    close(bad[4]);
+    close(bad[5]);
+    close(pipes[0]);
+    close(pipes[1]);
+    close(pair[0]);
+    close(pair[1]);
+    bed_finish(&b);
+}
+
+/* A call eventfd that is full and in blocking mode: the test would hang. */
+static void test_full_call(void)
+{
+    const uint64_t full = 0xfffffffffffffffe;
+    int call = eventfd(0, EFD_CLOEXEC);
+    struct bed b;
+
+    bed_init(&b);
+    qemu_start(&b.f, b.fds, 0, 0);
+    g_assert_cmpint(write(call, &full, 8), ==, 8);
+    tell_fd(&b.f, 13, U64_1, call);
+    vwl_session_call(b.f.session, 1);
+    g_assert_cmphex(count_of(call), ==, full);
+    vwl_session_call(b.f.session, 1);
+    g_assert_cmphex(count_of(call), ==, 1);
+    close(call);
+    b.f.fds_before--;
+    bed_finish(&b);
+}
+
+static void test_drain(void)
+{
+    const uint64_t one = 1;
+    struct bed b;
+    struct front *f = &b.f;
+
+    bed_init(&b);
+    g_assert_cmpint(vwl_session_drain_kick(f->session, 1), ==, -EBADF);
+    for (int i = 0; i < 2; i++) {
+        int kick = eventfd(0, EFD_CLOEXEC | (i ? EFD_NONBLOCK : 0));
+
+        tell_fd(f, 12, U64_1, kick);
+        g_assert_cmpint(vwl_session_drain_kick(f->session, 1), ==, -EAGAIN);
+        g_assert_cmpint(write(kick, &one, 8), ==, 8);
+        g_assert_cmpint(write(kick, &one, 8), ==, 8);
+        g_assert_cmpint(vwl_session_drain_kick(f->session, 1), ==, 0);
+        g_assert_cmpint(vwl_session_drain_kick(f->session, 1), ==, -EAGAIN);
+        close(kick);
+    }
+    bed_finish(&b);
+}
+
+static void test_inert(void)
+{
+    struct bed b;
+    struct front *f = &b.f;
+
+    bed_init(&b);
+    quiet(f, 8, "01000000 00000000");
+    g_assert_nonnull(strstr(f->lines->str, "SET_VRING_NUM"));
+    quiet(f, 8, "01000000 01800000");
+    quiet(f, 9, "01000000 00000000 08400000007f0000 00600000007f0000"
+          "00500000007f0000 0000000000000000");
+    quiet(f, 8, "02000000 00010000");
+    quiet(f, 10, "02000000 00010000");
+    tell_fd(f, 5, TABLE_ONE, f->ram_fd);
+    quiet(f, 10, "01000000 00000000");
+    tell_fd(f, 12, U64_1, b.fds[1].kick);
+    tell(f, 18, "01000000 01000000");
+    expect_trace(f, "M ");
+    g_assert_false(vwl_session_ring_runs(f->session, 1));
+    quiet(f, 8, "01000000 00010000");
+    quiet(f, 9, ADDR_1);
+    expect_trace(f, "Sd1 ");
+    bed_finish(&b);
+}
+
+/* Features that were never offered: no ring starts until good ones come. */
+static void test_bad_features(void)
+{
+    struct bed b;
+
+    bed_init(&b);
+    quiet(&b.f, 2, "0e00006009000000");
+    qemu_start(&b.f, b.fds, 0, 0);
+    expect_trace(&b.f, "M ");
+    set_features(&b.f, FEATURES_QEMU);
+    expect_trace(&b.f, "F16000000e Sd0 Sd1 ");
+    bed_finish(&b);
+}
+
+/* Broken: err descriptor once, NEEDS_RESET, over a pause, until a reset. */
+static void test_broken(void)
+{
+    int err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct bed b;
+    struct front *f = &b.f;
+
+    bed_init_with(&b, FEATURES_QEMU, 0x400228); /* with CONFIG */
+    tell_fd(f, 14, U64_1, err);
+    qemu_start(f, b.fds, 0, 0);
+    take_one(f, 1);
+    g_string_truncate(f->trace, 0);
+    vwl_session_ring_broken(f->session, 1, "a test");
+    vwl_session_ring_broken(f->session, 1, "a test");
+    g_assert_cmpint(count_of(err), ==, 1);
+    g_assert_false(vwl_session_ring_runs(f->session, 1));
+    g_assert_true(vwl_session_ring_runs(f->session, 0));
+    expect_hex(f->back, "02000000 09000000 00000000");
+    expect_silence(f->back);
+    send_hex(f->back, "02000000 05000000 08000000 0000000000000000", NULL, 0);
+    vwl_session_dispatch_backchan(f->session);
+    say(f, 40, 1, "");
+    answered(f, 40, "4000000000000000");
+    g_assert_nonnull(strstr(f->lines->str, "ring 1 is broken: a test"));
+    tell(f, 18, "01000000 00000000");
+    tell(f, 18, "01000000 01000000");
+    expect_trace(f, ""); /* still */
+    qemu_stop(f, "00000000", "01000000");
+    g_string_truncate(f->trace, 0);
+    qemu_start(f, b.fds, 0, 1);
+    expect_trace(f, "M Sk0 ");
+    qemu_stop(f, "00000000", "01000000");
+    g_string_truncate(f->trace, 0);
+    memset(f->ram, 0, 0x10000);
+    qemu_start(f, b.fds, 0, 0);
+    expect_trace(f, "M R3 Sd0 Sd1 ");
+    say(f, 40, 1, "");
+    answered(f, 40, U64_0);
+    close(err);
+    f->fds_before--;
+    bed_finish(&b);
+}
+
+/* Broken before anything was taken: its base is fresh all the same. */
+static void test_broken_at_once(void)
+{
+    struct bed b;
+
+    bed_init(&b);
+    qemu_start(&b.f, b.fds, 0, 0);
+    vwl_session_ring_broken(b.f.session, 1, "a test");
+    qemu_stop(&b.f, "00000000", "00000000");
+    g_string_truncate(b.f.trace, 0);
+    qemu_start(&b.f, b.fds, 0, 0);
+    expect_trace(&b.f, "M R3 Sd0 Sd1 ");
+    bed_finish(&b);
+}
+
+/* A ring whose parts are nowhere, and one whose memory goes away. */
+static void test_memory_gone(void)
+{
+    struct bed b;
+    struct front *f = &b.f;
+
+    bed_init(&b);
+    tell_fd(f, 5, TABLE_ONE, f->ram_fd);
+    tell(f, 8, "01000000 00010000");
+    tell(f, 10, "01000000 00000000");
+    tell(f, 9, "01000000 00000000 00400000007e0000 00600000007f0000"
+         "00500000007f0000 0000000000000000");
+    tell_fd(f, 12, U64_1, b.fds[1].kick);
+    tell(f, 18, "01000000 01000000");
+    expect_trace(f, "M ");
+    say(f, 40, 1, "");
+    answered(f, 40, "4000000000000000");
+    tell(f, 39, U64_0);
+    expect_trace(f, "C1 R0 ");
+    qemu_start(f, b.fds, 0, 0);
+    g_string_truncate(f->trace, 0);
+    tell_fd(f, 5, TABLE_ONE, f->ram_fd); /* the same: goes on */
+    expect_trace(f, "M ");
+    tell(f, 5, "00000000 00000000");
+    expect_trace(f, "T0 T1 M ");
+    g_assert_false(vwl_session_ring_runs(f->session, 1));
+    qemu_stop(f, "00000000", "00000000");
+    bed_finish(&b);
+}
+
+static void test_device_resets(void)
+{
+    struct bed b;
+    struct front *f = &b.f;
+
+    bed_init(&b);
+    for (int i = 0; i < 2; i++) {
+        qemu_start(f, b.fds, 0, 0);
+        g_string_truncate(f->trace, 0);
+        if (i) {
+            tell(f, 34, "");
+        } else {
+            tell(f, 39, U64_0);
+        }
+        expect_trace(f, i ? "T0 C0 T1 C1 R1 " : "T0 C0 T1 C1 R0 ");
+        g_assert_false(vwl_session_ring_runs(f->session, 1));
+        g_assert_cmpint(vwl_backchan_fd(vwl_session_backchan(f->session)), >=,
+                        0);
+        g_assert_cmphex(vwl_session_features(f->session), ==, FEATURES_QEMU);
+    }
+    bed_finish(&b);
+}
+
+static void test_suspend(void)
+{
+    struct bed b;
+    struct front *f = &b.f;
+
+    bed_init(&b);
+    qemu_start(f, b.fds, 0, 0);
+    g_string_truncate(f->trace, 0);
+    vwl_session_suspend(f->session, true);
+    expect_trace(f, "T0 T1 ");
+    g_assert_false(vwl_session_ring_runs(f->session, 1));
+    g_assert_cmpint(vwl_backchan_shmem_unmap(
+                        vwl_session_backchan(f->session), 0, 0, 4096, NULL,
+                        NULL, 0), ==, 0);
+    expect_silence(f->back);
+    say(f, 17, 1, ""); /* requests are still answered */
+    answered(f, 17, "0200000000000000");
+    vwl_session_suspend(f->session, false);
+    expect_trace(f, "Sk0 Sk1 ");
+    expect_hex(f->back, "0a000000 09000000 28000000 0000000000000000"
+               "0000000000000000 0000000000000000 0010000000000000"
+               "0000000000000000");
+    /* started and stopped under a suspension */
+    vwl_session_suspend(f->session, true);
+    qemu_stop(f, "00000000", "00000000");
+    g_string_truncate(f->trace, 0);
+    qemu_start(f, b.fds, 0, 0);
+    expect_trace(f, "M ");
+    vwl_session_suspend(f->session, false);
+    expect_trace(f, "Sk0 Sk1 ");
+    bed_finish(&b);
+}
+
+/* No messages to the front-end while all rings are stopped. */
+static void test_stopped_is_silent(void)
+{
+    struct bed b;
+    struct front *f = &b.f;
+
+    bed_init(&b);
+    g_assert_cmpint(vwl_backchan_shmem_unmap(
+                        vwl_session_backchan(f->session), 0, 0, 4096, NULL,
+                        NULL, 0), ==, 0);
+    expect_silence(f->back);
+    qemu_start(f, b.fds, 0, 0);
+    expect_hex(f->back, "0a000000 09000000 28000000 0000000000000000"
+               "0000000000000000 0000000000000000 0010000000000000"
+               "0000000000000000");
+    qemu_stop(f, "00000000", "00000000");
+    g_assert_cmpint(vwl_backchan_shmem_unmap(
+                        vwl_session_backchan(f->session), 0, 0, 4096, NULL,
+                        NULL, 0), ==, 0);
+    expect_silence(f->back);
+    bed_finish(&b);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/fault/descriptor-kinds", test_descriptor_kinds);
+    g_test_add_func("/fault/full-call", test_full_call);
+    g_test_add_func("/fault/drain", test_drain);
+    g_test_add_func("/fault/inert", test_inert);
+    g_test_add_func("/fault/bad-features", test_bad_features);
+    g_test_add_func("/fault/broken", test_broken);
+    g_test_add_func("/fault/broken-at-once", test_broken_at_once);
+    g_test_add_func("/fault/memory-gone", test_memory_gone);
+    g_test_add_func("/fault/device-resets", test_device_resets);
+    g_test_add_func("/fault/suspend", test_suspend);
+    g_test_add_func("/fault/stopped-is-silent", test_stopped_is_silent);
+    return g_test_run();
+}
