@@ -11,6 +11,8 @@
 #include "vhu/msg.h"
 
 #define CALL_INDEXES 256
+/* Replies of one dispatch: then the other sources have a turn. */
+#define BUDGET 256
 
 struct request {
     uint32_t number; /* on the wire */
@@ -365,8 +367,8 @@ int vwl_backchan_dispatch(struct vwl_backchan *chan)
         return 0;
     }
     vwl_vhu_msg_init(&msg);
-    while (!chan->dead &&
-           (got = vwl_vhu_read(&chan->reader, chan->fd, &msg, &why)) > 0) {
+    for (int i = 0; i < BUDGET && !chan->dead &&
+         (got = vwl_vhu_read(&chan->reader, chan->fd, &msg, &why)) > 0; i++) {
         uint64_t value;
 
         why = check_reply(chan, &msg);
@@ -378,7 +380,7 @@ int vwl_backchan_dispatch(struct vwl_backchan *chan)
         memcpy(&value, msg.payload, sizeof value);
         on_reply(chan, g_queue_pop_head(&chan->sent), value);
     }
-    if (got == 0 && !chan->dead) {
+    if (got >= 0 && !chan->dead) {
         if (vwl_vhu_flush(chan->writer, chan->fd) < 0) {
             chan->dead = true;
         } else {
