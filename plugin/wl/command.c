@@ -207,6 +207,8 @@ static int do_close(struct vwl_core *core, struct vwl_request *request)
         core, vwl_get32(request->head + 8));
 
     if (!vfd) {
+        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": closes no VFD",
+                      vwl_get32(request->head + 8));
         return refuse(core, request, VIRTIO_WL_RESP_INVALID_ID);
     }
     vwl_vfd_close(vfd, false);
@@ -236,9 +238,6 @@ static uint32_t find_entries(struct vwl_core *core,
         vfds[i] = kind != VIRTIO_WL_FOREIGN_LOCAL ? NULL :
             vwl_vfd_find(core, vwl_get32(at + entries->id_at));
         if (!vfds[i]) {
-            log_guest_bug(core->log, "vfd 0x%" PRIx32 ": entry %u of a send,"
-                          " kind %" PRIu32 ", names nothing",
-                          vwl_get32(request->head + 8), i, kind);
             return VIRTIO_WL_RESP_INVALID_ID;
         }
     }
@@ -256,45 +255,59 @@ static uint32_t check_target(const struct vwl_vfd *vfd, unsigned int n_vfds)
     return vfd->flags & VIRTIO_WL_VFD_WRITE ? 0 : VIRTIO_WL_RESP_ERR;
 }
 
+/* Finds all that a SEND names. 0, or the response. */
+static uint32_t check_send(struct vwl_core *core,
+                           const struct vwl_request *request,
+                           const struct entries *entries,
+                           struct vwl_vfd **target, struct vwl_vfd **vfds,
+                           int *fds)
+{
+    size_t skip = 16 + entries->n * entries->bytes;
+    uint32_t verdict;
+
+    if (entries->n > VIRTWL_SEND_MAX_ALLOCS) {
+        return VIRTIO_WL_RESP_INVALID_CMD;
+    }
+    if (request->total_bytes < skip || request->head_bytes < skip) {
+        return VIRTIO_WL_RESP_ERR;
+    }
+    *target = vwl_vfd_find(core, vwl_get32(request->head + 8));
+    if (!*target) {
+        return VIRTIO_WL_RESP_INVALID_ID;
+    }
+    verdict = find_entries(core, request, entries, vfds);
+    if (!verdict) {
+        verdict = check_target(*target, entries->n);
+    }
+    for (unsigned int i = 0; i < entries->n && !verdict; i++) {
+        fds[i] = vfds[i]->ops->fd_to_send(vfds[i]);
+        verdict = fds[i] < 0 ? VIRTIO_WL_RESP_INVALID_TYPE : 0;
+    }
+    return verdict;
+}
+
 static int carry_send(struct vwl_core *core, struct vwl_request *request,
                       const struct entries *shape)
 {
     struct entries entries = *shape;
-    uint32_t count = vwl_get32(request->head + 12);
-    struct vwl_vfd *vfds[VIRTWL_SEND_MAX_ALLOCS];
-    int fds[VIRTWL_SEND_MAX_ALLOCS];
-    struct vwl_vfd *target;
+    struct vwl_vfd *vfds[VIRTWL_SEND_MAX_ALLOCS], *target;
+    int fds[VIRTWL_SEND_MAX_ALLOCS], ret;
     uint32_t verdict;
-    size_t skip;
-    int ret;
 
-    if (count > VIRTWL_SEND_MAX_ALLOCS) {
-        return refuse(core, request, VIRTIO_WL_RESP_INVALID_CMD);
-    }
-    entries.n = count;
-    skip = 16 + count * entries.bytes;
-    if (request->total_bytes < skip || request->head_bytes < skip) {
-        return refuse(core, request, VIRTIO_WL_RESP_ERR);
-    }
-    target = vwl_vfd_find(core, vwl_get32(request->head + 8));
-    if (!target) {
-        return refuse(core, request, VIRTIO_WL_RESP_INVALID_ID);
-    }
-    verdict = find_entries(core, request, &entries, vfds);
-    if (!verdict) {
-        verdict = check_target(target, count);
-    }
-    for (unsigned int i = 0; i < count && !verdict; i++) {
-        fds[i] = vfds[i]->ops->fd_to_send(vfds[i]);
-        verdict = fds[i] < 0 ? VIRTIO_WL_RESP_INVALID_TYPE : 0;
-    }
+    entries.n = vwl_get32(request->head + 12);
+    verdict = check_send(core, request, &entries, &target, vfds, fds);
     if (verdict) {
+        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": a send of %zu bytes with"
+                      " %u VFDs is refused: 0x%" PRIx32,
+                      vwl_get32(request->head + 8), request->total_bytes,
+                      entries.n, verdict);
         return refuse(core, request, verdict);
     }
-    ret = vwl_outbox_send(target, request, skip, fds, count);
+    ret = vwl_outbox_send(target, request, 16 + entries.n * entries.bytes,
+                          fds, entries.n);
     if (ret == -EINPROGRESS ||
         vwl_get32(request->response) == VIRTIO_WL_RESP_OK) {
-        for (unsigned int i = 0; i < count; i++) {
+        for (unsigned int i = 0; i < entries.n; i++) {
             if (vfds[i]->ops->sent) {
                 vfds[i]->ops->sent(vfds[i]);
             }
@@ -344,16 +357,24 @@ int vwl_core_execute(struct vwl_core *core, struct vwl_request *request)
     request->progress = 0;
     request->next = request->prev = NULL;
     if (len < 4) {
+        log_guest_bug(core->log, "request of %zu bytes", len);
         return refuse(core, request, VIRTIO_WL_RESP_ERR);
     }
     type = vwl_get32(request->head);
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         if (commands[i].type == type) {
             if (len < commands[i].min_bytes) {
+                log_guest_bug(core->log, "request 0x%" PRIx32 " of %zu bytes",
+                              type, len);
                 return refuse(core, request, VIRTIO_WL_RESP_ERR);
             }
             return commands[i].carry_out(core, request);
         }
+    }
+    if (type == VIRTIO_WL_CMD_VFD_NEW_DMABUF) { /* every client's probe */
+        log_debug(core->log, "there are no dmabufs");
+    } else {
+        log_guest_bug(core->log, "request 0x%" PRIx32 " is not known", type);
     }
     return refuse(core, request, VIRTIO_WL_RESP_INVALID_CMD);
 }

@@ -9,6 +9,7 @@
 #include "wl/iov.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
+#include "wl/wait.h"
 
 uint64_t vwl_core_pfn_none(const struct vwl_core *core)
 {
@@ -143,7 +144,7 @@ static void drop_requests(struct vwl_core *core)
         struct vwl_vfd *vfd = vwl_list_entry(core->waiting.next,
                                              struct vwl_vfd, waiting);
 
-        vwl_outbox_drop_waiting(vfd);
+        vwl_wait_drop(vfd);
         vfd->creating = NULL;
         vwl_list_remove(&vfd->waiting);
     }

@@ -145,7 +145,8 @@ void vwl_core_unmap_done(struct vwl_core *core, uint64_t cookie, int err);
 /* The guest address of region 0 became known or changed. */
 void vwl_core_base_changed(struct vwl_core *core);
 
-/* Is this a file that is mapped into region 0, and where? */
+/* Is this a file that is mapped into region 0, or is being mapped, and where?
+ * UINT64_MAX: at more than one place. */
 bool vwl_core_owns_file(const struct vwl_core *core, uint64_t st_dev,
                         uint64_t st_ino, uint64_t *shm_offset);
 

@@ -164,96 +164,12 @@ static ssize_t write_recv(struct vwl_message *message,
     return (ssize_t)(at + len);
 }
 
-struct vwl_lend {
-    struct vwl_list link;   /* of vwl_inbox.lent or unlent */
-    struct vwl_list of_vfd; /* of vwl_vfd.lends */
-    struct vwl_lend *next;  /* in its bucket */
-    struct vwl_vfd *vfd;
-    uint64_t token;
-};
-
-static struct vwl_lend **bucket_of(struct vwl_inbox *inbox, uint64_t token)
-{
-    uint64_t hash = token * UINT64_C(0x9e3779b97f4a7c15);
-
-    return &inbox->buckets[(hash >> 32) & (inbox->n_buckets - 1)];
-}
-
-static void lend_end(struct vwl_inbox *inbox, struct vwl_lend *lend)
-{
-    struct vwl_lend **at = bucket_of(inbox, lend->token);
-
-    while (*at != lend) {
-        at = &(*at)->next;
-    }
-    *at = lend->next;
-    lend->vfd->n_lent--;
-    lend->vfd = NULL;
-    vwl_list_remove(&lend->of_vfd);
-    vwl_list_remove(&lend->link);
-    vwl_list_insert(&inbox->unlent, &lend->link);
-    inbox->n_lent--;
-}
-
-static void lend_oldest_end(struct vwl_inbox *inbox)
-{
-    lend_end(inbox, vwl_list_entry(inbox->lent.next, struct vwl_lend, link));
-}
-
-static struct vwl_lend *lend_find(struct vwl_inbox *inbox, uint64_t token)
-{
-    struct vwl_lend *lend;
-
-    if (!inbox->ring_size) {
-        return NULL;
-    }
-    for (lend = *bucket_of(inbox, token); lend; lend = lend->next) {
-        if (lend->token == token) {
-            return lend;
-        }
-    }
-    return NULL;
-}
-
-static void lend_begin(struct vwl_inbox *inbox, struct vwl_vfd *vfd,
-                       uint64_t token)
-{
-    struct vwl_lend *lend = lend_find(inbox, token), **bucket;
-
-    if (!inbox->ring_size) {
-        return;
-    }
-    if (lend) {
-        lend_end(inbox, lend);
-    } else if (vwl_list_is_empty(&inbox->unlent)) {
-        lend_oldest_end(inbox);
-    }
-    lend = vwl_list_entry(inbox->unlent.next, struct vwl_lend, link);
-    bucket = bucket_of(inbox, token);
-    lend->token = token;
-    lend->vfd = vfd;
-    lend->next = *bucket;
-    *bucket = lend;
-    vwl_list_remove(&lend->link);
-    vwl_list_insert(&inbox->lent, &lend->link);
-    vwl_list_insert(&vfd->lends, &lend->of_vfd);
-    vfd->n_lent++;
-    inbox->n_lent++;
-}
-
 /* A message went into a buffer; vfd: who keeps it, or NULL. */
 static void delivered(struct vwl_core *core, struct vwl_vfd *vfd,
                       uint64_t token)
 {
-    struct vwl_inbox *inbox = &core->inbox;
-
     core->counters.messages++;
-    if (inbox->n_free > 0) {
-        inbox->n_free--;
-    }
-    if (vfd) {
-        lend_begin(inbox, vfd, token);
-    }
+    vwl_share_use(&core->inbox.share, vfd, token);
 }
 
 static ssize_t deliver(struct vwl_core *core, struct vwl_message *message,
@@ -291,13 +207,6 @@ static ssize_t deliver(struct vwl_core *core, struct vwl_message *message,
         message_free(message);
     }
     return n;
-}
-
-static bool is_over_its_share(const struct vwl_inbox *inbox,
-                              const struct vwl_vfd *vfd)
-{
-    return inbox->ring_size && vfd->n_lent > 0 &&
-        vfd->n_lent >= inbox->n_free;
 }
 
 static void hold_back(struct vwl_vfd *vfd, struct vwl_list *list,
@@ -343,8 +252,8 @@ static struct vwl_vfd *next_ready(struct vwl_core *core, bool *polled)
         if (!vfd->in_watched) {
             continue;
         }
-        if (is_over_its_share(inbox, vfd)) {
-            hold_back(vfd, &inbox->share_paused, VWL_PAUSE_SHARE);
+        if (vwl_share_is_used_up(&inbox->share, vfd)) {
+            hold_back(vfd, &inbox->share.paused, VWL_PAUSE_SHARE);
         } else if (inbox->queued_bytes > core->config.max_queued_bytes) {
             hold_back(vfd, &inbox->queue_paused, VWL_PAUSE_QUEUE);
         } else {
@@ -398,84 +307,6 @@ ssize_t vwl_core_next_message(struct vwl_core *core,
     return n;
 }
 
-static void reconsider_shares(struct vwl_inbox *inbox)
-{
-    struct vwl_list *link = inbox->share_paused.next;
-
-    while (link != &inbox->share_paused) {
-        struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, paused);
-
-        link = link->next;
-        /* not at the first buffer, lest it is registered for each */
-        if (vfd->n_lent == 0 || vfd->n_lent * 2 <= inbox->n_free) {
-            vwl_list_remove(&vfd->paused);
-            vwl_vfd_resume(vfd, VWL_PAUSE_SHARE);
-        }
-    }
-}
-
-void vwl_core_buffer_returned(struct vwl_core *core, uint64_t token)
-{
-    struct vwl_lend *lend = lend_find(&core->inbox, token);
-
-    if (lend) {
-        lend_end(&core->inbox, lend);
-        reconsider_shares(&core->inbox);
-    }
-}
-
-static void lends_free(struct vwl_inbox *inbox)
-{
-    while (inbox->n_lent > 0) {
-        lend_oldest_end(inbox);
-    }
-    g_free(inbox->lends);
-    g_free(inbox->buckets);
-    inbox->lends = NULL;
-    inbox->buckets = NULL;
-    inbox->ring_size = 0;
-    vwl_list_init(&inbox->unlent);
-}
-
-static void lends_resize(struct vwl_inbox *inbox, unsigned int ring_size)
-{
-    lends_free(inbox);
-    inbox->n_buckets = 16;
-    while (inbox->n_buckets < ring_size) {
-        inbox->n_buckets *= 2;
-    }
-    inbox->lends = g_try_new0(struct vwl_lend, ring_size);
-    inbox->buckets = g_try_new0(struct vwl_lend *, inbox->n_buckets);
-    if (!inbox->lends || !inbox->buckets) {
-        lends_free(inbox);
-        return;
-    }
-    for (unsigned int i = 0; i < ring_size; i++) {
-        vwl_list_init(&inbox->lends[i].of_vfd);
-        vwl_list_insert(&inbox->unlent, &inbox->lends[i].link);
-    }
-    inbox->ring_size = ring_size;
-}
-
-void vwl_core_buffers_free(struct vwl_core *core, unsigned int n_free,
-                           unsigned int ring_size)
-{
-    struct vwl_inbox *inbox = &core->inbox;
-
-    if (ring_size > 32768) {
-        return;
-    }
-    if (ring_size != inbox->ring_size) {
-        lends_resize(inbox, ring_size);
-    }
-    inbox->n_free = MIN(n_free, ring_size);
-    /* fresh addresses came instead of old ones: nobody returns those */
-    while (inbox->n_lent > inbox->ring_size - inbox->n_free) {
-        lend_oldest_end(inbox);
-    }
-    reconsider_shares(inbox);
-}
-
 void vwl_inbox_forget(struct vwl_vfd *vfd)
 {
     struct vwl_core *core = vfd->core;
@@ -494,10 +325,7 @@ void vwl_inbox_forget(struct vwl_vfd *vfd)
         }
         message_free(message);
     }
-    while (!vwl_list_is_empty(&vfd->lends)) {
-        lend_end(&core->inbox, vwl_list_entry(vfd->lends.next,
-                                              struct vwl_lend, of_vfd));
-    }
+    vwl_share_forget(vfd);
     vwl_list_remove(&vfd->paused);
     if (vfd->ready_slot >= 0) {
         core->inbox.ready[vfd->ready_slot] = NULL;
@@ -510,16 +338,13 @@ void vwl_inbox_init(struct vwl_core *core)
     struct vwl_inbox *inbox = &core->inbox;
 
     vwl_list_init(&inbox->fifo);
-    vwl_list_init(&inbox->lent);
-    vwl_list_init(&inbox->unlent);
-    vwl_list_init(&inbox->share_paused);
+    vwl_share_init(&inbox->share);
     vwl_list_init(&inbox->queue_paused);
 }
 
 void vwl_inbox_reset(struct vwl_core *core)
 {
-    lends_free(&core->inbox);
-    core->inbox.n_free = 0;
+    vwl_share_reset(&core->inbox.share);
     core->inbox.n_ready = core->inbox.next_ready = 0;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Messages towards the guest: those that are complete and wait for a buffer,
- * the peers that have something, and who holds how many of the guest's
- * buffers.
+ * and the peers that have something.
  *
  * Complete messages go first; only when there is none a peer is read, one
  * VFD_RECV for each in turn. So nothing piles up here while the guest posts no
@@ -16,6 +15,7 @@
 #include <stdint.h>
 
 #include "wl/list.h"
+#include "wl/share.h"
 
 /* The most data in one VFD_RECV: with any ids it fits into a page. */
 #define VWL_RECV_DATA_BYTES 3968u
@@ -24,7 +24,6 @@
 #define VWL_READY_MAX 64
 
 struct vwl_core;
-struct vwl_lend;
 struct vwl_vfd;
 
 struct vwl_inbox {
@@ -36,16 +35,7 @@ struct vwl_inbox {
     int n_ready;
     int next_ready;
 
-    /* the guest's buffers */
-    unsigned int n_free;
-    unsigned int ring_size; /* 0: not told, no accounting */
-    struct vwl_lend *lends; /* ring_size of them */
-    struct vwl_lend **buckets;
-    unsigned int n_buckets; /* a power of two */
-    struct vwl_list lent;   /* of vwl_lend.link, oldest first */
-    struct vwl_list unlent; /* of vwl_lend.link */
-    unsigned int n_lent;
-    struct vwl_list share_paused; /* of vwl_vfd.paused */
+    struct vwl_share share;
     struct vwl_list queue_paused; /* of vwl_vfd.paused */
 };
 

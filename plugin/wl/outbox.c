@@ -8,58 +8,21 @@
 
 #include "base/fd.h"
 #include "wl/iov.h"
+#include "wl/parcel.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
+#include "wl/wait.h"
 
 #define ALL_FDS (VWL_OUTBOX_FDS + VIRTWL_SEND_MAX_ALLOCS)
 
 /* One peer gets no more than this in one go: others wait for us. */
 #define TURN_BYTES (1024u * 1024u)
 
-struct vwl_parcel {
-    struct vwl_parcel *next;
-    uint64_t at; /* stream position of the byte that they ride with */
-    unsigned int n;
-    int fds[];
-};
-
-static void parcel_destroy(struct vwl_parcel *parcel)
-{
-    if (parcel) {
-        vwl_fds_clear(parcel->fds, parcel->n);
-        g_free(parcel);
-    }
-}
-
-static int parcel_create(const int *fds, unsigned int n,
-                         struct vwl_parcel **out)
-{
-    struct vwl_parcel *parcel;
-
-    parcel = g_try_malloc0(sizeof *parcel + n * sizeof(int));
-    if (!parcel) {
-        return -ENOMEM;
-    }
-    for (; parcel->n < n; parcel->n++) {
-        int fd = fcntl(fds[parcel->n], F_DUPFD_CLOEXEC, 0);
-
-        if (fd < 0) {
-            int err = -errno;
-
-            parcel_destroy(parcel);
-            return err;
-        }
-        parcel->fds[parcel->n] = fd;
-    }
-    *out = parcel;
-    return 0;
-}
-
 static void drop_held(struct vwl_outbox *outbox)
 {
     if (outbox->held) {
         outbox->n_fds -= outbox->held->n;
-        parcel_destroy(outbox->held);
+        vwl_parcel_destroy(outbox->held);
         outbox->held = NULL;
     }
 }
@@ -73,7 +36,7 @@ void vwl_outbox_clear(struct vwl_vfd *vfd)
         struct vwl_parcel *parcel = outbox->first;
 
         outbox->first = parcel->next;
-        parcel_destroy(parcel);
+        vwl_parcel_destroy(parcel);
     }
     drop_held(outbox);
     g_free(outbox->data);
@@ -199,7 +162,7 @@ static int flush(struct vwl_vfd *vfd)
         if (rides) {
             outbox->first = parcel->next;
             outbox->n_fds -= parcel->n;
-            parcel_destroy(parcel);
+            vwl_parcel_destroy(parcel);
         }
         outbox->start += (size_t)n;
         outbox->at += (uint64_t)n;
@@ -212,136 +175,17 @@ static int flush(struct vwl_vfd *vfd)
     return 0;
 }
 
-static void wait_push(struct vwl_vfd *vfd, struct vwl_request *request)
-{
-    struct vwl_core *core = vfd->core;
-
-    request->number = core->next_number++;
-    request->next = NULL;
-    request->prev = vfd->last_wait;
-    if (vfd->last_wait) {
-        vfd->last_wait->next = request;
-    } else {
-        vfd->first_wait = request;
-        vwl_list_insert(&core->waiting, &vfd->waiting);
-    }
-    vfd->last_wait = request;
-    vfd->n_waiting++;
-    core->in_flight++;
-}
-
-static struct vwl_request *wait_pop(struct vwl_vfd *vfd)
-{
-    struct vwl_request *request = vfd->first_wait;
-
-    if (!request) {
-        return NULL;
-    }
-    vfd->first_wait = request->next;
-    if (request->next) {
-        request->next->prev = NULL;
-    } else {
-        vfd->last_wait = NULL;
-        vwl_list_remove(&vfd->waiting);
-    }
-    vfd->n_waiting--;
-    vfd->core->in_flight--;
-    request->next = NULL;
-    parcel_destroy(request->waits_on);
-    request->waits_on = NULL;
-    return request;
-}
-
-static void wait_complete(struct vwl_vfd *vfd, uint32_t type)
-{
-    struct vwl_core *core = vfd->core;
-    struct vwl_request *request = wait_pop(vfd);
-
-    vwl_answer(core, request, type);
-    core->ops->complete(core->opaque, request);
-}
-
-void vwl_outbox_fail_waiting(struct vwl_vfd *vfd, uint32_t type)
-{
-    while (vfd->first_wait) {
-        wait_complete(vfd, type);
-    }
-}
-
-void vwl_outbox_drop_waiting(struct vwl_vfd *vfd)
-{
-    while (wait_pop(vfd)) {
-    }
-}
-
 void vwl_outbox_break(struct vwl_vfd *vfd)
 {
     vfd->send_broken = true;
     vwl_outbox_clear(vfd);
-    vwl_outbox_fail_waiting(vfd, VIRTIO_WL_RESP_ERR);
+    vwl_wait_fail(vfd, VIRTIO_WL_RESP_ERR);
     vwl_vfd_watch(vfd);
     if (vfd->refs & VWL_REF_LINGER) {
         vwl_vfd_end_linger(vfd);
     } else if (!(vfd->flags & VIRTIO_WL_VFD_READ)) {
         vwl_vfd_in_end(vfd); /* nobody else would notice */
     }
-}
-
-/* The VFD whose first request has waited for longest. */
-static struct vwl_vfd *oldest_stuck(struct vwl_core *core)
-{
-    struct vwl_vfd *oldest = NULL;
-
-    for (struct vwl_list *link = core->waiting.next; link != &core->waiting;
-         link = link->next) {
-        struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, waiting);
-
-        if (vfd->first_wait &&
-            (!oldest ||
-             vfd->first_wait->number < oldest->first_wait->number)) {
-            oldest = vfd;
-        }
-    }
-    return oldest;
-}
-
-int vwl_outbox_make_room(struct vwl_core *core, const struct vwl_vfd *vfd)
-{
-    struct vwl_vfd *victim;
-
-    if (core->in_flight < core->in_flight_limit) {
-        return 0;
-    }
-    victim = oldest_stuck(core);
-    if (!victim || victim == vfd) {
-        return -EBUSY;
-    }
-    log_compositor_bug(core->log, "%s 0x%" PRIx32 ": its peer takes nothing"
-                       " and %u requests wait: hung up", victim->ops->name,
-                       victim->id, core->in_flight);
-    vwl_vfd_hang_up(victim);
-    return 0;
-}
-
-static int wait_begin(struct vwl_vfd *vfd, struct vwl_request *request,
-                      struct vwl_parcel *parcel)
-{
-    struct vwl_core *core = vfd->core;
-    unsigned int share = MAX(core->in_flight_limit / 4, 1);
-
-    if (vfd->n_waiting + 1 > share || vwl_outbox_make_room(core, vfd) < 0) {
-        log_compositor_bug(core->log, "%s 0x%" PRIx32 ": its peer takes"
-                           " nothing and %u requests wait for it: hung up",
-                           vfd->ops->name, vfd->id, vfd->n_waiting + 1);
-        parcel_destroy(parcel);
-        vwl_vfd_hang_up(vfd);
-        vwl_answer(core, request, VIRTIO_WL_RESP_ERR);
-        return 0;
-    }
-    request->waits_on = parcel;
-    wait_push(vfd, request);
-    vwl_vfd_watch(vfd);
-    return -EINPROGRESS;
 }
 
 static int answer_errno(struct vwl_vfd *vfd, struct vwl_request *request,
@@ -371,7 +215,7 @@ static int hold(struct vwl_vfd *vfd, struct vwl_request *request,
         memcpy(all, outbox->held->fds, n * sizeof(int));
     }
     memcpy(all + n, fds, n_fds * sizeof(int));
-    err = parcel_create(all, n + n_fds, &parcel);
+    err = vwl_parcel_create(all, n + n_fds, &parcel);
     if (err < 0) {
         return answer_errno(vfd, request, err);
     }
@@ -391,7 +235,7 @@ static int send_later(struct vwl_vfd *vfd, struct vwl_request *request,
     int err;
 
     if (n_fds) {
-        err = parcel_create(fds, n_fds, &parcel);
+        err = vwl_parcel_create(fds, n_fds, &parcel);
         if (err < 0) {
             return answer_errno(vfd, request, err);
         }
@@ -403,7 +247,7 @@ static int send_later(struct vwl_vfd *vfd, struct vwl_request *request,
         vwl_vfd_watch(vfd);
         return 0;
     }
-    return wait_begin(vfd, request, parcel);
+    return vwl_wait_begin(vfd, request, parcel);
 }
 
 int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
@@ -466,7 +310,7 @@ static int feed_request(struct vwl_vfd *vfd)
         return err;
     }
     if (request->progress > before) {
-        parcel_destroy(parcel);
+        vwl_parcel_destroy(parcel);
         request->waits_on = parcel = NULL;
     }
     if (request->progress < request->total_bytes) {
@@ -477,7 +321,7 @@ static int feed_request(struct vwl_vfd *vfd)
         }
         request->waits_on = NULL;
     }
-    wait_complete(vfd, VIRTIO_WL_RESP_OK);
+    vwl_wait_complete(vfd, VIRTIO_WL_RESP_OK);
     return 0;
 }
 

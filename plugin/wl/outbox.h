@@ -41,15 +41,7 @@ void vwl_outbox_feed(struct vwl_vfd *vfd);
 /* The peer is gone: waiting requests end with ERR, nothing more is sent. */
 void vwl_outbox_break(struct vwl_vfd *vfd);
 
-/* Ends every waiting request of the VFD with that response. */
-void vwl_outbox_fail_waiting(struct vwl_vfd *vfd, uint32_t type);
-/* Takes them off without an answer. */
-void vwl_outbox_drop_waiting(struct vwl_vfd *vfd);
 /* Empties it. */
 void vwl_outbox_clear(struct vwl_vfd *vfd);
-
-/* Makes room for one more waiting request: hangs up whoever has waited for
- * longest. -EBUSY: there is none to hang up; the new one must not wait. */
-int vwl_outbox_make_room(struct vwl_core *core, const struct vwl_vfd *vfd);
 
 #endif

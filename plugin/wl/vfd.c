@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "wl/state.h"
+#include "wl/wait.h"
 
 static void on_no_timer(struct vwl_timer *timer)
 {
@@ -280,7 +281,7 @@ void vwl_vfd_close(struct vwl_vfd *vfd, bool at_once)
         vfd->ops->finish(vfd);
     }
     vwl_inbox_forget(vfd);
-    vwl_outbox_fail_waiting(vfd, VIRTIO_WL_RESP_ERR);
+    vwl_wait_fail(vfd, VIRTIO_WL_RESP_ERR);
     vwl_list_remove(&vfd->waiting);
     if (creating) {
         core->in_flight--;
@@ -309,7 +310,7 @@ uint32_t vwl_vfd_told_flags(const struct vwl_vfd *vfd)
 int vwl_vfd_creation_wait(struct vwl_vfd *vfd, struct vwl_request *request)
 {
     struct vwl_core *core = vfd->core;
-    int err = vwl_outbox_make_room(core, vfd);
+    int err = vwl_wait_make_room(core, vfd);
 
     if (err < 0) {
         return err;
