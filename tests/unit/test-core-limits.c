@@ -121,6 +121,17 @@ static void set_fd_limit(rlim_t n)
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
 }
 
+/* valgrind keeps a limit of its own, which recvmsg does not know. */
+static bool limit_is_real(rlim_t n)
+{
+    g_autofree char *text = NULL, *row = NULL;
+
+    g_assert_true(g_file_get_contents("/proc/self/limits", &text, NULL,
+                                      NULL));
+    row = g_strdup_printf("Max open files            %ju ", (uintmax_t)n);
+    return strstr(text, row) != NULL;
+}
+
 /* No descriptor to be had: an answer, and a host message that was cut off
  * ends its context. Afterwards all goes on. */
 static void test_no_descriptors(void)
@@ -137,7 +148,11 @@ static void test_no_descriptors(void)
     close(highest);
     n_fds = count_fds();
     host_send(compositor, "data", 4, fds, 8);
-    set_fd_limit(fds[7] + 1);
+    set_fd_limit((rlim_t)fds[7] + 1);
+    if (!limit_is_real((rlim_t)fds[7] + 1)) {
+        g_test_skip("the limit cannot be set");
+        goto out;
+    }
     g_assert_cmpint(fcntl(0, F_DUPFD_CLOEXEC, 0), >=, 0); /* fills `highest` */
     g_assert_cmpint(fcntl(0, F_DUPFD_CLOEXEC, 0), ==, -1);
     g_assert_cmphex(ask_new(rig, 0x100, 3, 0, 4096), ==, 0x1101);
@@ -153,6 +168,8 @@ static void test_no_descriptors(void)
     /* what did come was closed, and the context's own socket */
     g_assert_cmpint(count_fds(), ==, n_fds - 1);
     g_assert_cmphex(ask_new(rig, 0x100, 3, 0, 4096), ==, 0x1001);
+out:
+    set_fd_limit(limit.rlim_cur);
     for (int i = 0; i < 8; i++) {
         close(fds[i]);
     }
