@@ -289,6 +289,11 @@ void vhost_user_wl_window_reset(VHostUserWLWindow *w)
     }
     w->mapped = 0;
     w->announced = UINT64_MAX;
+    /*
+     * Each page of a hole that the guest touched counts as resident memory of
+     * this process, the same few pages over and over: start from nothing.
+     */
+    qemu_madvise(w->base, w->size, QEMU_MADV_DONTNEED);
 }
 
 bool vhost_user_wl_window_piece(VHostUserWLWindow *w, uint64_t *offset,
