@@ -139,6 +139,8 @@ static int configure(struct vwl_device *device,
                                  : DEFAULT_MAX_QUEUED_BYTES;
     session->features = FEATURES & ~(config->features_off &
                                      ~BIT(VHOST_USER_F_PROTOCOL_FEATURES));
+    session->features_need_shm =
+        device->host.shm_map ? 0 : BIT(VIRTIO_WL_F_USE_SHMEM);
     session->protocol_features =
         (PROTOCOL_FEATURES & ~config->protocol_features_off) |
         (config->protocol_features_on &
