@@ -154,7 +154,7 @@ static void rig_log(void *opaque, enum vwl_log_level level, const char *line)
 static int rig_listen(const char *path, int backlog)
 {
     struct sockaddr_un sun = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     g_strlcpy(sun.sun_path, path, sizeof sun.sun_path);
     g_assert_cmpint(bind(fd, (struct sockaddr *)&sun, sizeof sun), ==, 0);
