@@ -232,11 +232,12 @@ static bool run(struct daemon *daemon, GError **error)
                     g_strerror(-err));
         return false;
     }
+    /* before anybody can see the socket and send a signal */
+    g_unix_signal_add(SIGTERM, on_signal, daemon);
+    g_unix_signal_add(SIGINT, on_signal, daemon);
     if (!open_socket(daemon, error)) {
         return false;
     }
-    g_unix_signal_add(SIGTERM, on_signal, daemon);
-    g_unix_signal_add(SIGINT, on_signal, daemon);
     g_main_loop_run(daemon->loop);
     return true;
 }

@@ -31,8 +31,9 @@ void vwl_pump_settle(struct vwl_pump *pump)
     vwl_source_watch(pump->core_out, vwl_core_out_fd(pump->core),
                      pump->suspended ? 0 : G_IO_IN);
     vwl_source_watch(pump->socket, vwl_session_fd(pump->session),
-                     G_IO_IN | (vwl_session_wants_write(pump->session)
-                                    ? G_IO_OUT : 0));
+                     (vwl_session_wants_read(pump->session) ? G_IO_IN : 0) |
+                         (vwl_session_wants_write(pump->session) ? G_IO_OUT
+                                                                 : 0));
     vwl_source_watch(pump->backchan,
                      vwl_backchan_fd(vwl_session_backchan(pump->session)),
                      G_IO_IN |

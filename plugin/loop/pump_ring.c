@@ -103,6 +103,8 @@ void vwl_pump_publish(struct vwl_pump *pump, unsigned int index)
     pump->pushed[index] = false;
     if (err) {
         vwl_session_call(pump->session, index);
+    } else {
+        vwl_session_flush_log(pump->session);
     }
 }
 

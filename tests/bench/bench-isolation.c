@@ -238,8 +238,8 @@ static void scale(struct vwl_drv *drv, GPid daemon)
     printf("close one VFD of 100              %8.2f us\n", few);
     printf("close one VFD of %d            %8.2f us\n", MANY_VFDS, many);
     printf("ratio                             %8.2f\n", many / few);
-    printf("%d VFDs: anonymous memory before, open, closed  %lu  %lu  %lu KiB\n",
-           MANY_VFDS, start, open, end);
+    printf("%d VFDs: anonymous memory before, open, closed  %lu  %lu  "
+           "%lu KiB\n", MANY_VFDS, start, open, end);
 
     start = process_kib(daemon, "RssAnon:");
     for (uint32_t id = 1; id <= MANY_CONTEXTS; id++) {
@@ -249,8 +249,8 @@ static void scale(struct vwl_drv *drv, GPid daemon)
     open = process_kib(daemon, "RssAnon:");
     close_all(drv, MANY_CONTEXTS);
     end = process_kib(daemon, "RssAnon:");
-    printf("%d contexts: anonymous memory before, open, closed  %lu  %lu  %lu KiB\n",
-           MANY_CONTEXTS, start, open, end);
+    printf("%d contexts: anonymous memory before, open, closed  %lu  %lu  "
+           "%lu KiB\n", MANY_CONTEXTS, start, open, end);
     printf("descriptors before, after         %u  %u\n", fds,
            process_fds(daemon));
 }
@@ -269,7 +269,7 @@ int main(int argc, char **argv)
     struct vwl_drv_options drv_options = { 0 };
     int echo_fd = process_listen(echo, 1024);
     int stuck_fd = process_listen(stuck, 16);
-    struct process daemon;
+    struct process daemon = { 0 };
     struct vwl_drv *drv;
     struct vwl_fe *fe;
     pid_t helper;

@@ -6,10 +6,24 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* A test that fails leaves nothing behind that holds its output open. */
+static void in_child(gpointer data)
+{
+    const unsigned int max_fds = GPOINTER_TO_UINT(data);
+    const struct rlimit limit = { max_fds, max_fds };
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (max_fds) {
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
 
 #define WAIT_US (30 * G_USEC_PER_SEC)
 
@@ -30,7 +44,8 @@ void process_daemon(struct process *process, bool keep_err,
     g_spawn_async_with_pipes(NULL, (char **)argv->pdata, NULL,
                              G_SPAWN_DO_NOT_REAP_CHILD |
                                  G_SPAWN_LEAVE_DESCRIPTORS_OPEN,
-                             NULL, NULL, &process->pid, NULL, NULL,
+                             in_child, GUINT_TO_POINTER(process->max_fds),
+                             &process->pid, NULL, NULL,
                              keep_err ? &process->err : NULL, &error);
     g_assert_no_error(error);
     g_ptr_array_unref(argv);

@@ -12,6 +12,8 @@
 struct process {
     GPid pid;
     int err; /* its standard error, to read; -1 when not asked for */
+    unsigned int max_fds; /* set before the start: its descriptor limit, soft
+                             and hard; 0: ours */
 };
 
 /* Starts the daemon with these options (NULL-terminated; --plugin is added).

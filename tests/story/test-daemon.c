@@ -50,7 +50,7 @@ static void place_finish(struct place *place)
 /* Runs the daemon to its end; its words on standard error hold `say`. */
 static void expect_refusal(const char *say, const char *const *options)
 {
-    struct process process;
+    struct process process = { 0 };
     char *text;
     int status;
 
@@ -96,7 +96,7 @@ static void test_refusals(void)
 static void test_listening(void)
 {
     struct place place;
-    struct process process;
+    struct process process = { 0 };
     struct stat st;
     const char *options[3];
     int fd;
@@ -152,7 +152,7 @@ static struct vwl_fe *connect_fe(const char *path, struct vwl_drv **drv)
 static void test_exit_on_disconnect(void)
 {
     struct place place;
-    struct process process;
+    struct process process = { 0 };
     struct vwl_drv *drv;
     struct vwl_fe *fe;
 
@@ -172,7 +172,7 @@ static void test_exit_on_disconnect(void)
 static void test_inherited(void)
 {
     struct place place;
-    struct process process;
+    struct process process = { 0 };
     struct vwl_fe_options options = { .dialect = VWL_FE_STANDARD };
     struct vwl_fe *fe;
     struct vwl_drv *drv;
@@ -295,7 +295,7 @@ static void one_kill(const struct place *place, int listener)
 static void test_kills(void)
 {
     struct place place;
-    struct process process;
+    struct process process = { 0 };
     unsigned long rss = 0, later;
     unsigned int fds = 0;
     int listener;
@@ -329,27 +329,17 @@ static void test_kills(void)
 static void test_few_descriptors(void)
 {
     struct place place;
-    struct process process;
+    struct process process = { 0 };
     struct vwl_drv *drv;
     struct vwl_fe *fe;
     uint32_t id = 1;
     int type;
 
     place_init(&place);
-    {
-        /* only the child is to have the hard limit */
-        char *script = g_strdup_printf(
-            "ulimit -n 96; exec \"$0\" --plugin=%s %s %s",
-            g_getenv("VWL_PLUGIN"), place.socket_option, place.peer_option);
-        char *argv[] = { (char *)"/bin/sh", (char *)"-c", script,
-                         (char *)g_getenv("VWL_DAEMON"), NULL };
-
-        g_assert_true(g_spawn_async(NULL, argv, NULL,
-                                    G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
-                                    &process.pid, NULL));
-        process.err = -1;
-        g_free(script);
-    }
+    process.max_fds = 128;
+    process_daemon(&process, false,
+                   (const char *const[]){ place.socket_option,
+                                          place.peer_option, NULL });
     for (int round = 0; round < 3; round++) {
         fe = connect_fe(place.socket, &drv);
         for (id = 1; id < 200; id++) {

@@ -11,7 +11,7 @@ import sys
 # layer -> the layers whose headers it may include (itself always)
 LAYERS = {
     'plugin/base': {'include'},
-    'plugin/guest': set(),
+    'plugin/guest': {'plugin/base'},
     'plugin/vhu': {'include', 'plugin/base', 'plugin/guest'},
     'plugin/wl': {'include', 'plugin/base'},
     'plugin/loop': {'include', 'plugin/base', 'plugin/guest', 'plugin/vhu',
