@@ -189,7 +189,7 @@ int vwl_vq_start(struct vwl_vq *vq, const struct vwl_vq_setup *setup,
         ((struct vwl_chain_box *)held[i])->epoch = vq->epoch;
     }
     vq->kick_wanted = true;
-    vq->ops->want_kick(vq, true);
+    vq->ops->want_kick(vq, true, 0);
     return 0;
 }
 
@@ -244,7 +244,8 @@ int vwl_vq_refresh(struct vwl_vq *vq, struct vwl_mem *mem)
     rc = find_parts(vq);
     vq->stale = rc == -EAGAIN;
     if (rc == 0) {
-        vq->ops->want_kick(vq, vq->kick_wanted);
+        vq->ops->want_kick(vq, vq->kick_wanted,
+                           vq->scanning ? vq->scanned : 0);
     } else if (rc != -EAGAIN) {
         vq->broken = rc;
     }
@@ -431,18 +432,23 @@ unsigned int vwl_vq_waiting(struct vwl_vq *vq)
     return (n < 0 ? 1 : (unsigned int)n) + (vq->n_again - vq->next_again);
 }
 
+/* What vwl_vq_scan has seen needs no kick: one for the place where taking goes
+ * on would never come if the driver is past that already. */
 bool vwl_vq_want_kick(struct vwl_vq *vq, bool on)
 {
+    unsigned int seen = vq->scanning ? vq->scanned : 0, places;
+
     vq->kick_wanted = on;
     if (!vq->started || gate(vq) < 0) {
         return false;
     }
-    vq->ops->want_kick(vq, on);
+    vq->ops->want_kick(vq, on, seen);
     if (!on) {
         return false;
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return vwl_vq_waiting(vq) > 0;
+    return vq->n_again != vq->next_again ||
+           vq->ops->waiting(vq, seen, NULL, NULL, &places) != 0;
 }
 
 unsigned int vwl_vq_scan(struct vwl_vq *vq,

@@ -216,13 +216,16 @@ static bool packed_wants_call(struct vwl_vq *vq)
     return (uint16_t)(vq->next_used - at - 1) < vq->flushed_slots;
 }
 
-static void packed_want_kick(struct vwl_vq *vq, bool on)
+static void packed_want_kick(struct vwl_vq *vq, bool on, unsigned int skip)
 {
     unsigned char *event = vq->parts.device.base;
     uint16_t flags = on ? EVENT_ENABLE : EVENT_DISABLE;
 
     if (on && vq->event_idx) {
-        ring_put16(event, (uint16_t)(vq->next_avail | vq->avail_wrap << 15));
+        struct place place = { vq->next_avail, vq->avail_wrap };
+
+        advance(vq, &place.slot, &place.wrap, MIN(skip, vq->size));
+        ring_put16(event, (uint16_t)(place.slot | place.wrap << 15));
         flags = EVENT_DESC;
     }
     ring_put16_release(event + 2, flags);

@@ -113,7 +113,8 @@ struct vwl_ring_ops {
     void (*flush)(struct vwl_vq *vq);
     /* Whether the driver wants a call for what the last flush wrote. */
     bool (*wants_call)(struct vwl_vq *vq);
-    void (*want_kick)(struct vwl_vq *vq, bool on);
+    /* With the event index: for a chain after the first skip places. */
+    void (*want_kick)(struct vwl_vq *vq, bool on, unsigned int skip);
     /* Counts the chains that wait after the first skip ring places (chains,
      * or slots of a packed ring), shows each to visit, if there is one, and
      * says how many places they take. */

@@ -173,7 +173,7 @@ static bool split_wants_call(struct vwl_vq *vq)
            (uint16_t)(vq->next_used - vq->flushed_from);
 }
 
-static void split_want_kick(struct vwl_vq *vq, bool on)
+static void split_want_kick(struct vwl_vq *vq, bool on, unsigned int skip)
 {
     unsigned char *used = vq->parts.device.base;
 
@@ -183,7 +183,7 @@ static void split_want_kick(struct vwl_vq *vq, bool on)
     } else if (on) {
         uint64_t offset = 4 + 8 * (uint64_t)vq->size;
 
-        ring_put16(used + offset, vq->next_avail);
+        ring_put16(used + offset, (uint16_t)(vq->next_avail + skip));
         vwl_vq_mark_device(vq, offset, 2);
     }
 }

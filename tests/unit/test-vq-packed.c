@@ -390,6 +390,29 @@ static void test_iotlb(void)
     vwl_iotlb_destroy(tlb);
 }
 
+static void test_scan_event(void)
+{
+    struct guest g;
+
+    guest_init(&g, true, 4);
+    g.setup.event_idx = true;
+    guest_start(&g);
+    scan_is(&g, "", 0);
+    slot(&g, 0, GPA + 1, 1, 0, ROUND(1));
+    slot(&g, 1, GPA + 2, 1, 1, ROUND(1));
+    g_assert_true(vwl_vq_want_kick(g.vq, true)); /* not seen */
+    scan_is(&g, "1 2 ", 2);
+    g_assert_false(vwl_vq_want_kick(g.vq, true));
+    g_assert_cmphex(get16(g.ram + DEVICE), ==, 0x8002);
+    slot(&g, 2, GPA + 3, 1, 2, ROUND(1));
+    slot(&g, 3, GPA + 4, 1, 3, ROUND(1));
+    g_assert_true(vwl_vq_want_kick(g.vq, true));
+    scan_is(&g, "3 4 ", 2);
+    g_assert_false(vwl_vq_want_kick(g.vq, true));
+    g_assert_cmphex(get16(g.ram + DEVICE), ==, 0x0000); /* next round */
+    guest_finish(&g);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -406,6 +429,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vq-packed/notify", test_notify);
     g_test_add_func("/vq-packed/notify-event", test_notify_event);
     g_test_add_func("/vq-packed/scan-unpop", test_scan_unpop);
+    g_test_add_func("/vq-packed/scan-event", test_scan_event);
     g_test_add_func("/vq-packed/dirty", test_dirty);
     g_test_add_func("/vq-packed/iotlb", test_iotlb);
     return g_test_run();
