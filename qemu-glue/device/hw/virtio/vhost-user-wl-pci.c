@@ -121,7 +121,10 @@ static void wl_pci_instance_init(Object *obj)
 
     virtio_instance_init_common(obj, &dev->vdev, sizeof(dev->vdev),
                                 TYPE_VHOST_USER_WL);
-    object_property_add_alias(obj, "stats", OBJECT(&dev->vdev), "stats");
+    /* Newer releases pass this on like the settable properties. */
+    if (!object_property_find(obj, "stats")) {
+        object_property_add_alias(obj, "stats", OBJECT(&dev->vdev), "stats");
+    }
 }
 
 /* The last user of the BAR's memory held a reference: now there is none. */

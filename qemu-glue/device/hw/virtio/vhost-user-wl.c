@@ -785,6 +785,12 @@ static bool wl_realize_daemon(VHostUserWL *s, Error **errp)
                           "limits.\n");
         return false;
     }
+    /* A start may wait for the daemon; a machine that runs must not. */
+    if (DEVICE(s)->hotplugged && !s->chardev.chr->be_open) {
+        error_setg(errp, "vhost-user-wl: no daemon is connected to chardev "
+                   "'%s'", s->chardev.chr->label);
+        return false;
+    }
     if (!vhost_user_init(&s->vhost_user, &s->chardev, errp)) {
         return false;
     }
