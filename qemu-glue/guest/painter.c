@@ -39,7 +39,7 @@ struct vwl_painter {
     struct painter_global globals[G_COUNT];
     uint8_t in[65536];
     size_t in_len;
-    bool attached, painted, closed, released;
+    bool attached, painted, closed;
     struct out out;
 };
 
@@ -298,9 +298,6 @@ static int on_event(struct vwl_painter *p, uint32_t object, uint32_t opcode,
         return on_configure(p, word(body, len, 0));
     case TOPLEVEL:
         p->closed |= opcode == 1;
-        return 0;
-    case BUFFER:
-        p->released = true;
         return 0;
     case FRAME:
         p->painted = true;

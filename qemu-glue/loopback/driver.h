@@ -70,10 +70,9 @@ struct vwl_drv {
     struct vwl_ring in, out;
     GHashTable *vfds;    /* id to struct vwl_drv_vfd */
     GPtrArray *messages; /* of GBytes, with options.record */
-    GPtrArray *buffers;  /* in-buffers: struct vwl_drv_buffer */
+    GPtrArray *buffers;  /* in-buffers, the driver's own */
     unsigned int posted; /* in-buffers that the device has */
     unsigned int in_flight;
-    uint32_t next_id;
     uint64_t received_bytes, received_messages;
     bool stopped; /* rings are forgotten */
 };

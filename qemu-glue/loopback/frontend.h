@@ -181,7 +181,8 @@ int vwl_fe_turn(struct vwl_fe *fe, int timeout_ms);
 /* Turns until nothing has happened for quiet_ms. */
 int vwl_fe_settle(struct vwl_fe *fe, int quiet_ms);
 
-/* Something else to poll in every turn; ready(NULL) is not called. */
+/* Something else to poll in every turn. ready may be NULL: the turn only
+ * ends. */
 void vwl_fe_watch(struct vwl_fe *fe, int fd, vwl_fe_ready_fn ready,
                   void *opaque);
 void vwl_fe_unwatch(struct vwl_fe *fe, int fd);
