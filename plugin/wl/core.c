@@ -151,6 +151,17 @@ static void drop_requests(struct vwl_core *core)
     core->in_flight = 0;
 }
 
+static void close_all(struct vwl_core *core, GList *ids, bool contexts)
+{
+    for (GList *id = ids; id; id = id->next) {
+        struct vwl_vfd *vfd = g_hash_table_lookup(core->vfds, id->data);
+
+        if (vfd && vfd->is_context == contexts) {
+            vwl_vfd_close(vfd, true);
+        }
+    }
+}
+
 void vwl_core_reset(struct vwl_core *core, bool unmap)
 {
     GList *ids = g_hash_table_get_keys(core->vfds);
@@ -162,13 +173,9 @@ void vwl_core_reset(struct vwl_core *core, bool unmap)
 
         vfd->map = NULL;
     }
-    for (GList *id = ids; id; id = id->next) {
-        struct vwl_vfd *vfd = g_hash_table_lookup(core->vfds, id->data);
-
-        if (vfd) { /* not gone with the context that announced it */
-            vwl_vfd_close(vfd, true);
-        }
-    }
+    /* contexts first: what only their messages announce goes with them */
+    close_all(core, ids, true);
+    close_all(core, ids, false);
     g_list_free(ids);
     while (!vwl_list_is_empty(&core->lingering)) {
         vwl_vfd_end_linger(vwl_list_entry(core->lingering.next,
