@@ -234,6 +234,41 @@ static void test_reset(void)
     rig_free(rig);
 }
 
+/* A reset, or a close, while a message waits for its mappings. */
+static void test_group_dropped(void)
+{
+    for (int how = 0; how < 2; how++) {
+        struct rig *rig = rig_new(MODE_K23);
+        int compositor = rig_context(rig, 1), fds[40];
+        struct vwl_stats stats = { 0 };
+
+        rig->map_later = true;
+        for (int i = 0; i < 40; i++) {
+            fds[i] = sealed_file(100, 0);
+        }
+        host_send(compositor, "data", 4, fds, 40);
+        g_assert_cmpint(rig_next(rig), ==, 0);
+        g_assert_cmpuint(rig->n_maps, ==, 40);
+        if (how) {
+            vwl_core_reset(rig->core, false);
+        } else {
+            g_assert_cmphex(ask_close(rig, 1), ==, 0x1000);
+        }
+        vwl_core_stats(rig->core, &stats);
+        g_assert_cmpuint(stats.vfds, ==, 0);
+        g_assert_cmpuint(stats.queued_bytes, ==, 0);
+        for (guint i = 0; i < 40; i++) {
+            vwl_core_map_done(rig->core, op(rig, i)->cookie, 0);
+            close(fds[i]);
+        }
+        /* nobody wants them any more; after a reset they are not known */
+        g_assert_cmpuint(rig->n_unmaps, ==, how ? 0 : 40);
+        g_assert_cmpint(rig_next(rig), ==, 0);
+        close(compositor);
+        rig_free(rig);
+    }
+}
+
 /* Without USE_SHMEM: a page of ours comes first and stays, and an allocation
  * waits until somebody knows where the region is. */
 static void test_base(void)
@@ -407,6 +442,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/shm/unmap-refused", test_unmap_refused);
     g_test_add_func("/core/shm/stale", test_stale);
     g_test_add_func("/core/shm/reset", test_reset);
+    g_test_add_func("/core/shm/group-dropped", test_group_dropped);
     g_test_add_func("/core/shm/base", test_base);
     g_test_add_func("/core/shm/no-base", test_no_base);
     g_test_add_func("/core/shm/no-shm", test_no_shm);
