@@ -160,7 +160,7 @@ static void start(unsigned int id, unsigned int seconds, char *script)
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         setsid();
-        dup2(open("/dev/null", O_RDONLY), 0);
+        dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
         dup2(job->out, 1);
         dup2(job->out, 2);
         execl("/bin/sh", "sh", "-c", script, (char *)NULL);
