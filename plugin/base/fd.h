@@ -39,6 +39,15 @@ static inline int vwl_fd_steal(int *fd)
     return taken;
 }
 
+/* Descriptors that guests may not use up: what the front-end hands over at a
+ * start, and the next front-end, need some. */
+#define VWL_FD_RESERVE 48
+
+/* Whether a new descriptor may be kept for a guest: 0, or -EMFILE when its
+ * number is among the last VWL_FD_RESERVE below this process's limit. The
+ * kernel gives the lowest free number, so that says how full the table is. */
+int vwl_fd_admit(int fd);
+
 /* Scope cleanup: `vwl_autofd int fd = -1;` */
 #define vwl_autofd __attribute__((cleanup(vwl_fd_clear)))
 

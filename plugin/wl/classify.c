@@ -114,6 +114,9 @@ int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd)
               F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         return -errno;
     }
+    if (vwl_fd_admit(made) < 0) {
+        return -EMFILE;
+    }
     *fd = vwl_fd_steal(&made);
     return 0;
 }

@@ -259,8 +259,8 @@ static int connect_start(struct vwl_vfd *vfd, struct vwl_request *request)
     int err;
 
     vfd->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (vfd->fd < 0) {
-        err = -errno;
+    err = vfd->fd < 0 ? -errno : vwl_fd_admit(vfd->fd);
+    if (err < 0) {
         log_refusal(vfd, err);
         return err;
     }

@@ -27,9 +27,10 @@ int vwl_parcel_create(const int *fds, unsigned int n,
     for (; parcel->n < n; parcel->n++) {
         int fd = fcntl(fds[parcel->n], F_DUPFD_CLOEXEC, 0);
 
-        if (fd < 0) {
-            int err = -errno;
+        int err = fd < 0 ? -errno : vwl_fd_admit(fd);
 
+        if (err < 0) {
+            vwl_fd_clear(&fd);
             vwl_parcel_destroy(parcel);
             return err;
         }

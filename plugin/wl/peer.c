@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <glib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -52,7 +53,14 @@ static void guard_leave(struct guard *guard, bool broken)
 int vwl_bounce_init(struct vwl_bounce *bounce)
 {
     bounce->fd[0] = bounce->fd[1] = -1;
-    return pipe2(bounce->fd, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+    if (pipe2(bounce->fd, O_CLOEXEC | O_NONBLOCK) < 0) {
+        return -errno;
+    }
+    if (vwl_fd_admit(MAX(bounce->fd[0], bounce->fd[1])) < 0) {
+        vwl_bounce_finish(bounce);
+        return -EMFILE;
+    }
+    return 0;
 }
 
 void vwl_bounce_finish(struct vwl_bounce *bounce)
@@ -202,6 +210,16 @@ ssize_t vwl_peer_read(enum vwl_peer_how how, int fd,
     return or_errno(n);
 }
 
+static bool all_admitted(const int *fds, unsigned int n)
+{
+    int highest = -1;
+
+    for (unsigned int i = 0; i < n; i++) {
+        highest = MAX(highest, fds[i]);
+    }
+    return highest < 0 || vwl_fd_admit(highest) == 0;
+}
+
 ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
                           int *fds, unsigned int *n_fds)
 {
@@ -235,7 +253,7 @@ ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
             count += (unsigned int)some;
         }
     }
-    if (msg.msg_flags & MSG_CTRUNC) {
+    if (msg.msg_flags & MSG_CTRUNC || !all_admitted(fds, count)) {
         vwl_fds_clear(fds, count);
         return -EMFILE;
     }

@@ -34,6 +34,7 @@ struct vwl_core {
     GHashTable *vfds; /* id: struct vwl_vfd */
     uint32_t next_host_id;
     unsigned int n_vfds;     /* lingering ones too */
+    unsigned int peak_vfds;  /* since memory was last given back */
     unsigned int n_contexts; /* lingering ones too */
     struct vwl_list waiting;   /* of vwl_vfd.waiting: requests wait there */
     struct vwl_list lingering; /* of vwl_vfd.lingering, oldest first */

@@ -2,12 +2,15 @@
 #include "wl/vfd.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
 #include "wl/state.h"
 #include "wl/wait.h"
+
+#define CROWD_VFDS 1024
 
 static void on_no_timer(struct vwl_timer *timer)
 {
@@ -53,6 +56,7 @@ int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
     vwl_list_init(&vfd->base_waiter);
     vwl_timer_init(&vfd->timer, on_no_timer);
     core->n_vfds++;
+    core->peak_vfds = MAX(core->peak_vfds, core->n_vfds);
     g_hash_table_insert(core->vfds, key_of(id), vfd);
     *out = vfd;
     return 0;
@@ -212,6 +216,18 @@ void vwl_vfd_hang_up(struct vwl_vfd *vfd)
     vwl_fd_clear(&vfd->send_fd);
 }
 
+/* After a crowd has left, what it used goes back to the system: the heap by
+ * itself keeps pages below the last small piece that stayed. Seldom enough to
+ * cost nothing for each VFD. */
+static void give_back(struct vwl_core *core)
+{
+    if (core->peak_vfds >= CROWD_VFDS &&
+        core->n_vfds < core->peak_vfds / 8) {
+        core->peak_vfds = core->n_vfds;
+        malloc_trim(0);
+    }
+}
+
 static void vfd_free(struct vwl_vfd *vfd)
 {
     struct vwl_core *core = vfd->core;
@@ -228,6 +244,7 @@ static void vfd_free(struct vwl_vfd *vfd)
     core->n_contexts -= vfd->is_context;
     core->n_vfds--;
     g_free(vfd);
+    give_back(core);
 }
 
 static void unref(struct vwl_vfd *vfd, enum vwl_vfd_ref reason)

@@ -87,8 +87,10 @@ int vwl_pipe_create(struct vwl_core *core, struct vwl_request *request,
     if (err < 0) {
         return err;
     }
-    if (pipe2(fds, O_CLOEXEC) < 0) {
-        err = -errno;
+    err = pipe2(fds, O_CLOEXEC) < 0 ? -errno
+                                    : vwl_fd_admit(MAX(fds[0], fds[1]));
+    if (err < 0) {
+        vwl_fds_clear(fds, 2);
         log_host_bug(core->log, "pipe 0x%" PRIx32 ": %s", id,
                      g_strerror(-err));
         vwl_vfd_close(vfd, true);
