@@ -577,7 +577,7 @@ static void wl_guest_notifier_mask(VirtIODevice *vdev, int idx, bool mask)
 {
     VHostUserWL *s = VHOST_USER_WL(vdev);
 
-    if (idx < 0 || idx >= VHOST_USER_WL_NVQS || !s->connected) {
+    if (idx < 0 || idx >= VHOST_USER_WL_NVQS || !s->connected || s->closing) {
         return;
     }
     vhost_virtqueue_mask(&s->vhost_dev, vdev, idx, mask);
