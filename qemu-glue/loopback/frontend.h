@@ -32,6 +32,8 @@ enum vwl_fe_dialect {
                         device without USE_SHMEM */
 };
 
+struct vwl_fe;
+
 enum vwl_fe_order { VWL_FE_QEMU, VWL_FE_CROSVM };
 
 /* How MAP and UNMAP are answered. */
@@ -63,6 +65,10 @@ struct vwl_fe_options {
     uint64_t window_size; /* with in-process callbacks; else the device is
                              asked. 0 = 4 GiB */
     uint64_t window_gpa;  /* 0 = 0xfe00000000 */
+    /* Somebody else's messages in place of those of vwl_fe_start and
+     * vwl_fe_stop; may be NULL. */
+    int (*start)(struct vwl_fe *fe);
+    int (*stop)(struct vwl_fe *fe);
     int timeout_ms;       /* for every wait of its own; 0 = 10000 */
     GMainContext *context; /* may be NULL */
 };

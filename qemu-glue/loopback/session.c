@@ -326,8 +326,14 @@ static int start_ring(struct vwl_fe *fe, unsigned int i)
 int vwl_fe_start(struct vwl_fe *fe)
 {
     bool qemu = fe->options.order == VWL_FE_QEMU;
-    int r = set_u64(fe, VHOST_USER_SET_FEATURES, fe->features, false);
+    int r;
 
+    if (fe->options.start != NULL) {
+        r = fe->options.start(fe);
+        fe->started = r == 0;
+        return r;
+    }
+    r = set_u64(fe, VHOST_USER_SET_FEATURES, fe->features, false);
     if (r == 0) {
         r = vwl_fe_set_mem_table(fe);
     }
@@ -352,6 +358,9 @@ int vwl_fe_stop(struct vwl_fe *fe)
     int r = 0;
 
     fe->started = false;
+    if (fe->options.stop != NULL) {
+        return fe->options.stop(fe);
+    }
     for (unsigned int i = 0; r == 0 && i < VIRTIO_WL_QUEUE_COUNT; i++) {
         r = vwl_fe_set_enable(fe, i, false);
     }

@@ -247,8 +247,8 @@ static void device_time(struct vwl_fe *fe)
                 "0000000001000000", 12 + 2056);
     fe->protocol = 0x400028;
     fe->dialect = VWL_FE_STANDARD;
-    fe->features = UINT64_C(0x17000000e) & (features == (char *)FEATURES ?
-        UINT64_MAX : ~UINT64_C(8));
+    fe->features = UINT64_C(0x17000000e) & (features[1] == 'e' ? UINT64_MAX :
+                                              ~UINT64_C(8));
 }
 
 static struct rig *begin(bool driver)
@@ -455,6 +455,7 @@ static void test_no_use_shmem(void)
 
     features = "0600007001000000";
     r = begin(true);
+    r->fe->options.no_table_update = false; /* what says where it is */
     g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
     rig_free(r);
     features = FEATURES;
