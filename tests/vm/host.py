@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The host's side of a VM test: sockets for the guest, and the device.
+
+A device is had in one of three ways (`mode`):
+    plugin  QEMU with vhost-user-wl-pci loads the plugin
+    daemon  QEMU with vhost-user-wl-pci is connected to the daemon
+    stock   an unmodified QEMU 11.1 is connected to the daemon, under a virtio
+            id that it knows
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+import peer
+import vm
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+STOCK_ID = 45  # a virtio id that stock QEMU 11.1 accepts
+
+
+def make_image(*add, kernel="6.1"):
+    """A guest image with these programs in it."""
+    return subprocess.run(
+        [f"{TOP}/qemu-glue/guest/make-image", f"--kernel={kernel}",
+         *(f"--add={path}" for path in add)],
+        check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def build_wltest(directory):
+    path = f"{directory}/wltest"
+    subprocess.run(
+        ["gcc", "-O1", "-Wall", "-Wextra", "-static", "-o", path,
+         f"-I{TOP}/qemu-glue/guest/driver", f"{TOP}/tests/vm/wltest.c"],
+        check=True)
+    return path
+
+
+class Host:
+    """Peers behind sockets and, for the modes that need one, a daemon."""
+
+    def __init__(self, mode, qemu, plugin, daemon=None):
+        self.mode = mode
+        self.qemu = qemu
+        self.plugin = plugin
+        self.daemon_program = daemon
+        self.dir = tempfile.mkdtemp(prefix="vwl-host-")
+        self.peer = peer.Peer(f"{self.dir}/peer")
+        self.full = peer.full_socket(f"{self.dir}/full")
+        self.daemons = {}
+
+    def sockets(self):
+        """(path, name) of what the guest may open."""
+        return [(f"{self.dir}/peer", ""), (f"{self.dir}/peer", "peer"),
+                (f"{self.dir}/full", "full"), (f"{self.dir}/none", "refused")]
+
+    def start_daemon(self, number=0):
+        path = f"{self.dir}/vu{number}"
+        line = [self.daemon_program, f"--plugin={self.plugin}",
+                f"--socket-path={path}"]
+        for sock, name in self.sockets():
+            line.append(f"--wayland-sock={sock}" +
+                        (f",name={name}" if name else ""))
+        log = open(f"{self.dir}/daemon{number}", "ab")
+        process = subprocess.Popen(line, stderr=log, stdout=log,
+                                   preexec_fn=vm._die_with_parent)
+        log.close()
+        deadline = time.monotonic() + 10
+        while not self._listens(path):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise vm.Error(f"the daemon does not listen: {self.log()}")
+            time.sleep(0.02)
+        self.daemons[number] = process
+        return path
+
+    @staticmethod
+    def _listens(path):
+        with open("/proc/net/unix") as file:
+            return any(line.rstrip().endswith(" " + path) for line in file)
+
+    def kill_daemon(self, number=0):
+        self.daemons[number].kill()
+        self.daemons[number].wait()
+        del self.daemons[number]
+
+    def device(self, number=0, properties=""):
+        """([arguments], the value of -device) for one device."""
+        if self.mode == "plugin":
+            socks = ";".join(path + (f",,name={name}" if name else "")
+                             for path, name in self.sockets())
+            return [], (f"vhost-user-wl-pci,id=wl{number},"
+                        f"plugin={self.plugin},wayland-sock={socks}" +
+                        properties)
+        path = self.start_daemon(number)
+        if self.mode == "daemon":
+            return (["-chardev", f"socket,id=vu{number},path={path},"
+                                 "reconnect=1"],
+                    f"vhost-user-wl-pci,id=wl{number},chardev=vu{number}" +
+                    properties)
+        return (["-chardev", f"socket,id=vu{number},path={path}"],
+                f"vhost-user-test-device-pci,id=wl{number},"
+                f"virtio-id={STOCK_ID},num_vqs=2,vq_size=256,"
+                f"chardev=vu{number}" + properties)
+
+    def vm(self, image, n_devices=1, modparams="", properties="", **more):
+        """A VM with devices, not started."""
+        args, devices = [], []
+        for number in range(n_devices):
+            arg, device = self.device(number, properties)
+            args += arg
+            devices.append(device)
+        if self.mode == "stock":
+            modparams += f" virtio_id={STOCK_ID}"
+        guest_env = {"vwl_modparams": modparams.strip()} if modparams else {}
+        more.setdefault("args", [])
+        more["args"] = args + more["args"]
+        more["devices"] = devices + list(more.get("devices", []))
+        return vm.VM(self.qemu, image, guest_env=guest_env, **more)
+
+    def log(self):
+        text = ""
+        for name in sorted(os.listdir(self.dir)):
+            if name.startswith("daemon"):
+                with open(f"{self.dir}/{name}", errors="replace") as file:
+                    text += file.read()
+        return text
+
+    def close(self):
+        for number in list(self.daemons):
+            self.kill_daemon(number)
+        self.peer.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

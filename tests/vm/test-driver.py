@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The guest's driver against the real device in a VM.
+
+    test-driver.py --mode=plugin|daemon|stock --qemu=PATH --plugin=PATH
+                   [--daemon=PATH] [--kernel=6.1|6.12] [--cpus=N] [TEST...]
+
+Prints TAP. Each test boots a guest of its own, and must leave neither
+connections on the host nor complaints in the guest's log.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+import traceback
+
+import host as hosts
+import vm as vms
+
+TESTS = {}
+
+
+def test(function):
+    TESTS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def settle(what, want, timeout=10):
+    """Waits until what() is want."""
+    deadline = time.monotonic() + timeout
+    while what() != want:
+        if time.monotonic() > deadline:
+            raise vms.Error(f"is {what()!r}, should become {want!r}")
+        time.sleep(0.05)
+
+
+def gone(run):
+    """Everything that the guest had open on the host is closed."""
+    run.host.peer.release.set()
+    settle(lambda: run.host.peer.connections, 0)
+    run.host.peer.release.clear()
+
+
+def ping(vm, device="wl0"):
+    vm.check(f"wltest --device=/dev/{device} ping")
+
+
+def driver_dir(vm):
+    return vm.check("echo /sys/bus/virtio/drivers/virtio_wl").strip()
+
+
+def bound(vm):
+    return vm.check(f"ls {driver_dir(vm)} | grep virtio").split()
+
+
+def wltest_all(vm):
+    status, output = vm.run("wltest", timeout=180)
+    if status:
+        raise vms.Error(output)
+
+
+def end_session(vm, end):
+    """Runs end() while a program has everything open, in its own words."""
+    vm.check("rm -f /tmp/out; (wltest session-end > /tmp/out; echo done $? "
+             ">> /tmp/out) > /dev/null 2>&1 &")
+    settle(lambda: "waiting" in vm.check("cat /tmp/out"), True)
+    end()
+    settle(lambda: "done 0" in vm.check("cat /tmp/out"), True, 30)
+
+
+@test
+def everything(run):
+    with run.vm() as vm:
+        vm.boot()
+        wltest_all(vm)
+        gone(run)
+        run.healthy(vm)
+
+
+@test
+def no_shmem(run):
+    with run.vm(modparams="use_shmem=0") as vm:
+        vm.boot()
+        wltest_all(vm)
+        gone(run)
+        run.healthy(vm)
+
+
+@test
+def no_trans_flags(run):
+    with run.vm(modparams="trans_flags=0 use_shmem=0") as vm:
+        vm.boot()
+        wltest_all(vm)
+        gone(run)
+        run.healthy(vm)
+
+
+@test
+def reload(run):
+    with run.vm() as vm:
+        vm.boot()
+        ping(vm)
+        for _ in range(20):
+            vm.check("rmmod virtio_wl && insmod /lib/modules/virtio_wl.ko " +
+                     vm.guest_env.get("vwl_modparams", ""))
+            ping(vm)
+        vm.check("wltest hold > /dev/null 2>&1 &")
+        settle(lambda: run.host.peer.connections, 1)
+        if vm.run("rmmod virtio_wl")[0] == 0:
+            raise vms.Error("unloaded while in use")
+        vm.check("kill -9 $(pidof wltest)")
+        gone(run)
+        vm.check("rmmod virtio_wl")
+        run.healthy(vm)
+
+
+@test
+def unbind(run):
+    with run.vm() as vm:
+        vm.boot()
+        for _ in range(3):
+            name = bound(vm)[0]
+            end_session(vm, lambda: vm.check(
+                f"echo {name} > {driver_dir(vm)}/unbind"))
+            gone(run)
+            if vm.run("test -e /dev/wl0")[0] == 0:
+                raise vms.Error("/dev/wl0 stays")
+            vm.check(f"echo {name} > {driver_dir(vm)}/bind")
+            ping(vm)
+        vm.check("rmmod virtio_wl")
+        run.healthy(vm)
+
+
+@test
+def reset(run):
+    with run.vm() as vm:
+        vm.boot()
+        for _ in range(2):
+            vm.check("wltest hold > /dev/null 2>&1 &")
+            settle(lambda: run.host.peer.connections, 1)
+            vm.reset()
+            gone(run)
+            ping(vm)
+        run.healthy(vm)
+
+
+@test
+def pause(run):
+    with run.vm() as vm:
+        vm.boot()
+        for _ in range(5):
+            begun = vm.begin("wltest echo memory pipes many-at-once",
+                             timeout=60)
+            for _ in range(4):
+                time.sleep(0.1)
+                vm.qmp("stop")
+                time.sleep(0.05)
+                vm.qmp("cont")
+            status, output = vm.finish(begun)
+            if status:
+                raise vms.Error(output)
+        gone(run)
+        run.healthy(vm)
+
+
+@test
+def sleep(run):
+    with run.vm() as vm:
+        vm.boot()
+        for _ in range(2):
+            end_session(vm, lambda: vm.check(
+                "echo +2 > /sys/class/rtc/rtc0/wakealarm; "
+                "echo s2idle > /sys/power/mem_sleep; "
+                "echo mem > /sys/power/state", timeout=60))
+            ping(vm)
+            gone(run)
+        wltest_all(vm)
+        run.healthy(vm)
+
+
+@test
+def two_devices(run):
+    with run.vm(n_devices=2) as vm:
+        vm.boot()
+        ping(vm, "wl0")
+        ping(vm, "wl1")
+        begun = [vm.begin(f"wltest --device=/dev/wl{number} echo memory "
+                          "pipes unread lots", timeout=120)
+                 for number in (0, 1)]
+        for each in begun:
+            status, output = vm.finish(each)
+            if status:
+                raise vms.Error(output)
+        first, second = bound(vm)
+        vm.check(f"echo {first} > {driver_dir(vm)}/unbind")
+        vm.check(f"wltest --device=/dev/wl1 ping || "
+                 "wltest --device=/dev/wl0 ping")
+        vm.check(f"echo {second} > {driver_dir(vm)}/unbind")
+        vm.check("! ls /dev/wl*")
+        gone(run)
+        run.healthy(vm)
+
+
+@test
+def unplug(run):
+    if run.mode == "stock":
+        return "stock QEMU aborts when live maps are unplugged"
+    port = "pcie-root-port,id=slot1,chassis=1,pref64-reserve=16G"
+    args, device = run.host.device()
+    with run.vm(n_devices=0, devices=[port], args=args) as vm:
+        vm.boot()
+        for _ in range(3):
+            driver, *words = device.replace(",,", "\0").split(",")
+            vm.device_add(driver, bus="slot1", **{
+                key: value.replace("\0", ",")
+                for key, value in (word.split("=", 1) for word in words)})
+            settle(lambda: vm.run("test -e /dev/wl0")[0], 0, 30)
+            ping(vm)
+            end_session(vm, lambda: vm.device_del("wl0"))
+            gone(run)
+        run.healthy(vm)
+
+
+@test
+def daemon_restart(run):
+    if run.mode != "daemon":
+        return "there is no daemon, or this QEMU does not reconnect"
+    with run.vm() as vm:
+        vm.boot()
+        for _ in range(3):
+            def end():
+                run.host.kill_daemon()
+            end_session(vm, end)
+            gone(run)
+            if vm.run("wltest ping", timeout=20)[0] == 0:
+                raise vms.Error("a context without a daemon")
+            run.host.start_daemon()
+            settle(lambda: vm.run("wltest ping", timeout=20)[0], 0, 60)
+        wltest_all(vm)
+        run.healthy(vm)
+
+
+class Run:
+    def __init__(self, options, image):
+        self.mode = options.mode
+        self.options = options
+        self.image = image
+        self.host = None
+
+    def vm(self, **more):
+        return self.host.vm(self.image, cpus=self.options.cpus, **more)
+
+    def healthy(self, vm):
+        complaints = vm.kernel_complaints()
+        if complaints:
+            raise vms.Error("the guest complains: " + "\n".join(complaints))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mode", default="plugin",
+                        choices=["plugin", "daemon", "stock"])
+    parser.add_argument("--qemu", required=True)
+    parser.add_argument("--plugin", required=True)
+    parser.add_argument("--daemon")
+    parser.add_argument("--kernel", default="6.1")
+    parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("tests", nargs="*")
+    options = parser.parse_args()
+    names = options.tests or list(TESTS)
+    print(f"1..{len(names)}", flush=True)
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="vwl-wltest-") as directory:
+        image = hosts.make_image(hosts.build_wltest(directory),
+                                 kernel=options.kernel)
+        run = Run(options, image)
+        for number, name in enumerate(names, 1):
+            began = time.monotonic()
+            with hosts.Host(options.mode, options.qemu, options.plugin,
+                            options.daemon) as run.host:
+                try:
+                    skip = TESTS[name](run)
+                    took = f"{time.monotonic() - began:.1f} s"
+                    print(f"ok {number} - {name} # " +
+                          (f"SKIP {skip}" if skip else took), flush=True)
+                except (vms.Error, OSError):
+                    failed = True
+                    print(f"not ok {number} - {name}", flush=True)
+                    for line in (traceback.format_exc() +
+                                 run.host.log()[-3000:]).splitlines():
+                        print(f"# {line}", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
