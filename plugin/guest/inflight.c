@@ -112,6 +112,11 @@ void vwl_inflight_destroy(struct vwl_inflight *inflight)
     }
 }
 
+bool vwl_inflight_is_packed(const struct vwl_inflight *inflight)
+{
+    return inflight->packed;
+}
+
 void *vwl_inflight_queue(struct vwl_inflight *inflight, uint16_t queue,
                          uint16_t queue_size)
 {

@@ -28,6 +28,8 @@ int vwl_inflight_create(bool packed, uint16_t queues, uint16_t queue_size,
 int vwl_inflight_open(bool packed, int fd, uint64_t offset, uint64_t size,
                       uint16_t queues, uint16_t queue_size,
                       struct vwl_inflight **out);
+/* The form that it was opened with: a ring of the other must not use it. */
+bool vwl_inflight_is_packed(const struct vwl_inflight *inflight);
 void vwl_inflight_destroy(struct vwl_inflight *inflight); /* NULL is fine */
 
 /* Start of a queue's region (its length is vwl_inflight_queue_bytes), or NULL

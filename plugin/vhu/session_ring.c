@@ -107,9 +107,11 @@ static int start_vq(struct vwl_session *session, unsigned int index, bool keep)
     int err;
 
     if (session->inflight) {
-        setup.inflight = vwl_inflight_queue(session->inflight,
-                                            (uint16_t)index,
-                                            (uint16_t)ring->size);
+        if (vwl_inflight_is_packed(session->inflight) == setup.packed) {
+            setup.inflight = vwl_inflight_queue(session->inflight,
+                                                (uint16_t)index,
+                                                (uint16_t)ring->size);
+        }
         if (!setup.inflight) {
             log_host_bug(session->log, "ring %u: the in-flight buffer has no "
                          "queue of %u entries for it", index, ring->size);
