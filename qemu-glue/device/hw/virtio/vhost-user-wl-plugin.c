@@ -10,8 +10,10 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "block/aio.h"
 #include "qemu/error-report.h"
-#include "qemu/sockets.h"
+#include "qemu/main-loop.h"
+#include "qemu/thread.h"
 #include "hw/virtio/vhost-user-wl.h"
 #include <dlfcn.h>
 
@@ -30,11 +32,17 @@ struct VHostUserWLPlugin {
     struct vwl_device *device;
     struct vwl_host host;
     char *name;
+    QemuThread owner;
     VHostUserWLWindow *window;
     const VHostUserWLPluginOps *ops;
     void *opaque;
     IOThread *iothread;
 };
+
+typedef struct PluginLine {
+    enum vwl_log_level level;
+    char *text;
+} PluginLine;
 
 static char *plugin_default_path(void)
 {
@@ -101,24 +109,48 @@ static const struct vwl_plugin *plugin_load(const char *given, Error **errp)
     return table;
 }
 
-static void host_log(void *opaque, enum vwl_log_level level, const char *line)
+static void log_line(enum vwl_log_level level, const char *text)
 {
-    VHostUserWLPlugin *p = opaque;
-
     switch (level) {
     case VWL_LOG_ERROR:
-        error_report("%s: %s", p->name, line);
+        error_report("%s", text);
         break;
     case VWL_LOG_WARN:
-        warn_report("%s: %s", p->name, line);
+        warn_report("%s", text);
         break;
     default:
         /* The plugin's own switch: who sets it wants to read it. */
         if (g_getenv("VWL_DEBUG")) {
-            info_report("%s: %s", p->name, line);
+            info_report("%s", text);
         }
         break;
     }
+}
+
+static void log_bh(void *opaque)
+{
+    PluginLine *line = opaque;
+
+    log_line(line->level, line->text);
+    g_free(line->text);
+    g_free(line);
+}
+
+/* Reports name what the main thread is parsing: they are its to make. */
+static void host_log(void *opaque, enum vwl_log_level level, const char *text)
+{
+    VHostUserWLPlugin *p = opaque;
+    g_autofree char *full = g_strdup_printf("%s: %s", p->name, text);
+    PluginLine *line;
+
+    if (qemu_thread_is_self(&p->owner)) {
+        log_line(level, full);
+        return;
+    }
+    line = g_new(PluginLine, 1);
+    line->level = level;
+    line->text = g_steal_pointer(&full);
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), log_bh, line);
 }
 
 static int host_shm_map(void *opaque, int fd, uint64_t fd_offset,
@@ -150,7 +182,7 @@ static void host_broken(void *opaque, int err, const char *why)
 {
     VHostUserWLPlugin *p = opaque;
 
-    error_report("%s: the device is out of order: %s", p->name, why);
+    host_log(p, VWL_LOG_ERROR, why);
     p->ops->broken(p->opaque);
 }
 
@@ -268,6 +300,7 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
     p = g_new0(VHostUserWLPlugin, 1);
     p->table = table;
     p->name = g_strdup(name);
+    qemu_thread_get_self(&p->owner);
     p->window = window;
     p->ops = ops;
     p->opaque = opaque;
