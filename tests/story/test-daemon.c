@@ -93,6 +93,27 @@ static void test_refusals(void)
     place_finish(&place);
 }
 
+static void expect_output(const char *option, const char *say)
+{
+    char *argv[] = { (char *)g_getenv("VWL_DAEMON"), (char *)option, NULL };
+    char *text = NULL;
+    int status;
+
+    g_assert_true(g_spawn_sync(NULL, argv, NULL, G_SPAWN_DEFAULT, NULL, NULL,
+                               &text, NULL, &status, NULL));
+    g_assert_cmpint(status, ==, 0);
+    g_assert_nonnull(strstr(text, say));
+    g_free(text);
+}
+
+/* What ends at once needs no socket, no plugin and no compositor. */
+static void test_outputs(void)
+{
+    expect_output("--version", "plugin ABI 1");
+    expect_output("--print-capabilities", "\"type\": \"wl\"");
+    expect_output("--help", "--wayland-sock=PATH[,name=NAME]");
+}
+
 static void test_listening(void)
 {
     struct place place;
@@ -382,6 +403,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
+    g_test_add_func("/daemon/outputs", test_outputs);
     g_test_add_func("/daemon/refusals", test_refusals);
     g_test_add_func("/daemon/listening", test_listening);
     g_test_add_func("/daemon/exit-on-disconnect", test_exit_on_disconnect);

@@ -19,7 +19,7 @@ def main():
     for path in paths:
         where = path.relative_to(root).as_posix()
         text = path.read_text()
-        first = '\n'.join(text.split('\n')[:3])
+        first = '\n'.join(text.split('\n')[:15])
         licence = re.search(r'SPDX-License-Identifier: (\S+)', first)
         if not licence:
             problems.append(f'{where}: no SPDX line')
