@@ -7,6 +7,7 @@
 #include <glib/gstdio.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -14,10 +15,14 @@
 
 #define FILE_NODE 2
 #define FILE_BYTES 100000
+/* Whoever has waited for so long fails the test, which must get to its end:
+ * not even SIGKILL ends a process that waits for this server. */
+#define WATCHDOG_US (8 * G_USEC_PER_SEC)
 
 struct fuse {
     int fd;
     int stop;
+    bool aborted;
     char *dir;
     GThread *thread;
 };
@@ -100,12 +105,18 @@ static gpointer run(gpointer data)
         char space[65536];
     } in;
     struct fuse *fuse = data;
+    int64_t end = g_get_monotonic_time() + WATCHDOG_US;
 
     while (!g_atomic_int_get(&fuse->stop)) {
         struct pollfd p = { fuse->fd, POLLIN, 0 };
 
         if (poll(&p, 1, 20) == 1 && read(fuse->fd, &in, sizeof in) > 0) {
             serve(fuse, &in.head);
+        }
+        if (!fuse->aborted && g_get_monotonic_time() > end) {
+            fuse->aborted = true;
+            umount2(fuse->dir, MNT_FORCE);
+            umount2(fuse->dir, MNT_DETACH);
         }
     }
     return NULL;
@@ -150,11 +161,13 @@ int fuse_open(struct fuse *fuse, int flags)
 
 void fuse_stop(struct fuse *fuse)
 {
-    g_assert_cmpint(umount2(fuse->dir, MNT_DETACH), ==, 0);
     g_atomic_int_set(&fuse->stop, 1);
     g_thread_join(fuse->thread);
+    umount2(fuse->dir, MNT_FORCE);
+    umount2(fuse->dir, MNT_DETACH);
     close(fuse->fd);
     g_assert_cmpint(g_rmdir(fuse->dir), ==, 0);
+    g_assert_false(fuse->aborted);
     g_free(fuse->dir);
     g_free(fuse);
 }

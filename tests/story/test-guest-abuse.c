@@ -85,10 +85,8 @@ static void undo(struct rig *r, const struct command *c, int peer)
         close(rig_accept(r, 0));
     }
     if (c->type == 0x102 || c->type == 0x109) {
-        rig_settle(r);
         peer_recv(peer, bytes, sizeof bytes, NULL, NULL);
     }
-    rig_settle(r);
 }
 
 static void cut(struct rig *r, const struct command *c, size_t len,
