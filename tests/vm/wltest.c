@@ -542,11 +542,12 @@ static void test_interrupted_new(void)
 static void test_unread(void)
 {
     static uint8_t data[100000];
-    const size_t size = 6u << 20;
-    int ctx[4], other = make_ctx();
+    enum { N = 12 };
+    const size_t size = 3u << 20;
+    int ctx[N], other = make_ctx();
 
     CHECK(other >= 0);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < N; i++) {
         ctx[i] = make_ctx();
         CHECK(ctx[i] >= 0);
         CHECK(send_op(ctx[i], FLOOD, (uint32_t)size, -1) == 0);
@@ -555,7 +556,7 @@ static void test_unread(void)
         CHECK(ping(other));
         usleep(20000);
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < N; i++) {
         for (size_t at = 0; at < size;) {
             ssize_t n = read(ctx[i], data, sizeof data);
 

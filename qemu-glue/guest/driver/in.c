@@ -5,8 +5,9 @@
  * A received message is copied out of its buffer, and the buffer goes back
  * into the ring at once, so that a program which does not read cannot take
  * them all. One that goes on not reading has its messages left in their
- * buffers, which is what makes the device stop; with too many buffers taken
- * so, there is a last reserve of memory, and then the VFD is broken.
+ * buffers, which is what makes the device stop sending to it. When few are
+ * left for the others then, new ones take their place; and if a device does
+ * not stop, its VFD is broken at last.
  */
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -49,11 +50,21 @@ static int add_to_ring(struct wl_device *wd, struct wl_buf *buf)
 {
 	struct scatterlist sg;
 
+	int err;
+
+	if (wd->n_posted >= WL_IN_MAX_BUFS)
+		return -ENOSPC;
 	sg_init_one(&sg, buf->data, VIRTIO_WL_IN_BUFFER_SIZE);
-	return virtqueue_add_inbuf(wd->in_vq, &sg, 1, buf, GFP_KERNEL);
+	err = virtqueue_add_inbuf(wd->in_vq, &sg, 1, buf, GFP_KERNEL);
+	if (!err)
+		wd->n_posted++;
+	return err;
 }
 
-/* Gives a buffer back to the device, if it still is the same. */
+/*
+ * Gives a buffer back to the device, if it still is the same. One too many is
+ * freed: another took its place.
+ */
 static void buf_post(struct wl_device *wd, struct wl_buf *buf, bool kick)
 {
 	mutex_lock(&wd->in_lock);
@@ -168,12 +179,10 @@ static int place_data(struct wl_device *wd, struct wl_vfd *vfd,
 	size_t all = atomic_read(&wd->in_bytes);
 	size_t charge = struct_size(msg, vfds, msg->n_vfds) + len;
 	bool spare = all + charge <= WL_IN_ALL_BYTES;
-	unsigned int held = atomic_read(&wd->n_held);
 
 	msg->len = len;
 	if (queued + charge <= WL_IN_MIN_BYTES ||
-	    (queued + charge <= WL_IN_MAX_BYTES && spare) ||
-	    (held >= wd->n_in_bufs / 4 * 3 && spare)) {
+	    (queued + charge <= WL_IN_MAX_BYTES && spare)) {
 		msg->copy = kvmalloc(max_t(size_t, len, 1), GFP_KERNEL);
 		if (!msg->copy)
 			return -ENOMEM;
@@ -183,7 +192,7 @@ static int place_data(struct wl_device *wd, struct wl_vfd *vfd,
 		atomic_add(charge, &wd->in_bytes);
 		return 0;
 	}
-	if (held >= wd->n_in_bufs / 4 * 3)
+	if (atomic_read(&wd->n_held) >= WL_IN_MAX_HELD)
 		return -ENOBUFS;
 	msg->data = buf->data + at;
 	msg->buf = buf;
@@ -289,6 +298,20 @@ static void receive(struct wl_device *wd, struct wl_buf *buf, size_t len,
 		dev_warn_ratelimited(&wd->vdev->dev, "device: %s\n", complaint);
 }
 
+/* A buffer was kept: the device shall not be without any. */
+static void replace_held(struct wl_device *wd)
+{
+	struct wl_buf *buf;
+
+	mutex_lock(&wd->in_lock);
+	if (wd->in_vq && wd->n_posted < WL_IN_RESERVE) {
+		buf = buf_alloc(READ_ONCE(wd->session));
+		if (buf && add_to_ring(wd, buf))
+			buf_free(buf);
+	}
+	mutex_unlock(&wd->in_lock);
+}
+
 static void in_work(struct work_struct *work)
 {
 	struct wl_device *wd = container_of(work, struct wl_device, in_work);
@@ -303,7 +326,9 @@ static void in_work(struct work_struct *work)
 		if (!idle) {
 			virtqueue_disable_cb(wd->in_vq);
 			buf = virtqueue_get_buf(wd->in_vq, &len);
-			if (!buf) {
+			if (buf) {
+				wd->n_posted--;
+			} else {
 				virtqueue_kick(wd->in_vq);
 				idle = virtqueue_enable_cb(wd->in_vq) ||
 				       virtqueue_is_broken(wd->in_vq);
@@ -319,6 +344,8 @@ static void in_work(struct work_struct *work)
 		receive(wd, buf, len, &kept);
 		if (!kept)
 			buf_post(wd, buf, n % KICK_EVERY == 0);
+		else
+			replace_held(wd);
 		cond_resched();
 	}
 	mutex_lock(&wd->in_lock);
@@ -351,20 +378,18 @@ int wl_in_start(struct wl_device *wd, struct virtqueue *vq)
 
 	mutex_lock(&wd->in_lock);
 	wd->in_vq = vq;
-	wd->n_in_bufs = 0;
-	while (vq->num_free && wd->n_in_bufs < WL_IN_MAX_BUFS) {
+	wd->n_posted = 0;
+	while (vq->num_free && !err) {
 		buf = buf_alloc(READ_ONCE(wd->session));
 		err = buf ? add_to_ring(wd, buf) : -ENOMEM;
-		if (err) {
-			if (buf)
-				buf_free(buf);
-			break;
-		}
-		wd->n_in_bufs++;
+		if (err && buf)
+			buf_free(buf);
 	}
-	mutex_unlock(&wd->in_lock);
 	/* some are better than none */
-	return wd->n_in_bufs ? 0 : err ? err : -ENODEV;
+	if (wd->n_posted)
+		err = 0;
+	mutex_unlock(&wd->in_lock);
+	return err;
 }
 
 /* After the device was reset; what messages hold is freed when it is read. */

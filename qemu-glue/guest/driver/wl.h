@@ -57,6 +57,9 @@
 #define WL_IN_MAX_BYTES		(256U << 10)
 #define WL_IN_ALL_BYTES		(16U << 20)
 #define WL_IN_MAX_BUFS		1024
+/* Buffers that the device has at least, and those with unread messages. */
+#define WL_IN_RESERVE		8
+#define WL_IN_MAX_HELD		4096
 /* VFDs that were announced and not delivered (yet). */
 #define WL_ANNOUNCED_MAX	2048
 /* Most VFDs of one received message. */
@@ -101,7 +104,7 @@ struct wl_device {
 
 	struct mutex in_lock;		/* all that follows */
 	struct virtqueue *in_vq;	/* NULL between sessions */
-	unsigned int n_in_bufs;		/* all of them */
+	unsigned int n_posted;		/* buffers in the ring */
 	atomic_t n_held;		/* kept by messages */
 	struct work_struct in_work;
 	atomic_t in_bytes;		/* copied, unread */
