@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "base/fd.h"
+#include "wl/closer.h"
 #include "wl/iov.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
@@ -93,6 +94,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     core->in_flight_limit = VIRTIO_WL_QUEUE_SIZE / 2;
     core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
     core->vfds = g_hash_table_new(NULL, NULL);
+    core->closer = vwl_closer_create();
     vwl_list_init(&core->waiting);
     vwl_list_init(&core->lingering);
     vwl_list_init(&core->base_waiters);
@@ -119,6 +121,7 @@ void vwl_core_destroy(struct vwl_core *core)
     vwl_maps_finish(core);
     vwl_bounce_finish(&core->bounce);
     vwl_timers_finish(&core->timers);
+    vwl_closer_destroy(core->closer);
     vwl_fd_clear(&core->in_epoll);
     vwl_fd_clear(&core->out_epoll);
     g_hash_table_unref(core->vfds);

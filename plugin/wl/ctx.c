@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "wl/classify.h"
+#include "wl/closer.h"
 #include "wl/iov.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
@@ -108,7 +109,7 @@ static void receive_group(struct vwl_vfd *vfd, int *fds, unsigned int n_fds,
     int err = group ? 0 : -ENOMEM;
 
     if (!group) {
-        vwl_fds_clear(fds, n_fds);
+        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
         end_context(vfd, "receiving", err);
         return;
     }
@@ -129,7 +130,7 @@ static void receive_group(struct vwl_vfd *vfd, int *fds, unsigned int n_fds,
     }
     vwl_inbox_charge(vfd->core, group_bytes(group));
     if (err < 0) {
-        vwl_fds_clear(fds, n_fds);
+        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
         vwl_group_destroy(group);
         end_context(vfd, "a descriptor of its peer", err);
         return;
@@ -159,6 +160,7 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
     }
     n = vwl_peer_read_fds(vfd->fd, iov, n_iov, fds, &n_fds);
     if (n == -EMFILE) {
+        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
         end_context(vfd, "descriptors were cut off", (int)n);
         return 0;
     }
@@ -166,7 +168,7 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
         return 0;
     }
     if (n <= 0) {
-        vwl_fds_clear(fds, n_fds);
+        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
         vwl_vfd_in_end(vfd);
         return 0;
     }

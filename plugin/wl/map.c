@@ -257,6 +257,8 @@ int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
     }
     err = vwl_window_alloc(&core->maps.window, len_bytes, &offset);
     if (err < 0) {
+        log_guest_bug(core->log, "no room for %" PRIu64 " bytes in the "
+                      "shared-memory window", len_bytes);
         return err;
     }
     map = g_new0(struct vwl_map, 1);

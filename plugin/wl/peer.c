@@ -254,8 +254,7 @@ ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
         }
     }
     if (msg.msg_flags & MSG_CTRUNC || !all_admitted(fds, count)) {
-        vwl_fds_clear(fds, count);
-        return -EMFILE;
+        n = -EMFILE; /* those that came are the caller's to close */
     }
     *n_fds = count;
     return n;

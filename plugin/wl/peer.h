@@ -44,7 +44,8 @@ ssize_t vwl_peer_read(enum vwl_peer_how how, int fd,
                       unsigned int n_iov);
 
 /* The same for a socket whose descriptors are wanted: up to VWL_PEER_MAX_FDS,
- * all CLOEXEC. -EMFILE: some were cut off; all that came were closed. */
+ * all CLOEXEC. -EMFILE: some were cut off, or this process has none
+ * to spare; those that came are in fds, to be closed. */
 ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
                           int *fds, unsigned int *n_fds);
 

@@ -30,6 +30,7 @@ struct vwl_core {
     int out_epoll;
     struct vwl_bounce bounce;
     struct vwl_timers timers;
+    struct vwl_closer *closer;
 
     GHashTable *vfds; /* id: struct vwl_vfd */
     uint32_t next_host_id;

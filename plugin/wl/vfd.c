@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
+#include "wl/closer.h"
 #include "wl/state.h"
 #include "wl/wait.h"
 
@@ -185,6 +186,16 @@ void vwl_vfd_resume(struct vwl_vfd *vfd, enum vwl_pause reason)
     watch_in(vfd);
 }
 
+/* What came from a host peer may be slow to close. */
+static void release_fd(struct vwl_vfd *vfd, int *fd)
+{
+    if (vfd->id & VIRTIO_WL_VFD_HOST_ID_BIT) {
+        vwl_closer_close(vfd->core->closer, fd);
+    } else {
+        vwl_fd_clear(fd);
+    }
+}
+
 static void cut(struct vwl_vfd *vfd)
 {
     unwatch(vfd);
@@ -192,7 +203,7 @@ static void cut(struct vwl_vfd *vfd)
     if (vfd->is_context && vfd->fd >= 0) {
         shutdown(vfd->fd, SHUT_RDWR);
     }
-    vwl_fd_clear(&vfd->fd);
+    release_fd(vfd, &vfd->fd);
 }
 
 void vwl_vfd_in_end(struct vwl_vfd *vfd)
@@ -213,7 +224,7 @@ void vwl_vfd_hang_up(struct vwl_vfd *vfd)
     vwl_outbox_break(vfd);
     vwl_vfd_in_end(vfd);
     cut(vfd);
-    vwl_fd_clear(&vfd->send_fd);
+    release_fd(vfd, &vfd->send_fd);
 }
 
 /* After a crowd has left, what it used goes back to the system: the heap by
@@ -237,7 +248,7 @@ static void vfd_free(struct vwl_vfd *vfd)
     vwl_list_remove(&vfd->base_waiter);
     vwl_outbox_clear(vfd);
     cut(vfd);
-    vwl_fd_clear(&vfd->send_fd);
+    release_fd(vfd, &vfd->send_fd);
     vwl_fd_clear(&vfd->copy_fd);
     vwl_map_destroy(vfd->map);
     core->shm_bytes -= vfd->charged_bytes;
@@ -276,7 +287,7 @@ static void linger(struct vwl_vfd *vfd)
     core->n_lingering++;
     vwl_timer_init(&vfd->timer, on_linger_over);
     vwl_timer_set(&core->timers, &vfd->timer, LINGER_MS);
-    vwl_fd_clear(&vfd->send_fd);
+    release_fd(vfd, &vfd->send_fd);
 }
 
 void vwl_vfd_end_linger(struct vwl_vfd *vfd)

@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "wl/classify.h"
+#include "wl/closer.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
@@ -33,7 +34,7 @@ static void become_opaque(struct vwl_vfd *vfd)
     vwl_map_destroy(vfd->map);
     vfd->map = NULL;
     vwl_fd_clear(&vfd->copy_fd);
-    vwl_fd_clear(&vfd->send_fd);
+    vwl_closer_close(core->closer, &vfd->send_fd);
     core->shm_bytes -= vfd->charged_bytes;
     vfd->charged_bytes = 0;
     vfd->size_bytes = 0;
@@ -223,8 +224,10 @@ int vwl_shm_create(struct vwl_core *core, struct vwl_request *request,
     vfd->answered_flags = flags;
     err = shm_start(vfd, request);
     if (err < 0 && err != -EINPROGRESS) {
-        log_host_bug(core->log, "shm 0x%" PRIx32 ": %" PRIu64 " bytes: %s",
-                     id, len, g_strerror(-err));
+        if (err != -ENOSPC) { /* the limits have their own line */
+            log_host_bug(core->log, "shm 0x%" PRIx32 ": %" PRIu64
+                         " bytes: %s", id, len, g_strerror(-err));
+        }
         vwl_vfd_close(vfd, true);
     } else if (err == 0) {
         vfd->is_known = true;
@@ -292,7 +295,7 @@ int vwl_received_create(struct vwl_core *core, int *fd, uint64_t *copied,
         return 0;
     }
     if (info.class == VWL_FD_OPAQUE) {
-        vwl_fd_clear(fd);
+        vwl_closer_close(core->closer, fd);
         return 0;
     }
     vfd->ops = &vwl_vfd_shm_ops;

@@ -22,6 +22,8 @@
 struct fuse {
     int fd;
     int stop;
+    int hold, n_held; /* atomic; `held` is the server thread's */
+    uint64_t held[16];
     bool aborted;
     char *dir;
     GThread *thread;
@@ -89,6 +91,14 @@ static void serve(struct fuse *fuse, const struct fuse_in_header *in)
     case FUSE_BATCH_FORGET:
     case FUSE_INTERRUPT:
         break; /* are not answered */
+    case FUSE_FLUSH:
+        if (g_atomic_int_get(&fuse->hold) && fuse->n_held < 16) {
+            fuse->held[fuse->n_held] = in->unique;
+            g_atomic_int_inc(&fuse->n_held);
+        } else {
+            answer(fuse, in->unique, 0, NULL, 0);
+        }
+        break;
     case FUSE_RELEASE:
         answer(fuse, in->unique, 0, NULL, 0);
         break;
@@ -112,6 +122,10 @@ static gpointer run(gpointer data)
 
         if (poll(&p, 1, 20) == 1 && read(fuse->fd, &in, sizeof in) > 0) {
             serve(fuse, &in.head);
+        }
+        while (!g_atomic_int_get(&fuse->hold) && fuse->n_held > 0) {
+            answer(fuse, fuse->held[fuse->n_held - 1], 0, NULL, 0);
+            g_atomic_int_add(&fuse->n_held, -1);
         }
         if (!fuse->aborted && g_get_monotonic_time() > end) {
             fuse->aborted = true;
@@ -157,6 +171,16 @@ int fuse_open(struct fuse *fuse, int flags)
     g_assert_cmpint(fd, >=, 0);
     g_free(path);
     return fd;
+}
+
+void fuse_hold_close(struct fuse *fuse, int hold)
+{
+    g_atomic_int_set(&fuse->hold, hold);
+}
+
+unsigned int fuse_held(struct fuse *fuse)
+{
+    return (unsigned int)g_atomic_int_get(&fuse->n_held);
 }
 
 void fuse_stop(struct fuse *fuse)

@@ -559,6 +559,41 @@ static void test_fuse(void)
     fuse_stop(fuse);
 }
 
+/* A file whose close waits for its server: the device does not. */
+static void test_fuse_close(void)
+{
+    struct rig_options options = { .n_peers = 1, .device = RIG_THREAD };
+    struct fuse *fuse;
+    const char *why = fuse_start(&fuse);
+    struct rig *r;
+    int peer, fd;
+    uint32_t id;
+
+    if (why != NULL) {
+        g_test_skip(why);
+        return;
+    }
+    r = rig_new(&options);
+    peer = rig_open_ctx(r, 1, 0);
+    fd = fuse_open(fuse, O_RDWR);
+    fuse_hold_close(fuse, 1);
+    id = story_give(r, 1, peer, fd);
+    story_alive(r, 1, peer);
+    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, VIRTIO_WL_RESP_OK);
+    story_alive(r, 1, peer);
+    while (fuse_held(fuse) == 0) { /* it really is being closed */
+        story_alive(r, 1, peer);
+    }
+    fuse_hold_close(fuse, 0);
+    while (fuse_held(fuse) != 0) {
+        g_usleep(1000);
+    }
+    close(fd);
+    close(peer);
+    rig_free(r);
+    fuse_stop(fuse);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -577,5 +612,6 @@ int main(int argc, char **argv)
     g_test_add_data_func("/strangers/stale-bytes/in-process", "host",
                          test_stale_bytes);
     g_test_add_func("/strangers/fuse", test_fuse);
+    g_test_add_func("/strangers/fuse-close", test_fuse_close);
     return g_test_run();
 }
