@@ -255,14 +255,18 @@ void vwl_pump_run_in(struct vwl_pump *pump)
     vq = vwl_session_vq(pump->session, IN);
     pump->starved = false;
     pump->blocked_in = false;
-    do {
-        note_buffers(pump, vq);
-    } while (vwl_vq_want_kick(vq, true) && --budget);
-    budget = BUDGET;
-    while (deliver(pump, vq)) {
+    vwl_vq_want_kick(vq, false);
+    note_buffers(pump, vq);
+    while (deliver(pump, vq) && vwl_core_has_more(pump->core)) {
         if (--budget == 0) {
             pump->due[IN] = true;
             break;
         }
+    }
+    /* A guest that posts buffers is asked to say so only while one is
+     * missing. */
+    if (!pump->starved && vwl_core_wants_buffers(pump->core) &&
+        vwl_vq_want_kick(vq, true)) {
+        pump->due[IN] = true;
     }
 }

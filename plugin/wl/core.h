@@ -133,6 +133,14 @@ void vwl_core_dispatch_out(struct vwl_core *core);
 ssize_t vwl_core_next_message(struct vwl_core *core, const struct iovec *buffer,
                               unsigned int n_buffer, uint64_t token);
 
+/* After a message: whether it is worth asking for another one at once. False:
+ * polling in_fd will tell just as well, and costs less. */
+bool vwl_core_has_more(const struct vwl_core *core);
+
+/* Whether somebody waits for buffers to come back although some are free: then
+ * the guest should kick when it posts one. */
+bool vwl_core_wants_buffers(const struct vwl_core *core);
+
 /* The guest posted this buffer (again), and how many are posted and unused
  * now. A reader that keeps its buffers gets no more than its share. */
 void vwl_core_buffer_returned(struct vwl_core *core, uint64_t token);

@@ -217,6 +217,34 @@ static void hold_back(struct vwl_vfd *vfd, struct vwl_list *list,
     vwl_vfd_pause(vfd, reason);
 }
 
+/* Whoever filled a buffer probably has more: it is read again without asking
+ * epoll, a few times only, since others may have become ready. */
+#define ROUNDS_MAX 4
+
+static void keep_ready(struct vwl_inbox *inbox, struct vwl_vfd *vfd)
+{
+    vfd->ready_slot = inbox->n_kept;
+    inbox->ready[inbox->n_kept++] = vfd;
+}
+
+/* False: epoll must be asked. */
+static bool another_round(struct vwl_inbox *inbox)
+{
+    if (inbox->n_kept && inbox->rounds < ROUNDS_MAX) {
+        inbox->rounds++;
+        inbox->n_ready = inbox->n_kept;
+        inbox->next_ready = inbox->n_kept = 0;
+        return true;
+    }
+    for (int i = 0; i < inbox->n_kept; i++) {
+        if (inbox->ready[i]) {
+            inbox->ready[i]->ready_slot = -1;
+        }
+    }
+    inbox->rounds = inbox->n_kept = 0;
+    return false;
+}
+
 /* The next VFD that has something and may be read; NULL: none. */
 static struct vwl_vfd *next_ready(struct vwl_core *core, bool *polled)
 {
@@ -225,7 +253,7 @@ static struct vwl_vfd *next_ready(struct vwl_core *core, bool *polled)
     for (;;) {
         struct vwl_vfd *vfd;
 
-        if (inbox->next_ready == inbox->n_ready) {
+        if (inbox->next_ready == inbox->n_ready && !another_round(inbox)) {
             struct epoll_event events[VWL_READY_MAX];
             int n;
 
@@ -235,6 +263,7 @@ static struct vwl_vfd *next_ready(struct vwl_core *core, bool *polled)
             *polled = true;
             n = epoll_wait(core->in_epoll, events, VWL_READY_MAX, 0);
             inbox->n_ready = n > 0 ? n : 0;
+            inbox->more = n == VWL_READY_MAX;
             inbox->next_ready = 0;
             for (int i = 0; i < n; i++) {
                 inbox->ready[i] = events[i].data.ptr;
@@ -290,6 +319,9 @@ static ssize_t next_message(struct vwl_core *core,
             core->counters.received_bytes += (uint64_t)n -
                 VWL_RECV_HEAD_BYTES;
             delivered(core, vfd, token);
+            if (n == VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES) {
+                keep_ready(inbox, vfd);
+            }
             return n;
         }
     }
@@ -305,6 +337,19 @@ ssize_t vwl_core_next_message(struct vwl_core *core,
     n = next_message(core, buffer, n_buffer, token);
     core->inbox.handing = false;
     return n;
+}
+
+bool vwl_core_has_more(const struct vwl_core *core)
+{
+    const struct vwl_inbox *inbox = &core->inbox;
+
+    return !vwl_list_is_empty(&inbox->fifo) || inbox->more ||
+           inbox->n_kept || inbox->next_ready < inbox->n_ready;
+}
+
+bool vwl_core_wants_buffers(const struct vwl_core *core)
+{
+    return !vwl_list_is_empty(&core->inbox.share.paused);
 }
 
 void vwl_inbox_forget(struct vwl_vfd *vfd)
@@ -346,6 +391,7 @@ void vwl_inbox_reset(struct vwl_core *core)
 {
     vwl_share_reset(&core->inbox.share);
     core->inbox.n_ready = core->inbox.next_ready = 0;
+    core->inbox.n_kept = core->inbox.rounds = 0;
 }
 
 void vwl_inbox_finish(struct vwl_core *core)

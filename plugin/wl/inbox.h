@@ -34,6 +34,9 @@ struct vwl_inbox {
     struct vwl_vfd *ready[VWL_READY_MAX]; /* NULL where one was closed */
     int n_ready;
     int next_ready;
+    int n_kept; /* of ready: filled a buffer, so looked at once more */
+    int rounds; /* that were made without asking epoll */
+    bool more;  /* epoll may know of more than it said */
 
     struct vwl_share share;
     struct vwl_list queue_paused; /* of vwl_vfd.paused */

@@ -274,7 +274,7 @@ static void test_small_buffers(void)
     rig_free(rig);
 }
 
-/* One message of each in turn, however much one of them has. */
+/* Each in turn with a quantum of a few messages, however much one has. */
 static void test_round_robin(void)
 {
     struct rig *rig = rig_new(MODE_K23);
@@ -289,7 +289,7 @@ static void test_round_robin(void)
         g_assert_cmpint(rig_next(rig), >, 16);
         before++;
     } while (get32(rig->message + 8) != 2);
-    g_assert_cmpuint(before, <=, 2);
+    g_assert_cmpuint(before, <=, 6);
     close(flood);
     close(quiet);
     rig_free(rig);
