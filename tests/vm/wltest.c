@@ -759,6 +759,86 @@ static void test_hold(void)
     }
 }
 
+/* The following are for a device that lies: hostile.py. */
+
+/* Takes what comes, and touches it, until "stop" comes or an end. */
+static void test_take_all(void)
+{
+    char data[4096];
+    int ctx = make_ctx(), fds[28], n, n_fds = 0, n_bytes = 0;
+
+    CHECK(ctx >= 0);
+    printf("waiting\n");
+    fflush(stdout);
+    for (;;) {
+        int got = recv_some(ctx, data, sizeof data, fds, &n);
+
+        if (got < 0 || (got == 0 && n == 0)) {
+            printf("end %d\n", got < 0 ? errno : 0);
+            break;
+        }
+        n_bytes += got;
+        for (int i = 0; i < n; i++, n_fds++) {
+            uint8_t *mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                                MAP_SHARED, fds[i], 0);
+
+            if (mem != MAP_FAILED) {
+                mem[0]++;
+                munmap(mem, 4096);
+            }
+            fcntl(fds[i], F_SETFL, O_NONBLOCK);
+            (void)!read(fds[i], data, 0);
+            (void)!write(fds[i], data, 10);
+            close(fds[i]);
+        }
+        if (got >= 4 && memcmp(data + got - 4, "stop", 4) == 0) {
+            printf("stopped\n");
+            break;
+        }
+    }
+    printf("%d bytes %d descriptors\n", n_bytes, n_fds);
+    close(ctx);
+}
+
+static void test_alloc(void)
+{
+    int shm = make_kind(VIRTWL_IOCTL_NEW_ALLOC, 8192);
+    uint8_t *mem;
+
+    printf("alloc %d\n", shm < 0 ? errno : 0);
+    if (shm >= 0) {
+        mem = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, shm, 0);
+        printf("map %d\n", mem == MAP_FAILED ? errno : 0);
+        if (mem != MAP_FAILED) {
+            mem[0] = mem[8191] = 1;
+            munmap(mem, 8192);
+        }
+        close(shm);
+    }
+}
+
+static void test_open(void)
+{
+    int ctx;
+
+    alarm_in(1000, 0);
+    ctx = make_ctx();
+    printf("open %d\n", ctx < 0 ? errno : 0);
+    if (ctx >= 0) {
+        close(ctx);
+    }
+}
+
+static void test_stuck_send(void)
+{
+    int ctx = make_ctx();
+
+    CHECK(ctx >= 0);
+    printf("sending\n");
+    fflush(stdout);
+    (void)!write(ctx, "hello", 5);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -783,6 +863,10 @@ static const struct {
     { "many-at-once", test_many_at_once, 0 },
     { "session-end", test_session_end, 1 },
     { "hold", test_hold, 1 },
+    { "take-all", test_take_all, 1 },
+    { "alloc", test_alloc, 1 },
+    { "open", test_open, 1 },
+    { "stuck-send", test_stuck_send, 1 },
 };
 
 static int wanted(int argc, char **argv, const char *name, int special)
