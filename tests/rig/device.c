@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -151,6 +152,12 @@ static char **daemon_arguments(struct rig *r)
     return (char **)g_ptr_array_free(args, FALSE);
 }
 
+/* A test that fails leaves nothing behind that holds its output open. */
+static void die_with_parent(gpointer unused)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static void create_daemon(struct rig *r)
 {
     GError *error = NULL;
@@ -160,8 +167,9 @@ static void create_daemon(struct rig *r)
     r->daemon_log = memfd_create("daemon-log", MFD_CLOEXEC);
     g_assert_cmpint(r->daemon_log, >=, 0);
     args = daemon_arguments(r);
-    g_spawn_async_with_fds(NULL, args, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL,
-                           NULL, &r->pid, -1, -1, r->daemon_log, &error);
+    g_spawn_async_with_fds(NULL, args, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
+                           die_with_parent, NULL, &r->pid, -1, -1,
+                           r->daemon_log, &error);
     g_assert_no_error(error);
     g_strfreev(args);
 }

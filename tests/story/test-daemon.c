@@ -189,6 +189,40 @@ static void test_exit_on_disconnect(void)
     place_finish(&place);
 }
 
+/* Without --wayland-sock: what libwayland would connect to. */
+static void test_default_socket(void)
+{
+    struct place place;
+    struct process process = { 0 };
+    struct vwl_drv *drv;
+    struct vwl_fe *fe;
+    int listener, peer;
+
+    place_init(&place);
+    listener = process_listen(place.peer, 4);
+    REFUSAL("WAYLAND_DISPLAY", place.socket_option);
+    for (int absolute = 0; absolute < 2; absolute++) {
+        g_setenv("WAYLAND_DISPLAY", absolute ? place.peer : "wayland-0",
+                 TRUE);
+        g_setenv("XDG_RUNTIME_DIR", absolute ? "/nonexistent" : place.folder,
+                 TRUE);
+        process_daemon(&process, false,
+                       (const char *const[]){ place.socket_option, NULL });
+        fe = connect_fe(place.socket, &drv);
+        g_assert_cmpint(vwl_drv_new_ctx(drv, 1, NULL), ==,
+                        VIRTIO_WL_RESP_VFD_NEW);
+        g_assert_true(process_readable(listener, 30000));
+        peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        vwl_drv_destroy(drv);
+        vwl_fe_destroy(fe);
+        g_assert_cmpint(process_terminate(&process), ==, 0);
+        close(peer);
+    }
+    g_unsetenv("WAYLAND_DISPLAY");
+    close(listener);
+    place_finish(&place);
+}
+
 /* --fd with a connected socket, and with a listening one. */
 static void test_inherited(void)
 {
@@ -403,10 +437,12 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
+    g_unsetenv("WAYLAND_DISPLAY");
     g_test_add_func("/daemon/outputs", test_outputs);
     g_test_add_func("/daemon/refusals", test_refusals);
     g_test_add_func("/daemon/listening", test_listening);
     g_test_add_func("/daemon/exit-on-disconnect", test_exit_on_disconnect);
+    g_test_add_func("/daemon/default-socket", test_default_socket);
     g_test_add_func("/daemon/inherited", test_inherited);
     g_test_add_func("/daemon/few-descriptors", test_few_descriptors);
     g_test_add_func("/daemon/kills", test_kills);
