@@ -81,7 +81,7 @@ static void pin(pid_t pid, int cpu)
     sched_setaffinity(pid, sizeof set, &set);
 }
 
-/* ---- processes beside the device ---------------------------------------- */
+/* ---- processes beside the device -------------------------------------- */
 
 /* Echoes on every connection; "B" as the first byte asks for bulk instead: a
  * pipe comes along and is filled. */
@@ -179,7 +179,7 @@ static void G_GNUC_NORETURN run_relay(const char *path, int kick, int call)
     }
 }
 
-/* ---- one of each ---------------------------------------------------------- */
+/* ---- one of each -------------------------------------------------------- */
 
 static void relay_ping(struct bench *bench)
 {
@@ -308,7 +308,7 @@ static void eventfd_pair(struct bench *bench)
          "eventfd");
 }
 
-/* ---- figures -------------------------------------------------------------- */
+/* ---- figures ------------------------------------------------------------ */
 
 typedef void (*work_fn)(struct bench *);
 
