@@ -25,6 +25,9 @@ struct vwl_transport_mem {
     size_t size; /* rounded up to pages */
 };
 
+/* result: 0 or -errno. Called in a dispatch, never in send_async. */
+typedef void (*vwl_transport_done_fn)(void *opaque, int result);
+
 struct vwl_transport_ops {
     const char *name;
     int (*new_ctx)(struct vwl_transport *t, const char *name, int *vfd);
@@ -41,6 +44,14 @@ struct vwl_transport_ops {
                     int *vfds, unsigned int *n_vfds, int timeout_ms);
     int (*poll)(struct vwl_transport *t, int vfd, int timeout_ms);
     int (*close)(struct vwl_transport *t, int vfd);
+    /* For event loops; see below. */
+    int (*fd)(struct vwl_transport *t);
+    int (*watch)(struct vwl_transport *t, int vfd, int on);
+    int (*pending)(struct vwl_transport *t);
+    int (*dispatch)(struct vwl_transport *t);
+    int (*send_async)(struct vwl_transport *t, int vfd, const void *data,
+                      size_t len, const int *vfds, unsigned int n_vfds,
+                      vwl_transport_done_fn done, void *opaque);
     void (*destroy)(struct vwl_transport *t);
 };
 
@@ -111,6 +122,46 @@ static inline int vwl_transport_poll(struct vwl_transport *t, int vfd,
 static inline int vwl_transport_close(struct vwl_transport *t, int vfd)
 {
     return t->ops->close(t, vfd);
+}
+
+/*
+ * For an event loop: poll `fd` for reading; before polling and when it is
+ * readable, while `pending` says 1, call `dispatch`, then recv what poll says
+ * is there of the VFDs that are watched. A VFD is watched from the caller's
+ * wish until it is closed.
+ */
+static inline int vwl_transport_fd(struct vwl_transport *t)
+{
+    return t->ops->fd(t);
+}
+
+static inline int vwl_transport_watch(struct vwl_transport *t, int vfd,
+                                      int on)
+{
+    return t->ops->watch(t, vfd, on);
+}
+
+static inline int vwl_transport_pending(struct vwl_transport *t)
+{
+    return t->ops->pending(t);
+}
+
+/* Waits for nothing. -errno: the device is gone. */
+static inline int vwl_transport_dispatch(struct vwl_transport *t)
+{
+    return t->ops->dispatch(t);
+}
+
+/* Takes all of it at once and says later how it went. -EBUSY: no room now,
+ * try again after a dispatch. */
+static inline int vwl_transport_send_async(struct vwl_transport *t, int vfd,
+                                           const void *data, size_t len,
+                                           const int *vfds,
+                                           unsigned int n_vfds,
+                                           vwl_transport_done_fn done,
+                                           void *opaque)
+{
+    return t->ops->send_async(t, vfd, data, len, vfds, n_vfds, done, opaque);
 }
 
 /* NULL is fine. */

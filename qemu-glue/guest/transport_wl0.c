@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -44,9 +45,17 @@ _Static_assert(sizeof(struct wl0_txn) == 116, "the ioctl's number says so");
 
 #define MAX_SEND 3980u
 
+struct later {
+    struct later *next;
+    vwl_transport_done_fn done;
+    void *opaque;
+    int result;
+};
+
 struct wl0 {
     struct vwl_transport base;
-    int fd;
+    int fd, epoll;
+    struct later *first, **last; /* sends whose end was not told */
 };
 
 static int make(struct vwl_transport *t, struct wl0_new *new, int *vfd)
@@ -210,10 +219,69 @@ static int close_one(struct vwl_transport *t, int vfd)
     return close(vfd) < 0 ? -errno : 0;
 }
 
+static int loop_fd(struct vwl_transport *t)
+{
+    return ((struct wl0 *)(void *)t)->epoll;
+}
+
+static int watch(struct vwl_transport *t, int vfd, int on)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.fd = vfd };
+
+    return epoll_ctl(loop_fd(t), on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, vfd,
+                     &event) < 0 ? -errno : 0;
+}
+
+static int pending(struct vwl_transport *t)
+{
+    return ((struct wl0 *)(void *)t)->first != NULL;
+}
+
+static int dispatch(struct vwl_transport *t)
+{
+    struct wl0 *wl0 = (struct wl0 *)(void *)t;
+    struct later *later;
+
+    while ((later = wl0->first) != NULL) {
+        wl0->first = later->next;
+        if (wl0->first == NULL) {
+            wl0->last = &wl0->first;
+        }
+        later->done(later->opaque, later->result);
+        free(later);
+    }
+    return 0;
+}
+
+/* The driver's SEND waits for the device. */
+static int send_async(struct vwl_transport *t, int vfd, const void *data,
+                      size_t len, const int *vfds, unsigned int n_vfds,
+                      vwl_transport_done_fn done, void *opaque)
+{
+    struct wl0 *wl0 = (struct wl0 *)(void *)t;
+    struct later *later = malloc(sizeof *later);
+
+    if (later == NULL) {
+        return -ENOMEM;
+    }
+    *later = (struct later){
+        NULL, done, opaque, send_all(t, vfd, data, len, vfds, n_vfds),
+    };
+    *wl0->last = later;
+    wl0->last = &later->next;
+    return 0;
+}
+
 static void destroy(struct vwl_transport *t)
 {
     struct wl0 *wl0 = (struct wl0 *)(void *)t;
+    struct later *later;
 
+    while ((later = wl0->first) != NULL) {
+        wl0->first = later->next;
+        free(later);
+    }
+    close(wl0->epoll);
     close(wl0->fd);
     free(wl0);
 }
@@ -221,7 +289,9 @@ static void destroy(struct vwl_transport *t)
 static const struct vwl_transport_ops ops = {
     .name = "wl0", .new_ctx = new_ctx, .alloc = alloc, .unmap = unmap,
     .map = map, .pipe = make_pipe, .send = send_all, .recv = receive,
-    .poll = poll_one, .close = close_one, .destroy = destroy,
+    .poll = poll_one, .close = close_one, .fd = loop_fd, .watch = watch,
+    .pending = pending, .dispatch = dispatch, .send_async = send_async,
+    .destroy = destroy,
 };
 
 struct vwl_transport *vwl_transport_wl0(const char *path)
@@ -232,9 +302,20 @@ struct vwl_transport *vwl_transport_wl0(const char *path)
         return NULL;
     }
     wl0->base.ops = &ops;
+    wl0->last = &wl0->first;
     wl0->fd = open(path != NULL ? path : "/dev/wl0", O_RDWR | O_CLOEXEC);
-    if (wl0->fd < 0) {
+    wl0->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (wl0->fd < 0 || wl0->epoll < 0) {
+        int err = errno;
+
+        if (wl0->fd >= 0) {
+            close(wl0->fd);
+        }
+        if (wl0->epoll >= 0) {
+            close(wl0->epoll);
+        }
         free(wl0);
+        errno = err;
         return NULL;
     }
     return &wl0->base;

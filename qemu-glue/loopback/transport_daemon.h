@@ -12,4 +12,8 @@ struct vwl_transport;
  * it ends the connection. */
 struct vwl_transport *vwl_transport_daemon(const char *path);
 
+/* The same over a connected vhost-user socket. Takes *fd (on some failures it
+ * is still the caller's: not -1). */
+struct vwl_transport *vwl_transport_connected(int *fd);
+
 #endif

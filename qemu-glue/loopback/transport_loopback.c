@@ -5,19 +5,34 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #define CONNECT_MS 5000
+
+struct sending {
+    struct vwl_drv_request *request;
+    vwl_transport_done_fn done;
+    void *opaque;
+};
 
 struct loopback {
     struct vwl_transport base;
     struct vwl_drv *drv;
     struct vwl_fe *own; /* driver and front-end are ours to destroy */
+    int epoll;
+    GArray *sending;    /* of struct sending */
+    uint64_t seen;      /* messages, at the last dispatch */
 };
+
+static struct loopback *loopback(struct vwl_transport *t)
+{
+    return (struct loopback *)(void *)t;
+}
 
 static struct vwl_drv *driver(struct vwl_transport *t)
 {
-    return ((struct loopback *)(void *)t)->drv;
+    return loopback(t)->drv;
 }
 
 static int result(int r)
@@ -155,60 +170,180 @@ static int close_one(struct vwl_transport *t, int vfd)
     return result(vwl_drv_close(driver(t), (uint32_t)vfd));
 }
 
+static int loop_fd(struct vwl_transport *t)
+{
+    return loopback(t)->epoll;
+}
+
+static int watch(struct vwl_transport *t, int vfd, int on)
+{
+    return 0; /* one descriptor tells of all */
+}
+
+static bool is_done(const struct loopback *l, guint i)
+{
+    return g_array_index(l->sending, struct sending, i).request->done;
+}
+
+static int pending(struct vwl_transport *t)
+{
+    struct loopback *l = loopback(t);
+
+    for (guint i = 0; i < l->sending->len; i++) {
+        if (is_done(l, i)) {
+            return 1;
+        }
+    }
+    return l->seen != l->drv->received_messages;
+}
+
+static void tell_done(struct loopback *l)
+{
+    for (guint i = 0; i < l->sending->len;) {
+        struct sending s = g_array_index(l->sending, struct sending, i);
+
+        if (!s.request->done) {
+            i++;
+            continue;
+        }
+        g_array_remove_index(l->sending, i);
+        s.done(s.opaque, result((int)vwl_drv_request_type(s.request)));
+        vwl_drv_request_free(l->drv, s.request);
+    }
+}
+
+static int dispatch(struct vwl_transport *t)
+{
+    struct loopback *l = loopback(t);
+    int r = vwl_fe_turn(l->drv->fe, 0);
+
+    vwl_drv_collect(l->drv);
+    l->seen = l->drv->received_messages;
+    tell_done(l);
+    return r < 0 ? r : 0;
+}
+
+static int send_async(struct vwl_transport *t, int vfd, const void *data,
+                      size_t len, const int *vfds, unsigned int n_vfds,
+                      vwl_transport_done_fn done, void *opaque)
+{
+    struct sending s = { NULL, done, opaque };
+    uint32_t ids[VWL_TRANSPORT_MAX_VFDS];
+
+    if (n_vfds > VWL_TRANSPORT_MAX_VFDS) {
+        return -EINVAL;
+    }
+    for (unsigned int i = 0; i < n_vfds; i++) {
+        ids[i] = (uint32_t)vfds[i];
+    }
+    s.request = vwl_drv_send_async(driver(t), (uint32_t)vfd, ids, n_vfds,
+                                   data, len);
+    if (s.request == NULL) {
+        return -EBUSY;
+    }
+    g_array_append_val(loopback(t)->sending, s);
+    return 0;
+}
+
 static void destroy(struct vwl_transport *t)
 {
-    struct loopback *loopback = (struct loopback *)(void *)t;
+    struct loopback *l = loopback(t);
 
-    if (loopback->own != NULL) {
-        vwl_drv_destroy(loopback->drv);
-        vwl_fe_destroy(loopback->own);
+    for (guint i = 0; i < l->sending->len; i++) {
+        vwl_drv_request_free(l->drv, g_array_index(l->sending,
+                                                   struct sending, i).request);
     }
-    free(loopback);
+    g_array_unref(l->sending);
+    close(l->epoll);
+    if (l->own != NULL) {
+        vwl_drv_destroy(l->drv);
+        vwl_fe_destroy(l->own);
+    }
+    free(l);
 }
 
 static const struct vwl_transport_ops ops = {
     .name = "loopback", .new_ctx = new_ctx, .alloc = alloc, .unmap = unmap,
     .map = map, .pipe = make_pipe, .send = send_all, .recv = receive,
-    .poll = poll_one, .close = close_one, .destroy = destroy,
+    .poll = poll_one, .close = close_one, .fd = loop_fd, .watch = watch,
+    .pending = pending, .dispatch = dispatch, .send_async = send_async,
+    .destroy = destroy,
 };
+
+static void add(struct loopback *l, int fd)
+{
+    struct epoll_event event = { .events = EPOLLIN };
+
+    if (fd >= 0) {
+        epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &event);
+    }
+}
 
 struct vwl_transport *vwl_transport_loopback(struct vwl_drv *drv)
 {
-    struct loopback *loopback = calloc(1, sizeof *loopback);
+    struct loopback *l = calloc(1, sizeof *l);
 
-    if (loopback == NULL) {
+    if (l == NULL) {
         return NULL;
     }
-    loopback->base.ops = &ops;
-    loopback->drv = drv;
-    return &loopback->base;
+    l->base.ops = &ops;
+    l->drv = drv;
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll < 0) {
+        free(l);
+        return NULL;
+    }
+    l->sending = g_array_new(FALSE, FALSE, sizeof(struct sending));
+    add(l, drv->fe->fd);
+    add(l, drv->fe->backend);
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
+        add(l, drv->fe->ring[i].call);
+        add(l, drv->fe->ring[i].err);
+    }
+    return &l->base;
 }
 
-static int start(const char *path, struct vwl_fe **fe, struct vwl_drv **drv)
+static int start(int *fd, struct vwl_fe **fe, struct vwl_drv **drv)
 {
-    int fd = -1, r = vwl_fe_connect(path, CONNECT_MS, &fd);
+    const struct vwl_fe_options options = {
+        .plain_table = true, .no_table_update = true,
+    };
+    const struct vwl_drv_options driver_options = { .hold_buffers = true };
+    int r = vwl_fe_create(&options, fd, fe);
 
-    if (r == 0) {
-        r = vwl_fe_create(NULL, &fd, fe);
-        if (r < 0) {
-            close(fd);
-        }
-    }
     if (r == 0) {
         r = vwl_fe_handshake(*fe);
     }
     if (r == 0) {
-        r = vwl_drv_create(*fe, NULL, drv);
+        r = vwl_drv_create(*fe, &driver_options, drv);
     }
     return r;
 }
 
 struct vwl_transport *vwl_transport_daemon(const char *path)
 {
+    struct vwl_transport *t;
+    int fd = -1, r = vwl_fe_connect(path, CONNECT_MS, &fd);
+
+    if (r < 0) {
+        errno = -r;
+        return NULL;
+    }
+    t = vwl_transport_connected(&fd);
+    if (fd >= 0) {
+        r = errno;
+        close(fd);
+        errno = r;
+    }
+    return t;
+}
+
+struct vwl_transport *vwl_transport_connected(int *fd)
+{
     struct vwl_transport *t = NULL;
     struct vwl_drv *drv = NULL;
     struct vwl_fe *fe = NULL;
-    int r = start(path, &fe, &drv);
+    int r = start(fd, &fe, &drv);
 
     if (r == 0) {
         t = vwl_transport_loopback(drv);
@@ -220,6 +355,6 @@ struct vwl_transport *vwl_transport_daemon(const char *path)
         errno = -r;
         return NULL;
     }
-    ((struct loopback *)(void *)t)->own = fe;
+    loopback(t)->own = fe;
     return t;
 }

@@ -20,6 +20,10 @@ LAYERS = {
     'plugin/daemon': {'include'},
     'qemu-glue/loopback': {'include', 'qemu-glue/guest'},
     'qemu-glue/guest': {'include', 'qemu-glue/loopback'},
+    'qemu-glue/guest/bridge': {'include', 'qemu-glue/guest'},
+    'qemu-glue/loopback/tool': {'include', 'qemu-glue/loopback',
+                                'qemu-glue/guest',
+                                'qemu-glue/guest/bridge'},
     'qemu-glue/device': {'include'},
 }
 
@@ -47,7 +51,7 @@ def owner(root, path, name):
     if (path.parent / name).exists():
         return path.parent.relative_to(root).as_posix()
     for base in ('include', 'plugin', 'qemu-glue/guest',
-                 'qemu-glue/loopback'):
+                 'qemu-glue/loopback', 'qemu-glue/guest/bridge'):
         if (root / base / name).exists():
             if base == 'include':
                 return 'include'

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ACCEPT_PAUSE_MS 100
+
+struct source {
+    GSource base;
+    struct vwl_bridge *bridge;
+    gpointer tag;
+};
+
+static struct vwl_bridge *of(GSource *source)
+{
+    return ((struct source *)(void *)source)->bridge;
+}
+
+static gboolean prepare(GSource *source, gint *timeout)
+{
+    struct vwl_bridge *bridge = of(source);
+
+    *timeout = -1;
+    return !bridge->gone &&
+        (bridge->again || vwl_transport_pending(bridge->transport) != 0);
+}
+
+static gboolean check(GSource *source)
+{
+    struct source *own = (struct source *)(void *)source;
+    gint timeout;
+
+    return g_source_query_unix_fd(source, own->tag) != 0 ||
+        prepare(source, &timeout);
+}
+
+static void reap(struct vwl_bridge *bridge)
+{
+    for (guint i = bridge->clients->len; i-- > 0;) {
+        struct vwl_client *client = bridge->clients->pdata[i];
+
+        if (client->dead) {
+            vwl_client_hang_up(client);
+        }
+        if (client->dead && !client->sending) {
+            for (guint j = 0; j < bridge->pipes->len; j++) {
+                vwl_pipe_forget_client(bridge->pipes->pdata[j], client);
+            }
+            g_ptr_array_remove_index_fast(bridge->clients, i);
+            vwl_client_free(client);
+        }
+    }
+    for (guint i = bridge->pipes->len; i-- > 0;) {
+        struct vwl_pipe *pipe = bridge->pipes->pdata[i];
+
+        if (vwl_pipe_is_dead(pipe)) {
+            g_ptr_array_remove_index_fast(bridge->pipes, i);
+            vwl_pipe_free(pipe);
+        }
+    }
+}
+
+static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
+{
+    struct vwl_bridge *bridge = of(source);
+    int r;
+
+    if (bridge->gone) {
+        return G_SOURCE_REMOVE;
+    }
+    bridge->again = false;
+    r = vwl_transport_dispatch(bridge->transport);
+    if (r < 0) {
+        bridge->gone = true;
+        if (bridge->options.gone != NULL) {
+            bridge->options.gone(bridge->options.opaque);
+        }
+        return G_SOURCE_REMOVE;
+    }
+    for (guint i = 0; i < bridge->clients->len; i++) {
+        vwl_client_from_host(bridge->clients->pdata[i]);
+    }
+    for (guint i = 0; i < bridge->pipes->len; i++) {
+        vwl_pipe_serve(bridge->pipes->pdata[i]);
+    }
+    reap(bridge);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs functions = { prepare, check, dispatch, NULL, NULL, NULL };
+
+struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
+                                  const struct vwl_bridge_options *options)
+{
+    struct vwl_bridge *bridge = g_new0(struct vwl_bridge, 1);
+    GSource *source = g_source_new(&functions, sizeof(struct source));
+    struct source *own = (struct source *)(void *)source;
+
+    bridge->transport = transport;
+    bridge->options = *options;
+    bridge->clients = g_ptr_array_new();
+    bridge->pipes = g_ptr_array_new();
+    bridge->listen_fd = -1;
+    bridge->source = source;
+    own->bridge = bridge;
+    own->tag = g_source_add_unix_fd(source, vwl_transport_fd(transport),
+                                    G_IO_IN);
+    g_source_attach(source, NULL);
+    return bridge;
+}
+
+static gboolean on_connection(gint fd, GIOCondition condition, gpointer data);
+
+static void listen_again(struct vwl_bridge *bridge)
+{
+    bridge->listen_watch = g_unix_fd_add(bridge->listen_fd, G_IO_IN,
+                                         on_connection, bridge);
+}
+
+static gboolean after_pause(gpointer data)
+{
+    struct vwl_bridge *bridge = data;
+
+    bridge->listen_pause = 0;
+    listen_again(bridge);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
+{
+    struct vwl_bridge *bridge = data;
+    struct vwl_client *client = NULL;
+    int connection = -1;
+
+    if (bridge->clients->len < VWL_MAX_CLIENTS) {
+        connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (connection < 0 &&
+            (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)) {
+            return G_SOURCE_CONTINUE;
+        }
+    }
+    if (connection < 0) {
+        bridge->listen_watch = 0;
+        bridge->listen_pause = g_timeout_add(ACCEPT_PAUSE_MS, after_pause,
+                                             bridge);
+        return G_SOURCE_REMOVE;
+    }
+    client = vwl_client_new(bridge, &connection);
+    if (client != NULL) {
+        g_ptr_array_add(bridge->clients, client);
+    } else {
+        close(connection);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+void vwl_bridge_listen(struct vwl_bridge *bridge, int fd)
+{
+    bridge->listen_fd = fd;
+    listen_again(bridge);
+}
+
+void vwl_bridge_free(struct vwl_bridge *bridge)
+{
+    if (bridge == NULL) {
+        return;
+    }
+    if (bridge->listen_watch != 0) {
+        g_source_remove(bridge->listen_watch);
+    }
+    if (bridge->listen_pause != 0) {
+        g_source_remove(bridge->listen_pause);
+    }
+    for (guint i = 0; i < bridge->pipes->len; i++) {
+        vwl_pipe_free(bridge->pipes->pdata[i]);
+    }
+    for (guint i = 0; i < bridge->clients->len; i++) {
+        vwl_client_free(bridge->clients->pdata[i]);
+    }
+    g_ptr_array_unref(bridge->pipes);
+    g_ptr_array_unref(bridge->clients);
+    g_source_destroy(bridge->source);
+    g_source_unref(bridge->source);
+    g_free(bridge);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The Wayland server that a guest's programs connect to: one host connection
+ * for each of them, through a transport. Runs on the default GMainContext;
+ * one thread. A client that misbehaves loses its own connection.
+ */
+#ifndef VWL_BRIDGE_BRIDGE_H
+#define VWL_BRIDGE_BRIDGE_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct vwl_transport;
+struct vwl_bridge;
+
+struct vwl_bridge_options {
+    const char *prefix; /* of window titles; may be NULL */
+    bool trace;         /* every message, to stderr */
+    /* The transport is gone; nothing more will happen. */
+    void (*gone)(void *opaque);
+    void *opaque;
+};
+
+/* The transport stays the caller's and outlives the bridge. */
+struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
+                                  const struct vwl_bridge_options *options);
+
+/* A listening socket; stays the caller's. */
+void vwl_bridge_listen(struct vwl_bridge *bridge, int fd);
+
+/* NULL is fine. */
+void vwl_bridge_free(struct vwl_bridge *bridge);
+
+#endif

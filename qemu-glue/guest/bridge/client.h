@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Between the bridge's files alone: one client and what it owns. */
+#ifndef VWL_BRIDGE_CLIENT_H
+#define VWL_BRIDGE_CLIENT_H
+
+#include <glib.h>
+
+#include "../transport.h"
+#include "bridge.h"
+#include "objects.h"
+#include "wire.h"
+
+#define VWL_MAX_CLIENTS 512u
+#define VWL_MAX_CLIENT_PIPES 64u
+/* Bytes on their way beyond which the sender is not read. */
+#define VWL_HIGH_WATER (1u << 20)
+
+#define WL_ERROR_INVALID_OBJECT 0u
+#define WL_ERROR_INVALID_METHOD 1u
+#define WL_ERROR_NO_MEMORY 2u
+
+struct vwl_bridge {
+    struct vwl_transport *transport;
+    struct vwl_bridge_options options;
+    GSource *source;
+    GPtrArray *clients; /* of struct vwl_client */
+    GPtrArray *pipes;   /* of struct vwl_pipe */
+    guint listen_watch, listen_pause;
+    int listen_fd;
+    unsigned int counter;
+    bool again; /* more to receive than one round takes */
+    bool gone;
+};
+
+/* A descriptor or VFD that belongs to the byte at `at` of a queue. */
+struct vwl_attached {
+    int fd;
+    size_t at;
+};
+
+/* Bytes with descriptors on their way. */
+struct vwl_queue {
+    GByteArray *bytes;
+    GArray *fds; /* of struct vwl_attached */
+};
+
+struct vwl_client {
+    struct vwl_bridge *bridge;
+    unsigned int number;
+    int fd;
+    guint in_watch, out_watch;
+    struct vwl_queue from_client, to_client; /* with descriptors */
+    struct vwl_queue from_host, to_host;     /* with VFDs */
+    GArray *closing; /* struct vwl_attached: VFDs to close once to_host is
+                        sent up to there */
+    int ctx;         /* VFD; -1: hung up */
+    bool sending, host_gone, failed;
+    bool eof, deaf; /* the client's end: said all, hears nothing */
+    bool dead;      /* to be freed when no send is under way */
+    unsigned int n_pipes;
+    struct vwl_objects objects;
+    GHashTable *globals; /* name to offered struct wl_interface */
+    /* shm.c */
+    GPtrArray *buffers; /* of struct vwl_buffer, all that are alive */
+    GQueue idle;        /* of struct vwl_memory */
+    size_t idle_bytes, memory_bytes;
+    unsigned int n_pools;
+};
+
+/* client.c */
+struct vwl_client *vwl_client_new(struct vwl_bridge *bridge, int *fd);
+/* Ends the connection to the host, and sends under way with it. */
+void vwl_client_hang_up(struct vwl_client *client);
+void vwl_client_free(struct vwl_client *client);
+void vwl_client_from_host(struct vwl_client *client);
+void vwl_client_flush(struct vwl_client *client);
+/* Says wl_display.error; nothing more is relayed. */
+void vwl_client_error(struct vwl_client *client, uint32_t object,
+                      uint32_t code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Without a word; the protocol has none for it. */
+void vwl_client_fail(struct vwl_client *client, const char *why);
+void vwl_client_delete_id(struct vwl_client *client, uint32_t id);
+/* After all that is on its way to the host was sent. */
+void vwl_client_close_vfd(struct vwl_client *client, int vfd);
+void vwl_client_to_host(struct vwl_client *client, const void *bytes,
+                        size_t len, int vfd);
+/* A message of uint32_t arguments. */
+void vwl_client_request(struct vwl_client *client, uint32_t object,
+                        unsigned int opcode, const uint32_t *args,
+                        unsigned int n_args, int vfd);
+
+/* relay.c */
+/* The next descriptor that the client sent; there is one. */
+int vwl_client_take_fd(struct vwl_client *client);
+/* One whole message. */
+void vwl_relay_request(struct vwl_client *client, void *data, size_t size);
+void vwl_relay_event(struct vwl_client *client, void *data, size_t size);
+
+/* shm.c. A take of a request returns true when it was dealt with. */
+bool vwl_shm_request(struct vwl_client *client, struct vwl_object *object,
+                     const struct vwl_wire_message *msg, const void *data);
+/* Before a request goes on that names an object. false: the client failed. */
+bool vwl_shm_materialize(struct vwl_client *client,
+                         struct vwl_object *object);
+/* wl_buffer.release. */
+void vwl_shm_released(struct vwl_client *client, struct vwl_object *object);
+void vwl_shm_object_freed(struct vwl_client *client,
+                          struct vwl_object *object);
+void vwl_shm_finish(struct vwl_client *client);
+void vwl_surface_request(struct vwl_client *client,
+                         struct vwl_object *object,
+                         const struct vwl_wire_message *msg);
+void vwl_surface_has_viewport(struct vwl_object *surface);
+
+/* pipe.c */
+struct vwl_pipe;
+/* fd, the client's end of a pipe, becomes a VFD to be sent, or -errno. */
+int vwl_pipe_from_client(struct vwl_client *client, int *fd);
+/* A VFD from the host becomes a descriptor for the client, or -errno. */
+int vwl_pipe_from_host(struct vwl_client *client, int *vfd);
+void vwl_pipe_serve(struct vwl_pipe *pipe);
+bool vwl_pipe_is_dead(const struct vwl_pipe *pipe);
+void vwl_pipe_forget_client(struct vwl_pipe *pipe,
+                            const struct vwl_client *client);
+void vwl_pipe_free(struct vwl_pipe *pipe);
+/* A memory VFD's first size bytes, as a file of the client's own. */
+int vwl_pipe_copy_memory(struct vwl_client *client, int *vfd, size_t size);
+
+/* trace.c */
+void vwl_trace(const struct vwl_client *client, const char *arrow,
+               const struct vwl_object *object, const struct wl_message *proto,
+               const struct vwl_wire_message *msg, const void *data);
+
+#endif

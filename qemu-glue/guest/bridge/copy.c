@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Damage, and reading it from a client's file. */
+#include "shm.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static int64_t end_of(int32_t at, int32_t size)
+{
+    return (int64_t)at + size;
+}
+
+static struct vwl_rect join(struct vwl_rect a, struct vwl_rect b)
+{
+    struct vwl_rect r = { MIN(a.x, b.x), MIN(a.y, b.y), 0, 0 };
+    int64_t right = MAX(end_of(a.x, a.width), end_of(b.x, b.width));
+    int64_t bottom = MAX(end_of(a.y, a.height), end_of(b.y, b.height));
+
+    r.width = (int32_t)MIN(right - r.x, INT32_MAX);
+    r.height = (int32_t)MIN(bottom - r.y, INT32_MAX);
+    return r;
+}
+
+static bool covers(const struct vwl_rect *a, const struct vwl_rect *b)
+{
+    return a->x <= b->x && a->y <= b->y &&
+        end_of(a->x, a->width) >= end_of(b->x, b->width) &&
+        end_of(a->y, a->height) >= end_of(b->y, b->height);
+}
+
+void vwl_damage_add(struct vwl_damage *damage, struct vwl_rect rect)
+{
+    if (rect.width <= 0 || rect.height <= 0 || damage->all) {
+        return;
+    }
+    for (unsigned int i = 0; i < damage->n; i++) {
+        if (covers(&damage->rects[i], &rect)) {
+            return;
+        }
+        if (covers(&rect, &damage->rects[i])) {
+            damage->rects[i] = rect;
+            return;
+        }
+    }
+    if (damage->n < VWL_MAX_RECTS) {
+        damage->rects[damage->n++] = rect;
+        return;
+    }
+    for (unsigned int i = 0; i < damage->n; i++) {
+        rect = join(rect, damage->rects[i]);
+    }
+    damage->rects[0] = rect;
+    damage->n = 1;
+}
+
+static int32_t scaled(int64_t value, int32_t scale)
+{
+    return (int32_t)CLAMP(value * scale, INT32_MIN, INT32_MAX);
+}
+
+void vwl_damage_merge(struct vwl_damage *damage,
+                      const struct vwl_damage *more, int32_t scale)
+{
+    damage->all |= more->all;
+    for (unsigned int i = 0; i < more->n; i++) {
+        const struct vwl_rect *r = &more->rects[i];
+
+        vwl_damage_add(damage, (struct vwl_rect){
+            scaled(r->x, scale), scaled(r->y, scale),
+            scaled(r->width, scale), scaled(r->height, scale),
+        });
+    }
+}
+
+static int read_piece(const struct vwl_buffer *buffer, size_t at, size_t len)
+{
+    char *to = (char *)buffer->memory->mem.ptr + at;
+
+    while (len != 0) {
+        ssize_t n = pread(buffer->pool->fd, to, len,
+                          (off_t)buffer->offset + (off_t)at);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n == 0 ? -ENODATA : -errno;
+        }
+        to += n;
+        at += (size_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int copy_rect(const struct vwl_buffer *buffer,
+                     const struct vwl_rect *rect)
+{
+    size_t stride = (size_t)buffer->stride;
+    size_t bpp = buffer->bytes_per_pixel;
+    int64_t x0 = MAX(rect->x, 0), y0 = MAX(rect->y, 0);
+    int64_t x1 = MIN(end_of(rect->x, rect->width), buffer->width);
+    int64_t y1 = MIN(end_of(rect->y, rect->height), buffer->height);
+    size_t left, width;
+    int r = 0;
+
+    if (x0 >= x1 || y0 >= y1) {
+        return 0;
+    }
+    left = (size_t)x0 * bpp;
+    width = (size_t)(x1 - x0) * bpp;
+    if (bpp == 0 || width * 2 > stride) {
+        return read_piece(buffer, (size_t)y0 * stride,
+                          (size_t)(y1 - y0) * stride);
+    }
+    for (int64_t y = y0; r == 0 && y < y1; y++) {
+        r = read_piece(buffer, (size_t)y * stride + left, width);
+    }
+    return r;
+}
+
+int vwl_buffer_copy(struct vwl_buffer *buffer)
+{
+    struct vwl_damage *stale = &buffer->stale;
+    int r = 0;
+
+    if (stale->all) {
+        r = read_piece(buffer, 0, buffer->extent);
+    }
+    for (unsigned int i = 0; !stale->all && r == 0 && i < stale->n; i++) {
+        r = copy_rect(buffer, &stale->rects[i]);
+    }
+    stale->all = false;
+    stale->n = 0;
+    return r;
+}

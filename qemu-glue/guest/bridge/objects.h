@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The objects of one connection, each with an id on either side. The bridge
+ * keeps objects of its own on the host's side (client id 0) and answers for
+ * some of the client's alone (host id 0), so the two numberings differ; those
+ * that the host makes (0xff000000 and up) have one id on both sides.
+ */
+#ifndef VWL_BRIDGE_OBJECTS_H
+#define VWL_BRIDGE_OBJECTS_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "table.h"
+
+#define VWL_SERVER_IDS 0xff000000u
+#define VWL_MAX_OBJECTS 65536u
+
+struct vwl_object {
+    const struct wl_interface *iface;
+    enum vwl_kind kind;
+    uint32_t version;
+    uint32_t client_id, host_id; /* 0: none */
+    void *data;                  /* the kind's own */
+};
+
+struct vwl_objects {
+    GPtrArray *client, *host, *server; /* of struct vwl_object, by id */
+    GArray *free_ids;                  /* of the host's side */
+    void (*on_free)(void *opaque, struct vwl_object *object);
+    void *opaque;
+};
+
+/* Makes the display, 1 on both sides. */
+void vwl_objects_init(struct vwl_objects *objects,
+                      void (*on_free)(void *, struct vwl_object *),
+                      void *opaque);
+void vwl_objects_finish(struct vwl_objects *objects);
+
+/* NULL: no such object. */
+struct vwl_object *vwl_objects_client(struct vwl_objects *objects,
+                                      uint32_t id);
+struct vwl_object *vwl_objects_host(struct vwl_objects *objects, uint32_t id);
+
+/* Whether a client may give this id to a new object. */
+bool vwl_objects_may_use(struct vwl_objects *objects, uint32_t client_id);
+
+/* client_id 0: of the bridge's own. on_host: with a fresh id there. NULL: too
+ * many, or the id cannot be used. */
+struct vwl_object *vwl_objects_new(struct vwl_objects *objects,
+                                   const struct wl_interface *iface,
+                                   uint32_t version, uint32_t client_id,
+                                   bool on_host);
+/* One that the host made; it replaces what had the id before. */
+struct vwl_object *vwl_objects_new_server(struct vwl_objects *objects,
+                                          const struct wl_interface *iface,
+                                          uint32_t version, uint32_t id);
+/* Gives it an id on the host's side; false: too many. */
+bool vwl_objects_add_host(struct vwl_objects *objects,
+                          struct vwl_object *object);
+
+/* An id is free again. The object goes with its last one. */
+void vwl_objects_drop_client(struct vwl_objects *objects,
+                             struct vwl_object *object);
+void vwl_objects_drop_host(struct vwl_objects *objects,
+                           struct vwl_object *object);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "device.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vhost-user-wl/plugin.h"
+
+struct device {
+    const struct vwl_plugin *plugin;
+    struct vwl_device *device;
+    struct vwl_host host;
+    bool verbose;
+};
+
+static void on_log(void *opaque, enum vwl_log_level level, const char *line)
+{
+    const struct device *device = opaque;
+
+    if (level < VWL_LOG_INFO || device->verbose) {
+        fprintf(stderr, "virtio-wl-loopback: device: %s\n", line);
+    }
+}
+
+static bool fail(GError **error, const char *what, const char *why)
+{
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", what,
+                why);
+    return false;
+}
+
+/* In a build tree, the plugin that was built with this program. */
+static char *default_plugin(void)
+{
+    char *self = g_file_read_link("/proc/self/exe", NULL);
+    const char *path = VWL_PLUGIN_PATH;
+
+    if (self != NULL) {
+        char *folder = g_path_get_dirname(self);
+        char *built = g_build_filename(folder, "..", "..", "..", "plugin",
+                                       "libvhost-user-wl.so", NULL);
+
+        g_free(folder);
+        g_free(self);
+        if (g_file_test(built, G_FILE_TEST_IS_REGULAR)) {
+            return built;
+        }
+        g_free(built);
+    }
+    return g_strdup(path);
+}
+
+static bool load(struct device *device, const char *path, GError **error)
+{
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    vwl_plugin_get_fn get;
+
+    if (module == NULL) {
+        return fail(error, "cannot load the plugin", dlerror());
+    }
+    *(void **)&get = dlsym(module, VWL_PLUGIN_ENTRY);
+    if (get == NULL) {
+        return fail(error, path, "not a vhost-user-wl plugin");
+    }
+    device->plugin = get();
+    if (device->plugin->abi != VWL_PLUGIN_ABI) {
+        return fail(error, path, "another ABI than this program's");
+    }
+    return true;
+}
+
+static bool start(struct device *device, const char *upstream, int *fd,
+                  GError **error)
+{
+    struct vwl_socket socket = { "", upstream };
+    struct vwl_config config = {
+        .size = sizeof config, .sockets = &socket, .n_sockets = 1,
+    };
+    int pair[2], r;
+
+    device->host = (struct vwl_host){
+        .size = sizeof device->host, .opaque = device, .log = on_log,
+    };
+    r = device->plugin->device_new(&config, &device->host, &device->device);
+    if (r < 0) {
+        return fail(error, "cannot make a device", g_strerror(-r));
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        return fail(error, "socketpair", "no descriptors");
+    }
+    r = device->plugin->device_start(device->device, NULL, &pair[1]);
+    if (r < 0) {
+        close(pair[0]);
+        close(pair[1]);
+        return fail(error, "cannot start the device", g_strerror(-r));
+    }
+    *fd = pair[0];
+    return true;
+}
+
+struct device *device_open(const char *plugin, const char *upstream,
+                           bool verbose, int *fd, GError **error)
+{
+    struct device *device = g_new0(struct device, 1);
+    char *path = plugin != NULL ? g_strdup(plugin) : default_plugin();
+
+    device->verbose = verbose;
+    if (!load(device, path, error) || !start(device, upstream, fd, error)) {
+        device_close(device);
+        device = NULL;
+    }
+    g_free(path);
+    return device;
+}
+
+void device_close(struct device *device)
+{
+    if (device == NULL) {
+        return;
+    }
+    if (device->device != NULL) {
+        device->plugin->device_stop(device->device);
+        device->plugin->device_free(device->device);
+    }
+    g_free(device);
+}
