@@ -593,6 +593,11 @@ static bool wl_guest_notifier_pending(VirtIODevice *vdev, int idx)
     return vhost_virtqueue_pending(&s->vhost_dev, idx);
 }
 
+static struct vhost_dev *wl_get_vhost(VirtIODevice *vdev)
+{
+    return &VHOST_USER_WL(vdev)->vhost_dev;
+}
+
 static void wl_vm_state_changed(void *opaque, bool running, RunState state)
 {
     VHostUserWL *s = opaque;
@@ -1022,6 +1027,8 @@ static void wl_class_init(ObjectClass *klass, void *data)
     vdc->reset = wl_reset;
     vdc->guest_notifier_mask = wl_guest_notifier_mask;
     vdc->guest_notifier_pending = wl_guest_notifier_pending;
+    vdc->get_vhost = wl_get_vhost;
+    vdc->toggle_device_iotlb = vhost_toggle_device_iotlb;
 
     object_class_property_add(klass, "stats", "struct", wl_get_stats, NULL,
                               NULL, NULL);
