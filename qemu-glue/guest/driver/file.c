@@ -64,19 +64,40 @@ static int take_out_room(struct wl_vfd *vfd, size_t len, bool block)
 	}
 }
 
+/* What the request sends along; the files are the caller's. */
+static int add_vfds(struct wl_req *req, struct file **files, unsigned int n)
+{
+	struct virtio_wl_ctrl_vfd_sendrecv *head = (void *)req->head;
+	__le32 *ids = (void *)(head + 1);
+	unsigned int i;
+
+	head->vfd_id = cpu_to_le32(req->vfd->id);
+	head->vfd_count = cpu_to_le32(n);
+	if (!n)
+		return 0;
+	req->vfds = kmalloc_array(n, sizeof(*req->vfds), GFP_KERNEL_ACCOUNT);
+	if (!req->vfds)
+		return -ENOMEM;
+	for (i = 0; i < n; i++) {
+		req->vfds[i] = wl_vfd_of_file(files[i]);
+		ids[i] = cpu_to_le32(req->vfds[i]->id);
+		wl_vfd_get(req->vfds[i]);
+		wl_vfd_pin(req->vfds[i]);
+	}
+	req->n_vfds = n;
+	return 0;
+}
+
 /*
- * One SEND, whole or not at all. The files' references are taken when it
- * succeeds. A blocking one that is interrupted counts as sent, because it is.
+ * One SEND, whole or not at all. A blocking one that is interrupted counts as
+ * sent, because it is.
  */
 ssize_t wl_send(struct file *file, struct file **files, unsigned int n_files,
 		const char __user *data, size_t len)
 {
 	struct wl_vfd *vfd = wl_vfd_of_file(file);
 	bool block = !(file->f_flags & O_NONBLOCK);
-	struct virtio_wl_ctrl_vfd_sendrecv *head;
 	struct wl_req *req;
-	__le32 *ids;
-	unsigned int i;
 	int err;
 
 	if (len > WL_SEND_MAX)
@@ -87,31 +108,17 @@ ssize_t wl_send(struct file *file, struct file **files, unsigned int n_files,
 
 	err = -ENOMEM;
 	req = wl_req_alloc(vfd, VIRTIO_WL_CMD_VFD_SEND,
-			   sizeof(*head) + n_files * sizeof(__le32),
+			   sizeof(struct virtio_wl_ctrl_vfd_sendrecv) +
+			   n_files * sizeof(__le32),
 			   sizeof(struct virtio_wl_ctrl_hdr));
 	if (!req)
 		goto give_room;
 	req->n_bytes = len;
 	err = wl_req_add_data(req, data, len);
+	if (!err)
+		err = add_vfds(req, files, n_files);
 	if (err)
 		goto free_req;
-	head = (void *)req->head;
-	head->vfd_id = cpu_to_le32(vfd->id);
-	head->vfd_count = cpu_to_le32(n_files);
-	ids = (void *)(head + 1);
-	for (i = 0; i < n_files; i++)
-		ids[i] = cpu_to_le32(wl_vfd_of_file(files[i])->id);
-	if (n_files) {
-		req->files = kmemdup(files, n_files * sizeof(*files),
-				     GFP_KERNEL_ACCOUNT);
-		if (!req->files) {
-			err = -ENOMEM;
-			goto free_req;
-		}
-		for (i = 0; i < n_files; i++)
-			get_file(files[i]);
-		req->n_files = n_files;
-	}
 
 	wl_submit(req, block ? WL_REQ_WAITED : WL_REQ_ALONE);
 	if (!block || wl_wait(req))

@@ -8,9 +8,8 @@
  *
  * When the answer comes, the submitter is woken, or done_work sees to the
  * rest when nobody waits (any more): a NEW that was interrupted is closed
- * again, files that were sent are let go, a CLOSE frees the id.
+ * again, VFDs that were sent are let go, a CLOSE frees the id.
  */
-#include <linux/file.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -92,9 +91,9 @@ void wl_req_free(struct wl_req *req)
 	for (i = 0; i < req->n_segs; i++)
 		kfree(sg_virt(&req->segs[i]));
 	kfree(req->segs);
-	for (i = 0; i < req->n_files; i++)
-		fput(req->files[i]);
-	kfree(req->files);
+	for (i = 0; i < req->n_vfds; i++)
+		wl_vfd_put(req->vfds[i]);
+	kfree(req->vfds);
 	kfree(req);
 }
 
@@ -161,8 +160,11 @@ static int take_answer(struct wl_req *req, size_t len)
 static void finish(struct wl_req *req, int err)
 {
 	struct wl_device *wd = req->wd;
+	unsigned int i;
 	bool waited;
 
+	for (i = 0; i < req->n_vfds; i++)
+		wl_vfd_unpin(req->vfds[i]);
 	req->err = err;
 	waited = atomic_xchg(&req->state, WL_REQ_DONE) == WL_REQ_WAITED;
 	if (req->type == VIRTIO_WL_CMD_VFD_SEND)

@@ -170,7 +170,7 @@ void wl_vfd_close(struct wl_vfd *vfd)
 	list_splice_init(&vfd->msgs, &msgs);
 	vfd->n_in_bytes = 0;
 	if (!vfd->close_sent) {
-		if (vfd->n_out && !vfd->dead) {
+		if ((vfd->n_out || vfd->n_pins) && !vfd->dead) {
 			linger(vfd, WL_LINGER);
 		} else {
 			vfd->close_sent = true;
@@ -196,7 +196,33 @@ void wl_vfd_refused(struct wl_vfd *vfd, int err)
 	wl_vfd_forget(vfd);
 }
 
-/* A SEND is over. Any context. */
+/* vfd->lock is held: the last SEND may be what its CLOSE waited for. */
+static void check_linger(struct wl_vfd *vfd)
+{
+	if (vfd->closing && !vfd->close_sent && !vfd->n_out && !vfd->n_pins)
+		linger(vfd, 0);
+}
+
+/* A SEND that lists it is under way: its CLOSE shall come after that. */
+void wl_vfd_pin(struct wl_vfd *vfd)
+{
+	spin_lock_irq(&vfd->lock);
+	vfd->n_pins++;
+	spin_unlock_irq(&vfd->lock);
+}
+
+/* Any context. */
+void wl_vfd_unpin(struct wl_vfd *vfd)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vfd->lock, flags);
+	vfd->n_pins--;
+	check_linger(vfd);
+	spin_unlock_irqrestore(&vfd->lock, flags);
+}
+
+/* A SEND to it is over. Any context. */
 void wl_vfd_sent(struct wl_vfd *vfd, size_t bytes, int err)
 {
 	unsigned long flags;
@@ -206,8 +232,7 @@ void wl_vfd_sent(struct wl_vfd *vfd, size_t bytes, int err)
 	vfd->n_out_bytes -= bytes;
 	if (err && !vfd->out_err)
 		vfd->out_err = err;
-	if (vfd->closing && !vfd->close_sent && !vfd->n_out)
-		linger(vfd, 0);
+	check_linger(vfd);
 	wake_up_all(&vfd->wait);
 	spin_unlock_irqrestore(&vfd->lock, flags);
 }

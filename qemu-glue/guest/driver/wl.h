@@ -157,8 +157,8 @@ struct wl_req {
 
 	/* SEND: what goes with it */
 	size_t n_bytes;
-	struct file **files;
-	unsigned int n_files;
+	struct wl_vfd **vfds;	/* references, and pinned until DONE */
+	unsigned int n_vfds;
 	struct scatterlist *segs;
 	unsigned int n_segs;
 
@@ -195,7 +195,8 @@ struct wl_vfd {
 	bool dead;			/* its session is over */
 	int in_err;			/* why a message was lost */
 	int out_err;			/* of a SEND that nobody waited for */
-	unsigned int n_out;
+	unsigned int n_pins;		/* SENDs under way that list it */
+	unsigned int n_out;		/* SENDs under way to it */
 	size_t n_out_bytes;
 	bool has_file;			/* has or had one */
 	bool closing;			/* the owner let go */
@@ -239,6 +240,8 @@ void wl_vfd_forget(struct wl_vfd *vfd);
 void wl_vfd_close(struct wl_vfd *vfd);
 void wl_vfd_refused(struct wl_vfd *vfd, int err);
 void wl_vfd_sent(struct wl_vfd *vfd, size_t bytes, int err);
+void wl_vfd_pin(struct wl_vfd *vfd);
+void wl_vfd_unpin(struct wl_vfd *vfd);
 int wl_vfd_deliver(struct wl_vfd *vfd, struct wl_msg *msg);
 void wl_vfd_hang_up(struct wl_vfd *vfd, int err);
 void wl_vfds_die(struct wl_device *wd);
