@@ -29,6 +29,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(VHostUserWL, VHOST_USER_WL)
 #define VIRTIO_WL_F_USE_SHMEM   3
 
 #define VHOST_USER_WL_NVQS 2
+enum { WL_VQ_IN, WL_VQ_OUT };
 
 /*
  * Shared-memory region 0: host files mapped into a reserved range which is
@@ -146,5 +147,31 @@ struct VHostUserWL {
     bool broken;            /* the plugin gave up for good */
     uint64_t reconnects;
 };
+
+/*
+ * Between the device and its connection (vhost-user-wl-backend.c).  Main
+ * thread.
+ */
+extern const int vhost_user_wl_feature_bits[];
+extern const VhostUserShmemOps vhost_user_wl_shmem_ops;
+
+/* The back-end is a plugin, not a daemon. */
+bool vhost_user_wl_in_process(VHostUserWL *s);
+bool vhost_user_wl_plugin_connect(VHostUserWL *s, Error **errp);
+void vhost_user_wl_plugin_disconnect(VHostUserWL *s);
+/* A plugin that hung up is started anew. */
+void vhost_user_wl_plugin_revive(VHostUserWL *s);
+/* On a connected chardev; starts the rings if the driver is ready. */
+int vhost_user_wl_connect(VHostUserWL *s, Error **errp);
+void vhost_user_wl_set_handlers(VHostUserWL *s);
+int vhost_user_wl_start(VHostUserWL *s);
+void vhost_user_wl_stop(VHostUserWL *s);
+/* The guest's state is over: tell the back-end, unmap all. */
+void vhost_user_wl_reset_backend(VHostUserWL *s);
+/* Without a back-end: every request fails. */
+void vhost_user_wl_answer_errors(VHostUserWL *s);
+/* The connection is lost, or a driver's pieces are to be announced. */
+void vhost_user_wl_close_bh(void *opaque);
+void vhost_user_wl_table_bh(void *opaque);
 
 #endif
