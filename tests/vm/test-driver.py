@@ -3,10 +3,12 @@
 """The guest's driver against the real device in a VM.
 
     test-driver.py --mode=plugin|daemon|stock --qemu=PATH --plugin=PATH
-                   [--daemon=PATH] [--kernel=6.1|6.12] [--cpus=N] [TEST...]
+                   [--daemon=PATH] [--kernel=6.1|6.12] [--cpus=N]
+                   [--debug] [TEST...]
 
 Prints TAP. Each test boots a guest of its own, and must leave neither
-connections on the host nor complaints in the guest's log.
+connections on the host nor complaints in the guest's log. --debug makes the
+guest's kernel check its memory, and is slower.
 """
 
 import argparse
@@ -133,6 +135,51 @@ def unbind(run):
 
 
 @test
+def unbind_busy(run):
+    with run.vm() as vm:
+        vm.boot()
+        for number in range(6):
+            begun = [vm.begin(f"wltest {tests}", timeout=90) for tests in (
+                "echo pipes lots", "unread many-at-once", "no-wait memory",
+                "many-fds send-many many-fds", "signals")]
+            time.sleep(0.3 + 0.3 * number)
+            name = bound(vm)[0]
+            vm.check(f"echo {name} > {driver_dir(vm)}/unbind", timeout=60)
+            for each in begun:
+                status, output = vm.finish(each)
+                if status == 124:
+                    raise vms.Error("hangs: " + output)
+            gone(run)
+            vm.check(f"echo {name} > {driver_dir(vm)}/bind")
+            ping(vm)
+        vm.check("rmmod virtio_wl")
+        run.healthy(vm)
+
+
+@test
+def flat(run):
+    """Guest memory is where it was."""
+    def used(vm):
+        vm.check("echo 3 > /proc/sys/vm/drop_caches")
+        time.sleep(1)
+        return int(vm.check("grep SUnreclaim /proc/meminfo").split()[1])
+
+    with run.vm() as vm:
+        vm.boot()
+        work = "wltest echo memory received-memory many-fds send-many " \
+               "pipes hang-up unread errors lots many-at-once"
+        for _ in range(2):
+            vm.check(work, timeout=120)
+        before = used(vm)
+        for _ in range(6):
+            vm.check(work, timeout=120)
+        after = used(vm)
+        if after > before + 1024:
+            raise vms.Error(f"{before} KiB became {after}")
+        run.healthy(vm)
+
+
+@test
 def reset(run):
     with run.vm() as vm:
         vm.boot()
@@ -254,7 +301,9 @@ class Run:
         self.host = None
 
     def vm(self, **more):
-        return self.host.vm(self.image, cpus=self.options.cpus, **more)
+        return self.host.vm(
+            self.image, cpus=self.options.cpus,
+            append="slub_debug=FZPU" if self.options.debug else "", **more)
 
     def healthy(self, vm):
         complaints = vm.kernel_complaints()
@@ -271,6 +320,7 @@ def main():
     parser.add_argument("--daemon")
     parser.add_argument("--kernel", default="6.1")
     parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--debug", action="store_true")
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
     names = options.tests or list(TESTS)

@@ -3,7 +3,7 @@
 """The guest's driver against a device that lies.
 
     test-hostile.py --qemu=PATH [--stock] [--kernel=6.1|6.12] [--cpus=N]
-                    [TEST...]
+                    [--debug] [TEST...]
 
 QEMU has vhost-user-wl-pci (or, with --stock, is an unmodified 11.1) and is
 connected to hostile.py. Prints TAP. Whatever is said, the guest's kernel must
@@ -379,7 +379,8 @@ def one(function, options, image):
     try:
         with vms.VM(options.qemu, image, devices=[what],
                     args=["-chardev", f"socket,id=vu,path={path}"],
-                    guest_env=modparams, cpus=options.cpus) as vm:
+                    guest_env=modparams, cpus=options.cpus,
+                    append="slub_debug=FZPU" if options.debug else "") as vm:
             vm.boot()
             run = Run(vm, device)
             function(run)
@@ -398,6 +399,7 @@ def main():
     parser.add_argument("--stock", action="store_true")
     parser.add_argument("--kernel", default="6.1")
     parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--debug", action="store_true")
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
     names = options.tests or list(TESTS)
