@@ -144,6 +144,16 @@ struct vwl_host {
     /* [device] The device is beyond use; only device_free is useful now. Once
      * in a device's life. */
     void (*broken)(void *opaque, int err, const char *why);
+
+    /* [device] Connect to the host socket cfg->sockets[index], for a host
+     * whose process may not open paths itself. Must not block: *fd becomes the
+     * plugin's end of an AF_UNIX SOCK_SEQPACKET pair, on which somebody sends
+     * one message, an int32_t: 0 with the connected stream socket as
+     * SCM_RIGHTS, or -errno alone (-EAGAIN: its backlog is full). The end of
+     * file instead is a refusal. The plugin waits for it no longer than for a
+     * full backlog, about a second. -errno; -EAGAIN: it asks again.
+     * NULL: the plugin looks the path up and connects. */
+    int (*socket_connect)(void *opaque, size_t index, int *fd);
 };
 
 /* Allocated by the host, filled by device_stats. Gauges are of now, counters

@@ -118,12 +118,21 @@ static void on_message_ready(void *opaque)
     }
 }
 
+static int on_socket_connect(void *opaque, size_t index, int *fd)
+{
+    const struct vwl_host *host = ((struct vwl_pump *)opaque)->host;
+
+    return host->socket_connect
+               ? host->socket_connect(host->opaque, index, fd) : -EOPNOTSUPP;
+}
+
 const struct vwl_core_ops vwl_pump_core_ops = {
     .complete = on_complete,
     .shm_map = on_shm_map,
     .shm_unmap = on_shm_unmap,
     .shm_base = on_shm_base,
     .message_ready = on_message_ready,
+    .socket_connect = on_socket_connect,
 };
 
 /* ---- what the session tells ------------------------------------------- */

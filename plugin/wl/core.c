@@ -242,7 +242,9 @@ void vwl_core_dispatch_out(struct vwl_core *core)
     for (int i = 0; i < n; i++) {
         struct vwl_vfd *vfd = events[i].data.ptr;
 
-        if (vfd) {
+        if (vfd && vfd->answer_fd >= 0) {
+            vwl_ctx_answered(vfd);
+        } else if (vfd) {
             on_peer(vfd, events[i].events);
         } else {
             timers = true;

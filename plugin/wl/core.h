@@ -83,6 +83,8 @@ struct vwl_core_ops {
     /* vwl_core_next_message may have something although nothing is readable:
      * look when the guest has room. */
     void (*message_ready)(void *opaque);
+    /* As vwl_host's; -EOPNOTSUPP or NULL: the core connects by path. */
+    int (*socket_connect)(void *opaque, size_t index, int *fd);
 };
 
 /* -errno when descriptors cannot be had. */

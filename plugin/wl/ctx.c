@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -208,18 +209,102 @@ const struct vwl_vfd_ops vwl_ctx_ops = {
     .finish = ctx_finish,
 };
 
-/* 0; -EAGAIN: the backlog is full; else it cannot be connected. */
-static int try_connect(struct vwl_vfd *vfd)
+static int connect_by_path(struct vwl_vfd *vfd)
 {
     struct sockaddr_un sun = { .sun_family = AF_UNIX };
     size_t len = strlen(vfd->path);
+    int err;
 
+    if (vfd->fd < 0) {
+        vfd->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                         0);
+        err = vfd->fd < 0 ? -errno : vwl_fd_admit(vfd->fd);
+        if (err < 0) {
+            return err;
+        }
+    }
     if (len >= sizeof sun.sun_path) {
         return -ENAMETOOLONG;
     }
     memcpy(sun.sun_path, vfd->path, len);
     return connect(vfd->fd, (struct sockaddr *)&sun, sizeof sun) < 0 ?
         -errno : 0;
+}
+
+static uint64_t now_us(void)
+{
+    return (uint64_t)g_get_monotonic_time();
+}
+
+static int ask_host(struct vwl_vfd *vfd)
+{
+    struct vwl_core *core = vfd->core;
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = vfd };
+    uint64_t now = now_us();
+    size_t index = 0;
+    int err;
+
+    if (!core->ops->socket_connect) {
+        return -EOPNOTSUPP;
+    }
+    while (core->config.sockets[index].path != vfd->path) {
+        index++;
+    }
+    err = core->ops->socket_connect(core->opaque, index, &vfd->answer_fd);
+    if (err < 0) {
+        return err;
+    }
+    err = vwl_fd_admit(vfd->answer_fd);
+    if (err == 0 && epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, vfd->answer_fd,
+                              &event) < 0) {
+        err = -errno;
+    }
+    if (err < 0) {
+        vwl_fd_clear(&vfd->answer_fd);
+        return err;
+    }
+    vwl_timer_set(&core->timers, &vfd->timer, vfd->deadline_us > now ?
+                  (unsigned int)((vfd->deadline_us - now) / 1000) + 1 : 1);
+    return -EINPROGRESS;
+}
+
+/* As try_connect. */
+static int take_answer(struct vwl_vfd *vfd)
+{
+    int32_t status = 0;
+    struct iovec iov = { &status, sizeof status };
+    int fds[VWL_PEER_MAX_FDS];
+    unsigned int n_fds = 0;
+    ssize_t n = vwl_peer_read_fds(vfd->answer_fd, &iov, 1, fds, &n_fds);
+    int err;
+
+    if (n == -EAGAIN) {
+        return -EINPROGRESS;
+    }
+    vwl_fd_clear(&vfd->answer_fd);
+    if (n == 0) {
+        err = -ECONNREFUSED;
+    } else if (n < 0) {
+        err = (int)n;
+    } else if (n == sizeof status && status < 0) {
+        err = status == -EINPROGRESS ? -EPROTO : status;
+    } else if (n == sizeof status && status == 0 && n_fds == 1) {
+        vfd->fd = fds[0];
+        return 0;
+    } else {
+        err = -EPROTO;
+    }
+    vwl_closer_close_all(vfd->core->closer, fds, n_fds);
+    return err;
+}
+
+/* 0; -EAGAIN: the backlog is full; -EINPROGRESS: the host was asked; else it
+ * cannot be connected. */
+static int try_connect(struct vwl_vfd *vfd)
+{
+    int err = ask_host(vfd);
+
+    return err == -EOPNOTSUPP ? connect_by_path(vfd) : err;
 }
 
 static int connected(struct vwl_vfd *vfd)
@@ -237,15 +322,15 @@ static void log_refusal(struct vwl_vfd *vfd, int err)
                  vfd->id, vfd->path, g_strerror(-err));
 }
 
-static void on_retry(struct vwl_timer *timer)
+/* After another attempt. */
+static void go_on(struct vwl_vfd *vfd, int err)
 {
-    struct vwl_vfd *vfd = vwl_list_entry(timer, struct vwl_vfd, timer);
-    int err = try_connect(vfd);
-
-    if (err == -EAGAIN &&
-        (uint64_t)g_get_monotonic_time() < vfd->deadline_us) {
+    if (err == -EINPROGRESS) {
+        return;
+    }
+    if (err == -EAGAIN && now_us() < vfd->deadline_us) {
         vfd->retry_ms = MIN(vfd->retry_ms * 2, CONNECT_LAST_MS);
-        vwl_timer_set(&vfd->core->timers, timer, vfd->retry_ms);
+        vwl_timer_set(&vfd->core->timers, &vfd->timer, vfd->retry_ms);
         return;
     }
     if (err < 0) {
@@ -256,30 +341,45 @@ static void on_retry(struct vwl_timer *timer)
     vwl_vfd_creation_end(vfd, err);
 }
 
-static int connect_start(struct vwl_vfd *vfd, struct vwl_request *request)
+void vwl_ctx_answered(struct vwl_vfd *vfd)
 {
+    go_on(vfd, take_answer(vfd));
+}
+
+static void on_timer(struct vwl_timer *timer)
+{
+    struct vwl_vfd *vfd = vwl_list_entry(timer, struct vwl_vfd, timer);
     int err;
 
-    vfd->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    err = vfd->fd < 0 ? -errno : vwl_fd_admit(vfd->fd);
-    if (err < 0) {
-        log_refusal(vfd, err);
-        return err;
+    if (vfd->answer_fd < 0) {
+        err = try_connect(vfd);
+    } else {
+        err = take_answer(vfd); /* it may lie there since a pause */
+        err = err == -EINPROGRESS ? -ETIMEDOUT : err;
     }
+    go_on(vfd, err);
+}
+
+static int connect_start(struct vwl_vfd *vfd, struct vwl_request *request)
+{
+    int err, wait_err;
+
+    vwl_timer_init(&vfd->timer, on_timer);
+    vfd->retry_ms = CONNECT_FIRST_MS;
+    vfd->deadline_us = now_us() + CONNECT_TOTAL_MS * UINT64_C(1000);
     err = try_connect(vfd);
     if (err == 0) {
         return connected(vfd);
     }
-    if (err == -EAGAIN) {
-        err = vwl_vfd_creation_wait(vfd, request);
-        if (err == 0) {
-            vfd->retry_ms = CONNECT_FIRST_MS;
-            vfd->deadline_us = (uint64_t)g_get_monotonic_time() +
-                CONNECT_TOTAL_MS * UINT64_C(1000);
-            vwl_timer_init(&vfd->timer, on_retry);
-            vwl_timer_set(&vfd->core->timers, &vfd->timer, vfd->retry_ms);
+    if (err == -EAGAIN || err == -EINPROGRESS) {
+        wait_err = vwl_vfd_creation_wait(vfd, request);
+        if (wait_err == 0) {
+            if (err == -EAGAIN) {
+                vwl_timer_set(&vfd->core->timers, &vfd->timer, vfd->retry_ms);
+            }
             return -EINPROGRESS;
         }
+        err = wait_err;
     }
     log_refusal(vfd, err);
     return err;

@@ -48,6 +48,7 @@ int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
     vfd->fd = -1;
     vfd->send_fd = -1;
     vfd->copy_fd = -1;
+    vfd->answer_fd = -1;
     vfd->ready_slot = -1;
     vwl_list_init(&vfd->paused);
     vwl_list_init(&vfd->messages);
@@ -250,6 +251,7 @@ static void vfd_free(struct vwl_vfd *vfd)
     cut(vfd);
     release_fd(vfd, &vfd->send_fd);
     vwl_fd_clear(&vfd->copy_fd);
+    vwl_fd_clear(&vfd->answer_fd);
     vwl_map_destroy(vfd->map);
     core->shm_bytes -= vfd->charged_bytes;
     core->n_contexts -= vfd->is_context;

@@ -94,10 +94,11 @@ struct vwl_vfd {
     uint64_t deadline_us;
     unsigned int retry_ms;
     const char *path; /* a context's socket, of the core's configuration */
+    int answer_fd;    /* the host was asked to connect it; -1 */
 
     /* shared memory */
     struct vwl_map *map;      /* NULL: nothing is mapped */
-    int copy_fd;              /* while it is being mapped; -1 */
+    int copy_fd;              /* what is mapped, if not send_fd; -1 */
     bool direct;              /* the received file itself is mapped */
     uint64_t size_bytes;      /* as the guest is told */
     uint64_t charged_bytes;   /* against max_shm_bytes */
@@ -159,6 +160,8 @@ int vwl_pipe_create(struct vwl_core *core, struct vwl_request *request,
                     uint32_t id, uint32_t flags);
 int vwl_ctx_create(struct vwl_core *core, struct vwl_request *request,
                    uint32_t id, const char *path);
+/* Its answer_fd is readable. */
+void vwl_ctx_answered(struct vwl_vfd *vfd);
 ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
                            unsigned int n_buffer);
 /* What a received descriptor becomes; takes *fd. -EINPROGRESS: the group is

@@ -51,6 +51,11 @@ struct v1_host {
     void (*broken)(void *, int, const char *);
 };
 
+struct v1_host_connect { /* and what was added to it */
+    struct v1_host before;
+    int (*socket_connect)(void *, size_t, int *);
+};
+
 struct v1_stats {
     size_t size;
     uint64_t vfds, contexts, shm_bytes, shm_mappings, in_flight, queued_bytes;
@@ -94,6 +99,8 @@ SAME(host, size); SAME(host, opaque); SAME(host, log); SAME(host, shm_map);
 SAME(host, shm_unmap); SAME(host, shm_base); SAME(host, resource_export);
 SAME(host, fence_export); SAME(host, disconnected); SAME(host, broken);
 GREW(host);
+_Static_assert(offsetof(struct v1_host_connect, socket_connect) ==
+               offsetof(struct vwl_host, socket_connect), "moved");
 SAME(stats, size); SAME(stats, vfds); SAME(stats, contexts);
 SAME(stats, shm_bytes); SAME(stats, shm_mappings); SAME(stats, in_flight);
 SAME(stats, queued_bytes); SAME(stats, requests); SAME(stats, refused);

@@ -53,6 +53,11 @@ struct rig {
     GArray *ops;   /* of struct rig_op, all that was asked */
     unsigned int n_maps, n_unmaps;
     int last_map_fd; /* a duplicate */
+    bool connects;   /* the host connects: its end of the last pair */
+    int connect_fd;
+    int connect_err;
+    size_t connect_index;
+    unsigned int n_connects;
 
     GPtrArray *completed; /* of struct vwl_request */
     unsigned int n_ready;
@@ -134,12 +139,33 @@ static void rig_message_ready(void *opaque)
     rig->n_ready++;
 }
 
+static int rig_connect(void *opaque, size_t index, int *fd)
+{
+    struct rig *rig = opaque;
+    int sv[2];
+
+    if (!rig->connects) {
+        return -EOPNOTSUPP;
+    }
+    rig->n_connects++;
+    rig->connect_index = index;
+    if (rig->connect_err) {
+        return rig->connect_err;
+    }
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv),
+                    ==, 0);
+    *fd = sv[0];
+    rig->connect_fd = sv[1];
+    return 0;
+}
+
 static const struct vwl_core_ops rig_ops = {
     .complete = rig_complete,
     .shm_map = rig_map,
     .shm_unmap = rig_unmap,
     .shm_base = rig_base,
     .message_ready = rig_message_ready,
+    .socket_connect = rig_connect,
 };
 
 static void rig_log(void *opaque, enum vwl_log_level level, const char *line)

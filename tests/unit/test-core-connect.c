@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Contexts that the host connects: its answer comes later, is a refusal, is
+ * nonsense, or never comes; nothing else waits for it.
+ */
+#include "core_rig.h"
+
+static struct asked *begin(struct rig *rig, uint32_t id)
+{
+    struct asked *asked;
+    uint8_t bytes[64];
+
+    fill_new(bytes, 0x104, id, 3, 0);
+    asked = ask_init(bytes, sizeof bytes, 64);
+    rig->connect_fd = -1;
+    g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
+                    -EINPROGRESS);
+    return asked;
+}
+
+static struct rig *rig_that_connects(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+
+    rig->connects = true;
+    return rig;
+}
+
+static void run(struct rig *rig, unsigned int n)
+{
+    while (rig->completed->len < n) {
+        struct pollfd p = { vwl_core_out_fd(rig->core), POLLIN, 0 };
+
+        g_assert_cmpint(poll(&p, 1, 30000), ==, 1);
+        vwl_core_dispatch_out(rig->core);
+    }
+}
+
+static void answer(struct rig *rig, const void *bytes, size_t len,
+                   const int *fds, unsigned int n_fds)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control = { 0 };
+    struct iovec iov = { (void *)(uintptr_t)bytes, len };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+    if (n_fds) {
+        msg.msg_control = &control;
+        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        control.head.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        memcpy(CMSG_DATA(&control.head), fds, n_fds * sizeof(int));
+    }
+    g_assert_cmpint(sendmsg(rig->connect_fd, &msg, 0), ==, (ssize_t)len);
+}
+
+static void hang_up(struct rig *rig)
+{
+    close(rig->connect_fd);
+    rig->connect_fd = -1;
+}
+
+static void expect(struct asked *asked, uint32_t type)
+{
+    g_assert_cmphex(get32(asked->request.response), ==, type);
+    asked_free(asked);
+}
+
+static void test_answered(void)
+{
+    struct rig *rig = rig_that_connects();
+    struct asked *asked = begin(rig, 1);
+    int sv[2];
+    char bytes[4];
+
+    g_assert_cmpuint(rig->connect_index, ==, 0);
+    /* others go on, and the id is taken */
+    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, 0x104, 1, 3, 0), ==, 0x1102);
+    g_assert_cmpuint(rig->completed->len, ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
+                    ==, 0);
+    answer(rig, "\0\0\0\0", 4, &sv[0], 1);
+    close(sv[0]);
+    hang_up(rig);
+    run(rig, 1);
+    expect(asked, 0x1001);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, 0x1000);
+    g_assert_cmpint(read(sv[1], bytes, 4), ==, 4);
+    g_assert_cmpmem(bytes, 4, "ping", 4);
+    close(sv[1]);
+    rig_free(rig);
+}
+
+static void test_refused(void)
+{
+    struct rig *rig = rig_that_connects();
+    const int twice[2] = { rig->listener, rig->listener };
+    const int enoent = -ENOENT;
+    struct asked *asked;
+    unsigned int n = 0;
+
+    /* an error, the end, no socket, two of them, too short */
+    for (int how = 0; how < 5; how++) {
+        asked = begin(rig, 1);
+        if (how == 0) {
+            answer(rig, &enoent, 4, NULL, 0);
+        } else if (how >= 2) {
+            answer(rig, "\0\0\0\0", how == 4 ? 3 : 4, twice,
+                   (unsigned int[]){ 0, 2, 1 }[how - 2]);
+        }
+        hang_up(rig);
+        run(rig, ++n);
+        expect(asked, 0x1100);
+        g_assert_false(vwl_core_has_more(rig->core));
+    }
+    g_assert_nonnull(strstr(g_ptr_array_index(rig->lines, 0),
+                            "No such file"));
+    /* it says no at once */
+    rig->connect_err = -EPIPE;
+    g_assert_cmphex(ask_new(rig, 0x104, 1, 3, 0), ==, 0x1100);
+    rig_free(rig);
+}
+
+/* A full backlog of the socket, and of the host itself: it is asked again. */
+static void test_again(void)
+{
+    struct rig *rig = rig_that_connects();
+    const int again = -EAGAIN;
+    struct asked *asked = begin(rig, 1);
+    int sv[2];
+
+    answer(rig, &again, 4, NULL, 0);
+    hang_up(rig);
+    rig->connect_err = -EAGAIN;
+    while (rig->n_connects < 3 || rig->connect_err) {
+        struct pollfd p = { vwl_core_out_fd(rig->core), POLLIN, 0 };
+
+        g_assert_cmpint(poll(&p, 1, 30000), ==, 1);
+        if (rig->n_connects == 2) {
+            rig->connect_err = 0;
+        }
+        vwl_core_dispatch_out(rig->core);
+    }
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
+                    ==, 0);
+    answer(rig, "\0\0\0\0", 4, &sv[0], 1);
+    hang_up(rig);
+    run(rig, 1);
+    expect(asked, 0x1001);
+    close(sv[0]);
+    close(sv[1]);
+    rig_free(rig);
+}
+
+static void test_never(void)
+{
+    struct rig *rig = rig_that_connects();
+    struct asked *asked = begin(rig, 1);
+    int kept = rig->connect_fd;
+    char byte;
+
+    run(rig, 1);
+    expect(asked, 0x1100);
+    g_assert_cmpint(read(kept, &byte, 1), ==, 0); /* given up */
+    close(kept);
+
+    /* the guest gives up first, or is reset */
+    asked = begin(rig, 1);
+    kept = rig->connect_fd;
+    g_assert_cmphex(ask_close(rig, 1), ==, 0x1000);
+    g_assert_cmpuint(rig->completed->len, ==, 2);
+    expect(asked, 0x1100);
+    g_assert_cmpint(read(kept, &byte, 1), ==, 0);
+    close(kept);
+
+    asked = begin(rig, 1);
+    kept = rig->connect_fd;
+    vwl_core_reset(rig->core, false);
+    g_assert_cmpint(read(kept, &byte, 1), ==, 0);
+    close(kept);
+    g_assert_cmpuint(rig->completed->len, ==, 2);
+    asked_free(asked);
+    rig_free(rig);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/core/connect/answered", test_answered);
+    g_test_add_func("/core/connect/refused", test_refused);
+    g_test_add_func("/core/connect/again", test_again);
+    g_test_add_func("/core/connect/never", test_never);
+    return g_test_run();
+}
