@@ -132,7 +132,9 @@ void vwl_client_request(struct vwl_client *client, uint32_t object,
         object, (uint32_t)((n_args + 2) * 4) << 16 | opcode,
     };
 
-    memcpy(words + 2, args, n_args * sizeof *args);
+    if (n_args != 0) {
+        memcpy(words + 2, args, n_args * sizeof *args);
+    }
     vwl_client_to_host(client, words, (n_args + 2) * 4, vfd);
 }
 

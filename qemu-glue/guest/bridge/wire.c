@@ -103,7 +103,7 @@ int vwl_wire_walk(const struct wl_message *proto, const void *data,
     size_t at = VWL_WIRE_HEADER;
     bool nullable = false;
 
-    if (vwl_wire_size(data, size) != (int)size) {
+    if (size < VWL_WIRE_HEADER || vwl_wire_size(data, size) != (int)size) {
         return -EBADMSG;
     }
     vwl_wire_header(data, &msg.object, &msg.opcode);
