@@ -534,7 +534,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_begin();
     memset(world.peers, 0xff, sizeof world.peers);
-    vwl_log_init(&world.log, NULL, NULL);
+    vwl_log_init(&world.log, fuzz_log, NULL);
     front_init(&world.front);
     create(&world);
     for (unsigned int i = 0; i < MAX_OPS && world.in.left > 0; i++) {

@@ -614,7 +614,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(world.held, 0xff, sizeof world.held);
     world.known = g_hash_table_new(NULL, NULL);
     world.announced = g_hash_table_new(NULL, NULL);
-    vwl_log_init(&world.log, NULL, NULL);
+    vwl_log_init(&world.log, fuzz_log, NULL);
     front_init(&world.front);
     create(&world);
     for (unsigned int i = 0; i < MAX_OPS && world.in.left > 0; i++) {

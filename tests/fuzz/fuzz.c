@@ -40,6 +40,14 @@ void fuzz_fail(const char *file, int line, const char *text)
     abort();
 }
 
+void fuzz_log(void *opaque, enum vwl_log_level level, const char *line)
+{
+    fuzz_check(strchr(line, '\n') == NULL);
+    if (level == VWL_LOG_ERROR) {
+        fuzz_fail(__FILE__, __LINE__, line);
+    }
+}
+
 /* ---- time ---- */
 
 gint64 __wrap_g_get_monotonic_time(void);

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "vhost-user-wl/plugin.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A broken promise of the device: says so and aborts. */
@@ -26,6 +28,10 @@ void fuzz_fail(const char *file, int line, const char *text)
 /* Around each run: the clock starts anew; descriptors must be as before. */
 void fuzz_begin(void);
 void fuzz_end(void);
+
+/* For vwl_log_init: a line of blame for the device itself is a broken
+ * promise. */
+void fuzz_log(void *opaque, enum vwl_log_level level, const char *line);
 
 /* ---- input ---- */
 
