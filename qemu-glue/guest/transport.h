@@ -128,7 +128,7 @@ static inline int vwl_transport_close(struct vwl_transport *t, int vfd)
  * For an event loop: poll `fd` for reading; before polling and when it is
  * readable, while `pending` says 1, call `dispatch`, then recv what poll says
  * is there of the VFDs that are watched. A VFD is watched from the caller's
- * wish until it is closed.
+ * wish until it is closed. The plain socket has none of these.
  */
 static inline int vwl_transport_fd(struct vwl_transport *t)
 {
