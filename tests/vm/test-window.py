@@ -74,10 +74,11 @@ def show(run, vm, **more):
     run.desktop.shows(more.get("size", "320x200"))
 
 
-def device_arguments(text):
-    driver, *words = text.replace(",,", "\0").split(",")
-    return driver, {key: value.replace("\0", ",") for key, value in
-                    (word.split("=", 1) for word in words)}
+def plug(vm, device):
+    # as a person would: QMP wants to know each property's kind
+    said = vm.hmp(f"device_add {device},bus=slot1")
+    if "Error" in said:
+        raise vms.Error(f"device_add: {said}")
 
 
 def bar(vm):
@@ -111,7 +112,7 @@ def reboots(run):
     with run.vm() as vm:
         vm.boot()
         counts = []
-        for number in range(10):
+        for _ in range(10):
             show(run, vm)
             vm.qmp("stop")
             vm.qmp("system_reset")
@@ -182,13 +183,12 @@ def ends(run):
 def unbind_and_plug(run):
     """Windows go with the driver and with the device."""
     args, device = run.host.device()
-    driver, properties = device_arguments(device)
     with run.vm(n_devices=0, devices=[PORT], args=args) as vm:
         vm.boot()
         before = [vm.descriptors(), vm.mappings()]
         counts = []
-        for number in range(3):
-            vm.device_add(driver, bus="slot1", **properties)
+        for _ in range(3):
+            plug(vm, device)
             settle(lambda: vm.run("test -e /dev/wl0")[0], 0)
             show(run, vm)
             if run.mode == "stock":
