@@ -57,7 +57,7 @@ static bool bind_private(int fd, const struct sockaddr_un *address)
 static void keep_reserve(struct listener *listener)
 {
     if (listener->reserve < 0) {
-        listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        listener->reserve = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
     }
 }
 

@@ -9,14 +9,17 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "connector.h"
 #include "listener.h"
 #include "options.h"
+#include "sandbox.h"
 #include "vhost-user-wl/plugin.h"
 
 /* A failed accept is tried again after this pause. */
@@ -28,6 +31,7 @@ struct daemon {
     struct vwl_host host;
     struct vwl_device *device;
     struct listener listener;
+    struct connector connector;
     GMainLoop *loop;
     guint watch; /* of the listener, while no front-end is served */
     int status;
@@ -122,6 +126,13 @@ static void on_broken(void *opaque, int err, const char *why)
     quit(opaque, 1);
 }
 
+static int on_socket_connect(void *opaque, size_t index, int *fd)
+{
+    const struct daemon *daemon = opaque;
+
+    return connector_connect(&daemon->connector, index, fd);
+}
+
 static bool serve(struct daemon *daemon, int fd)
 {
     int err = daemon->plugin->device_start(daemon->device,
@@ -210,11 +221,25 @@ static bool open_socket(struct daemon *daemon, GError **error)
     return true;
 }
 
+static bool start_connector(struct daemon *daemon, GError **error)
+{
+    int err = connector_start(&daemon->connector, &daemon->options,
+                              sandbox_enter_connector);
+
+    if (err < 0) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "no process for the connector: %s", g_strerror(-err));
+    }
+    return err == 0;
+}
+
 static bool run(struct daemon *daemon, GError **error)
 {
+    sigset_t ends, before;
     int err;
 
-    if (!load(daemon, error)) {
+    if ((daemon->options.sandbox && !start_connector(daemon, error)) ||
+        !load(daemon, error)) {
         return false;
     }
     daemon->host = (struct vwl_host){
@@ -223,6 +248,7 @@ static bool run(struct daemon *daemon, GError **error)
         .log = on_log,
         .disconnected = on_disconnected,
         .broken = on_broken,
+        .socket_connect = daemon->options.sandbox ? on_socket_connect : NULL,
     };
     err = daemon->plugin->device_new(&daemon->options.config, &daemon->host,
                                      &daemon->device);
@@ -232,19 +258,29 @@ static bool run(struct daemon *daemon, GError **error)
                     g_strerror(-err));
         return false;
     }
-    /* before anybody can see the socket and send a signal */
-    g_unix_signal_add(SIGTERM, on_signal, daemon);
-    g_unix_signal_add(SIGINT, on_signal, daemon);
+    /* Held back before anybody can see the socket and send one: GLib starts a
+     * thread for signals, and the sandbox wants to be there before it. */
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigprocmask(SIG_BLOCK, &ends, &before);
     if (!open_socket(daemon, error)) {
         return false;
     }
+    if (daemon->options.sandbox) {
+        sandbox_enter(&daemon->options);
+    }
+    g_unix_signal_add(SIGTERM, on_signal, daemon);
+    g_unix_signal_add(SIGINT, on_signal, daemon);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     g_main_loop_run(daemon->loop);
     return true;
 }
 
 int main(int argc, char **argv)
 {
-    struct daemon daemon = { .listener = { .fd = -1, .reserve = -1 } };
+    struct daemon daemon = { .listener = { .fd = -1, .reserve = -1 },
+                             .connector = { .fd = -1 } };
     GError *error = NULL;
 
     setlocale(LC_ALL, "");
@@ -270,6 +306,7 @@ int main(int argc, char **argv)
         if (daemon.device) {
             daemon.plugin->device_free(daemon.device);
         }
+        connector_stop(&daemon.connector, daemon.listener.path != NULL);
         listener_close(&daemon.listener);
         g_main_loop_unref(daemon.loop);
     }

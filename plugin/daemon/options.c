@@ -102,7 +102,7 @@ static char *default_plugin(void)
 }
 
 struct raw {
-    char *socket_path, *plugin;
+    char *socket_path, *plugin, *sandbox;
     char **wayland_socks;
     int fd;
     gint64 max_vfds, max_contexts, max_in_flight, max_shm, max_queued, window;
@@ -164,6 +164,12 @@ static bool check(struct options *options, const struct raw *raw,
         config->protocol_features_on |=
             UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS;
     }
+    if (raw->sandbox && strcmp(raw->sandbox, "on") != 0 &&
+        strcmp(raw->sandbox, "off") != 0) {
+        return usage(error, "--sandbox=%s: it must be 'on' or 'off'",
+                     raw->sandbox);
+    }
+    options->sandbox = !raw->sandbox || strcmp(raw->sandbox, "on") == 0;
     return set_limit(&config->max_vfds, "max-vfds", raw->max_vfds, error) &&
            set_limit(&config->max_contexts, "max-contexts",
                      raw->max_contexts, error) &&
@@ -206,6 +212,8 @@ static bool parse(int *argc, char ***argv, struct raw *raw, GError **error)
           "BYTES" },
         { "mem-slots", 0, 0, G_OPTION_ARG_NONE, &raw->mem_slots,
           "Offer memory slots (not for QEMU: it aborts)", NULL },
+        { "sandbox", 0, 0, G_OPTION_ARG_STRING, &raw->sandbox,
+          "'off' keeps all rights of the user, to debug (on)", "on|off" },
         { "verbose", 'v', 0, G_OPTION_ARG_NONE, &raw->verbose,
           "Log debugging lines, too", NULL },
         { "print-capabilities", 0, 0, G_OPTION_ARG_NONE, &raw->capabilities,
@@ -253,6 +261,7 @@ bool options_parse(int argc, char **argv, struct options *out, GError **error)
     out->exit_on_disconnect = raw.exit_on_disconnect;
     out->verbose = raw.verbose;
     g_strfreev(raw.wayland_socks);
+    g_free(raw.sandbox);
     return ok;
 }
 

@@ -14,6 +14,7 @@ struct options {
     char *plugin;      /* path of the plugin */
     bool exit_on_disconnect;
     bool verbose;
+    bool sandbox;
     bool print_capabilities;
     bool print_version;
     struct vwl_config config;

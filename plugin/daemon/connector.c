@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "connector.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define END_MS 2000 /* a path of a dead file system may hold it up */
+#define REMOVE_SOCKET UINT32_MAX /* instead of a socket's number */
+
+union control {
+    struct cmsghdr head;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* One message: 32 bits, and a descriptor if there is one. */
+static int send_word(int to, uint32_t word, int fd, int flags)
+{
+    union control control = { 0 };
+    struct iovec iov = { &word, sizeof word };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    ssize_t n;
+
+    if (fd >= 0) {
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof control;
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        control.head.cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+    }
+    do {
+        n = sendmsg(to, &msg, MSG_NOSIGNAL | flags);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+/* ---- in the connector --------------------------------------------------- */
+
+static int connect_to(const char *path, int *out)
+{
+    struct sockaddr_un sun = { .sun_family = AF_UNIX };
+    size_t len = strlen(path);
+    int fd, err;
+
+    if (len >= sizeof sun.sun_path) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(sun.sun_path, path, len);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    if (connect(fd, (struct sockaddr *)&sun, sizeof sun) < 0) {
+        err = -errno;
+        close(fd);
+        return err;
+    }
+    *out = fd;
+    return 0;
+}
+
+static void serve(const struct options *options, uint32_t index, int answer)
+{
+    int fd = -1, err = -EINVAL;
+
+    if (index < options->config.n_sockets) {
+        err = connect_to(options->config.sockets[index].path, &fd);
+    }
+    send_word(answer, (uint32_t)err, fd, MSG_DONTWAIT);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* False: the daemon is gone. */
+static bool next(const struct options *options, int from)
+{
+    union control control = { 0 };
+    uint32_t word;
+    struct iovec iov = { &word, sizeof word };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+                          .msg_control = &control,
+                          .msg_controllen = sizeof control };
+    ssize_t n = recvmsg(from, &msg, MSG_CMSG_CLOEXEC);
+    int answer;
+
+    if (n <= 0) {
+        return n < 0 && errno == EINTR;
+    }
+    if (msg.msg_controllen >= CMSG_LEN(sizeof answer)) {
+        memcpy(&answer, CMSG_DATA(&control.head), sizeof answer);
+        if (n == sizeof word) {
+            serve(options, word, answer);
+        }
+        close(answer);
+    } else if (n == sizeof word && word == REMOVE_SOCKET &&
+               options->socket_path) {
+        unlink(options->socket_path);
+    }
+    return true;
+}
+
+static void G_GNUC_NORETURN
+connector_main(const struct options *options, int from,
+               void (*confine)(const struct options *options))
+{
+    sigset_t all;
+    int null;
+
+    /* Nothing of the daemon's stays open here, not even --fd; its end is
+     * ours, so signals are for it alone. */
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    if (from != 3 && dup2(from, 3) < 0) {
+        _exit(1);
+    }
+    close_range(4, ~0u, 0);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd <= 2; fd++) {
+        if (null < 0 || dup2(null, fd) < 0) {
+            close(fd);
+        }
+    }
+    confine(options);
+    while (next(options, 3)) {
+    }
+    _exit(0);
+}
+
+/* ---- in the daemon ------------------------------------------------------ */
+
+int connector_start(struct connector *connector, const struct options *options,
+                    void (*confine)(const struct options *options))
+{
+    int sv[2], err;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0) {
+        return -errno;
+    }
+    connector->pid = fork();
+    if (connector->pid == 0) {
+        connector_main(options, sv[1], confine);
+    }
+    err = connector->pid < 0 ? -errno : 0;
+    close(sv[1]);
+    if (err < 0) {
+        close(sv[0]);
+        return err;
+    }
+    connector->fd = sv[0];
+    return 0;
+}
+
+int connector_connect(const struct connector *connector, size_t index,
+                      int *fd)
+{
+    int sv[2], err;
+
+    if (index >= REMOVE_SOCKET) {
+        return -EINVAL;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   sv) < 0) {
+        return -errno;
+    }
+    err = send_word(connector->fd, (uint32_t)index, sv[1], MSG_DONTWAIT);
+    close(sv[1]);
+    if (err < 0) {
+        close(sv[0]);
+        return err;
+    }
+    *fd = sv[0];
+    return 0;
+}
+
+void connector_stop(struct connector *connector, bool remove_socket)
+{
+    struct pollfd p = { .events = POLLIN };
+
+    if (connector->fd < 0) {
+        return;
+    }
+    if (remove_socket) {
+        send_word(connector->fd, REMOVE_SOCKET, -1, MSG_DONTWAIT);
+    }
+    shutdown(connector->fd, SHUT_WR);
+    p.fd = connector->fd;
+    if (poll(&p, 1, END_MS) > 0) {
+        while (waitpid(connector->pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+    }
+    close(connector->fd);
+    connector->fd = -1;
+}

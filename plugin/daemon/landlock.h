@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Landlock: no file may be opened, made, changed or removed by path, no TCP
+ * port be used, no abstract socket be reached and no other process be sent a
+ * signal, as far as the running kernel knows how. What is open stays open.
+ */
+#ifndef VWL_DAEMON_LANDLOCK_H
+#define VWL_DAEMON_LANDLOCK_H
+
+#define LANDLOCK_ALL_ABI 6 /* from here on, all of the above is refused */
+
+/* For the calling thread and those it makes. may_remove_in: files may be
+ * removed from this folder; NULL: from none. The kernel's ABI, or -errno. */
+int landlock_enter(const char *may_remove_in);
+
+#endif

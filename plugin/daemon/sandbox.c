@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sandbox.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "filter.h"
+#include "landlock.h"
+
+/* A sanitizer's runtime reads /proc, maps code and traces its own process. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+#define MIB (UINT64_C(1) << 20)
+#define DEFAULT_WINDOW (4096 * MIB)
+#define DEFAULT_VFDS 16384
+#define DEFAULT_QUEUED (16 * MIB)
+#define BASE_DATA (512 * MIB)
+#define DATA_OF_VFD 8192
+#define LEAST_FILE (64 * MIB)
+
+static void say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+static void say(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fputs("vhost-user-wl: sandbox: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+/* Never more than it was. */
+static void limit(int resource, uint64_t most)
+{
+    struct rlimit limit;
+
+    if (getrlimit(resource, &limit) == 0) {
+        limit.rlim_cur = MIN(limit.rlim_cur, (rlim_t)most);
+        limit.rlim_max = limit.rlim_cur;
+        setrlimit(resource, &limit);
+    }
+}
+
+static void drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {
+        .version = _LINUX_CAPABILITY_VERSION_3,
+    };
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capset, &header, none) < 0) {
+        say("capabilities are kept: %s", g_strerror(errno));
+    }
+}
+
+static void limit_daemon(const struct vwl_config *config)
+{
+    uint64_t window = config->shm_window ? config->shm_window
+                                         : DEFAULT_WINDOW;
+    uint64_t shm = config->max_shm_bytes ? config->max_shm_bytes : window;
+    uint64_t vfds = config->max_vfds ? config->max_vfds : DEFAULT_VFDS;
+    uint64_t queued = config->max_queued_bytes ? config->max_queued_bytes
+                                               : DEFAULT_QUEUED;
+    /* queued bytes both ways: to the guest, and to its peers */
+    uint64_t heap = BASE_DATA + vfds * DATA_OF_VFD;
+
+    signal(SIGXFSZ, SIG_IGN);
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_MEMLOCK, 0);
+    limit(RLIMIT_MSGQUEUE, 0);
+    limit(RLIMIT_NICE, 0);
+    limit(RLIMIT_RTPRIO, 0);
+    limit(RLIMIT_NOFILE, RLIM_INFINITY);
+    limit(RLIMIT_FSIZE, MAX(shm, LEAST_FILE));
+    if (!SANITIZED) {
+        limit(RLIMIT_DATA, heap + 2 * MIN(queued, UINT64_MAX / 4));
+    }
+}
+
+static void enter_landlock(void)
+{
+    int abi = landlock_enter(NULL);
+
+    if (abi < 0) {
+        say("this kernel has no Landlock (%s): only the system call filter "
+            "keeps the daemon from files", g_strerror(-abi));
+    } else if (abi < LANDLOCK_ALL_ABI) {
+        say("this kernel's Landlock is version %d: only the system call "
+            "filter keeps the daemon from %s%s%s", abi,
+            abi < 3 ? "truncating files, " : "",
+            abi < 4 ? "TCP, " : "",
+            "other processes and abstract sockets");
+    }
+}
+
+static void enter_filter(void)
+{
+    int err = filter_enter(FILTER_DAEMON);
+
+    if (err < 0) {
+        say("%s (%s): Unix sockets that were not given, and system calls, "
+            "are not kept from the daemon",
+            err == -ENOSYS ? "this was built without libseccomp"
+                           : "this kernel refuses the system call filter",
+            g_strerror(-err));
+    }
+}
+
+void sandbox_enter(const struct options *options)
+{
+    /* it loads what it needs to speak, once */
+    (void)g_strerror(EPERM);
+    limit_daemon(&options->config);
+    drop_capabilities();
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+        say("no_new_privs: %s", g_strerror(errno));
+    }
+    if (SANITIZED) {
+        say("a sanitizer is built in: files and system calls are not kept "
+            "from the daemon");
+        return;
+    }
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    enter_landlock();
+    enter_filter();
+}
+
+void sandbox_enter_connector(const struct options *options)
+{
+    char *folder = options->socket_path
+                       ? g_path_get_dirname(options->socket_path) : NULL;
+
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_FSIZE, 0);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (!SANITIZED) {
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        landlock_enter(folder);
+        filter_enter(FILTER_CONNECTOR);
+    }
+    g_free(folder);
+}
