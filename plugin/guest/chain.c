@@ -357,6 +357,69 @@ int vwl_box_fill(struct vwl_vq *vq, struct vwl_chain_box *box)
     return 0;
 }
 
+void vwl_chain_save(const struct vwl_chain *chain,
+                    struct vwl_chain_saved *saved)
+{
+    *saved = (struct vwl_chain_saved){
+        .id = chain->id,
+        .slots = chain->slots,
+        .track = chain->track,
+        .tracked = box_of(chain)->tracked,
+        .number = chain->in_flight_no,
+        .n = MIN(chain->n_in, VWL_CHAIN_SAVED_PIECES),
+    };
+    for (unsigned int i = 0; i < saved->n; i++) {
+        saved->piece[i].gpa = chain->in[i].gpa;
+        saved->piece[i].len = (uint32_t)MIN(chain->in[i].len, 4096);
+        if (saved->piece[i].len < chain->in[i].len) {
+            saved->n = i + 1; /* what follows does not follow any more */
+        }
+    }
+}
+
+struct vwl_chain *vwl_chain_revive(struct vwl_vq *vq,
+                                   const struct vwl_chain_saved *saved)
+{
+    struct vwl_chain_box *box = vwl_box_get(vq);
+    struct vwl_chain *chain = &box->chain;
+
+    G_STATIC_ASSERT(VWL_CHAIN_SAVED_PIECES <= VWL_CHAIN_INLINE);
+    chain->id = saved->id;
+    chain->slots = saved->slots;
+    chain->track = saved->track;
+    chain->in_flight_no = saved->number;
+    chain->resubmitted = true;
+    box->tracked = saved->tracked;
+    chain->n_in = MIN(saved->n, VWL_CHAIN_SAVED_PIECES);
+    for (unsigned int i = 0; i < chain->n_in; i++) {
+        chain->in[i] = (struct vwl_span){ NULL, saved->piece[i].len,
+                                          saved->piece[i].gpa };
+        chain->in_bytes += saved->piece[i].len;
+    }
+    return chain;
+}
+
+void vwl_box_resolve(struct vwl_vq *vq, struct vwl_chain_box *box)
+{
+    struct vwl_chain *chain = &box->chain;
+
+    if (chain->mem) {
+        return;
+    }
+    chain->mem = vwl_mem_ref(vq->mem);
+    for (unsigned int i = 0; i < chain->n_in; i++) {
+        struct vwl_span span;
+
+        if (!vwl_mem_at_gpa(vq->mem, chain->in[i].gpa, chain->in[i].len,
+                            &span) || span.len < chain->in[i].len) {
+            chain->n_in = 0;
+            chain->in_bytes = 0;
+            return;
+        }
+        chain->in[i] = span;
+    }
+}
+
 uint64_t vwl_chain_token(const struct vwl_chain *chain)
 {
     return box_of(chain)->token;

@@ -187,6 +187,7 @@ int vwl_vq_start(struct vwl_vq *vq, const struct vwl_vq_setup *setup,
     vq->epoch++;
     for (unsigned int i = 0; i < n_held; i++) {
         ((struct vwl_chain_box *)held[i])->epoch = vq->epoch;
+        vwl_box_resolve(vq, (struct vwl_chain_box *)held[i]);
     }
     vq->kick_wanted = true;
     vq->ops->want_kick(vq, true, 0);
@@ -202,6 +203,11 @@ uint32_t vwl_vq_stop(struct vwl_vq *vq)
         release(vq);
     }
     return vq->start_base;
+}
+
+uint32_t vwl_vq_base(const struct vwl_vq *vq)
+{
+    return vq->started ? vq->ops->base(vq) : vq->start_base;
 }
 
 bool vwl_vq_is_started(const struct vwl_vq *vq)

@@ -127,6 +127,31 @@ void vwl_vq_unpop(struct vwl_vq *vq, struct vwl_chain **chain);
 void vwl_vq_push(struct vwl_vq *vq, struct vwl_chain **chain,
                  uint32_t written);
 
+/* Where a running or stopped ring stands: what vwl_vq_stop would answer. */
+uint32_t vwl_vq_base(const struct vwl_vq *vq);
+
+/* A taken chain as far as it is needed to answer it in another process: its
+ * place, and where the first bytes of an answer go. */
+#define VWL_CHAIN_SAVED_PIECES 4
+struct vwl_chain_saved {
+    uint16_t id, slots, track;
+    bool tracked;
+    uint64_t number;
+    unsigned int n;
+    struct {
+        uint64_t gpa;
+        uint32_t len;
+    } piece[VWL_CHAIN_SAVED_PIECES];
+};
+
+void vwl_chain_save(const struct vwl_chain *chain,
+                    struct vwl_chain_saved *saved);
+/* The chain, resubmitted and without readable pieces. Its writable ones are
+ * there after a start of the ring that lists it as held, and if they are
+ * guest memory then. */
+struct vwl_chain *vwl_chain_revive(struct vwl_vq *vq,
+                                   const struct vwl_chain_saved *saved);
+
 /* Frees a chain without giving it back: its guest is gone. Valid after the
  * ring's end; NULL is fine. */
 void vwl_chain_discard(struct vwl_chain **chain);

@@ -181,6 +181,9 @@ void vwl_box_free(struct vwl_chain_box *box);
 /* Moves what was gathered into the chain; 0 or -ENOMEM (no pieces then). */
 int vwl_box_fill(struct vwl_vq *vq, struct vwl_chain_box *box);
 
+/* Looks the pieces of a revived chain up. */
+void vwl_box_resolve(struct vwl_vq *vq, struct vwl_chain_box *box);
+
 /* The piece from address on, at most max bytes; -EAGAIN (the miss is noted) or
  * -EFAULT. */
 int vwl_vq_translate(struct vwl_vq *vq, uint64_t address, uint64_t max,
