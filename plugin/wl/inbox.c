@@ -10,15 +10,13 @@
 #include "wl/vfd.h"
 #include "wl/wire.h"
 
-enum message_kind { MESSAGE_NEW, MESSAGE_RECV, MESSAGE_HUP };
-
 struct vwl_message {
     struct vwl_list link;   /* of vwl_inbox.fifo */
     struct vwl_list of_vfd; /* of vwl_vfd.messages of the owner */
     struct vwl_vfd *owner;
-    struct vwl_vfd *fresh; /* MESSAGE_NEW */
-    enum message_kind kind;
-    unsigned int n_ids; /* MESSAGE_RECV; 0 once they were delivered */
+    struct vwl_vfd *fresh; /* VWL_MESSAGE_NEW */
+    enum vwl_message_kind kind;
+    unsigned int n_ids; /* VWL_MESSAGE_RECV; 0 once they were delivered */
     size_t len;
     size_t done;
     size_t charged_bytes;
@@ -45,8 +43,9 @@ void vwl_inbox_uncharge(struct vwl_core *core, size_t bytes)
     }
 }
 
-static struct vwl_message *push(struct vwl_vfd *owner, enum message_kind kind,
-                                size_t bytes, size_t tail_bytes)
+static struct vwl_message *push(struct vwl_vfd *owner,
+                                enum vwl_message_kind kind, size_t bytes,
+                                size_t tail_bytes)
 {
     struct vwl_core *core = owner->core;
     struct vwl_inbox *inbox = &core->inbox;
@@ -68,7 +67,7 @@ static struct vwl_message *push(struct vwl_vfd *owner, enum message_kind kind,
 
 void vwl_inbox_push_new(struct vwl_vfd *owner, struct vwl_vfd *fresh)
 {
-    push(owner, MESSAGE_NEW, sizeof(struct virtio_wl_ctrl_vfd_new), 0)
+    push(owner, VWL_MESSAGE_NEW, sizeof(struct virtio_wl_ctrl_vfd_new), 0)
         ->fresh = fresh;
 }
 
@@ -76,7 +75,7 @@ void vwl_inbox_push_recv(struct vwl_vfd *owner, const uint32_t *ids,
                          unsigned int n_ids, const void *data, size_t len)
 {
     size_t tail = n_ids * sizeof *ids + len;
-    struct vwl_message *message = push(owner, MESSAGE_RECV,
+    struct vwl_message *message = push(owner, VWL_MESSAGE_RECV,
                                        VWL_RECV_HEAD_BYTES + tail, tail);
 
     message->n_ids = n_ids;
@@ -89,7 +88,7 @@ void vwl_inbox_push_recv(struct vwl_vfd *owner, const uint32_t *ids,
 
 void vwl_inbox_push_hup(struct vwl_vfd *vfd)
 {
-    push(vfd, MESSAGE_HUP, sizeof(struct virtio_wl_ctrl_vfd), 0);
+    push(vfd, VWL_MESSAGE_HUP, sizeof(struct virtio_wl_ctrl_vfd), 0);
 }
 
 static void message_free(struct vwl_message *message)
@@ -182,11 +181,11 @@ static ssize_t deliver(struct vwl_core *core, struct vwl_message *message,
     ssize_t n;
 
     switch (message->kind) {
-    case MESSAGE_NEW:
+    case VWL_MESSAGE_NEW:
         n = room < sizeof(struct virtio_wl_ctrl_vfd_new) ? -ENOBUFS :
             write_new(message->fresh, buffer, n_buffer);
         break;
-    case MESSAGE_RECV:
+    case VWL_MESSAGE_RECV:
         n = write_recv(message, buffer, n_buffer, room);
         break;
     default:
@@ -200,7 +199,7 @@ static ssize_t deliver(struct vwl_core *core, struct vwl_message *message,
     if (n < 0) {
         return n;
     }
-    delivered(core, message->kind == MESSAGE_RECV ? message->owner : NULL,
+    delivered(core, message->kind == VWL_MESSAGE_RECV ? message->owner : NULL,
               token);
     core->counters.received_bytes += left - message->len;
     if (message->len == 0) {
@@ -375,6 +374,33 @@ void vwl_inbox_forget(struct vwl_vfd *vfd)
     if (vfd->ready_slot >= 0) {
         core->inbox.ready[vfd->ready_slot] = NULL;
         vfd->ready_slot = -1;
+    }
+}
+
+void vwl_inbox_visit(const struct vwl_core *core,
+                     void (*visit)(void *opaque,
+                                   const struct vwl_message_view *view),
+                     void *opaque)
+{
+    const struct vwl_list *fifo = &core->inbox.fifo;
+
+    for (struct vwl_list *link = fifo->next; link != fifo;
+         link = link->next) {
+        const struct vwl_message *message =
+            vwl_list_entry(link, struct vwl_message, link);
+        const uint8_t *tail = (const uint8_t *)message->ids;
+        struct vwl_message_view view = {
+            .kind = message->kind,
+            .owner = message->owner,
+            .fresh = message->fresh,
+            .ids = message->ids,
+            .n_ids = message->n_ids,
+            .data = tail + (message->done ? message->done
+                            : message->n_ids * sizeof(uint32_t)),
+            .len = message->len,
+        };
+
+        visit(opaque, &view);
     }
 }
 

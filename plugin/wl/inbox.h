@@ -26,6 +26,23 @@
 struct vwl_core;
 struct vwl_vfd;
 
+enum vwl_message_kind {
+    VWL_MESSAGE_NEW,
+    VWL_MESSAGE_RECV,
+    VWL_MESSAGE_HUP,
+};
+
+/* What is left to tell of a queued message. */
+struct vwl_message_view {
+    enum vwl_message_kind kind;
+    struct vwl_vfd *owner;
+    struct vwl_vfd *fresh; /* of NEW */
+    const uint32_t *ids;   /* of RECV */
+    unsigned int n_ids;
+    const uint8_t *data;
+    size_t len;
+};
+
 struct vwl_inbox {
     struct vwl_list fifo; /* of vwl_message.link */
     uint64_t queued_bytes;
@@ -53,6 +70,12 @@ void vwl_inbox_push_new(struct vwl_vfd *owner, struct vwl_vfd *fresh);
 void vwl_inbox_push_recv(struct vwl_vfd *owner, const uint32_t *ids,
                          unsigned int n_ids, const void *data, size_t len);
 void vwl_inbox_push_hup(struct vwl_vfd *vfd);
+
+/* All that is queued, in order. */
+void vwl_inbox_visit(const struct vwl_core *core,
+                     void (*visit)(void *opaque,
+                                   const struct vwl_message_view *view),
+                     void *opaque);
 
 /* Bytes that are held back elsewhere on their way here. */
 void vwl_inbox_charge(struct vwl_core *core, size_t bytes);

@@ -13,6 +13,7 @@ enum map_state {
     MAP_CLEARS,   /* for stale mappings in its way to go */
     MAP_MAPPED,
     MAP_UNMAPS,
+    MAP_RESTORED, /* nobody was asked for it yet */
 };
 
 struct vwl_map {
@@ -20,6 +21,7 @@ struct vwl_map {
     struct vwl_core *core;
     enum map_state state;
     bool abandoned;
+    bool restored;         /* counted in n_restored */
     bool cleared;          /* stale mappings were cleared away once */
     unsigned int clearing; /* answers that are still to come */
     uint64_t offset;
@@ -240,6 +242,49 @@ static int try_map(struct vwl_map *map)
     return 0;
 }
 
+static struct vwl_map *map_new(struct vwl_core *core, int fd,
+                               const struct stat *st, uint64_t offset,
+                               uint64_t len_bytes,
+                               void (*done)(void *owner, int err),
+                               void *owner)
+{
+    struct vwl_map *map = g_new0(struct vwl_map, 1);
+
+    map->core = core;
+    map->offset = offset;
+    map->len = len_bytes;
+    map->fd = fd;
+    map->done = done;
+    map->owner = owner;
+    map->file[0] = st->st_dev;
+    map->file[1] = st->st_ino;
+    vwl_list_init(&map->twins);
+    vwl_list_insert(&core->maps.live, &map->link);
+    file_insert(map);
+    return map;
+}
+
+int vwl_map_restore(struct vwl_core *core, int fd, uint64_t offset,
+                    uint64_t len_bytes, void (*done)(void *owner, int err),
+                    void *owner, struct vwl_map **out)
+{
+    struct stat st;
+    int err;
+
+    if (fstat(fd, &st) < 0) {
+        return -errno;
+    }
+    err = vwl_window_take(&core->maps.window, offset, len_bytes);
+    if (err < 0) {
+        return err;
+    }
+    *out = map_new(core, fd, &st, offset, len_bytes, done, owner);
+    (*out)->state = MAP_RESTORED;
+    (*out)->restored = true;
+    core->maps.n_restored++;
+    return 0;
+}
+
 int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
                    void (*done)(void *owner, int err), void *owner,
                    struct vwl_map **out)
@@ -261,18 +306,7 @@ int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
                       "shared-memory window", len_bytes);
         return err;
     }
-    map = g_new0(struct vwl_map, 1);
-    map->core = core;
-    map->offset = offset;
-    map->len = len_bytes;
-    map->fd = fd;
-    map->done = done;
-    map->owner = owner;
-    map->file[0] = st.st_dev;
-    map->file[1] = st.st_ino;
-    vwl_list_init(&map->twins);
-    vwl_list_insert(&core->maps.live, &map->link);
-    file_insert(map);
+    map = map_new(core, fd, &st, offset, len_bytes, done, owner);
     err = try_map(map);
     if (err < 0 && err != -EINPROGRESS) {
         vwl_window_free(&core->maps.window, offset, len_bytes);
@@ -311,6 +345,12 @@ static void start_unmap(struct vwl_map *map)
     }
 }
 
+static void uncount(struct vwl_map *map)
+{
+    map->core->maps.n_restored -= map->restored;
+    map->restored = false;
+}
+
 void vwl_map_destroy(struct vwl_map *map)
 {
     if (!map) {
@@ -318,6 +358,9 @@ void vwl_map_destroy(struct vwl_map *map)
     }
     if (map->state == MAP_MAPPED) {
         start_unmap(map);
+    } else if (map->state == MAP_RESTORED) {
+        uncount(map);
+        unmapped(map, 0);
     } else {
         map->abandoned = true;
     }
@@ -329,6 +372,7 @@ static void settle(struct vwl_map *map, int err)
     void (*done)(void *, int) = map->done;
     void *owner = map->owner;
 
+    uncount(map);
     if (err < 0) {
         vwl_window_free(&map->core->maps.window, map->offset, map->len);
         map_free(map);
@@ -393,6 +437,25 @@ void vwl_core_unmap_done(struct vwl_core *core, uint64_t cookie, int err)
     }
 }
 
+void vwl_maps_remake(struct vwl_core *core)
+{
+    struct vwl_list *link = core->maps.live.next;
+
+    while (link != &core->maps.live) {
+        struct vwl_map *map = vwl_list_entry(link, struct vwl_map, link);
+        int err;
+
+        link = link->next;
+        if (map->state != MAP_RESTORED) {
+            continue;
+        }
+        err = core->has_shm && core->ops->shm_map ? try_map(map) : -ENODEV;
+        if (err != -EINPROGRESS) {
+            settle(map, err);
+        }
+    }
+}
+
 uint64_t vwl_map_offset(const struct vwl_map *map)
 {
     return map->offset;
@@ -430,6 +493,24 @@ void vwl_maps_anchor(struct vwl_core *core)
     }
 }
 
+int vwl_maps_restore_anchor(struct vwl_core *core, uint64_t offset)
+{
+    struct vwl_maps *maps = &core->maps;
+    vwl_autofd int fd = -1;
+    int err = vwl_sealed_memfd("vwl-anchor", VWL_PAGE_BYTES, &fd);
+
+    if (err == 0) {
+        err = vwl_map_restore(core, fd, offset, VWL_PAGE_BYTES, on_anchor,
+                              core, &maps->anchor);
+    }
+    if (err == 0) {
+        maps->anchor_tried = true;
+        vwl_fd_clear(&core->anchor_fd);
+        core->anchor_fd = vwl_fd_steal(&fd);
+    }
+    return err;
+}
+
 static void remember(struct vwl_map *map)
 {
     struct vwl_map_range *range = g_new(struct vwl_map_range, 1);
@@ -446,7 +527,7 @@ void vwl_maps_reset(struct vwl_core *core, bool unmap)
         struct vwl_map *map = vwl_list_entry(maps->live.next, struct vwl_map,
                                              link);
 
-        if (map->state != MAP_CLEARS) {
+        if (map->state != MAP_CLEARS && map->state != MAP_RESTORED) {
             if (!unmap) {
                 remember(map);
             } else if (map->state != MAP_UNMAPS) {
@@ -460,6 +541,7 @@ void vwl_maps_reset(struct vwl_core *core, bool unmap)
     maps->anchor = NULL;
     maps->anchor_tried = false;
     maps->n_mapped = 0;
+    maps->n_restored = 0;
     vwl_fd_clear(&core->anchor_fd);
     vwl_window_finish(&maps->window);
     vwl_window_init(&maps->window, core->config.shm_window);

@@ -33,6 +33,7 @@ struct vwl_maps {
     bool anchor_tried;
     uint64_t next_cookie;
     unsigned int n_mapped;
+    unsigned int n_restored; /* of a snapshot, not settled yet */
 };
 
 void vwl_maps_init(struct vwl_core *core);
@@ -50,10 +51,20 @@ int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
 /* Unmaps, whatever state it is in; done is not called any more. */
 void vwl_map_destroy(struct vwl_map *map); /* NULL is fine */
 
+/* A mapping of a snapshot at its old place, to be made by vwl_maps_remake;
+ * done may come from that. fd is borrowed until then. -EEXIST: the place is
+ * taken. */
+int vwl_map_restore(struct vwl_core *core, int fd, uint64_t offset,
+                    uint64_t len_bytes, void (*done)(void *owner, int err),
+                    void *owner, struct vwl_map **map);
+void vwl_maps_remake(struct vwl_core *core);
+
 uint64_t vwl_map_offset(const struct vwl_map *map);
 
 /* Maps a page of ours at the start of the window for as long as the device
  * runs, so that every memory table of the front-end tells where it is. */
 void vwl_maps_anchor(struct vwl_core *core);
+/* The same for a snapshot's, at its place. */
+int vwl_maps_restore_anchor(struct vwl_core *core, uint64_t offset);
 
 #endif

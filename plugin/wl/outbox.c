@@ -325,6 +325,25 @@ static int feed_request(struct vwl_vfd *vfd)
     return 0;
 }
 
+int vwl_outbox_restore(struct vwl_vfd *vfd, const void *data, size_t len)
+{
+    struct vwl_outbox *outbox = &vfd->outbox;
+    int err;
+
+    if (len == 0) {
+        return 0;
+    }
+    outbox->data = g_try_malloc(len);
+    if (!outbox->data) {
+        return -ENOMEM;
+    }
+    memcpy(outbox->data, data, len);
+    outbox->cap = outbox->len = len;
+    vfd->core->outbox_bytes += len;
+    err = flush(vfd);
+    return err == -EAGAIN ? 0 : err;
+}
+
 void vwl_outbox_feed(struct vwl_vfd *vfd)
 {
     int err = flush(vfd);

@@ -41,6 +41,10 @@ void vwl_outbox_feed(struct vwl_vfd *vfd);
 /* The peer is gone: waiting requests end with ERR, nothing more is sent. */
 void vwl_outbox_break(struct vwl_vfd *vfd);
 
+/* Sends bytes of a snapshot; what the peer does not take waits in here.
+ * -errno: the peer is broken, or there is no memory. */
+int vwl_outbox_restore(struct vwl_vfd *vfd, const void *data, size_t len);
+
 /* Empties it. */
 void vwl_outbox_clear(struct vwl_vfd *vfd);
 

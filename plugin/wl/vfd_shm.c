@@ -122,7 +122,6 @@ static int map_result(struct vwl_vfd *vfd, int err)
         }
         return err;
     }
-    vwl_fd_clear(&vfd->copy_fd);
     err = base_known(vfd);
     return err == -EAGAIN ? wait_for_base(vfd) : err;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <stdbool.h>
 
 struct vwl_window_range {
     uint64_t offset;
@@ -166,15 +167,54 @@ int vwl_window_alloc(struct vwl_window *window, uint64_t len_bytes,
     return 0;
 }
 
+static bool is_range(const struct vwl_window *window, uint64_t offset,
+                     uint64_t len_bytes)
+{
+    return len_bytes > 0 && offset % VWL_PAGE_BYTES == 0 &&
+        len_bytes % VWL_PAGE_BYTES == 0 && offset <= window->size_bytes &&
+        len_bytes <= window->size_bytes - offset;
+}
+
+int vwl_window_take(struct vwl_window *window, uint64_t offset,
+                    uint64_t len_bytes)
+{
+    struct vwl_window_range *low, *high, *node = NULL;
+    uint64_t end = offset + len_bytes, free_end;
+
+    if (!is_range(window, offset, len_bytes)) {
+        return -EINVAL;
+    }
+    split(window->root, offset + 1, &low, &high);
+    if (low) {
+        node = pop_last(&low);
+        node->left = node->right = NULL;
+        refresh(node);
+    }
+    if (!node || node->offset + node->len < end) {
+        window->root = merge(merge(low, node), high);
+        return -EEXIST;
+    }
+    free_end = node->offset + node->len;
+    if (node->offset < offset) {
+        low = merge(low, range_create(window, node->offset,
+                                      offset - node->offset));
+    }
+    if (end < free_end) {
+        low = merge(low, range_create(window, end, free_end - end));
+    }
+    g_free(node);
+    window->root = merge(low, high);
+    window->free_bytes -= len_bytes;
+    return 0;
+}
+
 int vwl_window_free(struct vwl_window *window, uint64_t offset,
                     uint64_t len_bytes)
 {
     struct vwl_window_range *low, *high, *before = NULL, *after = NULL;
     uint64_t end = offset + len_bytes;
 
-    if (len_bytes == 0 || offset % VWL_PAGE_BYTES ||
-        len_bytes % VWL_PAGE_BYTES || offset > window->size_bytes ||
-        len_bytes > window->size_bytes - offset) {
+    if (!is_range(window, offset, len_bytes)) {
         return -EINVAL;
     }
     split(window->root, offset, &low, &high);

@@ -30,6 +30,11 @@ void vwl_window_finish(struct vwl_window *window);
 int vwl_window_alloc(struct vwl_window *window, uint64_t len_bytes,
                      uint64_t *offset);
 
+/* Takes that very range. -EINVAL: not a range of the window; -EEXIST: a part
+ * of it is taken. */
+int vwl_window_take(struct vwl_window *window, uint64_t offset,
+                    uint64_t len_bytes);
+
 /* -EINVAL, and nothing changes: not a range of the window, or a part of it is
  * free already. */
 int vwl_window_free(struct vwl_window *window, uint64_t offset,
