@@ -154,6 +154,10 @@ struct vwl_host {
      * full backlog, about a second. -errno; -EAGAIN: it asks again.
      * NULL: the plugin looks the path up and connects. */
     int (*socket_connect)(void *opaque, size_t index, int *fd);
+
+    /* [device] What device_save or device_load began has ended: 0 or -errno,
+     * the reason is in the log. Not called after device_stop. */
+    void (*state_done)(void *opaque, int err);
 };
 
 /* Allocated by the host, filled by device_stats. Gauges are of now, counters
@@ -220,6 +224,16 @@ struct vwl_plugin {
      * and vhost-user protocol feature bits. Either may be NULL. */
     void (*device_features)(struct vwl_device *dev, uint64_t *features,
                             uint64_t *protocol_features);
+
+    /* [owner] Write all that the guest has open to *fd, or open it again from
+     * there. Takes *fd: a pipe, socket or file that is the device's alone (it
+     * becomes non-blocking, and is closed at the end). Only while the device
+     * is suspended or its rings are stopped; nothing waits, and
+     * host->state_done tells how it ended. One at a time: another one ends
+     * the first. A stream that is refused changes nothing.
+     * -EBUSY: the guest runs. -ENOTCONN: not started. */
+    int (*device_save)(struct vwl_device *dev, int *fd);
+    int (*device_load)(struct vwl_device *dev, int *fd);
 };
 
 /* [any] The one exported symbol. Never NULL; `size` and `abi` never move. A

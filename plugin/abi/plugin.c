@@ -99,6 +99,16 @@ static void device_features(struct vwl_device *dev, uint64_t *features,
     }
 }
 
+static int device_save(struct vwl_device *dev, int *fd)
+{
+    return vwl_device_state(dev, true, fd);
+}
+
+static int device_load(struct vwl_device *dev, int *fd)
+{
+    return vwl_device_state(dev, false, fd);
+}
+
 static const struct vwl_plugin plugin = {
     .size = sizeof(struct vwl_plugin),
     .abi = VWL_PLUGIN_ABI,
@@ -110,6 +120,8 @@ static const struct vwl_plugin plugin = {
     .device_suspend = device_suspend,
     .device_stats = device_stats,
     .device_features = device_features,
+    .device_save = device_save,
+    .device_load = device_load,
 };
 
 EXPORT const struct vwl_plugin *vwl_plugin_get(void)

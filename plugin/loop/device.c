@@ -34,6 +34,7 @@
      BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                             \
      BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) |                     \
      BIT(VHOST_USER_PROTOCOL_F_STATUS) |                                   \
+     BIT(VHOST_USER_PROTOCOL_F_DEVICE_STATE) |                             \
      BIT(VHOST_USER_PROTOCOL_F_SHMEM) |                                    \
      BIT(VHOST_USER_PROTOCOL_F_SHARED_MEMORY_REGIONS))
 
@@ -311,6 +312,21 @@ int vwl_device_suspend(struct vwl_device *device, bool on)
     vwl_pump_suspend(device->pump, on);
     vwl_gate_unlock(device->gate);
     return 0;
+}
+
+int vwl_device_state(struct vwl_device *device, bool save, int *fd)
+{
+    int err;
+
+    if (!device->pump) {
+        return -ENOTCONN;
+    }
+    if (!vwl_gate_lock(device->gate)) {
+        return -EDEADLK;
+    }
+    err = vwl_pump_state_start(device->pump, save, true, fd);
+    vwl_gate_unlock(device->gate);
+    return err;
 }
 
 /* Gauges are of the running session alone. */

@@ -25,6 +25,7 @@ int vwl_device_start(struct vwl_device *device, GMainContext *context,
                      int *fd);
 void vwl_device_stop(struct vwl_device *device);
 int vwl_device_suspend(struct vwl_device *device, bool on);
+int vwl_device_state(struct vwl_device *device, bool save, int *fd);
 
 /* stats is complete; [any]. */
 void vwl_device_stats(struct vwl_device *device, struct vwl_stats *stats);

@@ -3,10 +3,18 @@
 
 #include <errno.h>
 
+#include "wl/snapshot.h"
+
 void vwl_pump_settle(struct vwl_pump *pump)
 {
     if (!pump->session) {
         return;
+    }
+    if (pump->restoring && pump->remade &&
+        !vwl_core_is_restoring(pump->core)) {
+        pump->restoring = false;
+        vwl_pump_answer_done(pump);
+        pump->due[IN] = pump->due[OUT] = true;
     }
     if (pump->due[OUT]) {
         vwl_pump_run_out(pump);
@@ -53,6 +61,8 @@ static void lose_session(struct vwl_pump *pump)
     vwl_source_destroy(&pump->socket);
     vwl_source_destroy(&pump->backchan);
     vwl_source_destroy(&pump->again);
+    vwl_source_destroy(&pump->state);
+    vwl_pump_state_drop(pump);
     vwl_source_destroy(&pump->core_in);
     vwl_source_destroy(&pump->core_out);
     for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
@@ -168,6 +178,9 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
                                        on_core_out, pump);
     pump->again = vwl_source_create(context, gate, "vwl again", -1, 0,
                                     on_again, pump);
+    pump->state = vwl_source_create(context, gate, "vwl device state", -1, 0,
+                                    vwl_pump_on_state, pump);
+    pump->state_err = -ENODATA;
     *out = pump;
     return 0;
 }

@@ -39,6 +39,11 @@ void vwl_pump_destroy(struct vwl_pump *pump);
 
 void vwl_pump_suspend(struct vwl_pump *pump, bool on);
 
+/* Saves to *fd or loads from it, which is taken; host->state_done tells how it
+ * ended if by_host. -EBUSY: rings run. */
+int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
+                         int *fd);
+
 /* Adds to the counters of *stats and sets its gauges. */
 void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats);
 

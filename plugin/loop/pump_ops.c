@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "wl/snapshot.h"
+
 /* ---- what the core asks for ------------------------------------------- */
 
 static void on_complete(void *opaque, struct vwl_request *request)
@@ -149,43 +151,59 @@ static void on_reset(void *opaque, enum vwl_reset_reason reason)
     struct vwl_pump *pump = opaque;
 
     log_debug(pump->log, "device reset: %s", names[reason]);
+    vwl_pump_state_cancel(pump, true);
     vwl_core_reset(pump->core, pump->host->shm_map != NULL);
     vwl_pump_drop_all(pump);
     pump->pushed[IN] = pump->pushed[OUT] = false;
     pump->base_known = false;
     pump->applied_once = false;
+    pump->restored = pump->restoring = false;
+}
+
+static bool has_shm(struct vwl_pump *pump)
+{
+    return pump->host->shm_map ||
+           vwl_backchan_dialect(vwl_session_backchan(pump->session)) !=
+               VWL_SHM_NONE;
+}
+
+static const uint64_t own_features = 1u << VIRTIO_WL_F_TRANS_FLAGS |
+                                     1u << VIRTIO_WL_F_SEND_FENCES |
+                                     1u << VIRTIO_WL_F_USE_SHMEM;
+
+void vwl_pump_forget_applied(struct vwl_pump *pump, uint64_t features)
+{
+    pump->applied_once = true;
+    pump->applied = features & own_features;
+    pump->applied_shm = has_shm(pump);
 }
 
 static void apply_features(struct vwl_pump *pump)
 {
-    const uint64_t own = 1u << VIRTIO_WL_F_TRANS_FLAGS |
-                         1u << VIRTIO_WL_F_SEND_FENCES |
-                         1u << VIRTIO_WL_F_USE_SHMEM;
-    bool shm = pump->host->shm_map ||
-               vwl_backchan_dialect(vwl_session_backchan(pump->session)) !=
-                   VWL_SHM_NONE;
-
-    if (pump->applied_once && pump->applied == (pump->acked & own) &&
-        pump->applied_shm == shm) {
+    if (pump->applied_once && pump->applied == (pump->acked & own_features) &&
+        pump->applied_shm == has_shm(pump) && vwl_pump_is_as_restored(pump)) {
         return;
     }
     if (pump->applied_once) {
+        if (pump->restored) {
+            log_host_bug(pump->log, "the driver's features are not those of "
+                         "the snapshot: all of it is closed");
+        }
         vwl_core_reset(pump->core, pump->host->shm_map != NULL);
         vwl_pump_drop_all(pump);
+        pump->restored = pump->restoring = false;
     }
-    pump->applied_once = true;
-    pump->applied = pump->acked & own;
-    pump->applied_shm = shm;
-    vwl_core_set_features(pump->core, pump->applied, shm);
+    vwl_pump_forget_applied(pump, pump->acked);
+    vwl_core_set_features(pump->core, pump->applied, pump->applied_shm);
 }
 
 static void on_ring_started(void *opaque, unsigned int index, bool keep)
 {
     struct vwl_pump *pump = opaque;
 
+    vwl_pump_state_cancel(pump, true);
     if (index == OUT) {
         unsigned int size = vwl_session_ring_size(pump->session, OUT);
-        GList *next;
 
         apply_features(pump);
         vwl_core_set_in_flight_limit(pump->core, pump->max_in_flight
@@ -197,14 +215,11 @@ static void on_ring_started(void *opaque, unsigned int index, bool keep)
             pump->discarding = false;
             vwl_pump_drop_all(pump);
         }
-        for (GList *l = pump->in_flight.head; l; l = next) {
-            struct record *record = l->data;
-
-            next = l->next;
-            if (record->done) {
-                vwl_pump_answer(pump, record);
-            }
+        if (pump->restoring && !pump->remade) {
+            pump->remade = true;
+            vwl_core_remake(pump->core);
         }
+        vwl_pump_answer_done(pump);
     }
     pump->bad_kick[index] = false;
     pump->starved = pump->blocked_in = false;
@@ -293,7 +308,10 @@ static void on_base(void *opaque, uint64_t gpa)
 
 static void on_features(void *opaque, uint64_t acked)
 {
-    ((struct vwl_pump *)opaque)->acked = acked;
+    struct vwl_pump *pump = opaque;
+
+    pump->acked = acked;
+    pump->features_known = true;
 }
 
 static void on_backchan_changed(void *opaque)
@@ -301,7 +319,19 @@ static void on_backchan_changed(void *opaque)
     /* settle looks at it after every dispatch */
 }
 
+static int on_state_start(void *opaque, bool save, int *fd)
+{
+    return vwl_pump_state_start(opaque, save, false, fd);
+}
+
+static int on_state_check(void *opaque)
+{
+    return vwl_pump_state_check(opaque);
+}
+
 const struct vwl_session_ops vwl_pump_session_ops = {
+    .state_start = on_state_start,
+    .state_check = on_state_check,
     .reset = on_reset,
     .ring_started = on_ring_started,
     .ring_changed = on_ring_changed,

@@ -33,6 +33,7 @@ struct vwl_pump {
     struct vwl_source *kick[VWL_SESSION_QUEUES];
     struct vwl_source *core_in;
     struct vwl_source *core_out;
+    struct vwl_source *state; /* the other end of a snapshot */
     struct vwl_source *again; /* work that has no descriptor of its own */
 
     GQueue in_flight; /* struct record, oldest first */
@@ -50,8 +51,16 @@ struct vwl_pump {
     uint64_t applied;  /* those that the core knows */
     bool applied_shm;
     bool applied_once;
+    bool features_known;
     bool base_known;
     uint64_t base_gpa;
+
+    struct vwl_transfer *transfer; /* NULL: none is under way */
+    int state_err;                 /* how the last one ended */
+    bool restored;                 /* what is open came from a snapshot */
+    bool restoring;                /* and its memory is not mapped yet */
+    bool remade;                   /* though that was asked for */
+    uint64_t restored_features;    /* that it was made with */
     /* A map or unmap that the back-end channel ended before it returned. */
     bool asking;
     bool asked_done;
@@ -73,6 +82,23 @@ void vwl_pump_answer(struct vwl_pump *pump, struct record *record);
 /* Frees a record, its chain not given back. */
 void vwl_pump_drop(struct vwl_pump *pump, struct record *record);
 void vwl_pump_drop_all(struct vwl_pump *pump);
+/* A request of a snapshot; it is answered at the next start, with an error
+ * when it has no response. */
+void vwl_pump_revive(struct vwl_pump *pump, struct vwl_chain *chain,
+                     const void *response, size_t response_bytes);
+/* Answers what was completed while the ring stood still. */
+void vwl_pump_answer_done(struct vwl_pump *pump);
+
+/* Snapshots (pump_state.c). */
+void vwl_pump_on_state(void *opaque, GIOCondition condition);
+int vwl_pump_state_check(struct vwl_pump *pump);
+void vwl_pump_state_cancel(struct vwl_pump *pump, bool save_only);
+void vwl_pump_state_drop(struct vwl_pump *pump); /* tells nobody */
+/* Whether the driver negotiated what a restored device had. */
+bool vwl_pump_is_as_restored(const struct vwl_pump *pump);
+/* The core is about to be told these features of a driver. */
+void vwl_pump_forget_applied(struct vwl_pump *pump, uint64_t features);
+
 /* Ends every dispatch: what became due is done, what was pushed is published,
  * and the watches follow the state. */
 void vwl_pump_settle(struct vwl_pump *pump);

@@ -13,7 +13,7 @@
 
 bool vwl_pump_runs(struct vwl_pump *pump, unsigned int index)
 {
-    return pump->session && !pump->suspended &&
+    return pump->session && !pump->suspended && !pump->restoring &&
            vwl_session_ring_runs(pump->session, index) &&
            !vwl_vq_is_broken(vwl_session_vq(pump->session, index));
 }
@@ -66,6 +66,39 @@ void vwl_pump_answer(struct vwl_pump *pump, struct record *record)
                 (uint32_t)written);
     pump->pushed[OUT] = true;
     vwl_pump_drop(pump, record);
+}
+
+void vwl_pump_revive(struct vwl_pump *pump, struct vwl_chain *chain,
+                     const void *response, size_t response_bytes)
+{
+    struct record *record = record_new(pump, chain);
+    const uint32_t err = GUINT32_TO_LE(VIRTIO_WL_RESP_ERR);
+
+    if (response_bytes == 0) {
+        response = &err;
+        response_bytes = sizeof err;
+    }
+    memcpy(record->request.response, response, response_bytes);
+    record->request.response_bytes = response_bytes;
+    record->done = record->waits = true;
+    g_queue_push_tail_link(&pump->in_flight, &record->link);
+}
+
+void vwl_pump_answer_done(struct vwl_pump *pump)
+{
+    GList *next;
+
+    if (!vwl_pump_runs(pump, OUT)) {
+        return;
+    }
+    for (GList *l = pump->in_flight.head; l; l = next) {
+        struct record *record = l->data;
+
+        next = l->next;
+        if (record->done) {
+            vwl_pump_answer(pump, record);
+        }
+    }
 }
 
 void vwl_pump_drop_all(struct vwl_pump *pump)

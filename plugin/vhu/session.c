@@ -59,9 +59,9 @@ static const struct route routes[] = {
     { VHOST_USER_REM_MEM_REG, ACK, session_remove_region },
     { VHOST_USER_SET_STATUS, ACK, session_set_status },
     { VHOST_USER_GET_STATUS, VALUE, session_get_status },
-    /* refused: bit 8 says that no descriptor comes back */
-    { VHOST_USER_SET_DEVICE_STATE_FD, STATUS, session_refuse, 0x101 },
-    { VHOST_USER_CHECK_DEVICE_STATE, STATUS, session_refuse },
+    /* bit 8 says that no descriptor comes back */
+    { VHOST_USER_SET_DEVICE_STATE_FD, STATUS, session_set_state_fd, 0x101 },
+    { VHOST_USER_CHECK_DEVICE_STATE, STATUS, session_check_state },
     { VHOST_USER_GET_SHMEM_CONFIG, BODY, session_get_shmem_config },
     { VHOST_USER_GET_SHARED_MEMORY_REGIONS, BODY,
       session_get_private_regions },
@@ -206,10 +206,13 @@ static void serve(struct vwl_session *session, struct vwl_vhu_msg *msg)
         why = "no descriptors are left for its own";
     } else if (!is_well_formed(row, msg)) {
         why = "wrong size or number of descriptors";
-    } else if ((err = route->serve(session, msg, &answer)) < 0) {
+    } else if ((err = route->serve(session, msg, &answer)) == -EINPROGRESS) {
+        return;
+    } else if (err < 0) {
         why = g_strerror(-err);
-    } else if (route->kind == ACK || route->kind == STATUS ||
-               route->kind == LOGGED) {
+    } else if (answer.size == 0 &&
+               (route->kind == ACK || route->kind == STATUS ||
+                route->kind == LOGGED)) {
         session_answer_u64(&answer, 0);
     }
     if (why) {

@@ -84,6 +84,12 @@ struct vwl_session_ops {
     void (*features)(void *opaque, uint64_t acked);
     /* The back-end channel has another descriptor or wants another poll. */
     void (*backchan_changed)(void *opaque);
+    /* SET_DEVICE_STATE_FD: a transfer begins that way, and takes *fd; one
+     * before it ends. -errno: refused. May be NULL: there is none. */
+    int (*state_start)(void *opaque, bool save, int *fd);
+    /* CHECK_DEVICE_STATE: how the last transfer ended; -EINPROGRESS:
+     * vwl_session_state_done follows. NULL with the other. */
+    int (*state_check)(void *opaque);
 };
 
 /* Takes *fd, the connected socket. */
@@ -141,6 +147,18 @@ void vwl_session_ring_miss(struct vwl_session *session, unsigned int index);
 /* Signals the dirty log's eventfd if pages were marked. Every call and stop
  * does so too; for what is published without a call. */
 void vwl_session_flush_log(struct vwl_session *session);
+
+/* Whether device state may be moved: suspended, or no ring is started. */
+bool vwl_session_is_still(const struct vwl_session *session);
+/* The transfer ended; answers a CHECK_DEVICE_STATE that waits. */
+void vwl_session_state_done(struct vwl_session *session, int err);
+/* Where a still ring stands; false: it never ran. */
+bool vwl_session_ring_base(const struct vwl_session *session,
+                           unsigned int index, uint32_t *base);
+/* As if this ring had stopped there (used) or never run, and no in-flight
+ * request had been given back: for a snapshot. */
+void vwl_session_ring_restore(struct vwl_session *session, unsigned int index,
+                              bool used, uint32_t base);
 
 /* Suspends the device: rings do not run, nothing goes to the back-end
  * channel; requests are still answered. */

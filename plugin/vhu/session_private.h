@@ -4,7 +4,7 @@
  * session.c (dispatch and answers), session_negotiate.c (features, status,
  * resets, the back-end channel), session_memory.c (memory table, IOTLB),
  * session_ring.c (vrings), session_notify.c (their descriptors), session_log.c
- * (dirty log, in-flight buffer).
+ * (dirty log, in-flight buffer), session_state.c (snapshots).
  */
 #ifndef VWL_VHU_SESSION_PRIVATE_H
 #define VWL_VHU_SESSION_PRIVATE_H
@@ -80,6 +80,7 @@ struct vwl_session {
     bool owned;
     uint8_t status;
     bool suspended;
+    bool checking; /* CHECK_DEVICE_STATE waits for its answer */
     bool decided; /* reset or pause, for this run of the out ring */
 
     struct vwl_mem *mem;
@@ -175,6 +176,12 @@ int session_get_inflight(struct vwl_session *, struct vwl_vhu_msg *,
                          struct session_answer *);
 int session_set_inflight(struct vwl_session *, struct vwl_vhu_msg *,
                          struct session_answer *);
+
+/* session_state.c */
+int session_set_state_fd(struct vwl_session *, struct vwl_vhu_msg *,
+                         struct session_answer *);
+int session_check_state(struct vwl_session *, struct vwl_vhu_msg *,
+                        struct session_answer *);
 
 /* session.c */
 void session_answer_u64(struct session_answer *answer, uint64_t value);

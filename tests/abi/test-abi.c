@@ -56,6 +56,11 @@ struct v1_host_connect { /* and what was added to it */
     int (*socket_connect)(void *, size_t, int *);
 };
 
+struct v1_host_state {
+    struct v1_host_connect before;
+    void (*state_done)(void *, int);
+};
+
 struct v1_stats {
     size_t size;
     uint64_t vfds, contexts, shm_bytes, shm_mappings, in_flight, queued_bytes;
@@ -75,6 +80,12 @@ struct v1_plugin {
     int (*device_suspend)(struct vwl_device *, int);
     int (*device_stats)(struct vwl_device *, struct v1_stats *);
     void (*device_features)(struct vwl_device *, uint64_t *, uint64_t *);
+};
+
+struct v1_plugin_state { /* and what was added to it */
+    struct v1_plugin before;
+    int (*device_save)(struct vwl_device *, int *);
+    int (*device_load)(struct vwl_device *, int *);
 };
 
 #define SAME(s, f) \
@@ -112,6 +123,12 @@ SAME(plugin, device_new); SAME(plugin, device_start);
 SAME(plugin, device_stop); SAME(plugin, device_free);
 SAME(plugin, device_suspend); SAME(plugin, device_stats);
 SAME(plugin, device_features); GREW(plugin);
+_Static_assert(offsetof(struct v1_host_state, state_done) ==
+               offsetof(struct vwl_host, state_done), "moved");
+_Static_assert(offsetof(struct v1_plugin_state, device_save) ==
+               offsetof(struct vwl_plugin, device_save) &&
+               offsetof(struct v1_plugin_state, device_load) ==
+               offsetof(struct vwl_plugin, device_load), "moved");
 
 /* ------------------------------------------------------------------------ */
 
@@ -178,7 +195,7 @@ static void ask_features(int fd, GMainContext *context)
 
 static void test_table(void)
 {
-    g_assert_cmpuint(plugin->size, >=, sizeof(struct v1_plugin));
+    g_assert_cmpuint(plugin->size, >=, sizeof(struct v1_plugin_state));
     g_assert_cmpuint(plugin->abi, ==, 1);
     g_assert_nonnull(plugin->version);
 }

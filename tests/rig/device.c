@@ -95,6 +95,16 @@ static void on_broken(void *opaque, int err, const char *why)
     g_mutex_unlock(&r->lock);
 }
 
+static void on_state_done(void *opaque, int err)
+{
+    struct rig *r = opaque;
+
+    g_mutex_lock(&r->lock);
+    r->states++;
+    r->state_err = err;
+    g_mutex_unlock(&r->lock);
+}
+
 static void create_in_process(struct rig *r)
 {
     struct vwl_config config = { .size = sizeof config };
@@ -115,6 +125,7 @@ static void create_in_process(struct rig *r)
     r->host = (struct vwl_host){
         .size = sizeof r->host, .opaque = r, .log = on_log,
         .disconnected = on_disconnected, .broken = on_broken,
+        .state_done = on_state_done,
     };
     if (r->options.host_map) {
         r->host.shm_map = on_map;

@@ -63,6 +63,8 @@ struct rig {
     GMutex lock;           /* of the next three */
     GPtrArray *log;        /* lines */
     unsigned int disconnected, broken;
+    unsigned int states; /* of device_save and device_load that ended */
+    int state_err;       /* of the last one */
 
     /* the daemon */
     GPid pid;

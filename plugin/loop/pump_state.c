@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loop/pump_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "vhost-user-wl/vhost_user.h"
+#include "wl/peer.h"
+#include "wl/snapshot.h"
+
+/* Bytes of one dispatch: then the other sources have a turn. */
+#define BUDGET (1u << 20)
+#define READ_BYTES 65536u
+
+/* What the pump adds to the core's state: u64 address of region 0, u32 whether
+ * it is known; for each ring u32 whether it ran, u32 its base; u32 number of
+ * chains, and these as put_chain says. */
+#define EXTRA_BYTES (12 + 8 * VWL_SESSION_QUEUES + 4)
+#define CHAIN_BYTES (24 + 12 * VWL_CHAIN_SAVED_PIECES + VWL_RESPONSE_BYTES)
+
+struct vwl_transfer {
+    int fd;
+    bool by_host; /* who is told */
+    struct vwl_saver *saver; /* one of the two */
+    struct vwl_loader *loader;
+    const uint8_t *piece;
+    size_t left;
+};
+
+/* ---- the pump's own part ---------------------------------------------- */
+
+static void put16(uint8_t **at, uint16_t value)
+{
+    value = GUINT16_TO_LE(value);
+    memcpy(*at, &value, sizeof value);
+    *at += sizeof value;
+}
+
+static void put32(uint8_t **at, uint32_t value)
+{
+    value = GUINT32_TO_LE(value);
+    memcpy(*at, &value, sizeof value);
+    *at += sizeof value;
+}
+
+static void put64(uint8_t **at, uint64_t value)
+{
+    value = GUINT64_TO_LE(value);
+    memcpy(*at, &value, sizeof value);
+    *at += sizeof value;
+}
+
+static uint16_t get16(const uint8_t **at)
+{
+    uint16_t value;
+
+    memcpy(&value, *at, sizeof value);
+    *at += sizeof value;
+    return GUINT16_FROM_LE(value);
+}
+
+static uint32_t get32(const uint8_t **at)
+{
+    uint32_t value;
+
+    memcpy(&value, *at, sizeof value);
+    *at += sizeof value;
+    return GUINT32_FROM_LE(value);
+}
+
+static uint64_t get64(const uint8_t **at)
+{
+    uint64_t value;
+
+    memcpy(&value, *at, sizeof value);
+    *at += sizeof value;
+    return GUINT64_FROM_LE(value);
+}
+
+static void put_chain(uint8_t **at, const struct record *record)
+{
+    struct vwl_chain_saved saved;
+
+    vwl_chain_save(record->chain, &saved);
+    put16(at, saved.id);
+    put16(at, saved.slots);
+    put16(at, saved.track);
+    put16(at, saved.tracked);
+    put64(at, saved.number);
+    put32(at, saved.n);
+    for (unsigned int i = 0; i < VWL_CHAIN_SAVED_PIECES; i++) {
+        put64(at, saved.piece[i].gpa);
+        put32(at, saved.piece[i].len);
+    }
+    put32(at, record->done ? (uint32_t)record->request.response_bytes : 0);
+    memcpy(*at, record->request.response, VWL_RESPONSE_BYTES);
+    *at += VWL_RESPONSE_BYTES;
+}
+
+static void put_extra(struct vwl_pump *pump, uint8_t *at)
+{
+    put64(&at, pump->base_gpa);
+    put32(&at, pump->base_known);
+    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+        uint32_t base = 0;
+        bool used = vwl_session_ring_base(pump->session, i, &base);
+
+        put32(&at, used);
+        put32(&at, base);
+    }
+    put32(&at, g_queue_get_length(&pump->in_flight));
+    for (GList *l = pump->in_flight.head; l; l = l->next) {
+        put_chain(&at, l->data);
+    }
+}
+
+static bool get_chain(const uint8_t **at, struct vwl_chain_saved *saved,
+                      uint32_t *response_bytes, const uint8_t **response)
+{
+    saved->id = get16(at);
+    saved->slots = get16(at);
+    saved->track = get16(at);
+    saved->tracked = get16(at) != 0;
+    saved->number = get64(at);
+    saved->n = get32(at);
+    for (unsigned int i = 0; i < VWL_CHAIN_SAVED_PIECES; i++) {
+        saved->piece[i].gpa = get64(at);
+        saved->piece[i].len = get32(at);
+    }
+    *response_bytes = get32(at);
+    *response = *at;
+    *at += VWL_RESPONSE_BYTES;
+    return saved->slots > 0 && saved->slots <= VWL_VQ_MAX_SIZE &&
+           saved->id < VWL_VQ_MAX_SIZE && saved->n <= VWL_CHAIN_SAVED_PIECES &&
+           *response_bytes <= VWL_RESPONSE_BYTES;
+}
+
+static bool check_extra(const uint8_t *at, size_t len)
+{
+    const uint8_t *number = at + EXTRA_BYTES - 4;
+    uint32_t n;
+
+    if (len < EXTRA_BYTES) {
+        return false;
+    }
+    n = get32(&number);
+    at += EXTRA_BYTES;
+    if (n > VWL_VQ_MAX_SIZE || len != EXTRA_BYTES + n * (size_t)CHAIN_BYTES) {
+        return false;
+    }
+    while (n-- > 0) {
+        struct vwl_chain_saved saved;
+        const uint8_t *response;
+        uint32_t response_bytes;
+
+        if (!get_chain(&at, &saved, &response_bytes, &response)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Chains of a snapshot are answered after the next start. */
+static void apply_extra(struct vwl_pump *pump, const uint8_t *at)
+{
+    struct vwl_vq *out = vwl_session_vq(pump->session, OUT);
+    uint32_t n;
+
+    pump->base_gpa = get64(&at);
+    pump->base_known = get32(&at) != 0;
+    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+        bool used = get32(&at) != 0;
+
+        vwl_session_ring_restore(pump->session, i, used, get32(&at));
+    }
+    for (n = get32(&at); n > 0; n--) {
+        struct vwl_chain_saved saved;
+        const uint8_t *response;
+        uint32_t response_bytes;
+
+        get_chain(&at, &saved, &response_bytes, &response);
+        vwl_pump_revive(pump, vwl_chain_revive(out, &saved), response,
+                        response_bytes);
+    }
+}
+
+/* ---- transfers -------------------------------------------------------- */
+
+static void transfer_free(struct vwl_pump *pump)
+{
+    struct vwl_transfer *transfer = g_steal_pointer(&pump->transfer);
+
+    if (transfer) {
+        if (pump->state) {
+            vwl_source_watch(pump->state, -1, 0);
+        }
+        vwl_saver_destroy(transfer->saver);
+        vwl_loader_destroy(transfer->loader);
+        vwl_fd_clear(&transfer->fd);
+        g_free(transfer);
+    }
+}
+
+void vwl_pump_state_drop(struct vwl_pump *pump)
+{
+    transfer_free(pump);
+}
+
+static void end(struct vwl_pump *pump, int err, const char *why)
+{
+    bool by_host = pump->transfer->by_host;
+
+    if (err < 0) {
+        log_host_bug(pump->log, "%s refused: %s",
+                     pump->transfer->saver ? "snapshot" : "restore",
+                     why ? why : g_strerror(-err));
+    }
+    transfer_free(pump);
+    pump->state_err = err;
+    vwl_session_state_done(pump->session, err);
+    if (by_host && pump->host->state_done) {
+        pump->host->state_done(pump->host->opaque, err);
+    }
+}
+
+void vwl_pump_state_cancel(struct vwl_pump *pump, bool save_only)
+{
+    if (pump->transfer && (pump->transfer->saver || !save_only)) {
+        end(pump, -ECANCELED, "the device changed under it");
+    }
+}
+
+static uint64_t negotiated(const struct vwl_pump *pump)
+{
+    return pump->acked &
+           ~(UINT64_C(1) << VHOST_F_LOG_ALL |
+             UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES);
+}
+
+bool vwl_pump_is_as_restored(const struct vwl_pump *pump)
+{
+    return !pump->restored || pump->restored_features == negotiated(pump);
+}
+
+static int check_load(struct vwl_pump *pump, struct vwl_loader *loader,
+                      const char **why)
+{
+    const uint8_t *extra;
+    size_t len;
+    int err = vwl_loader_end(loader, why);
+
+    if (err < 0) {
+        return err;
+    }
+    if (!vwl_session_is_still(pump->session)) {
+        *why = "the guest runs";
+        return -EBUSY;
+    }
+    if (pump->features_known &&
+        vwl_loader_negotiated(loader) != negotiated(pump)) {
+        *why = "other features are negotiated";
+        return -EINVAL;
+    }
+    extra = vwl_loader_extra(loader, &len);
+    if (!check_extra(extra, len)) {
+        *why = "rings that cannot be";
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int apply_load(struct vwl_pump *pump, struct vwl_loader *loader)
+{
+    uint64_t bits = vwl_loader_negotiated(loader);
+    size_t len;
+    int err;
+
+    vwl_pump_forget_applied(pump, bits);
+    err = vwl_loader_apply(loader, pump->applied, pump->applied_shm,
+                           pump->host->shm_map != NULL);
+    vwl_pump_drop_all(pump);
+    if (err < 0) {
+        pump->applied_once = false;
+        return err;
+    }
+    pump->restored = pump->restoring = true;
+    pump->remade = false;
+    pump->restored_features = bits;
+    apply_extra(pump, vwl_loader_extra(loader, &len));
+    return 0;
+}
+
+static void run_save(struct vwl_pump *pump)
+{
+    struct vwl_transfer *transfer = pump->transfer;
+    size_t done = 0;
+
+    while (done < BUDGET) {
+        struct iovec iov;
+        ssize_t n;
+
+        if (transfer->left == 0) {
+            const void *piece = NULL;
+
+            n = vwl_saver_next(transfer->saver, &piece);
+            if (n <= 0) {
+                end(pump, (int)n, NULL);
+                return;
+            }
+            transfer->piece = piece;
+            transfer->left = (size_t)n;
+        }
+        iov.iov_base = (void *)(uintptr_t)transfer->piece;
+        iov.iov_len = transfer->left;
+        n = vwl_peer_write(VWL_PEER_OWN_PIPE, transfer->fd, NULL, &iov, 1,
+                           NULL, 0);
+        if (n == -EAGAIN) {
+            return;
+        }
+        if (n < 0) {
+            end(pump, (int)n, NULL);
+            return;
+        }
+        transfer->piece += n;
+        transfer->left -= (size_t)n;
+        done += (size_t)n;
+    }
+}
+
+static void run_load(struct vwl_pump *pump)
+{
+    struct vwl_transfer *transfer = pump->transfer;
+    size_t done = 0;
+
+    while (done < BUDGET) {
+        uint8_t bytes[READ_BYTES];
+        const char *why = NULL;
+        ssize_t n = read(transfer->fd, bytes, sizeof bytes);
+        int err;
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno == EAGAIN) {
+            return;
+        }
+        if (n < 0) {
+            end(pump, -errno, NULL);
+            return;
+        }
+        if (n > 0) {
+            err = vwl_loader_feed(transfer->loader, bytes, (size_t)n, &why);
+        } else {
+            err = check_load(pump, transfer->loader, &why);
+            err = err < 0 ? err : apply_load(pump, transfer->loader);
+        }
+        if (err < 0 || n == 0) {
+            end(pump, err, why);
+            return;
+        }
+        done += (size_t)n;
+    }
+}
+
+void vwl_pump_on_state(void *opaque, GIOCondition condition)
+{
+    struct vwl_pump *pump = opaque;
+
+    if (pump->transfer && pump->transfer->saver) {
+        run_save(pump);
+    } else if (pump->transfer) {
+        run_load(pump);
+    }
+    vwl_pump_settle(pump);
+}
+
+static int begin_save(struct vwl_pump *pump, struct vwl_transfer *transfer)
+{
+    size_t len = EXTRA_BYTES +
+        g_queue_get_length(&pump->in_flight) * (size_t)CHAIN_BYTES;
+    uint8_t *extra = g_try_malloc0(len);
+    int err;
+
+    if (!extra) {
+        return -ENOMEM;
+    }
+    put_extra(pump, extra);
+    err = vwl_saver_create(pump->core, negotiated(pump), extra, len,
+                           &transfer->saver);
+    g_free(extra);
+    return err;
+}
+
+int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
+                         int *fd)
+{
+    struct vwl_transfer *transfer;
+    int flags, err = 0;
+
+    if (!pump->session) {
+        return -ENOTCONN;
+    }
+    if (!vwl_session_is_still(pump->session) || pump->restoring) {
+        return -EBUSY;
+    }
+    flags = fcntl(*fd, F_GETFL);
+    if (flags < 0 || fcntl(*fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        return -errno;
+    }
+    vwl_pump_state_cancel(pump, false);
+    transfer = g_new0(struct vwl_transfer, 1);
+    transfer->fd = -1;
+    if (save) {
+        err = begin_save(pump, transfer);
+    } else {
+        transfer->loader = vwl_loader_create(pump->core);
+    }
+    if (err < 0) {
+        log_host_bug(pump->log, "snapshot refused: %s", g_strerror(-err));
+        g_free(transfer);
+        return err;
+    }
+    transfer->fd = vwl_fd_steal(fd);
+    transfer->by_host = by_host;
+    pump->transfer = transfer;
+    vwl_source_watch(pump->state, transfer->fd, save ? G_IO_OUT : G_IO_IN);
+    return 0;
+}
+
+int vwl_pump_state_check(struct vwl_pump *pump)
+{
+    return pump->transfer ? -EINPROGRESS : pump->state_err;
+}
