@@ -11,7 +11,7 @@
 #include "base/fd.h"
 #include "wl/snapshot_priv.h"
 
-enum save_step { SAVE_STATE, SAVE_MEMORY, SAVE_SUM, SAVE_DONE };
+enum save_step { SAVE_STATE, SAVE_MEMORY, SAVE_DONE };
 
 struct vwl_saver {
     struct vwl_core *core;
@@ -395,29 +395,24 @@ ssize_t vwl_saver_next(struct vwl_saver *saver, const void **piece)
     gsize len = SNAPSHOT_SUM_BYTES;
     ssize_t n;
 
-    switch (saver->step) {
-    case SAVE_STATE:
+    if (saver->step == SAVE_STATE) {
         saver->step = SAVE_MEMORY;
         g_checksum_update(saver->sum, saver->bytes, (gssize)saver->len);
         *piece = saver->bytes;
         return (ssize_t)saver->len;
-    case SAVE_MEMORY:
-        n = memory_piece(saver);
-        if (n != 0) {
-            if (n > 0) {
-                g_checksum_update(saver->sum, saver->piece, n);
-                *piece = saver->piece;
-            }
-            return n;
-        }
-        saver->step = SAVE_SUM;
-        /* fall through */
-    case SAVE_SUM:
-        saver->step = SAVE_DONE;
-        g_checksum_get_digest(saver->sum, saver->piece, &len);
-        *piece = saver->piece;
-        return (ssize_t)len;
-    default:
+    }
+    if (saver->step == SAVE_DONE) {
         return 0;
     }
+    *piece = saver->piece;
+    n = memory_piece(saver);
+    if (n > 0) {
+        g_checksum_update(saver->sum, saver->piece, n);
+    }
+    if (n != 0) {
+        return n;
+    }
+    saver->step = SAVE_DONE;
+    g_checksum_get_digest(saver->sum, saver->piece, &len);
+    return (ssize_t)len;
 }
