@@ -329,7 +329,7 @@ static void test_forged(void)
     GRand *random = g_rand_new_with_seed(7);
     unsigned int accepted = 0;
 
-    for (unsigned int i = 0; i < 1500; i++) {
+    for (unsigned int i = 0; i < 300; i++) {
         struct rig *rig = rig_new(MODE_K23);
         g_autofree uint8_t *bytes = g_memdup2(stream->data, stream->len);
         GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
@@ -359,7 +359,7 @@ static void test_forged(void)
         }
         rig_free(rig);
     }
-    g_assert_cmpuint(accepted, >, 100);
+    g_assert_cmpuint(accepted, >, 20);
     g_rand_free(random);
     g_byte_array_unref(stream);
 }
