@@ -160,23 +160,26 @@ def unbind_busy(run):
 def flat(run):
     """Guest memory is where it was."""
     def used(vm):
-        vm.check("echo 3 > /proc/sys/vm/drop_caches")
-        time.sleep(1)
-        return int(vm.check("grep SUnreclaim /proc/meminfo").split()[1])
+        # the kernel frees late, and keeps some at hand
+        return min(int(vm.check(
+            "echo 3 > /proc/sys/vm/drop_caches; sleep 1; "
+            "awk '/MemTotal/ {t=$2} /MemFree/ {f=$2} /^Cached/ {c=$2} "
+            "END {print t - f - c}' /proc/meminfo")) for _ in range(4))
 
     with run.vm() as vm:
         vm.boot()
         work = "wltest echo memory received-memory many-fds send-many " \
                "pipes hang-up unread errors lots many-at-once"
-        for _ in range(2):
-            vm.check(work, timeout=120)
-        before = used(vm)
-        for _ in range(6):
-            vm.check(work, timeout=120)
-        after = used(vm)
+        figures = []
+        for rounds in (2, 2, 3):
+            for _ in range(rounds):
+                vm.check(work, timeout=120)
+            figures.append(used(vm))
         # a checked kernel sets aside more before it gives back
-        if after > before + (4096 if run.options.debug else 512):
-            raise vms.Error(f"{before} KiB became {after}")
+        slack = 4096 if run.options.debug else 1024
+        if figures[2] > max(figures[:2]) + slack:
+            raise vms.Error(f"{figures} KiB")
+        print(f"# {figures} KiB")
         run.healthy(vm)
 
 

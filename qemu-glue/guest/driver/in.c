@@ -9,6 +9,7 @@
  * left for the others then, new ones take their place; and if a device does
  * not stop, its VFD is broken at last.
  */
+#include <linux/gfp.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/virtio_config.h>
@@ -26,7 +27,7 @@ static bool is_host_id(u32 id)
 
 static void buf_free(struct wl_buf *buf)
 {
-	kfree(buf->data);
+	free_page((unsigned long)buf->data);
 	kfree(buf);
 }
 
@@ -38,7 +39,12 @@ static struct wl_buf *buf_alloc(u32 session)
 	if (!buf)
 		return NULL;
 	buf->session = session;
-	buf->data = kzalloc(VIRTIO_WL_IN_BUFFER_SIZE, GFP_KERNEL);
+	/*
+	 * Pages, not kmalloc: the ring's change one by one, and a few that
+	 * live long would keep many slabs.
+	 */
+	BUILD_BUG_ON(VIRTIO_WL_IN_BUFFER_SIZE > PAGE_SIZE);
+	buf->data = (void *)get_zeroed_page(GFP_KERNEL);
 	if (!buf->data) {
 		kfree(buf);
 		return NULL;
