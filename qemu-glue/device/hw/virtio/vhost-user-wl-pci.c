@@ -79,6 +79,12 @@ static void wl_pci_realize(VirtIOPCIProxy *vpci_dev, Error **errp)
     dev->vdev.window_owner = OBJECT(vpci_dev);
     dev->vdev.window_base = wl_pci_window_base;
     if (!qdev_realize(DEVICE(&dev->vdev), BUS(&vpci_dev->bus), errp)) {
+        /* No guest has seen it, and the object may live on for long. */
+        if (dev->vdev.window) {
+            object_unparent(OBJECT(&dev->vdev.window->mr));
+            vhost_user_wl_window_free(dev->vdev.window);
+            dev->vdev.window = NULL;
+        }
         return;
     }
     if (!dev->vdev.window ||
