@@ -14,8 +14,10 @@ struct vwl_transport;
 struct vwl_bridge;
 
 struct vwl_bridge_options {
-    const char *prefix; /* of window titles; may be NULL */
-    bool trace;         /* every message, to stderr */
+    /* Of up to 1024 bytes, so that users can tell whose a window is; a
+     * hostile guest can leave them out. May be NULL. */
+    const char *title_prefix, *app_id_prefix;
+    bool trace; /* every message, to stderr */
     /* The transport is gone; nothing more will happen. */
     void (*gone)(void *opaque);
     void *opaque;

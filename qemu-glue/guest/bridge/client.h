@@ -127,6 +127,15 @@ void vwl_pipe_free(struct vwl_pipe *pipe);
 /* A memory VFD's first size bytes, as a file of the client's own. */
 int vwl_pipe_copy_memory(struct vwl_client *client, int *vfd, size_t size);
 
+/* names.c */
+/* A toplevel was made. */
+void vwl_names_begin(struct vwl_client *client,
+                     const struct vwl_object *toplevel);
+/* true: dealt with. */
+bool vwl_names_request(struct vwl_client *client,
+                       const struct vwl_object *toplevel,
+                       const struct vwl_wire_message *msg, const void *data);
+
 /* trace.c */
 void vwl_trace(const struct vwl_client *client, const char *arrow,
                const struct vwl_object *object, const struct wl_message *proto,

@@ -18,7 +18,6 @@
 #define BUFFER_RELEASE 0
 #define KEYBOARD_KEYMAP 0
 #define VIEWPORTER_GET_VIEWPORT 1
-#define TOPLEVEL_SET_TITLE 2
 #define MAX_KEYMAP (16u << 20)
 #define MAX_MESSAGE 65532u
 
@@ -67,9 +66,11 @@ static const struct wl_interface *made(struct vwl_client *client,
     return offered;
 }
 
-static bool take_id(struct vwl_client *client, struct vwl_object *object,
-                    const struct vwl_wire_message *msg,
-                    const struct vwl_wire_arg *arg, void *data)
+/* NULL: the client failed. */
+static struct vwl_object *take_id(struct vwl_client *client,
+                                  const struct vwl_object *object,
+                                  const struct vwl_wire_message *msg,
+                                  const struct vwl_wire_arg *arg, void *data)
 {
     uint32_t version;
     const struct wl_interface *iface =
@@ -77,20 +78,20 @@ static bool take_id(struct vwl_client *client, struct vwl_object *object,
     struct vwl_object *new;
 
     if (iface == NULL) {
-        return false;
+        return NULL;
     }
     if (!vwl_objects_may_use(&client->objects, arg->value)) {
         vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT,
                          "invalid new id %u", arg->value);
-        return false;
+        return NULL;
     }
     new = vwl_objects_new(&client->objects, iface, version, arg->value, true);
     if (new == NULL) {
         vwl_client_error(client, 1, WL_ERROR_NO_MEMORY, "too many objects");
-        return false;
+        return NULL;
     }
     vwl_wire_put(data, arg->at, new->host_id);
-    return true;
+    return new;
 }
 
 static bool take_object(struct vwl_client *client,
@@ -147,6 +148,7 @@ static void pass_request(struct vwl_client *client,
                          struct vwl_object *object,
                          const struct vwl_wire_message *msg, void *data)
 {
+    struct vwl_object *new = NULL;
     int vfd = -1;
 
     for (unsigned int i = 0; i < msg->n_args; i++) {
@@ -165,41 +167,18 @@ static void pass_request(struct vwl_client *client,
     for (unsigned int i = 0; i < msg->n_args; i++) {
         const struct vwl_wire_arg *arg = &msg->args[i];
 
-        if (arg->type == 'n' && !take_id(client, object, msg, arg, data)) {
-            return;
+        if (arg->type == 'n') {
+            new = take_id(client, object, msg, arg, data);
+            if (new == NULL) {
+                return;
+            }
         }
     }
     vwl_wire_put(data, 0, object->host_id);
     vwl_client_to_host(client, data, msg->size, vfd);
-}
-
-/* The title with the prefix before it; a message of its own. */
-static bool retitle(struct vwl_client *client,
-                    const struct vwl_object *object,
-                    const struct vwl_wire_message *msg, const void *data)
-{
-    const char *prefix = client->bridge->options.prefix;
-    static const char zeros[4];
-    uint32_t head[3] = { object->host_id };
-    size_t len, n;
-
-    if (prefix == NULL || *prefix == '\0' || msg->args[0].value == 0) {
-        return false;
+    if (new != NULL && new->kind == VWL_KIND_TOPLEVEL) {
+        vwl_names_begin(client, new);
     }
-    n = strlen(prefix);
-    len = n + msg->args[0].value;
-    if (sizeof head + len + 3 > 4096) {
-        return false;
-    }
-    head[1] = (uint32_t)(sizeof head + ((len + 3) & ~(size_t)3)) << 16 |
-        TOPLEVEL_SET_TITLE;
-    head[2] = (uint32_t)len;
-    vwl_client_to_host(client, head, sizeof head, -1);
-    vwl_client_to_host(client, prefix, n, -1);
-    vwl_client_to_host(client, (const char *)data + msg->args[0].at,
-                       msg->args[0].value, -1);
-    vwl_client_to_host(client, zeros, -len & 3, -1);
-    return true;
 }
 
 static bool hook_request(struct vwl_client *client,
@@ -222,8 +201,7 @@ static bool hook_request(struct vwl_client *client,
         }
         return false;
     case VWL_KIND_TOPLEVEL:
-        return msg->opcode == TOPLEVEL_SET_TITLE &&
-            retitle(client, object, msg, data);
+        return vwl_names_request(client, object, msg, data);
     default:
         return false;
     }

@@ -23,7 +23,8 @@
 #include "device.h"
 
 struct tool {
-    char *upstream, *listen, *daemon_socket, *plugin, *prefix;
+    char *upstream, *listen, *daemon_socket, *plugin;
+    char *title_prefix, *app_id_prefix;
     gboolean trace, verbose, version;
     GMainLoop *loop;
     int status;
@@ -42,8 +43,10 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
           "The socket that programs connect to", "PATH" },
         { "plugin", 0, 0, G_OPTION_ARG_FILENAME, &tool->plugin,
           "The device plugin", "FILE" },
-        { "title-prefix", 0, 0, G_OPTION_ARG_STRING, &tool->prefix,
+        { "title-prefix", 0, 0, G_OPTION_ARG_STRING, &tool->title_prefix,
           "Put before every window's title", "TEXT" },
+        { "app-id-prefix", 0, 0, G_OPTION_ARG_STRING, &tool->app_id_prefix,
+          "Put before every window's app id", "TEXT" },
         { "trace", 0, 0, G_OPTION_ARG_NONE, &tool->trace,
           "Print every message", NULL },
         { "verbose", 0, 0, G_OPTION_ARG_NONE, &tool->verbose,
@@ -135,8 +138,9 @@ static void raise_descriptor_limit(void)
 static void serve(struct tool *tool, struct vwl_transport *transport, int fd)
 {
     const struct vwl_bridge_options options = {
-        .prefix = tool->prefix, .trace = tool->trace, .gone = on_gone,
-        .opaque = tool,
+        .title_prefix = tool->title_prefix,
+        .app_id_prefix = tool->app_id_prefix,
+        .trace = tool->trace, .gone = on_gone, .opaque = tool,
     };
     struct vwl_bridge *bridge = vwl_bridge_new(transport, &options);
 
@@ -214,6 +218,7 @@ int main(int argc, char **argv)
     g_free(tool.listen);
     g_free(tool.daemon_socket);
     g_free(tool.plugin);
-    g_free(tool.prefix);
+    g_free(tool.title_prefix);
+    g_free(tool.app_id_prefix);
     return tool.status;
 }
