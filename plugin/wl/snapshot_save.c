@@ -137,7 +137,10 @@ static void put_data(struct vwl_saver *saver, const struct vwl_vfd *vfd)
 {
     if (is_unsent(vfd) && !(vfd->flags & VIRTIO_WL_VFD_READ)) {
         put_pipe(saver, vfd->send_fd);
-        put(saver, vfd->outbox.data + vfd->outbox.start, vfd->outbox.len);
+        if (vfd->outbox.len > 0) {
+            put(saver, vfd->outbox.data + vfd->outbox.start,
+                vfd->outbox.len);
+        }
     } else if (vfd->fd < 0 || vfd->in_ended ||
                !(vfd->flags & VIRTIO_WL_VFD_READ)) {
         return;
