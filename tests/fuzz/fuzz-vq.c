@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "guest/inflight.h"
 #include "guest/vq.h"
 
 #define MAX_OPS 400
@@ -41,8 +40,10 @@ struct world {
     struct vwl_vq *vq;
     struct vwl_vq_setup setup;
     bool tracks;
-    struct vwl_inflight *inflight;
-    size_t inflight_bytes;
+    uint8_t *region; /* in flight; on the heap, which knows where it ends */
+    size_t region_bytes;
+    bool settled; /* nobody wrote there since a start looked at it */
+    unsigned int slots; /* of chains that came again since then */
     struct vwl_chain *chains[CHAINS];
     unsigned int n_chains;
     /* the driver */
@@ -219,6 +220,10 @@ static void do_pop(struct world *world)
     if (rc == 1) {
         fuzz_check(!vwl_vq_is_broken(world->vq));
         check_pieces(world, chain);
+        if (world->setup.packed && world->settled && chain->resubmitted) {
+            world->slots += chain->slots;
+            fuzz_check(world->slots <= world->setup.size);
+        }
         world->chains[world->n_chains++] = chain;
     } else {
         fuzz_check(!chain);
@@ -290,29 +295,25 @@ static void do_look(struct world *world)
     }
 }
 
-static void make_inflight(struct world *world)
+/* Not rounded up, as a real one is: no entry reaches into the rest. */
+static void make_region(struct world *world)
 {
-    uint64_t bytes;
-    int fd = -1;
+    size_t unit = world->setup.packed ? 32 : 16;
 
-    vwl_inflight_destroy(world->inflight);
-    world->inflight = NULL;
-    if (vwl_inflight_create(world->setup.packed, 1,
-                            (uint16_t)world->setup.size, &world->inflight,
-                            &fd, &bytes) == 0) {
-        world->inflight_bytes = vwl_inflight_queue_bytes(
-            world->setup.packed, (uint16_t)world->setup.size);
+    g_clear_pointer(&world->region, g_free);
+    if (world->setup.size <= VWL_VQ_MAX_SIZE) {
+        world->region_bytes = unit + unit * world->setup.size;
+        world->region = g_malloc0(world->region_bytes);
     }
-    fuzz_close(&fd);
 }
 
 static void start(struct world *world, bool keep)
 {
     int rc;
 
-    world->setup.inflight = world->inflight
-        ? vwl_inflight_queue(world->inflight, 0, (uint16_t)world->setup.size)
-        : NULL;
+    world->setup.inflight = world->region;
+    world->settled = true;
+    world->slots = 0;
     rc = vwl_vq_start(world->vq, &world->setup, world->chains,
                       keep ? world->n_chains : 0);
     fuzz_check(rc <= 0 && vwl_vq_is_started(world->vq) == (rc == 0));
@@ -338,8 +339,12 @@ static void do_restart(struct world *world)
     if (how >> 3 & 1) {
         world->setup.event_idx = !world->setup.event_idx;
     }
-    if (how >> 4 & 1 && world->tracks) {
-        make_inflight(world);
+    if (how >> 6 == 3) {
+        world->setup.size = 1u << pick(&world->in, 9);
+        world->setup.base = 0;
+    }
+    if ((how >> 4 & 1 || how >> 6 == 3) && world->tracks) {
+        make_region(world);
     }
     if (how >> 5 & 1) {
         world->setup.iotlb = world->setup.iotlb ? NULL : world->iotlb;
@@ -449,7 +454,6 @@ static void do_chain(struct world *world)
 static void do_rare(struct world *world)
 {
     unsigned int how = take8(&world->in);
-    uint8_t *region = world->setup.inflight;
     size_t at;
 
     switch (how & 7) {
@@ -471,11 +475,131 @@ static void do_rare(struct world *world)
         }
         break;
     default:
-        if (region) {
-            at = take16(&world->in) % world->inflight_bytes;
-            take_bytes(&world->in, region + at, world->inflight_bytes - at);
+        world->settled = false;
+        if (world->region) {
+            at = take16(&world->in) % world->region_bytes;
+            take_bytes(&world->in, world->region + at,
+                       world->region_bytes - at);
         }
         break;
+    }
+}
+
+/* ---- the in-flight region --------------------------------------------- */
+
+/* Around every bound that an index or a count has. */
+static uint16_t take_edge(struct world *world)
+{
+    unsigned int how = take8(&world->in);
+    uint16_t size = (uint16_t)world->setup.size;
+    const uint16_t edges[] = {
+        0, 1, size, (uint16_t)(size - 1), (uint16_t)(size + 1), 0x7fff,
+        0x8000, 0xffff,
+    };
+
+    return how < 160 ? edges[how & 7]
+           : how < 255 ? (uint16_t)(how % size) : take16(&world->in);
+}
+
+static void write_header(struct world *world, unsigned int field)
+{
+    uint8_t *at = world->region + 8;
+
+    if (field < 2) {
+        put16(at, field); /* version: fresh, and used */
+    } else if (!world->setup.packed) {
+        put16(at + 2 * (1 + field % 3), take_edge(world));
+    } else if (field < 7) {
+        put16(at + 2 * (field - 1), take_edge(world));
+    } else {
+        put16(at + 12, take16(&world->in) & 0x0101); /* wrap counters */
+    }
+}
+
+/* A chain of one slot in flight, as an earlier device would leave it. */
+static void write_in_flight(struct world *world, uint8_t *at, uint16_t index)
+{
+    at[0] = 1;
+    put64(at + 8, take8(&world->in));
+    if (world->setup.packed) {
+        put16(at + 4, index);
+        put16(at + 6, 1);
+        put16(at + 16, take8(&world->in));
+        put16(at + 18, take8(&world->in) & 7);
+        put32(at + 20, take_len(world));
+        put64(at + 24, take_address(world));
+    }
+}
+
+static void write_entry(struct world *world, unsigned int field)
+{
+    unsigned int which = take8(&world->in);
+    uint32_t size = world->setup.size;
+    uint16_t index = (uint16_t)(which % (which < 160 ? MIN(size, 4) : size));
+    bool packed = world->setup.packed;
+    uint8_t *at = world->region + (packed ? 32 + index * 32u
+                                          : 16 + index * 16u);
+
+    switch (field) {
+    case 0:
+    case 1:
+        write_in_flight(world, at, index);
+        break;
+    case 2:
+        at[0] = take8(&world->in) & 3;
+        break;
+    case 3:
+    case 4:
+        put16(at + (packed ? 2 : 6), take_edge(world)); /* next */
+        break;
+    case 5:
+        put64(at + 8, take64(&world->in)); /* counter */
+        break;
+    default:
+        if (packed) {
+            put16(at + (field == 6 ? 4 : 6), take_edge(world)); /* last, num */
+        }
+        break;
+    }
+}
+
+/* Killed between any two steps, or not; another process goes on. */
+static void take_over(struct world *world)
+{
+    while (world->n_chains > 0) {
+        struct vwl_chain *chain = drop_chain(world, 0);
+
+        vwl_chain_discard(&chain);
+    }
+    vwl_vq_destroy(world->vq);
+    world->vq = vwl_vq_create();
+    start(world, false);
+}
+
+/* Whatever the front-end made of it, it is looked at by a start. */
+static void do_region(struct world *world)
+{
+    unsigned int how = take8(&world->in);
+
+    if (!world->region || world->setup.size == 0) {
+        return;
+    }
+    world->settled = false;
+    for (unsigned int i = 0; i < (how >> 2 & 7); i++) {
+        unsigned int which = take8(&world->in);
+
+        if (which & 8) {
+            write_header(world, which & 7);
+        } else {
+            write_entry(world, which & 7);
+        }
+    }
+    if (how & 1) {
+        put16(world->region + 8, how >> 5 & 3 ? 1 : 0);
+        put16(world->region + 10, (uint16_t)world->setup.size);
+    }
+    if (how & 2) {
+        take_over(world);
     }
 }
 
@@ -543,7 +667,7 @@ static void make_setup(struct world *world)
         setup->driver = take64(&world->in);
     }
     if (world->tracks) {
-        make_inflight(world);
+        make_region(world);
     }
     translate_all(world);
 }
@@ -556,7 +680,7 @@ static void finish(struct world *world)
         vwl_chain_discard(&chain);
     }
     vwl_vq_destroy(world->vq);
-    vwl_inflight_destroy(world->inflight);
+    g_free(world->region);
     vwl_iotlb_destroy(world->iotlb);
     vwl_dirty_destroy(world->dirty);
     vwl_mem_unref(world->mem);
@@ -572,7 +696,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static void (*const steps[])(struct world *) = {
         offer, offer, write_table, poke_ring, poke, do_pop, do_pop, do_pop,
         do_push, do_push, do_publish, do_look, do_restart, do_chain, do_iotlb,
-        do_memory, do_rare, do_unpop,
+        do_memory, do_rare, do_unpop, do_region, do_region,
     };
     struct world world = { .in = { data, size } };
 
@@ -588,6 +712,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     /* the driver writes where the rings would be */
     world.setup.size = MIN(world.setup.size, 256);
+    if (world.tracks && !vwl_vq_is_started(world.vq)) {
+        make_region(&world);
+    }
     for (unsigned int i = 0; i < MAX_OPS && world.in.left > 0; i++) {
         steps[pick(&world.in, G_N_ELEMENTS(steps))](&world);
     }

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define LISTENERS 2
-#define TIMERS 4
+#define TIMERS 64
 
 static struct {
     char *dir;

@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl_world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BIG 70000
+
+static uint8_t big[BIG];
+
+/* ---- requests --------------------------------------------------------- */
+
+static void asked_free(struct asked *asked)
+{
+    g_free(asked->bytes);
+    g_free(asked);
+}
+
+static void note_answer(struct world *world, struct asked *asked)
+{
+    struct vwl_request *request = &asked->request;
+    uint32_t type = get32(request->response);
+    uint32_t command = request->head_bytes >= 4 ? get32(request->head) : 0;
+
+    fuzz_check(request->response_bytes <= request->response_room);
+    fuzz_check(request->response_bytes <= VWL_RESPONSE_BYTES);
+    if (request->response_bytes < 4) {
+        fuzz_check(request->response_room < 4);
+        world->lost_track = true;
+        return;
+    }
+    fuzz_check(type >= 0x1000 && type <= 0x1105);
+    if (type == VIRTIO_WL_RESP_VFD_NEW) {
+        uint32_t id = get32(request->head + 8);
+
+        fuzz_check(request->response_bytes == 32);
+        fuzz_check(get32(request->response + 8) == id);
+        fuzz_check(!(id & VIRTIO_WL_VFD_HOST_ID_BIT));
+        fuzz_check(world->lost_track ||
+                   !g_hash_table_contains(world->known,
+                                          GUINT_TO_POINTER(id)));
+        g_hash_table_add(world->known, GUINT_TO_POINTER(id));
+    } else {
+        fuzz_check(request->response_bytes == 4);
+    }
+    if (type == VIRTIO_WL_RESP_OK && command == VIRTIO_WL_CMD_VFD_CLOSE) {
+        g_hash_table_remove(world->known,
+                            GUINT_TO_POINTER(get32(request->head + 8)));
+    }
+}
+
+static void on_complete(void *opaque, struct vwl_request *request)
+{
+    struct world *world = opaque;
+    unsigned int i = 0;
+
+    fuzz_check(request != world->executing);
+    while (i < world->n_pending && &world->pending[i]->request != request) {
+        i++;
+    }
+    fuzz_check(i < world->n_pending);
+    note_answer(world, world->pending[i]);
+    asked_free(world->pending[i]);
+    world->pending[i] = world->pending[--world->n_pending];
+}
+
+static void execute(struct world *world, const uint8_t *bytes, size_t len,
+                    size_t room)
+{
+    struct asked *asked;
+    size_t cut = take8(&world->in);
+    int err;
+
+    if (world->n_pending == WORLD_PENDING) {
+        return;
+    }
+    asked = g_new0(struct asked, 1);
+    cut = MIN(cut, len);
+    asked->bytes = g_malloc(MAX(len, 1));
+    memcpy(asked->bytes, bytes, len);
+    asked->iov[0] = (struct iovec){ asked->bytes, cut };
+    asked->iov[1] = (struct iovec){ asked->bytes + cut, len - cut };
+    asked->request.payload = cut ? asked->iov : asked->iov + 1;
+    asked->request.n_payload = cut && cut < len ? 2 : 1;
+    asked->request.total_bytes = len;
+    asked->request.head_bytes = MIN(len, VWL_HEAD_BYTES);
+    asked->request.response_room = room;
+    memcpy(asked->request.head, bytes, asked->request.head_bytes);
+    world->executing = &asked->request;
+    err = vwl_core_execute(world->core, &asked->request);
+    world->executing = NULL;
+    fuzz_check(err == 0 || err == -EINPROGRESS);
+    if (err == 0) {
+        note_answer(world, asked);
+        asked_free(asked);
+    } else {
+        world->pending[world->n_pending++] = asked;
+    }
+}
+
+static uint32_t take_id(struct world *world)
+{
+    unsigned int how = take8(&world->in);
+
+    if (how < 160) {
+        return how & 7;
+    }
+    return how < 250 ? world->host_ids[how & 7] : take32(&world->in);
+}
+
+static void do_new(struct world *world)
+{
+    static const uint32_t types[] = {
+        VIRTIO_WL_CMD_VFD_NEW, VIRTIO_WL_CMD_VFD_NEW_CTX,
+        VIRTIO_WL_CMD_VFD_NEW_PIPE, VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED,
+    };
+    static const uint32_t sizes[] = {
+        0, 1, 4096, 5000, 65536, 1 << 20, UINT32_MAX, 12288,
+    };
+    static const char *const names[] = { "full", "gone", "", "none\xff" };
+    unsigned int how = take8(&world->in);
+    uint8_t bytes[64] = { 0 };
+
+    put32(bytes, types[how & 3]);
+    put32(bytes + 8, take_id(world));
+    put32(bytes + 12, how >> 2 & 7);
+    put32(bytes + 24, sizes[how >> 5]);
+    if ((how & 3) == 3) {
+        memcpy(bytes + 28, names[how >> 5 & 3], strlen(names[how >> 5 & 3]));
+    }
+    execute(world, bytes, sizeof bytes, 64);
+}
+
+static void do_send(struct world *world)
+{
+    static const size_t sizes[] = { 0, 1, 100, 3968, 40000, BIG };
+    unsigned int n_ids = pick(&world->in, 4);
+    size_t len = 16 + n_ids * 4 + sizes[pick(&world->in, 6)];
+    g_autofree uint8_t *bytes = g_malloc0(len);
+
+    put32(bytes, VIRTIO_WL_CMD_VFD_SEND);
+    put32(bytes + 8, take_id(world));
+    put32(bytes + 12, n_ids);
+    for (unsigned int i = 0; i < n_ids; i++) {
+        put32(bytes + 16 + i * 4, take_id(world));
+    }
+    execute(world, bytes, len, 8);
+}
+
+static void do_foreign(struct world *world)
+{
+    uint8_t bytes[16 + 8 * 16 + 8] = { 0 };
+    unsigned int n = pick(&world->in, 9);
+
+    put32(bytes, VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID);
+    put32(bytes + 8, take_id(world));
+    put32(bytes + 12, n);
+    for (unsigned int i = 0; i < n; i++) {
+        bool wide = take8(&world->in) & 1;
+        uint8_t *entry = bytes + 16 + i * (wide ? 16 : 8);
+
+        put32(entry, pick(&world->in, 5));
+        put32(entry + (wide ? 8 : 4), take_id(world));
+    }
+    execute(world, bytes, sizeof bytes - pick(&world->in, 16), 8);
+}
+
+static void do_close(struct world *world)
+{
+    uint8_t bytes[12] = { 0 };
+
+    put32(bytes, VIRTIO_WL_CMD_VFD_CLOSE);
+    put32(bytes + 8, take_id(world));
+    execute(world, bytes, sizeof bytes, 8);
+}
+
+static void do_raw(struct world *world)
+{
+    uint8_t bytes[200] = { 0 };
+    uint32_t type = 0x100 + pick(&world->in, 12);
+    uint32_t id = take_id(world);
+    size_t len, less;
+
+    put32(bytes, type);
+    put32(bytes + 8, id);
+    len = 12 + take_bytes(&world->in, bytes + 12, sizeof bytes - 12);
+    less = pick(&world->in, 16);
+    len -= MIN(len, less);
+    execute(world, bytes, len, pick(&world->in, 80));
+}
+
+/* ---- messages --------------------------------------------------------- */
+
+static bool is_known(struct world *world, uint32_t id)
+{
+    return world->lost_track ||
+           g_hash_table_contains(world->known, GUINT_TO_POINTER(id));
+}
+
+static void check_message(struct world *world, const uint8_t *bytes, size_t n)
+{
+    uint32_t id = get32(bytes + 8);
+    uint32_t n_ids;
+
+    fuzz_check(n >= 12 && get32(bytes + 4) == 0);
+    switch (get32(bytes)) {
+    case VIRTIO_WL_CMD_VFD_NEW:
+        fuzz_check(n == 32 && id >> 30 == 1);
+        fuzz_check(world->lost_track || !is_known(world, id));
+        g_hash_table_add(world->known, GUINT_TO_POINTER(id));
+        g_hash_table_add(world->announced, GUINT_TO_POINTER(id));
+        world->host_ids[world->n_host_ids++ & 7] = id;
+        break;
+    case VIRTIO_WL_CMD_VFD_RECV:
+        fuzz_check(n > 16);
+        n_ids = get32(bytes + 12);
+        fuzz_check(n > 16 + (size_t)n_ids * 4);
+        fuzz_check(is_known(world, id));
+        for (uint32_t i = 0; i < n_ids; i++) {
+            uint32_t listed = get32(bytes + 16 + i * 4);
+
+            /* the guest may have closed it in between */
+            fuzz_check(g_hash_table_contains(world->announced,
+                                             GUINT_TO_POINTER(listed)));
+        }
+        break;
+    case VIRTIO_WL_CMD_VFD_HUP:
+        fuzz_check(n == 12 && is_known(world, id));
+        break;
+    default:
+        fuzz_check(!"an unknown message");
+    }
+}
+
+static ssize_t next_message(struct world *world, size_t room, size_t cut)
+{
+    uint8_t bytes[4096];
+    struct iovec iov[2] = {
+        { bytes, MIN(cut, room) },
+        { bytes + MIN(cut, room), room - MIN(cut, room) },
+    };
+    ssize_t n = vwl_core_next_message(world->core, iov, 2, world->token++);
+
+    fuzz_check(n >= 0 || n == -ENOBUFS);
+    fuzz_check(n <= (ssize_t)room);
+    if (n > 0) {
+        check_message(world, bytes, (size_t)n);
+    }
+    return n;
+}
+
+static void do_next(struct world *world)
+{
+    unsigned int how = take8(&world->in);
+
+    vwl_core_buffers_free(world->core, how & 15, 16);
+    next_message(world, how >> 4 & 3 ? 4096 : take8(&world->in),
+                 how >> 6 ? 4096 : take8(&world->in));
+    if (how >> 6 & 1) {
+        vwl_core_buffer_returned(world->core,
+                                 world->token - 1 - pick(&world->in, 20));
+    }
+}
+
+/* A guest that takes all there is, and a device that is left alone, come to
+ * rest. */
+static void do_settle(struct world *world)
+{
+    unsigned int rounds = 0;
+    bool busy = true;
+
+    while (busy) {
+        fuzz_check(rounds++ < 2000);
+        busy = false;
+        vwl_core_buffers_free(world->core, 16, 16);
+        if (next_message(world, 4096, 4096) > 0) {
+            busy = true;
+            vwl_core_buffer_returned(world->core, world->token - 1);
+        } else if (fuzz_readable(vwl_core_in_fd(world->core))) {
+            busy = true;
+        }
+        if (fuzz_readable(vwl_core_out_fd(world->core))) {
+            busy = true;
+            vwl_core_dispatch_out(world->core);
+        }
+    }
+}
+
+/* ---- host peers ------------------------------------------------------- */
+
+static void do_accept(struct world *world)
+{
+    int *peer = &world->peers[pick(&world->in, WORLD_PEERS)];
+
+    fuzz_close(peer);
+    *peer = fuzz_accept(0);
+    if (*peer < 0) {
+        *peer = fuzz_accept(1);
+    }
+}
+
+/* Anything that a peer may send along, or what it was sent itself. */
+static int peer_fd(struct world *world, int peer)
+{
+    unsigned int how = take8(&world->in);
+
+    if (how < 40 && world->held[how & 7] >= 0) {
+        return fcntl(world->held[how & 7], F_DUPFD_CLOEXEC, 0);
+    }
+    if (how == 40) {
+        return fcntl(peer, F_DUPFD_CLOEXEC, 0);
+    }
+    if (how > 128) {
+        int *held = &world->held[how & 7];
+
+        fuzz_close(held);
+        return fuzz_make_fd(&world->in, held);
+    }
+    return fuzz_make_fd(&world->in, NULL);
+}
+
+static void peer_send(struct world *world, int peer)
+{
+    static const size_t sizes[] = { 1, 8, 300, 3968, 3969, 9000 };
+    unsigned int how = take8(&world->in);
+    unsigned int n_fds = how >> 3 & 1 ? how >> 4 : how >> 7;
+    int fds[FUZZ_MAX_FDS] = { -1 };
+
+    if (how == 255) {
+        n_fds = FUZZ_MAX_FDS;
+    }
+    for (unsigned int i = 0; i < n_fds; i++) {
+        fds[i] = peer_fd(world, peer);
+    }
+    fuzz_send(peer, big, sizes[(how & 7) % 6], fds, n_fds);
+    for (unsigned int i = 0; i < n_fds; i++) {
+        fuzz_close(&fds[i]);
+    }
+}
+
+static void peer_receive(struct world *world, int peer)
+{
+    static uint8_t data[BIG];
+    int fds[FUZZ_MAX_FDS];
+    unsigned int n_fds;
+
+    fuzz_receive(peer, data, take8(&world->in) * 256u, fds, &n_fds);
+    for (unsigned int i = 0; i < n_fds; i++) {
+        int *held = &world->held[i % WORLD_HELD];
+
+        fuzz_close(held);
+        *held = fds[i];
+    }
+}
+
+static void do_peer(struct world *world)
+{
+    unsigned int how = take8(&world->in);
+    int *peer = &world->peers[how & 7];
+
+    if (*peer < 0) {
+        do_accept(world);
+        return;
+    }
+    switch (how >> 3 & 7) {
+    case 0:
+        fuzz_close(peer);
+        break;
+    case 1:
+        shutdown(*peer, (int)pick(&world->in, 3));
+        break;
+    case 2:
+    case 3:
+        peer_receive(world, *peer);
+        break;
+    default:
+        peer_send(world, *peer);
+        break;
+    }
+}
+
+/* What peers do with descriptors that they were sent, or the other ends of
+ * those that they sent. */
+static void do_held(struct world *world)
+{
+    unsigned int how = take8(&world->in);
+    int *held = &world->held[how & 7];
+    static uint8_t data[BIG];
+
+    if (*held < 0) {
+        return;
+    }
+    if ((how >> 3 & 3) == 0) {
+        fuzz_close(held);
+    } else if ((how >> 3 & 3) == 1) {
+        if (fcntl(*held, F_GETFL) & O_NONBLOCK || fuzz_readable(*held)) {
+            (void)!read(*held, data, sizeof data);
+        }
+    } else if ((how >> 3 & 3) == 2) {
+        if (fcntl(*held, F_GETFL) & O_NONBLOCK) {
+            fuzz_write(*held, big, 1u << (how >> 4));
+        } else {
+            fuzz_send(*held, big, 1u << (how >> 4), NULL, 0);
+        }
+    } else {
+        (void)!ftruncate(*held, (off_t)take8(&world->in) * 512);
+    }
+}
+
+/* ---- the device's surroundings ---------------------------------------- */
+
+static int on_map(void *opaque, uint64_t cookie, int fd, uint64_t fd_offset,
+                  uint64_t shm_offset, uint64_t len, bool writable)
+{
+    struct world *world = opaque;
+
+    fuzz_check(fcntl(fd, F_GETFD) >= 0);
+    return front_map(&world->front, cookie, shm_offset, len);
+}
+
+static int on_unmap(void *opaque, uint64_t cookie, uint64_t shm_offset,
+                    uint64_t len)
+{
+    return front_unmap(&((struct world *)opaque)->front, cookie, shm_offset,
+                       len);
+}
+
+static int on_base(void *opaque, uint64_t *gpa)
+{
+    struct world *world = opaque;
+
+    if (!world->front.base) {
+        return -EAGAIN;
+    }
+    *gpa = world->front.base;
+    return 0;
+}
+
+static void on_ready(void *opaque)
+{
+}
+
+static const struct vwl_core_ops ops = {
+    on_complete, on_map, on_unmap, on_base, on_ready,
+};
+
+static void drop_pending(struct world *world)
+{
+    while (world->n_pending > 0) {
+        asked_free(world->pending[--world->n_pending]);
+    }
+    g_hash_table_remove_all(world->known);
+    g_hash_table_remove_all(world->announced);
+    world->lost_track = false;
+}
+
+void world_was_reset(struct world *world, bool late)
+{
+    front_reset(&world->front);
+    if (!late) {
+        g_array_set_size(world->front.answers, 0);
+    }
+    drop_pending(world);
+}
+
+static void do_reset(struct world *world)
+{
+    struct vwl_stats stats = { 0 };
+    unsigned int how = take8(&world->in);
+    bool late = how >> 4 & 1; /* answers to what was before come after it */
+
+    vwl_core_reset(world->core, world->front.in_process);
+    world_was_reset(world, late);
+    vwl_core_stats(world->core, &stats);
+    fuzz_check(stats.vfds == 0 && stats.contexts == 0);
+    fuzz_check(stats.in_flight == 0 && stats.shm_bytes == 0);
+    fuzz_check(stats.shm_mappings == 0 && stats.queued_bytes == 0);
+    world->features = how & 0xe;
+    world->has_shm = !(how >> 5 & 1);
+    vwl_core_set_features(world->core, world->features, world->has_shm);
+}
+
+static bool is_even(void *opaque, const struct vwl_request *request)
+{
+    return request->total_bytes % 2 == 0;
+}
+
+static void do_front(struct world *world)
+{
+    unsigned int how = take8(&world->in);
+
+    world->front.later = how & 1;
+    world->front.refuse_map = (how & 0x0e) == 0x0e;
+    world->front.refuse_unmap = (how & 0x70) == 0x70;
+    world->front.base = (how & 0x30) == 0x30 ? 0
+                        : UINT64_C(0xfe00000000) + (how >> 6) * 0x10000000;
+    vwl_core_base_changed(world->core);
+}
+
+static void do_rare(struct world *world)
+{
+    struct vwl_stats stats = { 0 };
+    uint64_t offset;
+
+    switch (pick(&world->in, 8)) {
+    case 0:
+        do_reset(world);
+        break;
+    case 1:
+        vwl_core_fail_requests(world->core, NULL, NULL);
+        fuzz_check(world->n_pending == 0);
+        break;
+    case 2:
+        vwl_core_fail_requests(world->core, is_even, NULL);
+        break;
+    case 3:
+        vwl_core_set_in_flight_limit(world->core, pick(&world->in, 40));
+        break;
+    case 4:
+        vwl_core_stats(world->core, &stats);
+        fuzz_check(stats.in_flight <= world->n_pending);
+        vwl_core_owns_file(world->core, take8(&world->in), 1, &offset);
+        break;
+    case 5:
+        vwl_core_map_done(world->core, (take8(&world->in) + UINT64_C(1)) << 40,
+                          -(int)take8(&world->in));
+        break;
+    default:
+        do_settle(world);
+        break;
+    }
+}
+
+void world_step(struct world *world)
+{
+    static void (*const steps[])(struct world *) = {
+        do_new, do_new, do_send, do_foreign, do_close, do_raw, do_next,
+        do_next, do_accept, do_peer, do_peer, do_held, do_front, do_rare,
+    };
+    unsigned int how = take8(&world->in) & 15;
+
+    if (how < G_N_ELEMENTS(steps)) {
+        steps[how](world);
+    } else if (how == 14) {
+        front_answer_oldest(&world->front, world->core);
+    } else {
+        fuzz_advance_ms(take8(&world->in) * 20);
+        vwl_core_dispatch_out(world->core);
+    }
+}
+
+const struct vwl_core_config world_limits = {
+    .shm_window = FRONT_WINDOW,
+    .max_vfds = 60,
+    .max_contexts = 6,
+    .max_shm_bytes = 1 << 19,
+    .max_queued_bytes = 30000,
+};
+
+int world_make_core(struct world *world, const struct vwl_core_config *limits,
+                    struct vwl_core **out)
+{
+    struct vwl_socket sockets[] = {
+        { "", fuzz_listener_path(0) },
+        { "full", fuzz_listener_path(1) },
+        { "gone", "/nonexistent/socket" },
+    };
+    struct vwl_core_config config = *limits;
+
+    config.sockets = sockets;
+    config.n_sockets = G_N_ELEMENTS(sockets);
+    return vwl_core_create(&config, &ops, world, &world->log, out);
+}
+
+void world_init(struct world *world, const uint8_t *data, size_t size)
+{
+    unsigned int how;
+
+    memset(world, 0, sizeof *world);
+    world->in = (struct fuzz_input){ data, size };
+    memset(world->peers, 0xff, sizeof world->peers);
+    memset(world->held, 0xff, sizeof world->held);
+    world->known = g_hash_table_new(NULL, NULL);
+    world->announced = g_hash_table_new(NULL, NULL);
+    vwl_log_init(&world->log, fuzz_log, NULL);
+    front_init(&world->front);
+    how = take8(&world->in);
+    world->front.in_process = how & 1;
+    world->front.drops = how >> 4 & 1;
+    world->front.base = UINT64_C(0xfe00000000);
+    fuzz_check(world_make_core(world, &world_limits, &world->core) == 0);
+    world->features = how & 0xe;
+    world->has_shm = true;
+    vwl_core_set_features(world->core, world->features, true);
+    vwl_core_set_in_flight_limit(world->core, 16);
+}
+
+void world_finish(struct world *world)
+{
+    vwl_core_destroy(world->core);
+    drop_pending(world);
+    g_hash_table_unref(world->known);
+    g_hash_table_unref(world->announced);
+    for (unsigned int i = 0; i < WORLD_PEERS; i++) {
+        fuzz_close(&world->peers[i]);
+        fuzz_close(&world->held[i]);
+    }
+    front_finish(&world->front);
+}

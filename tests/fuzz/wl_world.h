@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A guest, its host peers and a front-end around one core, for the targets
+ * that play whole sessions. Beside what sanitizers see: nothing is answered
+ * twice or not at all, every message names VFDs that the guest knows, mappings
+ * never overlap, nothing is left after a reset, and no descriptor stays
+ * readable for nothing.
+ */
+#ifndef VWL_TEST_FUZZ_WL_WORLD_H
+#define VWL_TEST_FUZZ_WL_WORLD_H
+
+#include "wl_front.h"
+
+#define WORLD_MAX_OPS 300
+#define WORLD_PEERS 8
+#define WORLD_HELD 8
+#define WORLD_PENDING 64
+
+struct asked {
+    struct vwl_request request;
+    struct iovec iov[2];
+    uint8_t *bytes;
+};
+
+struct world {
+    struct fuzz_input in;
+    struct vwl_core *core;
+    struct vwl_log log;
+    uint64_t features;
+    bool has_shm;
+    struct front front;
+    int peers[WORLD_PEERS]; /* compositors' ends */
+    int held[WORLD_HELD];   /* what they were sent */
+    struct asked *pending[WORLD_PENDING];
+    unsigned int n_pending;
+    const struct vwl_request *executing;
+    GHashTable *known;     /* ids that the guest has */
+    GHashTable *announced; /* by the device, in this life of the guest */
+    bool lost_track;   /* an answer was cut short */
+    uint32_t host_ids[8];
+    unsigned int n_host_ids;
+    uint64_t token;
+};
+
+/* A core as the input's first byte says; with the same limits as ever. */
+void world_init(struct world *world, const uint8_t *data, size_t size);
+void world_finish(struct world *world);
+int world_make_core(struct world *world, const struct vwl_core_config *limits,
+                    struct vwl_core **out);
+extern const struct vwl_core_config world_limits;
+
+/* One operation. */
+void world_step(struct world *world);
+/* What the core forgets at a reset, the guest and the front-end forget. */
+void world_was_reset(struct world *world, bool late);
+
+#endif
