@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loop/source.h"
 
+/* The one GSource of a device: GLib's share of a dispatch grows with the
+ * number of sources, not with that of their descriptors. */
+struct hub {
+    GSource base;
+    struct vwl_gate *gate; /* a reference */
+    GPtrArray *sources;    /* struct vwl_source; NULL where one went */
+};
+
 struct vwl_gate {
     GMutex lock;
     GThread *inside; /* who holds the lock; atomic */
     bool closed;     /* under the lock */
     gint refs;
+    struct hub *hub; /* under the lock; NULL: no sources */
 };
 
 struct vwl_source {
-    GSource base;
-    struct vwl_gate *gate;
+    struct hub *hub;
+    const char *name;
     gpointer tag; /* of g_source_add_unix_fd; NULL while paused */
     int fd;
     GIOCondition condition;
+    bool woken;
     vwl_source_fn fn;
     void *opaque;
 };
@@ -64,68 +74,124 @@ void vwl_gate_close(struct vwl_gate *gate)
     gate->closed = true;
 }
 
-static gboolean source_dispatch(GSource *base, GSourceFunc unused,
-                                gpointer unused_data)
+static void run(struct hub *hub, guint index)
 {
-    struct vwl_source *source = (struct vwl_source *)base;
-    struct vwl_gate *gate = source->gate;
+    struct vwl_source *source = hub->sources->pdata[index];
+    GIOCondition condition = 0;
+    bool woken;
+
+    if (!source) {
+        return;
+    }
+    if (source->tag) {
+        condition = g_source_query_unix_fd(&hub->base, source->tag);
+    }
+    woken = source->woken;
+    source->woken = false;
+    if (condition || woken) {
+        source->fn(source->opaque, condition);
+    }
+}
+
+static gboolean hub_dispatch(GSource *base, GSourceFunc unused,
+                             gpointer unused_data)
+{
+    struct hub *hub = (struct hub *)base;
+    struct vwl_gate *gate = hub->gate;
 
     if (!vwl_gate_lock(gate)) {
         return G_SOURCE_CONTINUE;
     }
-    if (!gate->closed && !g_source_is_destroyed(base)) {
-        GIOCondition condition = 0;
-
-        g_source_set_ready_time(base, -1);
-        if (source->tag) {
-            condition = g_source_query_unix_fd(base, source->tag);
-        }
-        source->fn(source->opaque, condition);
+    g_source_set_ready_time(base, -1);
+    for (guint i = 0; i < hub->sources->len && !gate->closed &&
+         !g_source_is_destroyed(base); i++) {
+        run(hub, i);
     }
     vwl_gate_unlock(gate);
     return G_SOURCE_CONTINUE;
 }
 
-static void source_finalize(GSource *base)
+static void hub_finalize(GSource *base)
 {
-    vwl_gate_unref(((struct vwl_source *)base)->gate);
+    struct hub *hub = (struct hub *)base;
+
+    g_ptr_array_unref(hub->sources);
+    vwl_gate_unref(hub->gate);
 }
 
-static GSourceFuncs source_funcs = {
-    .dispatch = source_dispatch,
-    .finalize = source_finalize,
+static GSourceFuncs hub_funcs = {
+    .dispatch = hub_dispatch,
+    .finalize = hub_finalize,
 };
+
+static struct hub *hub_of(struct vwl_gate *gate, GMainContext *context)
+{
+    GSource *base;
+
+    if (gate->hub) {
+        return gate->hub;
+    }
+    base = g_source_new(&hub_funcs, sizeof(struct hub));
+    gate->hub = (struct hub *)base;
+    gate->hub->gate = vwl_gate_ref(gate);
+    gate->hub->sources = g_ptr_array_new();
+    g_source_set_static_name(base, "vhost-user-wl");
+    /* No dispatch of ours iterates a context, and the gate refuses one inside
+     * another. Without this GLib takes the descriptors out of its poll set
+     * and back around every dispatch. */
+    g_source_set_can_recurse(base, TRUE);
+    g_source_attach(base, context);
+    return gate->hub;
+}
 
 struct vwl_source *vwl_source_create(GMainContext *context,
                                      struct vwl_gate *gate, const char *name,
                                      int fd, GIOCondition condition,
                                      vwl_source_fn fn, void *opaque)
 {
-    GSource *base = g_source_new(&source_funcs, sizeof(struct vwl_source));
-    struct vwl_source *source = (struct vwl_source *)base;
+    struct vwl_source *source = g_new0(struct vwl_source, 1);
 
-    source->gate = vwl_gate_ref(gate);
+    source->hub = hub_of(gate, context);
+    source->name = name;
     source->fd = -1;
     source->fn = fn;
     source->opaque = opaque;
-    g_source_set_static_name(base, name);
-    /* No dispatch of ours iterates a context, and the gate refuses one inside
-     * another. Without this GLib takes the descriptor out of its poll set and
-     * back around every dispatch: three system calls. */
-    g_source_set_can_recurse(base, TRUE);
+    g_ptr_array_add(source->hub->sources, source);
     vwl_source_watch(source, fd, condition);
-    g_source_attach(base, context);
     return source;
 }
 
-void vwl_source_destroy(struct vwl_source **source)
+static bool is_empty(const struct hub *hub)
 {
-    if (*source) {
-        GSource *base = &(*source)->base;
+    for (guint i = 0; i < hub->sources->len; i++) {
+        if (hub->sources->pdata[i]) {
+            return false;
+        }
+    }
+    return true;
+}
 
-        *source = NULL;
-        g_source_destroy(base);
-        g_source_unref(base);
+void vwl_source_destroy(struct vwl_source **at)
+{
+    struct vwl_source *source = *at;
+    struct hub *hub;
+    guint index;
+
+    if (!source) {
+        return;
+    }
+    *at = NULL;
+    hub = source->hub;
+    vwl_source_watch(source, -1, 0);
+    /* a dispatch may be walking along the array */
+    if (g_ptr_array_find(hub->sources, source, &index)) {
+        hub->sources->pdata[index] = NULL;
+    }
+    g_free(source);
+    if (is_empty(hub)) {
+        hub->gate->hub = NULL;
+        g_source_destroy(&hub->base);
+        g_source_unref(&hub->base);
     }
 }
 
@@ -141,14 +207,15 @@ void vwl_source_watch(struct vwl_source *source, int fd,
         return;
     }
     if (source->tag && source->fd == fd && condition) {
-        g_source_modify_unix_fd(&source->base, source->tag, condition);
+        g_source_modify_unix_fd(&source->hub->base, source->tag, condition);
     } else {
         if (source->tag) {
-            g_source_remove_unix_fd(&source->base, source->tag);
+            g_source_remove_unix_fd(&source->hub->base, source->tag);
             source->tag = NULL;
         }
         if (condition) {
-            source->tag = g_source_add_unix_fd(&source->base, fd, condition);
+            source->tag = g_source_add_unix_fd(&source->hub->base, fd,
+                                               condition);
         }
     }
     source->fd = fd;
@@ -157,5 +224,6 @@ void vwl_source_watch(struct vwl_source *source, int fd,
 
 void vwl_source_wake(struct vwl_source *source)
 {
-    g_source_set_ready_time(&source->base, 0);
+    source->woken = true;
+    g_source_set_ready_time(&source->hub->base, 0);
 }

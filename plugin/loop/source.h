@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The GSources of a device: named descriptor watches on an explicit context,
- * and the gate that all of one device's sources pass. The gate is the one lock
- * of the plugin: a dispatch holds it, and so does a stop, whatever thread
- * iterates the context; after vwl_gate_close nothing passes any more. Sources
- * keep the gate alive, so that one that lost a race finds it closed.
+ * The sources of a device: named descriptor watches on an explicit context,
+ * all behind one GSource, and the gate that they pass. The gate is the one
+ * lock of the plugin: a dispatch holds it, and so does a stop, whatever thread
+ * iterates the context; after vwl_gate_close nothing passes any more. The
+ * GSource keeps the gate alive, so that one that lost a race finds it closed.
  */
 #ifndef VWL_LOOP_SOURCE_H
 #define VWL_LOOP_SOURCE_H
@@ -33,7 +33,9 @@ struct vwl_source;
 typedef void (*vwl_source_fn)(void *opaque, GIOCondition condition);
 
 /* Watches fd (borrowed; -1: none yet) for condition (0: paused, not even
- * errors are looked at). name: static, for debuggers. */
+ * errors are looked at). name: static, for debuggers. All sources of a gate
+ * are on the same context, and run in the order in which they were made. Call
+ * these functions with the gate locked. */
 struct vwl_source *vwl_source_create(GMainContext *context,
                                      struct vwl_gate *gate, const char *name,
                                      int fd, GIOCondition condition,

@@ -54,6 +54,10 @@ struct vwl_inbox {
     int n_kept; /* of ready: filled a buffer, so looked at once more */
     int rounds; /* that were made without asking epoll */
     bool more;  /* epoll may know of more than it said */
+    struct vwl_vfd *expected; /* that was sent something and tends to answer at
+                                 once; NULL: nobody */
+    struct vwl_vfd *guessed;  /* the one that was read for that reason */
+    unsigned int guesses;     /* since epoll was asked */
 
     struct vwl_share share;
     struct vwl_list queue_paused; /* of vwl_vfd.paused */
@@ -61,6 +65,8 @@ struct vwl_inbox {
 
 void vwl_inbox_init(struct vwl_core *core);
 void vwl_inbox_finish(struct vwl_core *core);
+/* Its peer was sent all there was: its answer may be the next to come. */
+void vwl_inbox_expect(struct vwl_vfd *vfd);
 /* Nothing is queued, nothing is lent, no VFD is left. */
 void vwl_inbox_reset(struct vwl_core *core);
 

@@ -291,6 +291,7 @@ int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
         }
         if (request->progress == request->total_bytes) {
             vwl_answer(vfd->core, request, VIRTIO_WL_RESP_OK);
+            vwl_inbox_expect(vfd);
             return 0;
         }
     }

@@ -73,6 +73,7 @@ struct vwl_vfd {
     uint32_t out_watched;  /* 0, or epoll events | EPOLLERR */
     unsigned int pause;    /* mask of enum vwl_pause */
     int ready_slot;        /* in vwl_inbox.ready; -1 */
+    bool answers;          /* it spoke next after it was sent something */
     struct vwl_list paused; /* in one of the inbox's lists */
 
     /* towards the guest */

@@ -301,6 +301,12 @@ void vwl_drv_collect(struct vwl_drv *drv)
     }
 }
 
+void vwl_drv_set_calls(struct vwl_drv *drv, bool on)
+{
+    vwl_ring_set_calls(&drv->in, on);
+    vwl_ring_set_calls(&drv->out, on);
+}
+
 int vwl_drv_wait(struct vwl_drv *drv, struct vwl_drv_request *req,
                  int timeout_ms)
 {

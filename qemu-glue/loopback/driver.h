@@ -93,6 +93,10 @@ unsigned int vwl_drv_post(struct vwl_drv *drv, unsigned int n);
 /* Takes what the device has finished; no waiting. */
 void vwl_drv_collect(struct vwl_drv *drv);
 
+/* Whether the device is to call: off, the owner polls by vwl_drv_collect, and
+ * nothing here that waits may be used. */
+void vwl_drv_set_calls(struct vwl_drv *drv, bool on);
+
 /* Asynchronous requests. shape NULL: the driver's own. NULL return: no room
  * in the ring or in guest memory. The kick is included. */
 struct vwl_drv_request *vwl_drv_submit(struct vwl_drv *drv,

@@ -250,7 +250,9 @@ static void *take_split(struct vwl_ring *ring, uint32_t *len, bool *bad)
     uint32_t id;
 
     if (ring->event_idx) {
-        put16(ring->driver + 4 + 2 * (size_t)ring->size, ring->used);
+        /* one that was taken already is never called for */
+        put16(ring->driver + 4 + 2 * (size_t)ring->size,
+              (uint16_t)(ring->used - ring->no_calls));
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     }
     if (get16(ring->device + 2) == ring->used) {
@@ -274,7 +276,7 @@ static void *take_packed(struct vwl_ring *ring, uint32_t *len, bool *bad)
     struct slot *slot = &((struct slot *)(void *)ring->desc)[ring->used];
     uint16_t flags, id, slots;
 
-    if (ring->event_idx) {
+    if (ring->event_idx && !ring->no_calls) {
         put16(ring->driver,
               (uint16_t)(ring->used | (ring->used_wrap ? 1u << 15 : 0)));
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -307,6 +309,19 @@ void *vwl_ring_take(struct vwl_ring *ring, uint32_t *len, bool *bad)
     *bad = false;
     return ring->packed ? take_packed(ring, len, bad) :
                           take_split(ring, len, bad);
+}
+
+void vwl_ring_set_calls(struct vwl_ring *ring, bool on)
+{
+    ring->no_calls = !on;
+    if (ring->packed) {
+        put16(ring->driver + 2, !on ? 1 : ring->event_idx ? 2 : 0);
+    } else if (ring->event_idx) {
+        put16(ring->driver + 4 + 2 * (size_t)ring->size,
+              (uint16_t)(ring->used - ring->no_calls));
+    } else {
+        put16(ring->driver, on ? 0 : 1);
+    }
 }
 
 void *vwl_ring_forget(struct vwl_ring *ring)

@@ -25,6 +25,7 @@ struct vwl_ring_chain {
 
 struct vwl_ring {
     bool packed, event_idx;
+    bool no_calls; /* whoever owns it looks by himself; vwl_ring_set_calls */
     uint16_t size;
     uint8_t *desc, *driver, *device; /* the three areas */
     struct vwl_ring_chain *chains;   /* by head (split) or id (packed) */
@@ -57,6 +58,10 @@ bool vwl_ring_kick_due(struct vwl_ring *ring);
 /* The next used chain's token, or NULL. *bad is set when the device's entry
  * names no chain of ours (may be NULL). */
 void *vwl_ring_take(struct vwl_ring *ring, uint32_t *len, bool *bad);
+
+/* Whether the device is to call for used chains; a fresh ring asks for it. With
+ * the event index the device is asked at each take. */
+void vwl_ring_set_calls(struct vwl_ring *ring, bool on);
 
 /* Tokens of chains that the device still has, one call at a time; for after
  * a reset. NULL when there are no more. */

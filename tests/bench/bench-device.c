@@ -373,10 +373,12 @@ static double device_pipe(struct bench *bench)
     size_t got = 0;
     double start;
 
+    vwl_drv_set_calls(bench->drv, true);
     must(vwl_drv_new_pipe(bench->drv, id, VIRTIO_WL_VFD_READ) ==
              VIRTIO_WL_RESP_VFD_NEW, "pipe");
     must(vwl_drv_send(bench->drv, 1, &id, 1, "B", 1) == VIRTIO_WL_RESP_OK,
          "pipe's end");
+    vwl_drv_set_calls(bench->drv, !bench->polls);
     start = now_us();
     while (got < BULK) {
         unsigned int none = 0;
@@ -391,8 +393,10 @@ static double device_pipe(struct bench *bench)
         got += (size_t)n;
     }
     start = now_us() - start;
+    vwl_drv_set_calls(bench->drv, true);
     vwl_drv_close(bench->drv, id);
     vwl_fe_settle(bench->fe, 20);
+    vwl_drv_set_calls(bench->drv, !bench->polls);
     return BULK / start;
 }
 
@@ -493,6 +497,7 @@ int main(int argc, char **argv)
     for (int polls = 1; polls >= 0; polls--) {
         bench.polls = polls;
         pin(0, polls ? 0 : 1);
+        vwl_drv_set_calls(bench.drv, !polls);
         printf("-- a guest that %s\n", polls ? "polls" : "sleeps");
         figure(&bench, "ping, 64 bytes", device_ping, "minimal relay",
                relay_ping, PINGS);
