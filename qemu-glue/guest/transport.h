@@ -10,6 +10,7 @@
 #ifndef VWL_GUEST_TRANSPORT_H
 #define VWL_GUEST_TRANSPORT_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -52,6 +53,8 @@ struct vwl_transport_ops {
     int (*send_async)(struct vwl_transport *t, int vfd, const void *data,
                       size_t len, const int *vfds, unsigned int n_vfds,
                       vwl_transport_done_fn done, void *opaque);
+    int (*new_ctx_async)(struct vwl_transport *t, const char *name,
+                         vwl_transport_done_fn done, void *opaque);
     void (*destroy)(struct vwl_transport *t);
 };
 
@@ -164,6 +167,17 @@ static inline int vwl_transport_send_async(struct vwl_transport *t, int vfd,
     return t->ops->send_async(t, vfd, data, len, vfds, n_vfds, done, opaque);
 }
 
+/* Connects without waiting: done is told the VFD, or -errno. -ENOSYS: this
+ * transport cannot, and its new_ctx hardly waits. */
+static inline int vwl_transport_new_ctx_async(struct vwl_transport *t,
+                                              const char *name,
+                                              vwl_transport_done_fn done,
+                                              void *opaque)
+{
+    return t->ops->new_ctx_async != NULL ?
+        t->ops->new_ctx_async(t, name, done, opaque) : -ENOSYS;
+}
+
 /* NULL is fine. */
 static inline void vwl_transport_destroy(struct vwl_transport *t)
 {
@@ -182,5 +196,7 @@ struct vwl_transport *vwl_transport_socket(const char *path);
 
 /* Over /dev/wl0, or path if it is not NULL. NULL with errno set. */
 struct vwl_transport *vwl_transport_wl0(const char *path);
+/* Takes the driver for one whose sends wait; of ours it finds out itself. */
+void vwl_transport_wl0_use_threads(struct vwl_transport *t);
 
 #endif

@@ -1,88 +1,141 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The kernel driver's device: a handle is a file descriptor here. Its ioctls
  * are those that every virtio-wl driver for Linux has. */
-#include "transport.h"
+#include "wl0.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define NEW_CTX 0u
-#define NEW_ALLOC 1u
-#define NEW_PIPE_READ 2u
-#define NEW_PIPE_WRITE 3u
-#define NEW_CTX_NAMED 5u
+#define EVENTS 64
 
-struct wl0_new {
-    uint32_t type;
-    int32_t fd; /* out */
-    uint32_t flags;
-    union {
-        uint32_t size;
-        char name[32];
-        uint32_t room[9];
-    };
-};
+static struct wl0 *of(struct vwl_transport *t)
+{
+    return (struct wl0 *)(void *)t;
+}
 
-struct wl0_txn {
-    int32_t fds[VWL_TRANSPORT_MAX_VFDS]; /* a negative one ends the list */
-    uint32_t len;
-    uint8_t data[];
-};
+struct wl0_vfd *wl0_vfd(struct wl0 *wl0, int vfd)
+{
+    size_t n = wl0->n_vfds;
+    struct wl0_vfd *vfds;
 
-_Static_assert(sizeof(struct wl0_new) == 48, "the ioctl's number says so");
-_Static_assert(sizeof(struct wl0_txn) == 116, "the ioctl's number says so");
+    if (vfd < 0) {
+        return NULL;
+    }
+    if ((size_t)vfd >= n) {
+        n = ((size_t)vfd | 63) + 1;
+        vfds = realloc(wl0->vfds, n * sizeof *vfds);
+        if (vfds == NULL) {
+            return NULL;
+        }
+        memset(vfds + wl0->n_vfds, 0, (n - wl0->n_vfds) * sizeof *vfds);
+        wl0->vfds = vfds;
+        wl0->n_vfds = n;
+    }
+    return &wl0->vfds[vfd];
+}
 
-#define IOC_NEW _IOWR('w', 0x00, struct wl0_new)
-#define IOC_SEND _IOR('w', 0x01, struct wl0_txn)
-#define IOC_RECV _IOW('w', 0x02, struct wl0_txn)
+/* Only our driver tells about its VFDs in /proc. */
+void wl0_learn_driver(struct wl0 *wl0, int vfd)
+{
+    char path[64], text[512];
+    int fd;
+    ssize_t n;
 
-#define MAX_SEND 3980u
+    if (wl0->known) {
+        return;
+    }
+    wl0->known = true;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", vfd);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    n = read(fd, text, sizeof text - 1);
+    text[n > 0 ? n : 0] = '\0';
+    wl0->own = strstr(text, "virtwl-unsent:") != NULL;
+    close(fd);
+}
 
-struct later {
-    struct later *next;
-    vwl_transport_done_fn done;
-    void *opaque;
-    int result;
-};
+/* Whether the path leads to another device than the one that is open: that
+ * was unplugged, and one has come in its place. */
+static bool is_another(const char *path, int fd)
+{
+    struct stat now, then;
 
-struct wl0 {
-    struct vwl_transport base;
-    int fd, epoll;
-    struct later *first, **last; /* sends whose end was not told */
-};
+    return stat(path, &now) == 0 && fstat(fd, &then) == 0 &&
+        (now.st_ino != then.st_ino || now.st_rdev != then.st_rdev);
+}
+
+int wl0_make(const char *path, int *fd, struct wl0_new *new)
+{
+    struct wl0_new again = *new;
+    int other, r;
+
+    new->fd = -1;
+    if (ioctl(*fd, WL0_IOC_NEW, new) == 0) {
+        return new->fd;
+    }
+    r = -errno;
+    if (r != -ENODEV || !is_another(path, *fd)) {
+        return r;
+    }
+    other = open(path, O_RDWR | O_CLOEXEC);
+    if (other < 0) {
+        return r;
+    }
+    if (ioctl(other, WL0_IOC_NEW, &again) < 0) {
+        r = -errno;
+        close(other);
+        return r;
+    }
+    close(*fd);
+    *fd = other;
+    return again.fd;
+}
 
 static int make(struct vwl_transport *t, struct wl0_new *new, int *vfd)
 {
-    struct wl0 *wl0 = (struct wl0 *)(void *)t;
+    struct wl0 *wl0 = of(t);
+    int r = wl0_make(wl0->path, &wl0->fd, new);
 
-    new->fd = -1;
-    if (ioctl(wl0->fd, IOC_NEW, new) < 0) {
-        return -errno;
+    if (r < 0) {
+        return r;
     }
-    *vfd = new->fd;
+    wl0_learn_driver(wl0, r);
+    *vfd = r;
+    return 0;
+}
+
+int wl0_fill_ctx(struct wl0_new *new, const char *name)
+{
+    *new = (struct wl0_new){
+        .type = name != NULL ? WL0_NEW_CTX_NAMED : WL0_NEW_CTX,
+    };
+    if (name != NULL) {
+        size_t len = strlen(name);
+
+        if (len > sizeof new->name) {
+            return -ENAMETOOLONG;
+        }
+        memcpy(new->name, name, len);
+    }
     return 0;
 }
 
 static int new_ctx(struct vwl_transport *t, const char *name, int *vfd)
 {
-    struct wl0_new new = { .type = name != NULL ? NEW_CTX_NAMED : NEW_CTX };
+    struct wl0_new new;
+    int r = wl0_fill_ctx(&new, name);
 
-    if (name != NULL) {
-        size_t len = strlen(name);
-
-        if (len > sizeof new.name) {
-            return -ENAMETOOLONG;
-        }
-        memcpy(new.name, name, len);
-    }
-    return make(t, &new, vfd);
+    return r < 0 ? r : make(t, &new, vfd);
 }
 
 static int map(struct vwl_transport *t, int vfd, size_t size, int writable,
@@ -101,7 +154,7 @@ static int map(struct vwl_transport *t, int vfd, size_t size, int writable,
 static int alloc(struct vwl_transport *t, size_t size,
                  struct vwl_transport_mem *mem)
 {
-    struct wl0_new new = { .type = NEW_ALLOC };
+    struct wl0_new new = { .type = WL0_NEW_ALLOC };
     int vfd = -1, r;
 
     if (size == 0 || size > UINT32_MAX - 4095) {
@@ -129,7 +182,7 @@ static void unmap(struct vwl_transport *t, struct vwl_transport_mem *mem)
 static int make_pipe(struct vwl_transport *t, int guest_writes, int *vfd)
 {
     struct wl0_new new = {
-        .type = guest_writes ? NEW_PIPE_WRITE : NEW_PIPE_READ,
+        .type = guest_writes ? WL0_NEW_PIPE_WRITE : WL0_NEW_PIPE_READ,
     };
 
     return make(t, &new, vfd);
@@ -149,7 +202,7 @@ static int send_one(int vfd, const uint8_t *data, size_t len,
     }
     txn->len = (uint32_t)len;
     memcpy(txn->data, data, len);
-    r = ioctl(vfd, IOC_SEND, txn) < 0 ? -errno : 0;
+    r = ioctl(vfd, WL0_IOC_SEND, txn) < 0 ? -errno : 0;
     free(txn);
     return r;
 }
@@ -163,7 +216,7 @@ static int send_all(struct vwl_transport *t, int vfd, const void *data,
         return -EINVAL;
     }
     while (len != 0) {
-        size_t n = len < MAX_SEND ? len : MAX_SEND;
+        size_t n = len < WL0_MAX_SEND ? len : WL0_MAX_SEND;
         int r = send_one(vfd, at, n, vfds, n_vfds);
 
         if (r < 0) {
@@ -176,7 +229,7 @@ static int send_all(struct vwl_transport *t, int vfd, const void *data,
     return 0;
 }
 
-static int poll_one(struct vwl_transport *t, int vfd, int timeout_ms)
+static int poll_now(int vfd, int timeout_ms)
 {
     struct pollfd p = { vfd, POLLIN, 0 };
     int r = poll(&p, 1, timeout_ms);
@@ -184,105 +237,155 @@ static int poll_one(struct vwl_transport *t, int vfd, int timeout_ms)
     return r < 0 ? (errno == EINTR ? 0 : -errno) : r;
 }
 
+/* Of a VFD that is watched, epoll has told whether there may be something. */
+static int poll_one(struct vwl_transport *t, int vfd, int timeout_ms)
+{
+    struct wl0_vfd *v = wl0_vfd(of(t), vfd);
+    int r;
+
+    if (v == NULL || !v->watched || timeout_ms != 0) {
+        return poll_now(vfd, timeout_ms);
+    }
+    if (!v->ready) {
+        return 0;
+    }
+    r = poll_now(vfd, 0);
+    v->ready = r != 0;
+    return r;
+}
+
 static ssize_t receive(struct vwl_transport *t, int vfd, void *data,
                        size_t cap, int *vfds, unsigned int *n_vfds,
                        int timeout_ms)
 {
-    size_t room = cap < MAX_SEND ? cap : MAX_SEND;
-    struct wl0_txn *txn;
+    union {
+        struct wl0_txn txn;
+        uint8_t space[sizeof(struct wl0_txn) + WL0_MAX_SEND];
+    } in;
+    size_t room = cap < WL0_MAX_SEND ? cap : WL0_MAX_SEND;
     ssize_t r = poll_one(t, vfd, timeout_ms);
 
     if (r <= 0) {
         return r == 0 ? -ETIMEDOUT : r;
     }
-    txn = calloc(1, sizeof *txn + room);
-    if (txn == NULL) {
-        return -ENOMEM;
+    in.txn.len = (uint32_t)room;
+    if (ioctl(vfd, WL0_IOC_RECV, &in.txn) < 0) {
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
     }
-    txn->len = (uint32_t)room;
-    if (ioctl(vfd, IOC_RECV, txn) < 0) {
-        r = -errno;
-    } else {
-        r = (ssize_t)(txn->len < room ? txn->len : room);
-        memcpy(data, txn->data, (size_t)r);
-        for (*n_vfds = 0; *n_vfds < VWL_TRANSPORT_MAX_VFDS &&
-             txn->fds[*n_vfds] >= 0; (*n_vfds)++) {
-            vfds[*n_vfds] = txn->fds[*n_vfds];
-        }
+    r = (ssize_t)(in.txn.len < room ? in.txn.len : room);
+    memcpy(data, in.txn.data, (size_t)r);
+    for (*n_vfds = 0; *n_vfds < VWL_TRANSPORT_MAX_VFDS &&
+         in.txn.fds[*n_vfds] >= 0; (*n_vfds)++) {
+        vfds[*n_vfds] = in.txn.fds[*n_vfds];
     }
-    free(txn);
     return r;
-}
-
-static int close_one(struct vwl_transport *t, int vfd)
-{
-    return close(vfd) < 0 ? -errno : 0;
 }
 
 static int loop_fd(struct vwl_transport *t)
 {
-    return ((struct wl0 *)(void *)t)->epoll;
+    return of(t)->epoll;
+}
+
+void wl0_set_events(struct wl0 *wl0, int vfd)
+{
+    struct wl0_vfd *v = wl0_vfd(wl0, vfd);
+    struct epoll_event event = { .events = EPOLLET, .data.fd = vfd };
+    bool out = v->n_sends != 0 && wl0->own;
+
+    if (!v->watched && !out && !v->out) {
+        return;
+    }
+    event.events |= v->watched ? EPOLLIN : 0;
+    event.events |= out ? EPOLLOUT : 0;
+    v->out = out;
+    if (epoll_ctl(wl0->epoll, EPOLL_CTL_MOD, vfd, &event) < 0 &&
+        errno == ENOENT) {
+        epoll_ctl(wl0->epoll, EPOLL_CTL_ADD, vfd, &event);
+    }
 }
 
 static int watch(struct vwl_transport *t, int vfd, int on)
 {
-    struct epoll_event event = { .events = EPOLLIN, .data.fd = vfd };
+    struct wl0 *wl0 = of(t);
+    struct wl0_vfd *v = wl0_vfd(wl0, vfd);
 
-    return epoll_ctl(loop_fd(t), on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, vfd,
-                     &event) < 0 ? -errno : 0;
+    if (v == NULL) {
+        return -ENOMEM;
+    }
+    v->watched = on != 0;
+    v->ready = on != 0; /* to be found out */
+    wl0_set_events(wl0, vfd);
+    return 0;
+}
+
+static int close_one(struct vwl_transport *t, int vfd)
+{
+    struct wl0 *wl0 = of(t);
+    struct wl0_vfd *v = wl0_vfd(wl0, vfd);
+
+    if (v != NULL) {
+        wl0_jobs_forget(wl0, vfd);
+        /* a thread may hold the same file */
+        epoll_ctl(wl0->epoll, EPOLL_CTL_DEL, vfd, NULL);
+        *v = (struct wl0_vfd){ 0 };
+    }
+    return close(vfd) < 0 ? -errno : 0;
 }
 
 static int pending(struct vwl_transport *t)
 {
-    return ((struct wl0 *)(void *)t)->first != NULL;
+    return of(t)->ended.first != NULL;
+}
+
+static void take_event(struct wl0 *wl0, const struct epoll_event *event)
+{
+    int vfd = event->data.fd;
+    struct wl0_vfd *v = wl0_vfd(wl0, vfd);
+
+    if (vfd == wl0_jobs_fd(wl0)) {
+        wl0_jobs_collect(wl0);
+        return;
+    }
+    if (v == NULL) {
+        return;
+    }
+    if ((event->events & ~(uint32_t)EPOLLOUT) != 0) {
+        v->ready = true;
+    }
+    if (v->n_sends != 0 && (event->events & ~(uint32_t)EPOLLIN) != 0) {
+        wl0_jobs_go_on(wl0, vfd);
+    }
 }
 
 static int dispatch(struct vwl_transport *t)
 {
-    struct wl0 *wl0 = (struct wl0 *)(void *)t;
-    struct later *later;
+    struct wl0 *wl0 = of(t);
+    struct epoll_event events[EVENTS];
+    int n;
 
-    while ((later = wl0->first) != NULL) {
-        wl0->first = later->next;
-        if (wl0->first == NULL) {
-            wl0->last = &wl0->first;
+    do {
+        n = epoll_wait(wl0->epoll, events, EVENTS, 0);
+        for (int i = 0; i < n; i++) {
+            take_event(wl0, &events[i]);
         }
-        later->done(later->opaque, later->result);
-        free(later);
-    }
-    return 0;
-}
-
-/* The driver's SEND waits for the device. */
-static int send_async(struct vwl_transport *t, int vfd, const void *data,
-                      size_t len, const int *vfds, unsigned int n_vfds,
-                      vwl_transport_done_fn done, void *opaque)
-{
-    struct wl0 *wl0 = (struct wl0 *)(void *)t;
-    struct later *later = malloc(sizeof *later);
-
-    if (later == NULL) {
-        return -ENOMEM;
-    }
-    *later = (struct later){
-        NULL, done, opaque, send_all(t, vfd, data, len, vfds, n_vfds),
-    };
-    *wl0->last = later;
-    wl0->last = &later->next;
+    } while (n == EVENTS);
+    wl0_jobs_tell(wl0);
     return 0;
 }
 
 static void destroy(struct vwl_transport *t)
 {
-    struct wl0 *wl0 = (struct wl0 *)(void *)t;
-    struct later *later;
+    struct wl0 *wl0 = of(t);
 
-    while ((later = wl0->first) != NULL) {
-        wl0->first = later->next;
-        free(later);
+    wl0_jobs_finish(wl0);
+    if (wl0->epoll >= 0) {
+        close(wl0->epoll);
     }
-    close(wl0->epoll);
-    close(wl0->fd);
+    if (wl0->fd >= 0) {
+        close(wl0->fd);
+    }
+    free(wl0->vfds);
+    free(wl0->path);
     free(wl0);
 }
 
@@ -290,8 +393,8 @@ static const struct vwl_transport_ops ops = {
     .name = "wl0", .new_ctx = new_ctx, .alloc = alloc, .unmap = unmap,
     .map = map, .pipe = make_pipe, .send = send_all, .recv = receive,
     .poll = poll_one, .close = close_one, .fd = loop_fd, .watch = watch,
-    .pending = pending, .dispatch = dispatch, .send_async = send_async,
-    .destroy = destroy,
+    .pending = pending, .dispatch = dispatch, .send_async = wl0_send_async,
+    .new_ctx_async = wl0_new_ctx_async, .destroy = destroy,
 };
 
 struct vwl_transport *vwl_transport_wl0(const char *path)
@@ -302,21 +405,23 @@ struct vwl_transport *vwl_transport_wl0(const char *path)
         return NULL;
     }
     wl0->base.ops = &ops;
-    wl0->last = &wl0->first;
-    wl0->fd = open(path != NULL ? path : "/dev/wl0", O_RDWR | O_CLOEXEC);
+    wl0_jobs_init(wl0);
+    wl0->path = strdup(path != NULL ? path : "/dev/wl0");
     wl0->epoll = epoll_create1(EPOLL_CLOEXEC);
+    wl0->fd = wl0->path == NULL ? -1 :
+        open(wl0->path, O_RDWR | O_CLOEXEC);
     if (wl0->fd < 0 || wl0->epoll < 0) {
         int err = errno;
 
-        if (wl0->fd >= 0) {
-            close(wl0->fd);
-        }
-        if (wl0->epoll >= 0) {
-            close(wl0->epoll);
-        }
-        free(wl0);
+        destroy(&wl0->base);
         errno = err;
         return NULL;
     }
     return &wl0->base;
+}
+
+void vwl_transport_wl0_use_threads(struct vwl_transport *t)
+{
+    of(t)->known = true;
+    of(t)->own = false;
 }
