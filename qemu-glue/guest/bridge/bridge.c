@@ -103,6 +103,7 @@ struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
     bridge->options = *options;
     bridge->clients = g_ptr_array_new();
     bridge->pipes = g_ptr_array_new();
+    bridge->arrivals = g_ptr_array_new();
     bridge->listen_fd = -1;
     bridge->source = source;
     own->bridge = bridge;
@@ -129,13 +130,60 @@ static gboolean after_pause(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* A client whose connection to the host is being made. */
+struct arrival {
+    struct vwl_bridge *bridge;
+    int fd;
+};
+
+static void welcome(struct vwl_bridge *bridge, int ctx, int fd)
+{
+    g_ptr_array_add(bridge->clients, vwl_client_new(bridge, ctx, fd));
+}
+
+static void on_connected(void *opaque, int result)
+{
+    struct arrival *arrival = opaque;
+    struct vwl_bridge *bridge = arrival->bridge;
+
+    if (result >= 0) {
+        welcome(bridge, result, arrival->fd);
+        bridge->again = true;
+    } else {
+        close(arrival->fd);
+    }
+    g_ptr_array_remove_fast(bridge->arrivals, arrival);
+    g_free(arrival);
+}
+
+static int start_connecting(struct vwl_bridge *bridge, int fd)
+{
+    struct arrival *arrival = g_new(struct arrival, 1);
+    int ctx = -1, r;
+
+    *arrival = (struct arrival){ bridge, fd };
+    r = vwl_transport_new_ctx_async(bridge->transport, NULL, on_connected,
+                                    arrival);
+    if (r == 0) {
+        g_ptr_array_add(bridge->arrivals, arrival);
+        return 0;
+    }
+    g_free(arrival);
+    if (r == -ENOSYS) {
+        r = vwl_transport_new_ctx(bridge->transport, NULL, &ctx);
+        if (r == 0) {
+            welcome(bridge, ctx, fd);
+        }
+    }
+    return r;
+}
+
 static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
 {
     struct vwl_bridge *bridge = data;
-    struct vwl_client *client = NULL;
     int connection = -1;
 
-    if (bridge->clients->len < VWL_MAX_CLIENTS) {
+    if (bridge->clients->len + bridge->arrivals->len < VWL_MAX_CLIENTS) {
         connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (connection < 0 &&
             (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)) {
@@ -148,10 +196,7 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
                                              bridge);
         return G_SOURCE_REMOVE;
     }
-    client = vwl_client_new(bridge, &connection);
-    if (client != NULL) {
-        g_ptr_array_add(bridge->clients, client);
-    } else {
+    if (start_connecting(bridge, connection) < 0) {
         close(connection);
     }
     return G_SOURCE_CONTINUE;
@@ -180,6 +225,13 @@ void vwl_bridge_free(struct vwl_bridge *bridge)
     for (guint i = 0; i < bridge->clients->len; i++) {
         vwl_client_free(bridge->clients->pdata[i]);
     }
+    for (guint i = 0; i < bridge->arrivals->len; i++) {
+        struct arrival *arrival = bridge->arrivals->pdata[i];
+
+        close(arrival->fd);
+        g_free(arrival);
+    }
+    g_ptr_array_unref(bridge->arrivals);
     g_ptr_array_unref(bridge->pipes);
     g_ptr_array_unref(bridge->clients);
     g_source_destroy(bridge->source);

@@ -428,20 +428,14 @@ static void on_free(void *opaque, struct vwl_object *object)
     vwl_shm_object_freed(opaque, object);
 }
 
-struct vwl_client *vwl_client_new(struct vwl_bridge *bridge, int *fd)
+struct vwl_client *vwl_client_new(struct vwl_bridge *bridge, int ctx, int fd)
 {
-    struct vwl_client *client;
-    int ctx = -1;
+    struct vwl_client *client = g_new0(struct vwl_client, 1);
 
-    if (vwl_transport_new_ctx(bridge->transport, NULL, &ctx) < 0) {
-        return NULL;
-    }
-    client = g_new0(struct vwl_client, 1);
     client->bridge = bridge;
     client->number = ++bridge->counter;
     client->ctx = ctx;
-    client->fd = *fd;
-    *fd = -1;
+    client->fd = fd;
     queue_init(&client->from_client);
     queue_init(&client->to_client);
     queue_init(&client->from_host);

@@ -25,6 +25,7 @@ struct vwl_bridge {
     GSource *source;
     GPtrArray *clients; /* of struct vwl_client */
     GPtrArray *pipes;   /* of struct vwl_pipe */
+    GPtrArray *arrivals;
     guint listen_watch, listen_pause;
     int listen_fd;
     unsigned int counter;
@@ -68,7 +69,8 @@ struct vwl_client {
 };
 
 /* client.c */
-struct vwl_client *vwl_client_new(struct vwl_bridge *bridge, int *fd);
+/* Takes both its ends. */
+struct vwl_client *vwl_client_new(struct vwl_bridge *bridge, int ctx, int fd);
 /* Ends the connection to the host, and sends under way with it. */
 void vwl_client_hang_up(struct vwl_client *client);
 void vwl_client_free(struct vwl_client *client);

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "bridge.h"
+
+#define ACTIVATED_FD 3
+
+void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context)
+{
+    const GOptionEntry entries[] = {
+        { "listen", 0, 0, G_OPTION_ARG_FILENAME, &serve->listen,
+          "The socket that programs connect to "
+          "(default: $XDG_RUNTIME_DIR/wayland-0)", "PATH" },
+        { "title-prefix", 0, 0, G_OPTION_ARG_STRING, &serve->title_prefix,
+          "Put before every window's title", "TEXT" },
+        { "app-id-prefix", 0, 0, G_OPTION_ARG_STRING, &serve->app_id_prefix,
+          "Put before every window's app id", "TEXT" },
+        { "trace", 0, 0, G_OPTION_ARG_NONE, &serve->trace,
+          "Print every message", NULL },
+        { NULL, 0, 0, 0, NULL, NULL, NULL },
+    };
+
+    g_option_context_add_main_entries(context, entries, NULL);
+}
+
+static bool fail(GError **error, const char *what, const char *why)
+{
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", what,
+                why);
+    return false;
+}
+
+/* As sd_listen_fds(3) says. 1: there is one; 0: none. */
+static int activated(GError **error)
+{
+    const char *pid = g_getenv("LISTEN_PID"), *n = g_getenv("LISTEN_FDS");
+    int listening = 0;
+    socklen_t len = sizeof listening;
+
+    if (pid == NULL || n == NULL || atol(pid) != getpid()) {
+        return 0;
+    }
+    if (strcmp(n, "1") != 0 ||
+        getsockopt(ACTIVATED_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening,
+                   &len) < 0 || !listening ||
+        fcntl(ACTIVATED_FD, F_SETFD, FD_CLOEXEC) < 0 ||
+        fcntl(ACTIVATED_FD, F_SETFL, O_NONBLOCK) < 0) {
+        fail(error, "LISTEN_FDS", "not one listening socket");
+        return -1;
+    }
+    return 1;
+}
+
+static bool is_served(const struct sockaddr_un *addr)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool served = fd >= 0 &&
+        connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return served;
+}
+
+static int listen_at(const char *path)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd, r;
+
+    if (strlen(path) >= sizeof addr.sun_path) {
+        return -ENAMETOOLONG;
+    }
+    strcpy(addr.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    r = bind(fd, (struct sockaddr *)&addr, sizeof addr);
+    if (r < 0 && errno == EADDRINUSE && !is_served(&addr)) {
+        unlink(path);
+        r = bind(fd, (struct sockaddr *)&addr, sizeof addr);
+    }
+    if (r < 0 || listen(fd, 128) < 0) {
+        r = -errno;
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+static bool default_path(struct vwl_serve *serve, GError **error)
+{
+    const char *folder = g_getenv("XDG_RUNTIME_DIR");
+
+    if (serve->listen != NULL) {
+        return true;
+    }
+    if (folder == NULL || folder[0] != '/') {
+        return fail(error, "no --listen=PATH", "and no XDG_RUNTIME_DIR");
+    }
+    serve->listen = g_build_filename(folder, "wayland-0", NULL);
+    return true;
+}
+
+bool vwl_serve_open(struct vwl_serve *serve, GError **error)
+{
+    int r = activated(error);
+
+    if (r < 0) {
+        return false;
+    }
+    if (r == 1) {
+        serve->fd = ACTIVATED_FD;
+        serve->activated = true;
+        return true;
+    }
+    if (!default_path(serve, error)) {
+        return false;
+    }
+    r = listen_at(serve->listen);
+    if (r < 0) {
+        char *what = g_strdup_printf("cannot listen at %s", serve->listen);
+
+        fail(error, what, g_strerror(-r));
+        g_free(what);
+        return false;
+    }
+    serve->fd = r;
+    return true;
+}
+
+static void on_gone(void *opaque)
+{
+    struct vwl_serve *serve = opaque;
+
+    fprintf(stderr, "%s: the device is gone\n", serve->program);
+    serve->gone = true;
+    g_main_loop_quit(serve->loop);
+}
+
+static gboolean on_signal(gpointer data)
+{
+    g_main_loop_quit(data);
+    return G_SOURCE_CONTINUE;
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
+{
+    const struct vwl_bridge_options options = {
+        .title_prefix = serve->title_prefix,
+        .app_id_prefix = serve->app_id_prefix,
+        .trace = serve->trace, .gone = on_gone, .opaque = serve,
+    };
+    struct vwl_bridge *bridge;
+    guint term, interrupt;
+
+    raise_descriptor_limit();
+    bridge = vwl_bridge_new(transport, &options);
+    serve->loop = g_main_loop_new(NULL, FALSE);
+    term = g_unix_signal_add(SIGTERM, on_signal, serve->loop);
+    interrupt = g_unix_signal_add(SIGINT, on_signal, serve->loop);
+    vwl_bridge_listen(bridge, serve->fd);
+    g_main_loop_run(serve->loop);
+    vwl_bridge_free(bridge);
+    g_source_remove(term);
+    g_source_remove(interrupt);
+    g_main_loop_unref(serve->loop);
+    return !serve->gone;
+}
+
+void vwl_serve_finish(struct vwl_serve *serve)
+{
+    if (serve->fd >= 0) {
+        if (!serve->activated) {
+            unlink(serve->listen);
+        }
+        close(serve->fd);
+    }
+    g_free(serve->listen);
+    g_free(serve->title_prefix);
+    g_free(serve->app_id_prefix);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the programs around the bridge have in common: their options, the
+ * socket they listen at, the time they run. */
+#ifndef VWL_BRIDGE_SERVE_H
+#define VWL_BRIDGE_SERVE_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct vwl_transport;
+
+struct vwl_serve {
+    const char *program; /* for messages */
+    char *listen;        /* default: wayland-0 in XDG_RUNTIME_DIR */
+    char *title_prefix, *app_id_prefix;
+    gboolean trace;
+    int fd; /* that is listened at; the program's to set to -1 */
+    bool activated; /* fd came from a service manager */
+    /* private */
+    GMainLoop *loop;
+    bool gone;
+};
+
+/* The strings that they fill are freed by vwl_serve_finish. */
+void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context);
+
+/* Takes the one socket that a service manager has opened, if it has; else
+ * makes one at `listen`, in the place of one that nobody serves. */
+bool vwl_serve_open(struct vwl_serve *serve, GError **error);
+
+/* Until a signal asks for the end (true) or the transport is gone. */
+bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport);
+
+/* Removes the socket, unless it is the service manager's. */
+void vwl_serve_finish(struct vwl_serve *serve);
+
+#endif
