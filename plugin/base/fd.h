@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <unistd.h>
 
 /* Closes *fd, if there is one, and resets it; errno survives. close is never
@@ -47,6 +48,10 @@ static inline int vwl_fd_steal(int *fd)
  * number is among the last VWL_FD_RESERVE below this process's limit. The
  * kernel gives the lowest free number, so that says how full the table is. */
 int vwl_fd_admit(int fd);
+
+/* A zeroed file of that size that nobody can shrink, grow or seal further:
+ * a peer must not be able to take the guest's memory away. */
+int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd);
 
 /* Scope cleanup: `vwl_autofd int fd = -1;` */
 #define vwl_autofd __attribute__((cleanup(vwl_fd_clear)))

@@ -15,6 +15,10 @@
 #include "vhost-user-wl/virtio_wl.h"
 #include "wl/window.h"
 
+#ifndef DMA_BUF_MAGIC
+#define DMA_BUF_MAGIC 0x444d4142
+#endif
+
 static uint32_t access_flags(int status)
 {
     if (status & O_PATH) {
@@ -75,6 +79,20 @@ static void classify_shmem(int fd, int status, int seals,
     }
 }
 
+/* They have no type, and a file system of their own. */
+static void classify_untyped(int fd, int status, uint64_t size_bytes,
+                             struct vwl_fd_info *info)
+{
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) == 0 && fs.f_type == DMA_BUF_MAGIC &&
+        (status & O_ACCMODE) == O_RDWR && size_bytes > 0 &&
+        size_bytes % VWL_PAGE_BYTES == 0) {
+        info->class = VWL_FD_DMABUF;
+        info->size_bytes = size_bytes;
+    }
+}
+
 void vwl_classify(int fd, struct vwl_fd_info *info)
 {
     int status = fcntl(fd, F_GETFL), seals;
@@ -102,23 +120,9 @@ void vwl_classify(int fd, struct vwl_fd_info *info)
     } else if (S_ISREG(sx.stx_mode)) {
         info->size_bytes = sx.stx_size;
         info->class = sx.stx_size ? VWL_FD_FILE_COPY : VWL_FD_EMPTY;
+    } else if ((sx.stx_mode & S_IFMT) == 0) {
+        classify_untyped(fd, status, sx.stx_size, info);
     }
-}
-
-int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd)
-{
-    vwl_autofd int made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (made < 0 || ftruncate(made, (off_t)size_bytes) < 0 ||
-        fcntl(made, F_ADD_SEALS,
-              F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-        return -errno;
-    }
-    if (vwl_fd_admit(made) < 0) {
-        return -EMFILE;
-    }
-    *fd = vwl_fd_steal(&made);
-    return 0;
 }
 
 static int fill(int fd, uint64_t size_bytes, int cached_only, char *to)

@@ -15,6 +15,7 @@ enum vwl_fd_class {
     VWL_FD_MEMORY,      /* can be mapped as it is, for writing */
     VWL_FD_MEMORY_COPY, /* shared memory that must be copied */
     VWL_FD_FILE_COPY,   /* another regular file: copied if in the cache */
+    VWL_FD_DMABUF,      /* a device's buffer, can be mapped for writing */
     VWL_FD_EMPTY,       /* a regular file without content */
     VWL_FD_PIPE,
     VWL_FD_SOCKET,
@@ -34,9 +35,5 @@ void vwl_classify(int fd, struct vwl_fd_info *info);
  * cached_only: -EAGAIN or -EOPNOTSUPP where reading could block. */
 int vwl_private_copy(int fd, uint64_t size_bytes, int cached_only,
                      int *copy);
-
-/* A zeroed file of that size that nobody can shrink, grow or seal further:
- * a peer must not be able to take the guest's memory away. */
-int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd);
 
 #endif

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "wl/dmabuf.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 #include "wl/wire.h"
@@ -18,6 +19,8 @@ uint32_t vwl_response_of(int err)
     case ETOOMANYREFS:
     case EBUSY: /* too many requests wait */
         return VIRTIO_WL_RESP_OUT_OF_MEMORY;
+    case ENOTTY: /* there are no dmabufs, it turned out */
+        return VIRTIO_WL_RESP_INVALID_CMD;
     default:
         return VIRTIO_WL_RESP_ERR;
     }
@@ -38,7 +41,7 @@ static void describe(const struct vwl_vfd *vfd, uint32_t *flags,
     struct vwl_core *core = vfd->core;
 
     *pfn = vwl_core_pfn_none(core);
-    if (vfd->ops == &vwl_vfd_shm_ops) {
+    if (vwl_vfd_is_memory(vfd)) {
         *flags = vfd->answered_flags;
         vwl_core_pfn(core, vwl_map_offset(vfd->map), pfn);
     } else if (vfd->ops == &vwl_vfd_pipe_ops) {
@@ -66,6 +69,17 @@ void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
     vwl_put64(at + 16, pfn);
     vwl_put32(at + 24, (uint32_t)vfd->size_bytes);
     request->response_bytes = 32;
+    if (vfd->dmabuf) {
+        const struct vwl_buffer *layout = &vfd->dmabuf->layout;
+
+        vwl_put32(at, VIRTIO_WL_RESP_VFD_NEW_DMABUF);
+        memset(at + 28, 0, 12); /* width, height, format */
+        for (unsigned int i = 0; i < VWL_BUFFER_PLANES; i++) {
+            vwl_put32(at + 40 + 4 * i, layout->stride[i]);
+            vwl_put32(at + 52 + 4 * i, layout->offset[i]);
+        }
+        request->response_bytes = 64;
+    }
 }
 
 static int refuse(struct vwl_core *core, struct vwl_request *request,
@@ -87,9 +101,9 @@ static int answer_created(struct vwl_core *core, struct vwl_request *request,
 
 /* The checks of every NEW, in the order that drivers know: bit 30, flags (the
  * caller's verdict, 0 is good), id in use. 0: go on. */
-static uint32_t check_new(struct vwl_core *core,
-                          const struct vwl_request *request,
-                          uint32_t flags_verdict)
+static uint32_t check_new_room(struct vwl_core *core,
+                               const struct vwl_request *request,
+                               uint32_t flags_verdict, size_t room)
 {
     uint32_t id = vwl_get32(request->head + 8);
 
@@ -107,12 +121,19 @@ static uint32_t check_new(struct vwl_core *core,
         log_guest_bug(core->log, "vfd 0x%" PRIx32 ": the id is in use", id);
         return VIRTIO_WL_RESP_INVALID_ID;
     }
-    if (request->response_room < 32) {
+    if (request->response_room < room) {
         log_guest_bug(core->log, "vfd 0x%" PRIx32 ": %zu bytes have no room"
                       " for the answer", id, request->response_room);
         return VIRTIO_WL_RESP_ERR;
     }
     return 0;
+}
+
+static uint32_t check_new(struct vwl_core *core,
+                          const struct vwl_request *request,
+                          uint32_t flags_verdict)
+{
+    return check_new_room(core, request, flags_verdict, 32);
 }
 
 static int do_new(struct vwl_core *core, struct vwl_request *request)
@@ -214,6 +235,57 @@ static int do_close(struct vwl_core *core, struct vwl_request *request)
     vwl_vfd_close(vfd, false);
     vwl_answer(core, request, VIRTIO_WL_RESP_OK);
     return 0;
+}
+
+static int do_new_dmabuf(struct vwl_core *core, struct vwl_request *request)
+{
+    struct vwl_buffer_wish wish;
+    uint32_t verdict;
+
+    if (!vwl_dmabuf_offered(core)) { /* every client's probe */
+        log_debug(core->log, "there are no dmabufs");
+        return refuse(core, request, VIRTIO_WL_RESP_INVALID_CMD);
+    }
+    verdict = request->head_bytes < 64 ? VIRTIO_WL_RESP_ERR :
+        check_new_room(core, request, 0, 64);
+    if (verdict) {
+        return refuse(core, request, verdict);
+    }
+    wish = (struct vwl_buffer_wish){
+        .width = vwl_get32(request->head + 28),
+        .height = vwl_get32(request->head + 32),
+        .format = vwl_get32(request->head + 36),
+    };
+    return answer_created(core, request,
+                          vwl_dmabuf_create(core, request,
+                                            vwl_get32(request->head + 8),
+                                            &wish));
+}
+
+static int do_dmabuf_sync(struct vwl_core *core, struct vwl_request *request)
+{
+    size_t len = MIN(request->head_bytes, request->total_bytes);
+    struct vwl_vfd *vfd = len < 12 ? NULL :
+        vwl_vfd_find(core, vwl_get32(request->head + 8));
+    uint32_t verdict = 0;
+
+    if ((!vfd || !vfd->dmabuf) && !vwl_dmabuf_offered(core)) {
+        verdict = VIRTIO_WL_RESP_INVALID_CMD;
+    } else if (len < 16) {
+        verdict = VIRTIO_WL_RESP_ERR;
+    } else if (vwl_get32(request->head + 12) & ~VIRTIO_WL_DMABUF_SYNC_ALL) {
+        verdict = VIRTIO_WL_RESP_INVALID_FLAGS;
+    } else if (!vfd) {
+        verdict = VIRTIO_WL_RESP_INVALID_ID;
+    } else if (!vfd->dmabuf) {
+        verdict = VIRTIO_WL_RESP_ERR;
+    }
+    if (verdict) {
+        log_guest_bug(core->log, "a DMABUF_SYNC is refused: 0x%" PRIx32,
+                      verdict);
+        return refuse(core, request, verdict);
+    }
+    return vwl_dmabuf_sync(vfd, request);
 }
 
 /* Where the ids of a SEND stand. */
@@ -342,6 +414,8 @@ static const struct {
     { VIRTIO_WL_CMD_VFD_SEND, 16, do_send },
     { VIRTIO_WL_CMD_VFD_NEW_CTX, 12, do_new_ctx },
     { VIRTIO_WL_CMD_VFD_NEW_PIPE, 32, do_new_pipe },
+    { VIRTIO_WL_CMD_VFD_NEW_DMABUF, 4, do_new_dmabuf },
+    { VIRTIO_WL_CMD_VFD_DMABUF_SYNC, 4, do_dmabuf_sync },
     { VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID, 16, do_send_foreign },
     { VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED, 64, do_new_ctx_named },
 };
@@ -371,10 +445,6 @@ int vwl_core_execute(struct vwl_core *core, struct vwl_request *request)
             return commands[i].carry_out(core, request);
         }
     }
-    if (type == VIRTIO_WL_CMD_VFD_NEW_DMABUF) { /* every client's probe */
-        log_debug(core->log, "there are no dmabufs");
-    } else {
-        log_guest_bug(core->log, "request 0x%" PRIx32 " is not known", type);
-    }
+    log_guest_bug(core->log, "request 0x%" PRIx32 " is not known", type);
     return refuse(core, request, VIRTIO_WL_RESP_INVALID_CMD);
 }

@@ -98,6 +98,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     vwl_list_init(&core->waiting);
     vwl_list_init(&core->lingering);
     vwl_list_init(&core->base_waiters);
+    vwl_list_init(&core->buffer_waiters);
     copy_config(core, config);
     vwl_inbox_init(core);
     vwl_maps_init(core);
@@ -242,7 +243,9 @@ void vwl_core_dispatch_out(struct vwl_core *core)
     for (int i = 0; i < n; i++) {
         struct vwl_vfd *vfd = events[i].data.ptr;
 
-        if (vfd && vfd->answer_fd >= 0) {
+        if (vfd && vfd->ops->on_ready) {
+            vfd->ops->on_ready(vfd);
+        } else if (vfd && vfd->answer_fd >= 0) {
             vwl_ctx_answered(vfd);
         } else if (vfd) {
             on_peer(vfd, events[i].events);

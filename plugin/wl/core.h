@@ -19,6 +19,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "vhost-user-wl/plugin.h"
 #include "vhost-user-wl/virtio_wl.h"
@@ -85,6 +86,12 @@ struct vwl_core_ops {
     void (*message_ready)(void *opaque);
     /* As vwl_host's; -EOPNOTSUPP or NULL: the core connects by path. */
     int (*socket_connect)(void *opaque, size_t index, int *fd);
+    /* Whether guests can have dmabufs: 0; -EOPNOTSUPP or NULL: they cannot;
+     * -EINPROGRESS: vwl_core_buffers_changed will tell to ask again. */
+    int (*buffer_offer)(void *opaque);
+    /* Makes one. On success both descriptors are the core's. Never waits. */
+    int (*buffer_alloc)(void *opaque, const struct vwl_buffer_wish *wish,
+                        struct vwl_buffer *out);
 };
 
 /* -errno when descriptors cannot be had. */
@@ -154,6 +161,9 @@ void vwl_core_unmap_done(struct vwl_core *core, uint64_t cookie, int err);
 
 /* The guest address of region 0 became known or changed. */
 void vwl_core_base_changed(struct vwl_core *core);
+
+/* buffer_offer may say something else now. */
+void vwl_core_buffers_changed(struct vwl_core *core);
 
 /* Is this a file that is mapped into region 0, or is being mapped, and where?
  * UINT64_MAX: at more than one place. */

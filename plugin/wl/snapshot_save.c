@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -158,12 +159,12 @@ static uint32_t kind_of(const struct vwl_vfd *vfd)
     return vfd->ops == &vwl_ctx_ops ? SNAPSHOT_CTX :
         vfd->ops == &vwl_vfd_pipe_ops ? SNAPSHOT_PIPE :
         vfd->ops == &vwl_vfd_socket_ops ? SNAPSHOT_SOCKET :
-        vfd->ops == &vwl_vfd_shm_ops ? SNAPSHOT_SHM : SNAPSHOT_OPAQUE;
+        vwl_vfd_is_memory(vfd) ? SNAPSHOT_SHM : SNAPSHOT_OPAQUE;
 }
 
 static uint32_t bits_of(const struct vwl_vfd *vfd)
 {
-    bool is_shm = vfd->ops == &vwl_vfd_shm_ops && vfd->send_fd >= 0;
+    bool is_shm = vwl_vfd_is_memory(vfd) && vfd->send_fd >= 0;
 
     return (vfd->is_known ? SNAPSHOT_KNOWN : 0) |
         (vfd->hup_queued ? SNAPSHOT_HUNG : 0) |
@@ -324,6 +325,19 @@ void vwl_saver_destroy(struct vwl_saver *saver)
 
 /* ---- handing it out --------------------------------------------------- */
 
+/* Buffers of devices can be mapped but not read. */
+static int read_mapped(int fd, uint8_t *to, size_t len, uint64_t at)
+{
+    void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, (off_t)at);
+
+    if (map == MAP_FAILED) {
+        return -errno;
+    }
+    memcpy(to, map, len);
+    munmap(map, len);
+    return 0;
+}
+
 static int read_file(int fd, uint8_t *to, size_t len, uint64_t at)
 {
     size_t done = 0;
@@ -332,7 +346,7 @@ static int read_file(int fd, uint8_t *to, size_t len, uint64_t at)
         ssize_t n = pread(fd, to + done, len - done, (off_t)(at + done));
 
         if (n < 0 && errno != EINTR) {
-            return -errno;
+            return errno == EINVAL ? read_mapped(fd, to, len, at) : -errno;
         }
         if (n == 0) { /* the last page of a file of another size */
             memset(to + done, 0, len - done);
@@ -357,7 +371,7 @@ static ssize_t file_piece(struct vwl_saver *saver)
     uint64_t len;
     int err;
 
-    if (!vfd || vfd->ops != &vwl_vfd_shm_ops || vfd->send_fd < 0) {
+    if (!vfd || !vwl_vfd_is_memory(vfd) || vfd->send_fd < 0) {
         return -ECANCELED;
     }
     len = snapshot_page_up(vfd->size_bytes);

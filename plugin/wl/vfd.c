@@ -256,6 +256,7 @@ static void vfd_free(struct vwl_vfd *vfd)
     core->shm_bytes -= vfd->charged_bytes;
     core->n_contexts -= vfd->is_context;
     core->n_vfds--;
+    g_free(vfd->dmabuf);
     g_free(vfd);
     give_back(core);
 }
@@ -328,7 +329,7 @@ void vwl_vfd_close(struct vwl_vfd *vfd, bool at_once)
 
 uint32_t vwl_vfd_told_flags(const struct vwl_vfd *vfd)
 {
-    bool is_memory = vfd->ops == &vwl_vfd_shm_ops;
+    bool is_memory = vwl_vfd_is_memory(vfd);
 
     if (vwl_core_has(vfd->core, VIRTIO_WL_F_TRANS_FLAGS)) {
         return is_memory ? 0 : vfd->flags;

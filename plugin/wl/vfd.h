@@ -48,6 +48,9 @@ struct vwl_vfd_ops {
     int (*fd_to_send)(const struct vwl_vfd *vfd);
     /* It was sent. May be NULL. */
     void (*sent)(struct vwl_vfd *vfd);
+    /* What it watches itself in out_epoll has an event. May be NULL: its host
+     * peer takes data again. */
+    void (*on_ready)(struct vwl_vfd *vfd);
     /* Waits of its creation that are not those of a request. May be NULL. */
     void (*finish)(struct vwl_vfd *vfd);
 };
@@ -104,14 +107,23 @@ struct vwl_vfd {
     uint64_t size_bytes;      /* as the guest is told */
     uint64_t charged_bytes;   /* against max_shm_bytes */
     uint32_t answered_flags;  /* of its VFD_NEW, guest-made memory */
-    struct vwl_list base_waiter; /* in vwl_core.base_waiters */
+    struct vwl_list base_waiter; /* in vwl_core.base_waiters, or in
+                                    buffer_waiters */
+    struct vwl_dmabuf *dmabuf;   /* what else a dmabuf is; NULL */
 };
 
 extern const struct vwl_vfd_ops vwl_vfd_shm_ops;
+extern const struct vwl_vfd_ops vwl_vfd_dmabuf_ops;
 extern const struct vwl_vfd_ops vwl_vfd_pipe_ops;
 extern const struct vwl_vfd_ops vwl_vfd_socket_ops;
 extern const struct vwl_vfd_ops vwl_vfd_opaque_ops;
 extern const struct vwl_vfd_ops vwl_ctx_ops;
+
+/* Memory of either kind. */
+static inline bool vwl_vfd_is_memory(const struct vwl_vfd *vfd)
+{
+    return vfd->ops == &vwl_vfd_shm_ops || vfd->ops == &vwl_vfd_dmabuf_ops;
+}
 
 /* 0, or why a guest's id cannot be taken: -EINVAL. */
 int vwl_vfd_check_id(struct vwl_core *core, uint32_t id);
@@ -157,6 +169,11 @@ void vwl_vfd_creation_end(struct vwl_vfd *vfd, int err);
 /* kinds */
 int vwl_shm_create(struct vwl_core *core, struct vwl_request *request,
                    uint32_t id, uint32_t flags, uint32_t size);
+/* Counts against the limit. -ENOSPC. */
+int vwl_shm_charge(struct vwl_vfd *vfd, uint64_t bytes);
+/* Maps len bytes of fd, borrowed until then: 0 = they can be used,
+ * -EINPROGRESS = later; then its creation ends, or its group is told. */
+int vwl_shm_map(struct vwl_vfd *vfd, int fd, uint64_t len);
 int vwl_pipe_create(struct vwl_core *core, struct vwl_request *request,
                     uint32_t id, uint32_t flags);
 int vwl_ctx_create(struct vwl_core *core, struct vwl_request *request,

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "wl/classify.h"
 #include "wl/closer.h"
+#include "wl/dmabuf.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
@@ -39,6 +40,7 @@ static void become_opaque(struct vwl_vfd *vfd)
     vfd->charged_bytes = 0;
     vfd->size_bytes = 0;
     vfd->ops = &vwl_vfd_opaque_ops;
+    g_clear_pointer(&vfd->dmabuf, g_free);
 }
 
 /* It is mapped and its address known (0), or it is not to be. */
@@ -136,7 +138,7 @@ static void on_mapped(void *owner, int err)
     }
 }
 
-static int map_start(struct vwl_vfd *vfd, int fd, uint64_t len)
+int vwl_shm_map(struct vwl_vfd *vfd, int fd, uint64_t len)
 {
     int err;
 
@@ -152,7 +154,7 @@ static uint64_t round_up(uint64_t bytes)
     return (bytes + VWL_PAGE_BYTES - 1) & ~(uint64_t)(VWL_PAGE_BYTES - 1);
 }
 
-static int charge(struct vwl_vfd *vfd, uint64_t bytes)
+int vwl_shm_charge(struct vwl_vfd *vfd, uint64_t bytes)
 {
     struct vwl_core *core = vfd->core;
 
@@ -169,14 +171,14 @@ static int charge(struct vwl_vfd *vfd, uint64_t bytes)
 
 static int map_copy(struct vwl_vfd *vfd, int cached_only)
 {
-    int err = charge(vfd, round_up(vfd->size_bytes));
+    int err = vwl_shm_charge(vfd, round_up(vfd->size_bytes));
 
     if (err == 0) {
         err = vwl_private_copy(vfd->send_fd, vfd->size_bytes, cached_only,
                                &vfd->copy_fd);
     }
     if (err == 0) {
-        err = map_start(vfd, vfd->copy_fd, round_up(vfd->size_bytes));
+        err = vwl_shm_map(vfd, vfd->copy_fd, round_up(vfd->size_bytes));
     }
     return err;
 }
@@ -184,13 +186,13 @@ static int map_copy(struct vwl_vfd *vfd, int cached_only)
 static int shm_start(struct vwl_vfd *vfd, struct vwl_request *request)
 {
     uint64_t len = vfd->size_bytes;
-    int err = charge(vfd, len);
+    int err = vwl_shm_charge(vfd, len);
 
     if (err == 0) {
         err = vwl_sealed_memfd("vwl-shm", len, &vfd->send_fd);
     }
     if (err == 0) {
-        err = map_start(vfd, vfd->send_fd, len);
+        err = vwl_shm_map(vfd, vfd->send_fd, len);
     }
     if (err == -EINPROGRESS) {
         err = vwl_vfd_creation_wait(vfd, request);
@@ -250,10 +252,16 @@ static int receive_memory(struct vwl_vfd *vfd, const struct vwl_fd_info *info,
     if (!vfd->core->has_shm) {
         return -ENODEV;
     }
+    if (info->class == VWL_FD_DMABUF) {
+        int err = vwl_dmabuf_adopt(vfd);
+
+        return err < 0 ? err :
+            vwl_shm_map(vfd, vfd->send_fd, info->size_bytes);
+    }
     if (info->class == VWL_FD_MEMORY) {
         vfd->direct = info->size_bytes <= left;
         *copied += vfd->direct ? info->size_bytes : 0;
-        return map_start(vfd, vfd->send_fd, info->size_bytes);
+        return vwl_shm_map(vfd, vfd->send_fd, info->size_bytes);
     }
     if (info->size_bytes > left) {
         return -EFBIG;

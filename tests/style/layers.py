@@ -11,11 +11,12 @@ import sys
 # layer -> the layers whose headers it may include (itself always)
 LAYERS = {
     'plugin/base': {'include'},
+    'plugin/compositor': {'include', 'plugin/base'},
     'plugin/guest': {'plugin/base'},
     'plugin/vhu': {'include', 'plugin/base', 'plugin/guest'},
     'plugin/wl': {'include', 'plugin/base'},
-    'plugin/loop': {'include', 'plugin/base', 'plugin/guest', 'plugin/vhu',
-                    'plugin/wl'},
+    'plugin/loop': {'include', 'plugin/base', 'plugin/compositor',
+                    'plugin/guest', 'plugin/vhu', 'plugin/wl'},
     'plugin/abi': {'include', 'plugin/loop'},
     'plugin/daemon': {'include'},
     'qemu-glue/loopback': {'include', 'qemu-glue/guest'},
@@ -28,7 +29,7 @@ LAYERS = {
 }
 
 # layers below the main loop: GLib's data types only
-CORE = ('base', 'guest', 'vhu', 'wl')
+CORE = ('base', 'compositor', 'guest', 'vhu', 'wl')
 MAIN_LOOP = re.compile(
     r'^(g_main_|g_source_|g_idle_|g_timeout_|g_unix_|g_object_|g_signal_|'
     r'g_socket|g_io_|g_thread_new|g_type_)')

@@ -59,6 +59,14 @@ struct rig {
     size_t connect_index;
     unsigned int n_connects;
 
+    /* the allocator */
+    bool has_buffers;
+    int offer;     /* what it says, if it is there */
+    int alloc_err; /* of the next ones */
+    struct vwl_buffer buffer; /* what the next one gets; fds are taken */
+    struct vwl_buffer_wish wish; /* the last one */
+    unsigned int n_allocs;
+
     GPtrArray *completed; /* of struct vwl_request */
     unsigned int n_ready;
 
@@ -159,6 +167,30 @@ static int rig_connect(void *opaque, size_t index, int *fd)
     return 0;
 }
 
+static int rig_buffer_offer(void *opaque)
+{
+    struct rig *rig = opaque;
+
+    return rig->has_buffers ? rig->offer : -EOPNOTSUPP;
+}
+
+static int rig_buffer_alloc(void *opaque, const struct vwl_buffer_wish *wish,
+                            struct vwl_buffer *out)
+{
+    struct rig *rig = opaque;
+
+    rig->n_allocs++;
+    rig->wish = *wish;
+    if (rig->alloc_err) {
+        return rig->alloc_err;
+    }
+    if (rig->buffer.size_bytes > wish->max_bytes) {
+        return -ENOSPC;
+    }
+    *out = rig->buffer;
+    return 0;
+}
+
 static const struct vwl_core_ops rig_ops = {
     .complete = rig_complete,
     .shm_map = rig_map,
@@ -166,6 +198,8 @@ static const struct vwl_core_ops rig_ops = {
     .shm_base = rig_base,
     .message_ready = rig_message_ready,
     .socket_connect = rig_connect,
+    .buffer_offer = rig_buffer_offer,
+    .buffer_alloc = rig_buffer_alloc,
 };
 
 static void rig_log(void *opaque, enum vwl_log_level level, const char *line)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/fd.h"
 #include "wl/classify.h"
 
 #include <errno.h>
