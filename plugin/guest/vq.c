@@ -153,7 +153,7 @@ static void adopt(struct vwl_vq *vq, const struct vwl_vq_setup *setup)
     vq->iotlb = setup->iotlb;
     vq->dirty = setup->dirty;
     vq->inflight = setup->inflight;
-    vq->broken = 0;
+    vq->broken = vq->doomed = 0;
     vq->stale = false;
     vq->call_known = false;
     vq->flushed_slots = 0;
@@ -321,6 +321,9 @@ int vwl_vq_pop(struct vwl_vq *vq, struct vwl_chain **out)
         return 0;
     }
     rc = gate(vq);
+    if (rc == 0 && vq->doomed) {
+        rc = vq->broken = vq->doomed;
+    }
     if (rc < 0) {
         return rc;
     }
@@ -443,6 +446,7 @@ unsigned int vwl_vq_waiting(struct vwl_vq *vq)
 bool vwl_vq_want_kick(struct vwl_vq *vq, bool on)
 {
     unsigned int seen = vq->scanning ? vq->scanned : 0, places;
+    int n;
 
     vq->kick_wanted = on;
     if (!vq->started || gate(vq) < 0) {
@@ -453,8 +457,10 @@ bool vwl_vq_want_kick(struct vwl_vq *vq, bool on)
         return false;
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return vq->n_again != vq->next_again ||
-           vq->ops->waiting(vq, seen, NULL, NULL, &places) != 0;
+    n = vq->ops->waiting(vq, seen, NULL, NULL, &places);
+    /* chains that were seen before the fault may be left, and hide it */
+    vq->doomed = MIN(n, 0);
+    return vq->n_again != vq->next_again || n != 0;
 }
 
 unsigned int vwl_vq_scan(struct vwl_vq *vq,

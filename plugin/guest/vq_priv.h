@@ -132,6 +132,7 @@ struct vwl_vq {
     bool started;
     bool stale; /* the parts' translation is missing */
     int broken; /* 0 or -errno */
+    int doomed; /* the same, and the next pop says so */
     bool packed, event_idx, indirect;
     bool log_used;
     bool kick_wanted;

@@ -296,6 +296,27 @@ static void test_broken_ring(void)
 }
 
 /* A table of zero-length entries and one of more pieces than allowed. */
+/* Chains that were seen before the fault do not hide it: a device that looks
+ * before it sleeps would never sleep. */
+static void test_broken_while_full(void)
+{
+    struct guest g;
+    struct vwl_chain *chain;
+
+    guest_init(&g, false, 4);
+    guest_start(&g);
+    for (unsigned int i = 0; i < 2; i++) {
+        desc(&g, i, GPA + DATA, 1, WRITE, 0);
+        offer(&g, i);
+    }
+    chain = pop(&g);
+    vwl_vq_unpop(g.vq, &chain);
+    put16(g.ram + DRIVER + 2, 100);
+    g_assert_true(vwl_vq_want_kick(g.vq, true));
+    pop_breaks(&g, -EPROTO);
+    guest_finish(&g);
+}
+
 static void test_too_long(void)
 {
     struct guest g;
@@ -548,6 +569,7 @@ int main(int argc, char **argv)
         g_test_add_data_func(path, &broken[i], test_broken);
     }
     g_test_add_func("/vq-split/broken-ring", test_broken_ring);
+    g_test_add_func("/vq-split/broken-while-full", test_broken_while_full);
     g_test_add_func("/vq-split/too-long", test_too_long);
     g_test_add_func("/vq-split/start-refused", test_start_refused);
     g_test_add_func("/vq-split/notify-flags", test_notify_flags);
