@@ -128,12 +128,14 @@ struct vwl_host {
      * for drivers without VIRTIO_WL_F_USE_SHMEM alone. */
     int (*shm_base)(void *opaque, uint64_t *gpa);
 
-    /* [device] Export a virtio-gpu resource of this device's own guest.
+    /* [device] Export a virtio-gpu resource of this device's own guest. Its
+     * first plane's descriptor is what the guest sends. Must not block.
      * NULL: resources are refused. */
     int (*resource_export)(void *opaque, uint32_t id,
                            struct vwl_resource *out);
 
-    /* [device] A sync_file for a virtio-gpu fence; *fd is the plugin's.
+    /* [device] A sync_file for a virtio-gpu fence; *fd is the plugin's. 0 is
+     * one that is signalled. Must not block.
      * NULL: fences are refused. */
     int (*fence_export)(void *opaque, uint64_t seqno, int *fd);
 
@@ -158,6 +160,17 @@ struct vwl_host {
     /* [device] What device_save or device_load began has ended: 0 or -errno,
      * the reason is in the log. Not called after device_stop. */
     void (*state_done)(void *opaque, int err);
+
+    /* [device] As resource_export and fence_export, for a host that has to ask
+     * somebody: *fd becomes the plugin's end of an AF_UNIX SOCK_SEQPACKET
+     * pair, on which somebody sends one message, an int32_t: 0 with one
+     * descriptor as SCM_RIGHTS, or -errno alone. The end of file instead is a
+     * refusal. Only the guest's send that named it waits, five seconds at
+     * most. kind is VIRTIO_WL_FOREIGN_VIRTGPU, with a resource's id, or
+     * _VIRTGPU_FENCE or _VIRTGPU_SIGNALED_FENCE, with a fence's number.
+     * -errno; -EOPNOTSUPP: the two above are tried. NULL: the same. */
+    int (*foreign_request)(void *opaque, uint32_t kind, uint64_t id,
+                           int *fd);
 };
 
 /* Allocated by the host, filled by device_stats. Gauges are of now, counters

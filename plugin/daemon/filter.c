@@ -15,6 +15,7 @@ int filter_enter(enum filter_for which)
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <linux/sockios.h>
+#include <linux/sync_file.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -84,6 +85,7 @@ static const int fcntl_commands[] = {
 
 static const unsigned long ioctls[] = {
     FIONREAD, FIONBIO, TCGETS, SIOCOUTQ, DMA_BUF_IOCTL_SYNC,
+    SYNC_IOC_FILE_INFO,
 };
 
 static int by_name(scmp_filter_ctx ctx, uint32_t action, const char *name)

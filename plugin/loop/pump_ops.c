@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/fd.h"
 #include "wl/snapshot.h"
 
 /* ---- what the core asks for ------------------------------------------- */
@@ -128,6 +129,47 @@ static int on_socket_connect(void *opaque, size_t index, int *fd)
                ? host->socket_connect(host->opaque, index, fd) : -EOPNOTSUPP;
 }
 
+static int export_resource(const struct vwl_host *host, uint64_t id, int *fd)
+{
+    struct vwl_resource resource = { .size = sizeof resource };
+    size_t n = G_N_ELEMENTS(resource.plane);
+    int err;
+
+    for (size_t i = 0; i < n; i++) {
+        resource.plane[i].fd = -1;
+    }
+    err = host->resource_export(host->opaque, (uint32_t)id, &resource);
+    if (err < 0) {
+        return err;
+    }
+    *fd = resource.plane[0].fd;
+    for (size_t i = 1; i < MIN(n, resource.n_planes); i++) {
+        if (resource.plane[i].fd != *fd) {
+            vwl_fd_clear(&resource.plane[i].fd);
+        }
+    }
+    return 0;
+}
+
+static int on_foreign(void *opaque, uint32_t kind, uint64_t value, int *fd)
+{
+    const struct vwl_host *host = ((struct vwl_pump *)opaque)->host;
+    int err = -EOPNOTSUPP;
+
+    if (host->foreign_request) {
+        err = host->foreign_request(host->opaque, kind, value, fd);
+        err = err == 0 ? -EINPROGRESS : err;
+    }
+    if (err != -EOPNOTSUPP) {
+        return err;
+    }
+    if (kind == VIRTIO_WL_FOREIGN_VIRTGPU) {
+        return host->resource_export ? export_resource(host, value, fd) : err;
+    }
+    return host->fence_export ? host->fence_export(host->opaque, value, fd)
+                              : err;
+}
+
 const struct vwl_core_ops vwl_pump_core_ops = {
     .complete = on_complete,
     .shm_map = on_shm_map,
@@ -135,6 +177,7 @@ const struct vwl_core_ops vwl_pump_core_ops = {
     .shm_base = on_shm_base,
     .message_ready = on_message_ready,
     .socket_connect = on_socket_connect,
+    .foreign = on_foreign,
 };
 
 /* ---- what the session tells ------------------------------------------- */

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/sync_file.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -79,6 +82,19 @@ static void classify_shmem(int fd, int status, int seals,
     }
 }
 
+/* Asked of nothing but the kernel's own nameless files: a device of a CUSE
+ * server would be the server's to answer. */
+static bool is_fence(int fd)
+{
+    struct sync_file_info file = { 0 };
+    int ret;
+
+    do {
+        ret = ioctl(fd, SYNC_IOC_FILE_INFO, &file);
+    } while (ret < 0 && errno == EINTR);
+    return ret == 0;
+}
+
 /* They have no type, and a file system of their own. */
 static void classify_untyped(int fd, int status, uint64_t size_bytes,
                              struct vwl_fd_info *info)
@@ -90,6 +106,9 @@ static void classify_untyped(int fd, int status, uint64_t size_bytes,
         size_bytes % VWL_PAGE_BYTES == 0) {
         info->class = VWL_FD_DMABUF;
         info->size_bytes = size_bytes;
+    } else if (is_fence(fd)) {
+        info->class = VWL_FD_FENCE;
+        info->flags = VIRTIO_WL_VFD_FENCE;
     }
 }
 

@@ -19,6 +19,7 @@ enum vwl_fd_class {
     VWL_FD_EMPTY,       /* a regular file without content */
     VWL_FD_PIPE,
     VWL_FD_SOCKET,
+    VWL_FD_FENCE,  /* a sync_file */
     VWL_FD_OPAQUE, /* all else: the guest gets an id that does nothing */
 };
 

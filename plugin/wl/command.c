@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "wl/dmabuf.h"
+#include "wl/send.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 #include "wl/wire.h"
@@ -288,120 +289,14 @@ static int do_dmabuf_sync(struct vwl_core *core, struct vwl_request *request)
     return vwl_dmabuf_sync(vfd, request);
 }
 
-/* Where the ids of a SEND stand. */
-struct entries {
-    unsigned int n;
-    size_t bytes; /* of one */
-    size_t id_at; /* in one */
-    bool has_kind;
-};
-
-/* Finds the VFDs of a SEND and their descriptors. 0, or the response. */
-static uint32_t find_entries(struct vwl_core *core,
-                             const struct vwl_request *request,
-                             const struct entries *entries,
-                             struct vwl_vfd **vfds)
-{
-    for (unsigned int i = 0; i < entries->n; i++) {
-        const uint8_t *at = request->head + 16 + i * entries->bytes;
-        uint32_t kind = entries->has_kind ? vwl_get32(at) :
-            VIRTIO_WL_FOREIGN_LOCAL;
-
-        vfds[i] = kind != VIRTIO_WL_FOREIGN_LOCAL ? NULL :
-            vwl_vfd_find(core, vwl_get32(at + entries->id_at));
-        if (!vfds[i]) {
-            return VIRTIO_WL_RESP_INVALID_ID;
-        }
-    }
-    return 0;
-}
-
-static uint32_t check_target(const struct vwl_vfd *vfd, unsigned int n_vfds)
-{
-    if (vfd->ops->send_refusal) {
-        return vfd->ops->send_refusal;
-    }
-    if (n_vfds && !vfd->ops->takes_fds) {
-        return VIRTIO_WL_RESP_INVALID_TYPE;
-    }
-    return vfd->flags & VIRTIO_WL_VFD_WRITE ? 0 : VIRTIO_WL_RESP_ERR;
-}
-
-/* Finds all that a SEND names. 0, or the response. */
-static uint32_t check_send(struct vwl_core *core,
-                           const struct vwl_request *request,
-                           const struct entries *entries,
-                           struct vwl_vfd **target, struct vwl_vfd **vfds,
-                           int *fds)
-{
-    size_t skip = 16 + entries->n * entries->bytes;
-    uint32_t verdict;
-
-    if (entries->n > VIRTWL_SEND_MAX_ALLOCS) {
-        return VIRTIO_WL_RESP_INVALID_CMD;
-    }
-    if (request->total_bytes < skip || request->head_bytes < skip) {
-        return VIRTIO_WL_RESP_ERR;
-    }
-    *target = vwl_vfd_find(core, vwl_get32(request->head + 8));
-    if (!*target) {
-        return VIRTIO_WL_RESP_INVALID_ID;
-    }
-    verdict = find_entries(core, request, entries, vfds);
-    if (!verdict) {
-        verdict = check_target(*target, entries->n);
-    }
-    for (unsigned int i = 0; i < entries->n && !verdict; i++) {
-        fds[i] = vfds[i]->ops->fd_to_send(vfds[i]);
-        verdict = fds[i] < 0 ? VIRTIO_WL_RESP_INVALID_TYPE : 0;
-    }
-    return verdict;
-}
-
-static int carry_send(struct vwl_core *core, struct vwl_request *request,
-                      const struct entries *shape)
-{
-    struct entries entries = *shape;
-    struct vwl_vfd *vfds[VIRTWL_SEND_MAX_ALLOCS], *target;
-    int fds[VIRTWL_SEND_MAX_ALLOCS], ret;
-    uint32_t verdict;
-
-    entries.n = vwl_get32(request->head + 12);
-    verdict = check_send(core, request, &entries, &target, vfds, fds);
-    if (verdict) {
-        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": a send of %zu bytes with"
-                      " %u VFDs is refused: 0x%" PRIx32,
-                      vwl_get32(request->head + 8), request->total_bytes,
-                      entries.n, verdict);
-        return refuse(core, request, verdict);
-    }
-    ret = vwl_outbox_send(target, request, 16 + entries.n * entries.bytes,
-                          fds, entries.n);
-    if (ret == -EINPROGRESS ||
-        vwl_get32(request->response) == VIRTIO_WL_RESP_OK) {
-        for (unsigned int i = 0; i < entries.n; i++) {
-            if (vfds[i]->ops->sent) {
-                vfds[i]->ops->sent(vfds[i]);
-            }
-        }
-    }
-    return ret;
-}
-
 static int do_send(struct vwl_core *core, struct vwl_request *request)
 {
-    return carry_send(core, request, &(struct entries){ .bytes = 4 });
+    return vwl_send(core, request, false);
 }
 
 static int do_send_foreign(struct vwl_core *core, struct vwl_request *request)
 {
-    bool fences = vwl_core_has(core, VIRTIO_WL_F_SEND_FENCES);
-
-    return carry_send(core, request, &(struct entries){
-        .bytes = fences ? 16 : 8,
-        .id_at = fences ? 8 : 4,
-        .has_kind = true,
-    });
+    return vwl_send(core, request, true);
 }
 
 static const struct {

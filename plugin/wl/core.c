@@ -95,6 +95,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
     core->vfds = g_hash_table_new(NULL, NULL);
     core->closer = vwl_closer_create();
+    vwl_foreigns_init(&core->foreigns);
     vwl_list_init(&core->waiting);
     vwl_list_init(&core->lingering);
     vwl_list_init(&core->base_waiters);
@@ -123,6 +124,7 @@ void vwl_core_destroy(struct vwl_core *core)
     vwl_bounce_finish(&core->bounce);
     vwl_timers_finish(&core->timers);
     vwl_closer_destroy(core->closer);
+    vwl_foreigns_finish(&core->foreigns);
     vwl_fd_clear(&core->in_epoll);
     vwl_fd_clear(&core->out_epoll);
     g_hash_table_unref(core->vfds);
@@ -187,6 +189,7 @@ void vwl_core_reset(struct vwl_core *core, bool unmap)
     }
     vwl_maps_reset(core, unmap);
     vwl_inbox_reset(core);
+    vwl_foreigns_reset(&core->foreigns);
     core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
     core->counters.resets++;
 }
@@ -238,12 +241,14 @@ void vwl_core_dispatch_out(struct vwl_core *core)
 {
     struct epoll_event events[64];
     int n = epoll_wait(core->out_epoll, events, G_N_ELEMENTS(events), 0);
-    bool timers = false;
+    bool timers = false, foreigns = false;
 
     for (int i = 0; i < n; i++) {
         struct vwl_vfd *vfd = events[i].data.ptr;
 
-        if (vfd && vfd->ops->on_ready) {
+        if (events[i].data.ptr == &core->foreigns) {
+            foreigns = true;
+        } else if (vfd && vfd->ops->on_ready) {
             vfd->ops->on_ready(vfd);
         } else if (vfd && vfd->answer_fd >= 0) {
             vwl_ctx_answered(vfd);
@@ -253,7 +258,10 @@ void vwl_core_dispatch_out(struct vwl_core *core)
             timers = true;
         }
     }
-    /* last: it may free what has an event of this round */
+    /* last: they may free what has an event of this round */
+    if (foreigns) {
+        vwl_foreigns_dispatch(core);
+    }
     if (timers) {
         vwl_timers_run(&core->timers);
     }

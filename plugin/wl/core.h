@@ -92,6 +92,10 @@ struct vwl_core_ops {
     /* Makes one. On success both descriptors are the core's. Never waits. */
     int (*buffer_alloc)(void *opaque, const struct vwl_buffer_wish *wish,
                         struct vwl_buffer *out);
+    /* What the guest's GPU calls by that number (kind: VIRTIO_WL_FOREIGN_*): 0
+     * with a descriptor that is the core's; -EINPROGRESS with a socket on
+     * which it comes, as vwl_host says; other -errno or NULL: refused. */
+    int (*foreign)(void *opaque, uint32_t kind, uint64_t value, int *fd);
 };
 
 /* -errno when descriptors cannot be had. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "wl/foreign.h"
 #include "wl/iov.h"
 #include "wl/parcel.h"
 #include "wl/state.h"
@@ -195,40 +196,49 @@ static int answer_errno(struct vwl_vfd *vfd, struct vwl_request *request,
     return 0;
 }
 
-/* Descriptors alone: a stream socket would drop them. */
-static int hold(struct vwl_vfd *vfd, struct vwl_request *request,
-                const int *fds, unsigned int n_fds)
+/* What is held, then these: how many. */
+static unsigned int with_held(const struct vwl_outbox *outbox, const int *fds,
+                              unsigned int n_fds, int all[ALL_FDS])
 {
-    struct vwl_outbox *outbox = &vfd->outbox;
-    int all[ALL_FDS];
     unsigned int n = 0;
-    struct vwl_parcel *parcel;
-    int err;
 
-    if (outbox->n_fds + n_fds > VWL_OUTBOX_FDS || vfd->first_wait) {
-        log_guest_bug(vfd->core->log, "ctx 0x%" PRIx32 ": too many"
-                      " descriptors without data", vfd->id);
-        return answer_errno(vfd, request, -EINVAL);
-    }
     if (outbox->held) {
         n = outbox->held->n;
         memcpy(all, outbox->held->fds, n * sizeof(int));
     }
-    memcpy(all + n, fds, n_fds * sizeof(int));
-    err = vwl_parcel_create(all, n + n_fds, &parcel);
+    if (n_fds) {
+        memcpy(all + n, fds, n_fds * sizeof(int));
+    }
+    return n + n_fds;
+}
+
+/* Descriptors alone: a stream socket would drop them. */
+static int hold(struct vwl_vfd *vfd, const int *fds, unsigned int n_fds)
+{
+    struct vwl_outbox *outbox = &vfd->outbox;
+    int all[ALL_FDS];
+    struct vwl_parcel *parcel;
+    int err;
+
+    if (outbox->n_fds + n_fds > VWL_OUTBOX_FDS) {
+        log_guest_bug(vfd->core->log, "ctx 0x%" PRIx32 ": too many"
+                      " descriptors without data", vfd->id);
+        return -EINVAL;
+    }
+    err = vwl_parcel_create(all, with_held(outbox, fds, n_fds, all), &parcel);
     if (err < 0) {
-        return answer_errno(vfd, request, err);
+        return err;
     }
     drop_held(outbox);
     outbox->held = parcel;
     outbox->n_fds += parcel->n;
-    vwl_answer(vfd->core, request, VIRTIO_WL_RESP_OK);
     return 0;
 }
 
-/* What was not taken at once: copied, or it waits. */
+/* What was not taken at once: copied, or it waits. asked: of the last fds. */
 static int send_later(struct vwl_vfd *vfd, struct vwl_request *request,
-                      const int *fds, unsigned int n_fds)
+                      const int *fds, unsigned int n_fds,
+                      unsigned int first_asked, uint32_t asked)
 {
     size_t rest = request->total_bytes - request->progress;
     struct vwl_parcel *parcel = NULL;
@@ -236,12 +246,16 @@ static int send_later(struct vwl_vfd *vfd, struct vwl_request *request,
 
     if (n_fds) {
         err = vwl_parcel_create(fds, n_fds, &parcel);
+        if (err == 0 && asked) {
+            err = vwl_foreign_begin(vfd, parcel, first_asked, asked);
+        }
         if (err < 0) {
+            vwl_parcel_destroy(parcel);
             return answer_errno(vfd, request, err);
         }
     }
     drop_held(&vfd->outbox);
-    if (!vfd->first_wait && fits(vfd, rest, n_fds) &&
+    if (!asked && !vfd->first_wait && fits(vfd, rest, n_fds) &&
         append(vfd, request, parcel) == 0) {
         vwl_answer(vfd->core, request, VIRTIO_WL_RESP_OK);
         vwl_vfd_watch(vfd);
@@ -251,31 +265,28 @@ static int send_later(struct vwl_vfd *vfd, struct vwl_request *request,
 }
 
 int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
-                    size_t skip, const int *fds, unsigned int n_fds)
+                    size_t skip, const int *fds, unsigned int n_fds,
+                    uint32_t asked)
 {
     struct vwl_outbox *outbox = &vfd->outbox;
     int all[ALL_FDS];
-    unsigned int n = 0;
+    unsigned int n, first;
     int err;
 
     if (vfd->send_broken || vfd->fd < 0) {
         return answer_errno(vfd, request, -EPIPE);
     }
-    if (skip == request->total_bytes) {
-        if (n_fds) {
-            return hold(vfd, request, fds, n_fds);
-        }
-        vwl_answer(vfd->core, request, VIRTIO_WL_RESP_OK);
+    if (skip == request->total_bytes && !asked) {
+        err = !n_fds ? 0 : vfd->first_wait ? -EINVAL
+                                           : hold(vfd, fds, n_fds);
+        vwl_answer(vfd->core, request,
+                   err < 0 ? vwl_response_of(err) : VIRTIO_WL_RESP_OK);
         return 0;
     }
-    if (outbox->held) {
-        n = outbox->held->n;
-        memcpy(all, outbox->held->fds, n * sizeof(int));
-    }
-    memcpy(all + n, fds, n_fds * sizeof(int));
-    n += n_fds;
+    n = with_held(outbox, fds, n_fds, all);
+    first = n - n_fds;
     request->progress = skip;
-    if (outbox->len == 0 && !vfd->first_wait) {
+    if (outbox->len == 0 && !vfd->first_wait && !asked) {
         err = push(vfd, request, all, n);
         if (err < 0 && request->progress == skip &&
             is_short_of_resources(err)) {
@@ -295,7 +306,42 @@ int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
             return 0;
         }
     }
-    return send_later(vfd, request, all, n);
+    return send_later(vfd, request, all, n, first, asked);
+}
+
+/* Descriptors that were asked for have come, or will not. The response, when
+ * there is nothing else to do. */
+static uint32_t end_asking(struct vwl_vfd *vfd,
+                           const struct vwl_request *request)
+{
+    struct vwl_parcel *parcel = request->waits_on;
+    uint32_t refusal = vwl_foreign_end(parcel);
+    int err;
+
+    if (refusal || request->progress < request->total_bytes) {
+        return refusal;
+    }
+    err = hold(vfd, parcel->fds, parcel->n);
+    return err < 0 ? vwl_response_of(err) : VIRTIO_WL_RESP_OK;
+}
+
+/* Its first bytes, with its descriptors and those that were held meanwhile. */
+static int push_waiting(struct vwl_vfd *vfd, struct vwl_request *request)
+{
+    const struct vwl_parcel *parcel = request->waits_on;
+    unsigned int n_fds = parcel ? parcel->n : 0;
+    size_t before = request->progress;
+    int all[ALL_FDS], err;
+
+    if (!vfd->outbox.held || vfd->outbox.held->n + n_fds > ALL_FDS) {
+        return push(vfd, request, parcel ? parcel->fds : NULL, n_fds);
+    }
+    n_fds = with_held(&vfd->outbox, parcel ? parcel->fds : NULL, n_fds, all);
+    err = push(vfd, request, all, n_fds);
+    if (request->progress > before) {
+        drop_held(&vfd->outbox);
+    }
+    return err;
 }
 
 /* 0: the first waiting request is done; -EAGAIN; else the peer is broken. */
@@ -304,9 +350,20 @@ static int feed_request(struct vwl_vfd *vfd)
     struct vwl_request *request = vfd->first_wait;
     struct vwl_parcel *parcel = request->waits_on;
     size_t before = request->progress;
-    int err = push(vfd, request, parcel ? parcel->fds : NULL,
-                   parcel ? parcel->n : 0);
+    uint32_t response;
+    int err;
 
+    if (vwl_foreign_is_due(request)) {
+        return -EAGAIN;
+    }
+    if (parcel && parcel->foreign) {
+        response = end_asking(vfd, request);
+        if (response) {
+            vwl_wait_complete(vfd, response);
+            return 0;
+        }
+    }
+    err = push_waiting(vfd, request);
     if (err < 0) {
         return err;
     }
@@ -315,7 +372,8 @@ static int feed_request(struct vwl_vfd *vfd)
         request->waits_on = parcel = NULL;
     }
     if (request->progress < request->total_bytes) {
-        if (!fits(vfd, request->total_bytes - request->progress,
+        if (vfd->outbox.held ||
+            !fits(vfd, request->total_bytes - request->progress,
                   parcel ? parcel->n : 0) ||
             append(vfd, request, parcel) < 0) {
             return -EAGAIN;

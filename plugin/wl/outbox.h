@@ -31,9 +31,11 @@ struct vwl_outbox {
 };
 
 /* Sends what follows the first skip bytes of the request, with fds
- * (borrowed). 0: answered; -EINPROGRESS: it waits. */
+ * (borrowed); those with a bit in asked are still to come, see wl/foreign.h.
+ * 0: answered; -EINPROGRESS: it waits. */
 int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
-                    size_t skip, const int *fds, unsigned int n_fds);
+                    size_t skip, const int *fds, unsigned int n_fds,
+                    uint32_t asked);
 
 /* The peer can take something, or is gone. */
 void vwl_outbox_feed(struct vwl_vfd *vfd);

@@ -6,10 +6,12 @@
 #include <glib.h>
 
 #include "base/fd.h"
+#include "wl/foreign.h"
 
 void vwl_parcel_destroy(struct vwl_parcel *parcel)
 {
     if (parcel) {
+        vwl_foreign_destroy(parcel->foreign);
         vwl_fds_clear(parcel->fds, parcel->n);
         g_free(parcel);
     }

@@ -8,9 +8,12 @@
 
 #include <stdint.h>
 
+struct vwl_foreign;
+
 struct vwl_parcel {
     struct vwl_parcel *next; /* in an outbox */
     uint64_t at; /* stream position of the byte that they ride with */
+    struct vwl_foreign *foreign; /* some are still asked for; or NULL */
     unsigned int n;
     int fds[];
 };

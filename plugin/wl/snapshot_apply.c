@@ -18,6 +18,8 @@ static const struct vwl_vfd_ops *ops_of(uint32_t kind)
         return &vwl_vfd_socket_ops;
     case SNAPSHOT_SHM:
         return &vwl_vfd_shm_ops;
+    case SNAPSHOT_FENCE:
+        return &vwl_vfd_fence_ops;
     default:
         return &vwl_vfd_opaque_ops;
     }
@@ -133,6 +135,20 @@ static void apply_messages(struct vwl_loader *loader)
     }
 }
 
+static bool ends(const struct snapshot_entry *entry)
+{
+    switch (entry->kind) {
+    case SNAPSHOT_CTX:
+    case SNAPSHOT_SOCKET:
+    case SNAPSHOT_FENCE: /* better signalled than waited for for ever */
+        return true;
+    case SNAPSHOT_PIPE:
+        return !(entry->bits & SNAPSHOT_UNSENT);
+    default:
+        return false;
+    }
+}
+
 /* What lay in a pipe towards the guest, then its end. */
 static void hang_up(struct vwl_core *core, const struct snapshot_entry *entry)
 {
@@ -140,7 +156,7 @@ static void hang_up(struct vwl_core *core, const struct snapshot_entry *entry)
                                               GUINT_TO_POINTER(entry->id));
     uint32_t done = 0;
 
-    if (entry->bits & SNAPSHOT_UNSENT || entry->kind >= SNAPSHOT_SHM) {
+    if (!ends(entry)) {
         return;
     }
     while (done < entry->len) {

@@ -16,10 +16,11 @@ static const char *check_entry(const struct snapshot_entry *entry)
 {
     uint32_t shm_only = SNAPSHOT_FILE | SNAPSHOT_MAPPED;
 
-    if (entry->kind < SNAPSHOT_CTX || entry->kind > SNAPSHOT_OPAQUE ||
+    if (entry->kind < SNAPSHOT_CTX || entry->kind > SNAPSHOT_FENCE ||
         (entry->bits & ~(uint32_t)SNAPSHOT_ALL_BITS) ||
-        (entry->flags & ~(uint32_t)(VIRTIO_WL_VFD_WRITE |
-                                    VIRTIO_WL_VFD_READ))) {
+        (entry->flags & ~(entry->kind == SNAPSHOT_FENCE ?
+                          VIRTIO_WL_VFD_FENCE :
+                          VIRTIO_WL_VFD_WRITE | VIRTIO_WL_VFD_READ))) {
         return "a VFD of an unknown kind";
     }
     if ((entry->bits & shm_only && entry->kind != SNAPSHOT_SHM) ||

@@ -37,6 +37,7 @@ enum snapshot_kind {
     SNAPSHOT_SOCKET = 3,
     SNAPSHOT_SHM = 4,
     SNAPSHOT_OPAQUE = 5,
+    SNAPSHOT_FENCE = 6,
 };
 
 enum snapshot_bits {

@@ -159,7 +159,8 @@ static uint32_t kind_of(const struct vwl_vfd *vfd)
     return vfd->ops == &vwl_ctx_ops ? SNAPSHOT_CTX :
         vfd->ops == &vwl_vfd_pipe_ops ? SNAPSHOT_PIPE :
         vfd->ops == &vwl_vfd_socket_ops ? SNAPSHOT_SOCKET :
-        vwl_vfd_is_memory(vfd) ? SNAPSHOT_SHM : SNAPSHOT_OPAQUE;
+        vwl_vfd_is_memory(vfd) ? SNAPSHOT_SHM :
+        vfd->ops == &vwl_vfd_fence_ops ? SNAPSHOT_FENCE : SNAPSHOT_OPAQUE;
 }
 
 static uint32_t bits_of(const struct vwl_vfd *vfd)

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "wl/core.h"
+#include "wl/foreign.h"
 #include "wl/inbox.h"
 #include "wl/list.h"
 #include "wl/map.h"
@@ -31,6 +32,7 @@ struct vwl_core {
     struct vwl_bounce bounce;
     struct vwl_timers timers;
     struct vwl_closer *closer;
+    struct vwl_foreigns foreigns;
 
     GHashTable *vfds; /* id: struct vwl_vfd */
     uint32_t next_host_id;

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "wl/closer.h"
+#include "wl/foreign.h"
 #include "wl/state.h"
 #include "wl/wait.h"
 
@@ -101,7 +102,8 @@ static void watch_in(struct vwl_vfd *vfd)
     struct vwl_core *core = vfd->core;
     bool wanted = vfd->enrolled && vfd->fd >= 0 && !vfd->in_ended &&
         !vfd->pause && vfd->ops->receive &&
-        (vfd->flags & VIRTIO_WL_VFD_READ) && (vfd->refs & VWL_REF_GUEST);
+        (vfd->flags & (VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_FENCE)) &&
+        (vfd->refs & VWL_REF_GUEST);
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = vfd };
 
     if (wanted == vfd->in_watched) {
@@ -124,7 +126,8 @@ static uint32_t out_wanted(const struct vwl_vfd *vfd)
     if (!vfd->enrolled || vfd->fd < 0 || vfd->send_broken) {
         return 0;
     }
-    if (vfd->outbox.len > 0 || vfd->first_wait) {
+    if (vfd->outbox.len > 0 ||
+        (vfd->first_wait && !vwl_foreign_is_due(vfd->first_wait))) {
         return EPOLLOUT | EPOLLERR;
     }
     /* that its reader is gone is told by nothing else */

@@ -59,7 +59,7 @@ struct vwl_vfd {
     struct vwl_core *core;
     const struct vwl_vfd_ops *ops;
     uint32_t id;
-    uint32_t flags;    /* VIRTIO_WL_VFD_WRITE, _READ: what it can do */
+    uint32_t flags;    /* VIRTIO_WL_VFD_WRITE, _READ, _FENCE: what it can do */
     unsigned int refs; /* mask of enum vwl_vfd_ref */
     bool is_known;     /* the guest may name it */
     bool is_context;
@@ -117,6 +117,7 @@ extern const struct vwl_vfd_ops vwl_vfd_dmabuf_ops;
 extern const struct vwl_vfd_ops vwl_vfd_pipe_ops;
 extern const struct vwl_vfd_ops vwl_vfd_socket_ops;
 extern const struct vwl_vfd_ops vwl_vfd_opaque_ops;
+extern const struct vwl_vfd_ops vwl_vfd_fence_ops;
 extern const struct vwl_vfd_ops vwl_ctx_ops;
 
 /* Memory of either kind. */

@@ -270,6 +270,12 @@ static int receive_memory(struct vwl_vfd *vfd, const struct vwl_fd_info *info,
     return map_copy(vfd, info->class == VWL_FD_FILE_COPY);
 }
 
+static void receive_fence(struct vwl_vfd *vfd, int *fd)
+{
+    vfd->fd = vwl_fd_steal(fd);
+    vfd->ops = &vwl_vfd_fence_ops;
+}
+
 static void receive_stream(struct vwl_vfd *vfd, int *fd,
                            const struct vwl_fd_info *info)
 {
@@ -299,6 +305,10 @@ int vwl_received_create(struct vwl_core *core, int *fd, uint64_t *copied,
     *out = vfd;
     if (info.class == VWL_FD_PIPE || info.class == VWL_FD_SOCKET) {
         receive_stream(vfd, fd, &info);
+        return 0;
+    }
+    if (info.class == VWL_FD_FENCE) {
+        receive_fence(vfd, fd);
         return 0;
     }
     if (info.class == VWL_FD_OPAQUE) {

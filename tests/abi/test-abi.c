@@ -61,6 +61,11 @@ struct v1_host_state {
     void (*state_done)(void *, int);
 };
 
+struct v1_host_foreign {
+    struct v1_host_state before;
+    int (*foreign_request)(void *, uint32_t, uint64_t, int *);
+};
+
 struct v1_stats {
     size_t size;
     uint64_t vfds, contexts, shm_bytes, shm_mappings, in_flight, queued_bytes;
@@ -125,6 +130,8 @@ SAME(plugin, device_suspend); SAME(plugin, device_stats);
 SAME(plugin, device_features); GREW(plugin);
 _Static_assert(offsetof(struct v1_host_state, state_done) ==
                offsetof(struct vwl_host, state_done), "moved");
+_Static_assert(offsetof(struct v1_host_foreign, foreign_request) ==
+               offsetof(struct vwl_host, foreign_request), "moved");
 _Static_assert(offsetof(struct v1_plugin_state, device_save) ==
                offsetof(struct vwl_plugin, device_save) &&
                offsetof(struct v1_plugin_state, device_load) ==

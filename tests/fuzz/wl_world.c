@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -442,8 +443,60 @@ static void on_ready(void *opaque)
 {
 }
 
+static int on_foreign(void *opaque, uint32_t kind, uint64_t value, int *fd)
+{
+    struct world *world = opaque;
+    int *to = &world->asked[world->next_asked % WORLD_ASKED], sv[2];
+
+    fuzz_check(kind >= 1 && kind <= 3);
+    fuzz_check(kind != VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE || !value);
+    switch (value & 7) {
+    case 1:
+        return -ENOMEM;
+    case 2:
+        return -ENOENT;
+    case 3:
+        return 0; /* and no descriptor */
+    case 4:
+        *fd = eventfd(0, EFD_CLOEXEC);
+        return 0;
+    default:
+        break;
+    }
+    world->next_asked++;
+    fuzz_close(to);
+    fuzz_check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) == 0);
+    *to = sv[0];
+    *fd = sv[1];
+    return -EINPROGRESS;
+}
+
+static void do_answer(struct world *world)
+{
+    unsigned int how = take8(&world->in);
+    int *to = &world->asked[how & (WORLD_ASKED - 1)];
+    int32_t status = how >> 3 & 1 ? -ENOENT : 0;
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    if (*to >= 0 && (how >> 4 & 3) == 1) {
+        fuzz_send(*to, &status, sizeof status, NULL, 0);
+    } else if (*to >= 0 && (how >> 4 & 3) != 0) {
+        fuzz_send(*to, &status, how >> 6 == 3 ? 3 : sizeof status, &fd, 1);
+    }
+    if ((how >> 4 & 3) != 1) {
+        fuzz_close(to);
+    }
+    close(fd);
+    vwl_core_dispatch_out(world->core);
+}
+
 static const struct vwl_core_ops ops = {
-    on_complete, on_map, on_unmap, on_base, on_ready,
+    .complete = on_complete,
+    .shm_map = on_map,
+    .shm_unmap = on_unmap,
+    .shm_base = on_base,
+    .message_ready = on_ready,
+    .foreign = on_foreign,
 };
 
 static void drop_pending(struct world *world)
@@ -527,6 +580,9 @@ static void do_rare(struct world *world)
         vwl_core_map_done(world->core, (take8(&world->in) + UINT64_C(1)) << 40,
                           -(int)take8(&world->in));
         break;
+    case 6:
+        do_answer(world);
+        break;
     default:
         do_settle(world);
         break;
@@ -582,6 +638,7 @@ void world_init(struct world *world, const uint8_t *data, size_t size)
     world->in = (struct fuzz_input){ data, size };
     memset(world->peers, 0xff, sizeof world->peers);
     memset(world->held, 0xff, sizeof world->held);
+    memset(world->asked, 0xff, sizeof world->asked);
     world->known = g_hash_table_new(NULL, NULL);
     world->announced = g_hash_table_new(NULL, NULL);
     vwl_log_init(&world->log, fuzz_log, NULL);
@@ -606,6 +663,9 @@ void world_finish(struct world *world)
     for (unsigned int i = 0; i < WORLD_PEERS; i++) {
         fuzz_close(&world->peers[i]);
         fuzz_close(&world->held[i]);
+    }
+    for (unsigned int i = 0; i < WORLD_ASKED; i++) {
+        fuzz_close(&world->asked[i]);
     }
     front_finish(&world->front);
 }

@@ -14,6 +14,7 @@
 #define WORLD_MAX_OPS 300
 #define WORLD_PEERS 8
 #define WORLD_HELD 8
+#define WORLD_ASKED 8
 #define WORLD_PENDING 64
 
 struct asked {
@@ -31,6 +32,8 @@ struct world {
     struct front front;
     int peers[WORLD_PEERS]; /* compositors' ends */
     int held[WORLD_HELD];   /* what they were sent */
+    int asked[WORLD_ASKED]; /* for foreign ids: where the answers go */
+    unsigned int next_asked;
     struct asked *pending[WORLD_PENDING];
     unsigned int n_pending;
     const struct vwl_request *executing;

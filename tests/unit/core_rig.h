@@ -58,6 +58,12 @@ struct rig {
     int connect_err;
     size_t connect_index;
     unsigned int n_connects;
+    int foreign_err;  /* -EINPROGRESS: it answers later, on foreign_fd */
+    int foreign_fd;   /* else what it gives (a duplicate is given) */
+    int foreign_before; /* the foreign_fd before that */
+    uint32_t foreign_kind;
+    uint64_t foreign_value;
+    unsigned int n_foreign;
 
     /* the allocator */
     bool has_buffers;
@@ -191,6 +197,26 @@ static int rig_buffer_alloc(void *opaque, const struct vwl_buffer_wish *wish,
     return 0;
 }
 
+static int rig_foreign(void *opaque, uint32_t kind, uint64_t value, int *fd)
+{
+    struct rig *rig = opaque;
+    int sv[2];
+
+    rig->n_foreign++;
+    rig->foreign_kind = kind;
+    rig->foreign_value = value;
+    if (rig->foreign_err == -EINPROGRESS) {
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+                                   sv), ==, 0);
+        *fd = sv[0];
+        rig->foreign_before = rig->foreign_fd;
+        rig->foreign_fd = sv[1];
+    } else if (rig->foreign_err == 0) {
+        *fd = fcntl(rig->foreign_fd, F_DUPFD_CLOEXEC, 0);
+    }
+    return rig->foreign_err;
+}
+
 static const struct vwl_core_ops rig_ops = {
     .complete = rig_complete,
     .shm_map = rig_map,
@@ -200,6 +226,7 @@ static const struct vwl_core_ops rig_ops = {
     .socket_connect = rig_connect,
     .buffer_offer = rig_buffer_offer,
     .buffer_alloc = rig_buffer_alloc,
+    .foreign = rig_foreign,
 };
 
 static void rig_log(void *opaque, enum vwl_log_level level, const char *line)
@@ -234,6 +261,7 @@ rig_new_limits(uint64_t features, const struct vwl_core_config *limits)
     rig->completed = g_ptr_array_new();
     rig->ops = g_array_new(FALSE, FALSE, sizeof(struct rig_op));
     rig->last_map_fd = -1;
+    rig->foreign_err = -EOPNOTSUPP;
     rig->base = 0xfe00000000;
     rig->message_room = sizeof rig->message;
     rig->dir = g_dir_make_tmp("vwl-XXXXXX", NULL);
