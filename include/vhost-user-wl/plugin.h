@@ -84,6 +84,14 @@ struct vwl_config {
     uint64_t features_off;
     uint64_t protocol_features_off;
     uint64_t protocol_features_on;
+
+    /* What makes dmabufs for guests: "off"; "auto": whatever there is on this
+     * host, and then only what the compositor takes; or a list with commas of
+     * "gbm[=PATH]" (a GPU's render node; if built with it), "dumb[=PATH]" (DRM
+     * dumb buffers of a primary node), "udmabuf", "heap" (the dma-heap
+     * "system"). Devices are opened by device_new, and by nothing later.
+     * NULL = "off". */
+    const char *dmabufs;
 };
 
 /* A virtio-gpu resource as dmabufs. Allocated by the plugin, filled by the
@@ -204,7 +212,8 @@ struct vwl_plugin {
 
     /* [owner] A device that is not started. Copies *cfg (NULL: all defaults)
      * and *host (NULL: none). Starts no thread, opens no socket.
-     * -EINVAL: the configuration is wrong (the log says how). */
+     * -EINVAL: the configuration is wrong (the log says how). Other: a device
+     * that cfg->dmabufs names cannot be opened. */
     int (*device_new)(const struct vwl_config *cfg,
                       const struct vwl_host *host, struct vwl_device **out);
 

@@ -5,7 +5,7 @@
 
 #ifndef HAVE_SECCOMP
 
-int filter_enter(enum filter_for which)
+int filter_enter(enum filter_for which, unsigned int devices)
 {
     return -ENOSYS;
 }
@@ -14,7 +14,10 @@ int filter_enter(enum filter_for which)
 
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
 #include <linux/sockios.h>
+#include <linux/udmabuf.h>
+#include <drm.h>
 #include <linux/sync_file.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -88,6 +91,20 @@ static const unsigned long ioctls[] = {
     SYNC_IOC_FILE_INFO,
 };
 
+/* Those of devices that make buffers. */
+static const struct {
+    unsigned int devices;
+    unsigned long request;
+} device_ioctls[] = {
+    { FILTER_MEMORY, UDMABUF_CREATE },
+    { FILTER_MEMORY, DMA_HEAP_IOCTL_ALLOC },
+    { FILTER_DUMB, DRM_IOCTL_MODE_CREATE_DUMB },
+    { FILTER_DUMB, DRM_IOCTL_MODE_DESTROY_DUMB },
+    { FILTER_DUMB, DRM_IOCTL_PRIME_HANDLE_TO_FD },
+};
+
+#define IOCTL_TYPE UINT64_C(0xff00)
+
 static int by_name(scmp_filter_ctx ctx, uint32_t action, const char *name)
 {
     int call = seccomp_syscall_resolve_name(name);
@@ -134,8 +151,29 @@ static int pairs(scmp_filter_ctx ctx)
     return err;
 }
 
+static int requests(scmp_filter_ctx ctx, unsigned int devices)
+{
+    int err = 0;
+
+    for (size_t i = 0; err == 0 && i < sizeof ioctls / sizeof *ioctls; i++) {
+        err = when(ctx, SCMP_SYS(ioctl), 1, LOW_32, ioctls[i]);
+    }
+    for (size_t i = 0;
+         err == 0 && i < sizeof device_ioctls / sizeof *device_ioctls; i++) {
+        if (devices & device_ioctls[i].devices) {
+            err = when(ctx, SCMP_SYS(ioctl), 1, LOW_32,
+                       device_ioctls[i].request);
+        }
+    }
+    if (err == 0 && (devices & FILTER_GPU)) {
+        err = when(ctx, SCMP_SYS(ioctl), 1, IOCTL_TYPE,
+                   (uint64_t)DRM_IOCTL_BASE << 8);
+    }
+    return err;
+}
+
 /* Calls that are harmless with some arguments alone. */
-static int with_arguments(scmp_filter_ctx ctx)
+static int with_arguments(scmp_filter_ctx ctx, unsigned int devices)
 {
     int err = pairs(ctx);
 
@@ -148,9 +186,7 @@ static int with_arguments(scmp_filter_ctx ctx)
                        (uint64_t)fcntl_commands[i]);
         }
     }
-    for (size_t i = 0; err == 0 && i < sizeof ioctls / sizeof *ioctls; i++) {
-        err = when(ctx, SCMP_SYS(ioctl), 1, LOW_32, ioctls[i]);
-    }
+    err = err ? err : requests(ctx, devices);
     /* no new code */
     err = err ? err : when(ctx, SCMP_SYS(mmap), 2, PROT_EXEC, 0);
     err = err ? err : when(ctx, SCMP_SYS(mmap2), 2, PROT_EXEC, 0);
@@ -172,7 +208,7 @@ static int with_arguments(scmp_filter_ctx ctx)
 
 #define N(array) (sizeof(array) / sizeof *(array))
 
-int filter_enter(enum filter_for which)
+int filter_enter(enum filter_for which, unsigned int devices)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int err;
@@ -189,7 +225,7 @@ int filter_enter(enum filter_for which)
     if (which == FILTER_DAEMON) {
         err = err ? err : all(ctx, SCMP_ACT_ALLOW, daemon_calls,
                               N(daemon_calls));
-        err = err ? err : with_arguments(ctx);
+        err = err ? err : with_arguments(ctx, devices);
     } else {
         err = err ? err : all(ctx, SCMP_ACT_ALLOW, connector_calls,
                               N(connector_calls));

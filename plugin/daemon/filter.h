@@ -13,7 +13,15 @@ enum filter_for {
     FILTER_CONNECTOR,
 };
 
-/* For every thread of the process. -ENOSYS: built without libseccomp. */
-int filter_enter(enum filter_for which);
+/* Which requests it may make to devices that are open. */
+enum filter_devices {
+    FILTER_MEMORY = 1 << 0, /* udmabuf and dma-heap: wrap memory */
+    FILTER_DUMB = 1 << 1,   /* DRM: make dumb buffers and share them */
+    FILTER_GPU = 1 << 2,    /* DRM: all, since each driver has its own */
+};
+
+/* For every thread of the process; devices: a mask of filter_devices. -ENOSYS:
+ * built without libseccomp. */
+int filter_enter(enum filter_for which, unsigned int devices);
 
 #endif

@@ -12,6 +12,7 @@ struct options {
     char *socket_path; /* NULL with fd */
     int fd;            /* -1 with socket_path */
     char *plugin;      /* path of the plugin */
+    char *dmabufs;     /* of config */
     bool exit_on_disconnect;
     bool verbose;
     bool sandbox;

@@ -113,9 +113,29 @@ static void enter_landlock(void)
     }
 }
 
-static void enter_filter(void)
+/* What --dmabuf may have opened. A GPU's own buffers need requests that no
+ * list of ours can name, so they are let through where there is a GPU alone. */
+static unsigned int devices(const char *words)
 {
-    int err = filter_enter(FILTER_DAEMON);
+    bool is_auto = strcmp(words, "auto") == 0;
+    unsigned int mask = 0;
+
+    if (is_auto || strstr(words, "udmabuf") || strstr(words, "heap")) {
+        mask |= FILTER_MEMORY;
+    }
+    if (is_auto || strstr(words, "dumb")) {
+        mask |= FILTER_DUMB;
+    }
+    if (strstr(words, "gbm") ||
+        (is_auto && access("/dev/dri/renderD128", F_OK) == 0)) {
+        mask |= FILTER_GPU;
+    }
+    return mask;
+}
+
+static void enter_filter(unsigned int may_use)
+{
+    int err = filter_enter(FILTER_DAEMON, may_use);
 
     if (err < 0) {
         say("%s (%s): Unix sockets that were not given, and system calls, "
@@ -128,6 +148,8 @@ static void enter_filter(void)
 
 void sandbox_enter(const struct options *options)
 {
+    unsigned int may_use;
+
     /* it loads what it needs to speak, once */
     (void)g_strerror(EPERM);
     limit_daemon(&options->config);
@@ -141,8 +163,9 @@ void sandbox_enter(const struct options *options)
         return;
     }
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    may_use = devices(options->dmabufs);
     enter_landlock();
-    enter_filter();
+    enter_filter(may_use);
 }
 
 void sandbox_enter_connector(const struct options *options)
@@ -156,7 +179,7 @@ void sandbox_enter_connector(const struct options *options)
     if (!SANITIZED) {
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         landlock_enter(folder);
-        filter_enter(FILTER_CONNECTOR);
+        filter_enter(FILTER_CONNECTOR, 0);
     }
     g_free(folder);
 }

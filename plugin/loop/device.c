@@ -49,6 +49,7 @@ struct vwl_device {
     struct vwl_log log;
     struct vwl_pump_config config;
     GPtrArray *strings; /* of config's sockets */
+    struct vwl_allocators *allocators;
     struct vwl_gate *gate; /* lock of what follows; a new one for each start */
     struct vwl_pump *pump; /* NULL while stopped */
     GMutex life;           /* guards the two pointers above for [any] calls */
@@ -152,18 +153,31 @@ static int configure(struct vwl_device *device,
     return copy_sockets(device, config);
 }
 
+static int open_allocators(struct vwl_device *device, const char *words)
+{
+    int err = vwl_allocators_open(words, &device->log, &device->allocators);
+
+    device->config.allocators = device->allocators;
+    return err;
+}
+
 int vwl_device_create(const struct vwl_config *config,
                       const struct vwl_host *host, struct vwl_device **out)
 {
     struct vwl_device *device = g_new0(struct vwl_device, 1);
+    int err;
 
     device->host = *host;
     vwl_log_init(&device->log, host->log, host->opaque);
     device->strings = g_ptr_array_new_with_free_func(g_free);
     g_mutex_init(&device->life);
-    if (configure(device, config) < 0) {
+    err = configure(device, config);
+    if (err == 0) {
+        err = open_allocators(device, config->dmabufs);
+    }
+    if (err < 0) {
         vwl_device_destroy(device);
-        return -EINVAL;
+        return err;
     }
     *out = device;
     return 0;
@@ -174,6 +188,7 @@ void vwl_device_destroy(struct vwl_device *device)
     vwl_device_stop(device);
     g_mutex_clear(&device->life);
     g_ptr_array_unref(device->strings);
+    vwl_allocators_close(device->allocators);
     g_free(device);
 }
 

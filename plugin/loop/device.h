@@ -15,7 +15,7 @@
 
 struct vwl_device;
 
-/* config and host are complete (their sizes are ours) and copied. -EINVAL with
+/* config and host are complete (their sizes are ours) and copied. -errno with
  * the reason in the log. */
 int vwl_device_create(const struct vwl_config *config,
                       const struct vwl_host *host, struct vwl_device **out);

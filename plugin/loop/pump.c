@@ -151,6 +151,7 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     pump->host = config->host;
     pump->log = log;
     pump->max_in_flight = config->max_in_flight;
+    pump->allocators = config->allocators;
     err = vwl_core_create(&config->core, &vwl_pump_core_ops, pump, log,
                           &pump->core);
     if (err < 0) {

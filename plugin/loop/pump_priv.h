@@ -27,6 +27,7 @@ struct vwl_pump {
     const struct vwl_host *host;
     struct vwl_log *log;
     uint32_t max_in_flight;
+    struct vwl_allocators *allocators;
 
     struct vwl_source *socket;
     struct vwl_source *backchan;

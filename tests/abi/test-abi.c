@@ -31,6 +31,11 @@ struct v1_config {
     uint64_t features_off, protocol_features_off, protocol_features_on;
 };
 
+struct v1_config_dmabufs { /* and what was added to it */
+    struct v1_config before;
+    const char *dmabufs;
+};
+
 struct v1_resource {
     size_t size;
     uint32_t width, height, drm_format, n_planes;
@@ -59,11 +64,6 @@ struct v1_host_connect { /* and what was added to it */
 struct v1_host_state {
     struct v1_host_connect before;
     void (*state_done)(void *, int);
-};
-
-struct v1_host_foreign {
-    struct v1_host_state before;
-    int (*foreign_request)(void *, uint32_t, uint64_t, int *);
 };
 
 struct v1_stats {
@@ -108,6 +108,8 @@ SAME(config, max_in_flight); SAME(config, max_shm_bytes);
 SAME(config, max_queued_bytes); SAME(config, features_off);
 SAME(config, protocol_features_off); SAME(config, protocol_features_on);
 GREW(config);
+_Static_assert(offsetof(struct v1_config_dmabufs, dmabufs) ==
+               offsetof(struct vwl_config, dmabufs), "moved");
 SAME(resource, size); SAME(resource, width); SAME(resource, height);
 SAME(resource, drm_format); SAME(resource, n_planes);
 SAME(resource, modifier); SAME(resource, plane); GREW(resource);
@@ -130,8 +132,6 @@ SAME(plugin, device_suspend); SAME(plugin, device_stats);
 SAME(plugin, device_features); GREW(plugin);
 _Static_assert(offsetof(struct v1_host_state, state_done) ==
                offsetof(struct vwl_host, state_done), "moved");
-_Static_assert(offsetof(struct v1_host_foreign, foreign_request) ==
-               offsetof(struct vwl_host, foreign_request), "moved");
 _Static_assert(offsetof(struct v1_plugin_state, device_save) ==
                offsetof(struct vwl_plugin, device_save) &&
                offsetof(struct v1_plugin_state, device_load) ==
