@@ -142,6 +142,8 @@ static int on_buffer_alloc(void *opaque, const struct vwl_buffer_wish *wish,
     struct vwl_pump *pump = opaque;
 
     return vwl_allocators_alloc(pump->allocators, 0, wish, out);
+}
+
 static int export_resource(const struct vwl_host *host, uint64_t id, int *fd)
 {
     struct vwl_resource resource = { .size = sizeof resource };
