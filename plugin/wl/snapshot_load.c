@@ -83,7 +83,7 @@ static const char *read_entries(struct vwl_loader *loader,
                                 struct snapshot_cursor *cursor)
 {
     const struct vwl_core_config *config = &loader->core->config;
-    uint64_t memory = 0, data = 0;
+    uint64_t memory = 0, received = 0, data = 0;
     uint32_t contexts = 0;
 
     if (loader->n_entries > config->max_vfds ||
@@ -103,11 +103,17 @@ static const char *read_entries(struct vwl_loader *loader,
             return why;
         }
         loader->n_read++;
-        memory += snapshot_file_bytes(entry);
+        if (entry->id & VIRTIO_WL_VFD_HOST_ID_BIT) {
+            received += snapshot_file_bytes(entry);
+        } else {
+            memory += snapshot_file_bytes(entry);
+        }
         data += entry->len;
         contexts += entry->kind == SNAPSHOT_CTX;
     }
+    /* what was received and mapped as it is was a peer's, and not counted */
     if (contexts > config->max_contexts || memory > config->max_shm_bytes ||
+        received / 2 > MAX(config->max_shm_bytes, config->shm_window) ||
         data > SNAPSHOT_DATA_BYTES) {
         return "more than the limits of this device allow";
     }

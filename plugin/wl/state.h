@@ -61,6 +61,13 @@ static inline bool vwl_core_has(const struct vwl_core *core, int feature)
     return core->features >> feature & 1;
 }
 
+/* What max_shm_bytes leaves; a snapshot may have brought more. */
+static inline uint64_t vwl_core_shm_left(const struct vwl_core *core)
+{
+    return core->config.max_shm_bytes -
+           MIN(core->shm_bytes, core->config.max_shm_bytes);
+}
+
 /* The pfn that says "no memory" in this mode. */
 uint64_t vwl_core_pfn_none(const struct vwl_core *core);
 /* -EAGAIN: the address of the region is not known. */

@@ -144,8 +144,7 @@ static int alloc(struct vwl_vfd *vfd, struct vwl_buffer *made)
     struct vwl_buffer_wish wish = vfd->dmabuf->wish;
     int err;
 
-    wish.max_bytes = MIN(core->config.max_shm_bytes - core->shm_bytes,
-                         core->config.shm_window);
+    wish.max_bytes = MIN(vwl_core_shm_left(core), core->config.shm_window);
     err = core->ops->buffer_alloc(core->opaque, &wish, made);
     if (err == -ENOTTY) {
         err = -EIO;

@@ -158,7 +158,7 @@ int vwl_shm_charge(struct vwl_vfd *vfd, uint64_t bytes)
 {
     struct vwl_core *core = vfd->core;
 
-    if (bytes > core->config.max_shm_bytes - core->shm_bytes) {
+    if (bytes > vwl_core_shm_left(core)) {
         log_guest_bug(core->log, "shm 0x%" PRIx32 ": the limit of %" PRIu64
                       " bytes is reached", vfd->id,
                       core->config.max_shm_bytes);

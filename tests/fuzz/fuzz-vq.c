@@ -358,6 +358,7 @@ static void do_unpop(struct world *world)
 
     if (world->n_chains) {
         chain = drop_chain(world, world->n_chains - 1);
+        world->settled = false; /* it comes once more */
         vwl_vq_unpop(world->vq, &chain);
         fuzz_check(!chain);
     }
