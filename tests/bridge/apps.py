@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Real programs beside themselves: each is started on the host and through
+the bridge, both get the same keys, clicks and sizes, and must look the same
+in every pixel.
+"""
+import os
+
+import stage
+from stage import GUEST, HOST, PREFIX, WORK, must, until
+
+WHERE = (40, 30)
+
+
+class Twins:
+    """One program, twice; the guest's window has the prefix."""
+
+    def __init__(self, programs, app_id, command, slack=0):
+        self.slack = slack
+        self.app_id = app_id
+        self.processes = [
+            programs.run(display, *[word.replace('@', side)
+                                    for word in command])
+            for display, side in ((HOST, 'host'), (GUEST, 'guest'))]
+        self.windows = [stage.window(app_id), stage.window(PREFIX + app_id)]
+        self.host, self.guest = self.windows
+        must('%s is on the screen through the bridge' % app_id, True)
+
+    def size(self, width, height):
+        for win in self.windows:
+            stage.place(win, *WHERE, width, height)
+        until('%s has %dx%d' % (self.app_id, width, height), self.has,
+              width, height)
+
+    def has(self, width, height):
+        return all(stage.rect_of(win)[2:] == (width, height)
+                   for win in self.windows)
+
+    def fullscreen(self, win):
+        """As alike() wants it: one has it at a time."""
+        stage.sway('[con_id=%d]' % win['id'], 'fullscreen', 'enable')
+        until(self.app_id + ' has the whole screen',
+              lambda: stage.rect_of(win)[2:] == stage.SIZE)
+
+    def focus(self, win):
+        stage.sway('[con_id=%d]' % win['id'], 'focus')
+
+    def pictures(self, do=None, undo=None):
+        """Of everything around the windows, too: menus and shadows."""
+        taken = []
+        for win in self.windows:
+            self.focus(win)
+            if do:
+                do(win)
+            taken.append(stage.until(
+                'a picture at rest', self.at_rest))
+            if undo:
+                undo(win)
+        return taken
+
+    def at_rest(self):
+        first, second = stage.shot(), stage.shot()
+        return second if first.differs(second) <= self.slack else None
+
+    def alike(self, what, colours=8, do=None, undo=None):
+        last = []
+
+        def check():
+            where = []
+            host, guest = last[:] = self.pictures(do, undo)
+            wrong = host.differs(guest, where)
+            seen = len(set(zip(*[iter(guest.data)] * 3)))
+            last[:] = [host, guest, wrong, where, seen]
+            return seen >= colours and wrong <= self.slack
+
+        def never():
+            for picture, side in zip(last, ('host', 'guest')):
+                picture.save('%s/%s.ppm' % (WORK, side))
+            return '%s alike: %s: %d pixels differ %s, %d colours' % (
+                self.app_id, what, *last[2:])
+        until(never, check)
+        must('%s alike: %s' % (self.app_id, what), True)
+
+    def both(self, do):
+        for win in self.windows:
+            self.focus(win)
+            do()
+
+    def end(self):
+        for process in self.processes:
+            process.terminate()
+        until(self.app_id + ' is off the screen', lambda: not (
+            stage.named(self.app_id) or stage.named(PREFIX + self.app_id)))
+
+
+def lines(name, text):
+    """Whether both sides' files hold exactly this."""
+    def check():
+        for side in ('host', 'guest'):
+            path = '%s/%s/%s' % (WORK, side, name)
+            if not os.path.exists(path):
+                return False
+            with open(path, encoding='utf-8') as file:
+                if file.read() != text:
+                    return False
+        return True
+    return check
+
+
+def script(name, text):
+    path = WORK + '/' + name
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write('#!/bin/sh\n' + text)
+    os.chmod(path, 0o755)
+    return path
+
+
+def terminal(app_id, *command, sizes=()):
+    name = app_id.rsplit('.', 1)[-1]
+    for side in ('host', 'guest'):
+        script('%s-%s.sh' % (name, side),
+               'printf "\\033[31mred \\033[1;44mblue\\033[0m %%s\\n" plain\n'
+               'read -r line\necho "$line" >%s/%s/%s\nexec sleep 1000\n' %
+               (WORK, side, name))
+    with stage.Programs() as programs:
+        programs.keyboard()
+        twins = Twins(programs, app_id, [
+            word.replace('SCRIPT', '%s/%s-@.sh' % (WORK, name))
+            for word in command])
+        if sizes:
+            for win in twins.windows:
+                stage.place(win, *WHERE)
+            twins.alike('at first')
+        twins.both(lambda: stage.keys('-d', '5', 'Hällo, Welt 1'))
+        for size in sizes:
+            twins.size(*size)
+            twins.alike('at %dx%d' % size)
+        twins.alike('on the whole screen', do=twins.fullscreen,
+                    undo=lambda win: stage.sway(
+                        '[con_id=%d]' % win['id'], 'fullscreen', 'disable'))
+        twins.both(lambda: stage.keys('-d', '5', '23', '-k', 'Return'))
+        until(app_id + ' got every key', lines(name, 'Hällo, Welt 123\n'))
+        must(app_id + ' got every key', True)
+        twins.end()
+
+
+def foot():
+    terminal('foot', 'foot', '-e', 'SCRIPT', sizes=[(833, 517), (400, 300)])
+
+
+def weston_terminal():
+    # the size that a floating window of its gets is one of several, without
+    # a bridge too: it takes whole letters, and sway asks again
+    terminal('org.freedesktop.weston.wayland-terminal', 'weston-terminal',
+             '--shell=SCRIPT')
+
+
+def gtk():
+    os.makedirs(WORK + '/config/gtk-4.0', exist_ok=True)
+    with open(WORK + '/config/gtk-4.0/settings.ini', 'w',
+              encoding='utf-8') as file:
+        file.write('[Settings]\ngtk-enable-animations=false\n'
+                   'gtk-cursor-blink=false\n')
+    with stage.Programs() as programs:
+        programs.keyboard()
+        mouse = stage.Pointer()
+        twins = Twins(programs, 'gtk4-demo', ['gtk4-demo'])
+        twins.size(900, 560)
+        twins.alike('at first')
+        # its menu: a popup with a grab, opened by the mouse
+        x, y = WHERE[0] + 900 - 71, WHERE[1] + 23
+        before = stage.shot()
+        twins.alike('a menu', do=lambda _: mouse.click(x, y),
+                    undo=lambda _: stage.keys('-k', 'Escape'))
+        mouse.click(x, y)
+        until('the menu is over the window',
+              lambda: before.differs(stage.shot()) > 5000)
+        stage.keys('-k', 'Escape')
+        # search: keys, a list that shrinks
+        mouse.move(*stage.SIZE)
+        twins.both(lambda: stage.keys('-M', 'ctrl', 'f', '-m', 'ctrl'))
+        twins.both(lambda: stage.keys('-d', '5', 'clip'))
+        twins.alike('searched')
+        twins.size(700, 420)
+        twins.alike('made smaller')
+        twins.both(lambda: mouse.click(WHERE[0] + 180, WHERE[1] + 130))
+        mouse.move(*stage.SIZE)
+        twins.alike('clicked at')
+        twins.end()
+
+
+def qt():
+    for side in ('host', 'guest'):
+        with open('%s/%s/text' % (WORK, side), 'w',
+                  encoding='utf-8') as file:
+            file.write('one two three\n' * 40)
+    with stage.Programs() as programs:
+        programs.keyboard()
+        mouse = stage.Pointer()
+        # a caret that blinks
+        twins = Twins(programs, 'featherpad',
+                      ['featherpad', '--standalone', WORK + '/@/text'],
+                      slack=64)
+        twins.size(800, 520)
+        mouse.click(WHERE[0] + 400, WHERE[1] + 200)
+        mouse.move(*stage.SIZE)
+        twins.alike('at first')
+
+        def escape(_):
+            stage.keys('-k', 'Escape')
+        for what, x, y, which in (('a menu', 70, 10, stage.LEFT),
+                                  ('a context menu', 300, 200, stage.RIGHT)):
+            place = WHERE[0] + x, WHERE[1] + y
+            before = stage.shot()
+            twins.alike(what, do=lambda _: mouse.click(*place, which),
+                        undo=escape)
+            mouse.click(*place, which)
+            until(what + ' over the window',
+                  lambda: before.differs(stage.shot()) > 5000)
+            escape(None)
+            mouse.move(*stage.SIZE)
+        twins.both(lambda: stage.keys(
+            '-M', 'ctrl', '-k', 'Home', '-m', 'ctrl', '-d', '5', 'Zwölf '))
+        twins.alike('typed into')
+        twins.both(lambda: stage.keys('-M', 'ctrl', 's', '-m', 'ctrl'))
+        until('featherpad saved what was typed',
+              lines('text', 'Zwölf ' + 'one two three\n' * 40))
+        must('featherpad saved what was typed', True)
+        twins.size(500, 400)
+        twins.alike('made smaller')
+        twins.end()
+
+
+if __name__ == '__main__':
+    os.mkdir(WORK + '/host')
+    os.mkdir(WORK + '/guest')
+    stage.main(foot, weston_terminal, gtk, qt)
