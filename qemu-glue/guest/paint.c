@@ -37,6 +37,7 @@ static const char usage[] =
     "  --context=NAME        the host's socket of that name\n"
     "  --size=WxH            default 320x200\n"
     "  --title=TEXT  --app-id=TEXT\n"
+    "  --dmabuf              paint a dmabuf rather than shared memory\n"
     "  --seconds=N           go after N seconds (0: once it is painted)\n"
     "  --stdin               go when standard input ends\n"
     "  --timeout=SECONDS     for the picture to appear, default 10\n"
@@ -85,6 +86,7 @@ static int parse(struct settings *s, int argc, char **argv)
         { "size", required_argument, NULL, 'z' },
         { "title", required_argument, NULL, 't' },
         { "app-id", required_argument, NULL, 'a' },
+        { "dmabuf", no_argument, NULL, 'b' },
         { "seconds", required_argument, NULL, 'n' },
         { "stdin", no_argument, NULL, 'i' },
         { "timeout", required_argument, NULL, 'o' },
@@ -105,6 +107,7 @@ static int parse(struct settings *s, int argc, char **argv)
         case 'a': s->painter.app_id = optarg; break;
         case 'n': s->seconds = atoi(optarg); break;
         case 'o': s->timeout = atoi(optarg); break;
+        case 'b': s->painter.dmabuf = true; break;
         case 'i': s->until_eof = 1; break;
         case 'z':
             r = sscanf(optarg, "%ux%u", &s->painter.width,

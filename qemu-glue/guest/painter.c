@@ -8,12 +8,18 @@
 #include <string.h>
 #include <time.h>
 
+#include "vhost-user-wl/virtio_wl.h"
+
 #define POOL_OFFSET 8192u
 #define EXTRA_STRIDE 192u
 #define FORMAT_XRGB8888 1u
+#define DRM_XRGB8888 0x34325258u
+#define DRM_INVALID_HIGH 0x00ffffffu /* modifier: whatever the driver thinks */
+#define DRM_INVALID_LOW 0xffffffffu
 #define MAX_MESSAGE 4096u
 
-/* Object ids, in the order of their creation: a server insists on it. */
+/* Object ids, in the order of their creation: a server insists on it. With a
+ * dmabuf, SHM is the zwp_linux_dmabuf_v1 and POOL its buffer params. */
 enum id {
     DISPLAY = 1, REGISTRY, SYNC, COMPOSITOR, SHM, WM_BASE, SURFACE,
     XDG_SURFACE, TOPLEVEL, POOL, BUFFER, FRAME,
@@ -40,6 +46,7 @@ struct vwl_painter {
     uint8_t in[65536];
     size_t in_len;
     bool attached, painted, closed;
+    bool linear; /* the compositor takes dmabufs that are */
     struct out out;
 };
 
@@ -166,7 +173,7 @@ static int make_window(struct vwl_painter *p)
         }
     }
     bind_global(p, G_COMPOSITOR, COMPOSITOR, 1);
-    bind_global(p, G_SHM, SHM, 1);
+    bind_global(p, G_SHM, SHM, o->dmabuf ? 3 : 1);
     bind_global(p, G_WM_BASE, WM_BASE, 1);
     request(&p->out, COMPOSITOR, 0, 1, SURFACE);
     request(&p->out, WM_BASE, 2, 2, XDG_SURFACE, SURFACE);
@@ -188,7 +195,55 @@ static uint32_t stride(const struct vwl_painter *p)
     return p->options.width * 4 + EXTRA_STRIDE;
 }
 
-static int draw(struct vwl_painter *p)
+static void fill(struct vwl_painter *p, size_t offset, size_t stride_bytes)
+{
+    uint32_t w = p->options.width, h = p->options.height;
+
+    for (uint32_t y = 0; y < h; y++) {
+        uint8_t *row = (uint8_t *)p->mem.ptr + offset + stride_bytes * y;
+
+        for (uint32_t x = 0; x < w; x++) {
+            /* weston's screenshots keep the X byte, as alpha */
+            uint32_t pixel = 0xff000000u | vwl_pattern_pixel(x, y, w, h);
+
+            memcpy(row + 4 * x, &pixel, sizeof pixel);
+        }
+    }
+}
+
+static int draw_dmabuf(struct vwl_painter *p)
+{
+    uint32_t w = p->options.width, h = p->options.height;
+    struct vwl_transport_dmabuf buffer;
+    int r = vwl_transport_alloc_dmabuf(p->t, w, h, DRM_XRGB8888, &buffer);
+
+    if (r < 0) {
+        tell(p, "no dmabuf: %s", strerror(-r));
+        return r;
+    }
+    p->mem = buffer.mem;
+    r = vwl_transport_dmabuf_sync(p->t, p->mem.vfd,
+                                  VIRTIO_WL_DMABUF_SYNC_WRITE);
+    if (r == 0) {
+        fill(p, buffer.offset[0], buffer.stride[0]);
+        r = vwl_transport_dmabuf_sync(p->t, p->mem.vfd,
+                                      VIRTIO_WL_DMABUF_SYNC_WRITE |
+                                      VIRTIO_WL_DMABUF_SYNC_END);
+    }
+    if (r < 0) {
+        tell(p, "cannot synchronise: %s", strerror(-r));
+        return r;
+    }
+    request(&p->out, SHM, 1, 1, POOL);
+    request(&p->out, POOL, 1, 5, 0u, buffer.offset[0], buffer.stride[0],
+            p->linear ? 0u : DRM_INVALID_HIGH,
+            p->linear ? 0u : DRM_INVALID_LOW);
+    r = flush(p, &p->mem.vfd, 1);
+    request(&p->out, POOL, 3, 5, BUFFER, w, h, DRM_XRGB8888, 0u);
+    return r;
+}
+
+static int draw_shm(struct vwl_painter *p)
 {
     uint32_t w = p->options.width, h = p->options.height;
     size_t size = POOL_OFFSET + (size_t)stride(p) * h;
@@ -199,17 +254,7 @@ static int draw(struct vwl_painter *p)
         return r;
     }
     memset(p->mem.ptr, 0x5a, size);
-    for (uint32_t y = 0; y < h; y++) {
-        uint8_t *row = (uint8_t *)p->mem.ptr + POOL_OFFSET +
-            (size_t)stride(p) * y;
-
-        for (uint32_t x = 0; x < w; x++) {
-            /* weston's screenshots keep the X byte, as alpha */
-            uint32_t pixel = 0xff000000u | vwl_pattern_pixel(x, y, w, h);
-
-            memcpy(row + 4 * x, &pixel, sizeof pixel);
-        }
-    }
+    fill(p, POOL_OFFSET, stride(p));
     request(&p->out, SHM, 0, 2, POOL, (uint32_t)size);
     r = flush(p, &p->mem.vfd, 1);
     if (r < 0) {
@@ -217,6 +262,17 @@ static int draw(struct vwl_painter *p)
     }
     request(&p->out, POOL, 0, 6, BUFFER, POOL_OFFSET, w, h, stride(p),
             FORMAT_XRGB8888);
+    return 0;
+}
+
+static int draw(struct vwl_painter *p)
+{
+    uint32_t w = p->options.width, h = p->options.height;
+    int r = p->options.dmabuf ? draw_dmabuf(p) : draw_shm(p);
+
+    if (r < 0) {
+        return r;
+    }
     request(&p->out, SURFACE, 1, 3, BUFFER, 0u, 0u);
     request(&p->out, SURFACE, 2, 4, 0u, 0u, w, h);
     request(&p->out, SURFACE, 3, 1, FRAME);
@@ -291,6 +347,11 @@ static int on_event(struct vwl_painter *p, uint32_t object, uint32_t opcode,
         return 0;
     case SYNC:
         return make_window(p);
+    case SHM:
+        p->linear |= p->options.dmabuf && opcode == 1 &&
+            word(body, len, 0) == DRM_XRGB8888 && word(body, len, 1) == 0 &&
+            word(body, len, 2) == 0;
+        return 0;
     case WM_BASE:
         request(&p->out, WM_BASE, 3, 1, word(body, len, 0));
         return flush(p, NULL, 0);
@@ -408,7 +469,8 @@ int vwl_painter_create(struct vwl_transport *t,
     o->title = o->title != NULL ? o->title : "vhost-user-wl";
     o->app_id = o->app_id != NULL ? o->app_id : "vhost-user-wl";
     p->globals[G_COMPOSITOR].interface = "wl_compositor";
-    p->globals[G_SHM].interface = "wl_shm";
+    p->globals[G_SHM].interface = o->dmabuf ? "zwp_linux_dmabuf_v1"
+                                            : "wl_shm";
     p->globals[G_WM_BASE].interface = "xdg_wm_base";
     p->mem.vfd = p->ctx = -1;
     if (o->width < 64 || o->height < 64 || o->width > 8192 ||

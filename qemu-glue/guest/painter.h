@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A small Wayland client over a transport: one xdg_toplevel that shows a
- * known pattern out of wl_shm memory. It marshals by hand (no libwayland), so
+ * known pattern out of wl_shm memory, or a dmabuf. It marshals by hand (no libwayland), so
  * that it runs wherever a transport does, and lays its buffer out so that a
  * device's mistakes show: not at offset 0 of the pool, with a stride that is
  * longer than a row, and a pattern in which no two rows, columns or channels
@@ -24,6 +24,7 @@ struct vwl_painter_options {
     const char *app_id;     /* may be NULL */
     const char *context;    /* name of the host socket; NULL: the default */
     bool quiet;             /* nothing on stderr */
+    bool dmabuf;            /* not wl_shm memory, but a dmabuf */
 };
 
 struct vwl_painter;

@@ -26,6 +26,12 @@ struct vwl_transport_mem {
     size_t size; /* rounded up to pages */
 };
 
+/* A buffer of pixels that host devices can use, and its mapping. */
+struct vwl_transport_dmabuf {
+    struct vwl_transport_mem mem;
+    uint32_t stride[3], offset[3]; /* bytes, of each plane */
+};
+
 /* result: 0 or -errno. Called in a dispatch, never in send_async. */
 typedef void (*vwl_transport_done_fn)(void *opaque, int result);
 
@@ -55,6 +61,11 @@ struct vwl_transport_ops {
                       vwl_transport_done_fn done, void *opaque);
     int (*new_ctx_async)(struct vwl_transport *t, const char *name,
                          vwl_transport_done_fn done, void *opaque);
+    /* May be NULL. */
+    int (*alloc_dmabuf)(struct vwl_transport *t, uint32_t width,
+                        uint32_t height, uint32_t format,
+                        struct vwl_transport_dmabuf *buffer);
+    int (*dmabuf_sync)(struct vwl_transport *t, int vfd, uint32_t flags);
     void (*destroy)(struct vwl_transport *t);
 };
 
@@ -74,6 +85,24 @@ static inline int vwl_transport_alloc(struct vwl_transport *t, size_t size,
                                       struct vwl_transport_mem *mem)
 {
     return t->ops->alloc(t, size, mem);
+}
+
+/* format: a DRM fourcc. -ENOTTY: there are no dmabufs. */
+static inline int
+vwl_transport_alloc_dmabuf(struct vwl_transport *t, uint32_t width,
+                           uint32_t height, uint32_t format,
+                           struct vwl_transport_dmabuf *buffer)
+{
+    return t->ops->alloc_dmabuf != NULL ?
+        t->ops->alloc_dmabuf(t, width, height, format, buffer) : -ENOTTY;
+}
+
+/* Around each access by this processor; flags as VIRTIO_WL_DMABUF_SYNC_*. */
+static inline int vwl_transport_dmabuf_sync(struct vwl_transport *t, int vfd,
+                                            uint32_t flags)
+{
+    return t->ops->dmabuf_sync != NULL ? t->ops->dmabuf_sync(t, vfd, flags)
+                                       : -ENOTTY;
 }
 
 /* Maps a VFD that was received. */

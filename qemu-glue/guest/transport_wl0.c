@@ -173,6 +173,45 @@ static int alloc(struct vwl_transport *t, size_t size,
     return r;
 }
 
+/* The driver tells strides and offsets, but no size. */
+static size_t dmabuf_size(const struct wl0_new *new)
+{
+    size_t size = 0;
+
+    for (unsigned int i = 0; i < 3; i++) {
+        size_t lines = i == 0 ? new->dmabuf[1] : (new->dmabuf[1] + 1u) / 2;
+        size_t end = new->dmabuf[6 + i] + new->dmabuf[3 + i] * lines;
+
+        size = end > size ? end : size;
+    }
+    return (size + 4095) & ~(size_t)4095;
+}
+
+static int alloc_dmabuf(struct vwl_transport *t, uint32_t width,
+                        uint32_t height, uint32_t format,
+                        struct vwl_transport_dmabuf *buffer)
+{
+    struct wl0_new new = { .type = WL0_NEW_DMABUF,
+                           .dmabuf = { width, height, format } };
+    int vfd = -1, r = make(t, &new, &vfd);
+
+    if (r < 0) {
+        return r;
+    }
+    memcpy(buffer->stride, new.dmabuf + 3, sizeof buffer->stride);
+    memcpy(buffer->offset, new.dmabuf + 6, sizeof buffer->offset);
+    r = map(t, vfd, dmabuf_size(&new), 1, &buffer->mem);
+    if (r < 0) {
+        close(vfd);
+    }
+    return r;
+}
+
+static int dmabuf_sync(struct vwl_transport *t, int vfd, uint32_t flags)
+{
+    return ioctl(vfd, WL0_IOC_DMABUF_SYNC, &flags) < 0 ? -errno : 0;
+}
+
 static void unmap(struct vwl_transport *t, struct vwl_transport_mem *mem)
 {
     munmap(mem->ptr, mem->size);
@@ -394,7 +433,8 @@ static const struct vwl_transport_ops ops = {
     .map = map, .pipe = make_pipe, .send = send_all, .recv = receive,
     .poll = poll_one, .close = close_one, .fd = loop_fd, .watch = watch,
     .pending = pending, .dispatch = dispatch, .send_async = wl0_send_async,
-    .new_ctx_async = wl0_new_ctx_async, .destroy = destroy,
+    .new_ctx_async = wl0_new_ctx_async, .alloc_dmabuf = alloc_dmabuf,
+    .dmabuf_sync = dmabuf_sync, .destroy = destroy,
 };
 
 struct vwl_transport *vwl_transport_wl0(const char *path)

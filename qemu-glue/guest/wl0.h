@@ -21,6 +21,7 @@
 #define WL0_NEW_ALLOC 1u
 #define WL0_NEW_PIPE_READ 2u
 #define WL0_NEW_PIPE_WRITE 3u
+#define WL0_NEW_DMABUF 4u
 #define WL0_NEW_CTX_NAMED 5u
 
 struct wl0_new {
@@ -30,7 +31,7 @@ struct wl0_new {
     union {
         uint32_t size;
         char name[32];
-        uint32_t room[9];
+        uint32_t dmabuf[9]; /* width, height, format; strides, offsets */
     };
 };
 
@@ -46,6 +47,7 @@ _Static_assert(sizeof(struct wl0_txn) == 116, "the ioctl's number says so");
 #define WL0_IOC_NEW _IOWR('w', 0x00, struct wl0_new)
 #define WL0_IOC_SEND _IOR('w', 0x01, struct wl0_txn)
 #define WL0_IOC_RECV _IOW('w', 0x02, struct wl0_txn)
+#define WL0_IOC_DMABUF_SYNC _IOR('w', 0x03, uint32_t)
 
 /* One SEND: what every driver takes, and what ours does at one go. */
 #define WL0_MAX_SEND 3980u

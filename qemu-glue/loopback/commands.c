@@ -98,6 +98,44 @@ int vwl_drv_new_pipe(struct vwl_drv *drv, uint32_t id, uint32_t flags)
     return make(drv, VIRTIO_WL_CMD_VFD_NEW_PIPE, id, flags, 0, NULL);
 }
 
+int vwl_drv_new_dmabuf(struct vwl_drv *drv, uint32_t id, uint32_t width,
+                       uint32_t height, uint32_t format,
+                       struct virtio_wl_ctrl_vfd_new_dmabuf *answer)
+{
+    struct virtio_wl_ctrl_vfd_new_dmabuf request = {
+        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_NEW_DMABUF),
+        .vfd_id = htole32(id), .width = htole32(width),
+        .height = htole32(height), .format = htole32(format),
+    }, response;
+    struct vwl_drv_vfd *vfd;
+    int r = vwl_drv_command(drv, &request, sizeof request, NEW_SIZE,
+                            &response, sizeof response);
+
+    if (r != (int)VIRTIO_WL_RESP_VFD_NEW_DMABUF) {
+        return r;
+    }
+    if (le32toh(response.vfd_id) != id || response.flags != 0 ||
+        response.width != 0 || response.height != 0 || response.format != 0) {
+        vwl_fe_complain(drv->fe, "dmabuf %u was answered wrongly", id);
+    }
+    vfd = vwl_drv_place(drv, id, false);
+    vfd->pfn = le64toh(response.pfn);
+    vfd->size = le32toh(response.size);
+    *answer = response;
+    return r;
+}
+
+int vwl_drv_dmabuf_sync(struct vwl_drv *drv, uint32_t id, uint32_t flags)
+{
+    struct virtio_wl_ctrl_vfd_dmabuf_sync request = {
+        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_DMABUF_SYNC),
+        .vfd_id = htole32(id), .flags = htole32(flags),
+    };
+
+    return vwl_drv_command(drv, &request, sizeof request, SHORT_RESPONSE,
+                           NULL, 0);
+}
+
 int vwl_drv_close(struct vwl_drv *drv, uint32_t id)
 {
     struct virtio_wl_ctrl_vfd request = {

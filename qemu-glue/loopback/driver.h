@@ -122,6 +122,12 @@ uint32_t vwl_drv_free_id(struct vwl_drv *drv);
 int vwl_drv_new(struct vwl_drv *drv, uint32_t id, uint32_t size);
 int vwl_drv_new_ctx(struct vwl_drv *drv, uint32_t id, const char *name);
 int vwl_drv_new_pipe(struct vwl_drv *drv, uint32_t id, uint32_t flags);
+/* *answer is filled in on success: strides and offsets. */
+int vwl_drv_new_dmabuf(struct vwl_drv *drv, uint32_t id, uint32_t width,
+                       uint32_t height, uint32_t format,
+                       struct virtio_wl_ctrl_vfd_new_dmabuf *answer);
+/* flags: VIRTIO_WL_DMABUF_SYNC_* */
+int vwl_drv_dmabuf_sync(struct vwl_drv *drv, uint32_t id, uint32_t flags);
 int vwl_drv_close(struct vwl_drv *drv, uint32_t id);
 int vwl_drv_send(struct vwl_drv *drv, uint32_t id, const uint32_t *ids,
                  unsigned int n_ids, const void *data, size_t len);

@@ -106,6 +106,34 @@ static int alloc(struct vwl_transport *t, size_t size,
     return r;
 }
 
+static int alloc_dmabuf(struct vwl_transport *t, uint32_t width,
+                        uint32_t height, uint32_t format,
+                        struct vwl_transport_dmabuf *buffer)
+{
+    struct virtio_wl_ctrl_vfd_new_dmabuf answer;
+    uint32_t id = vwl_drv_free_id(driver(t));
+    int r = result(vwl_drv_new_dmabuf(driver(t), id, width, height, format,
+                                      &answer));
+
+    if (r < 0) {
+        return r;
+    }
+    *buffer = (struct vwl_transport_dmabuf){
+        .stride = { answer.stride0, answer.stride1, answer.stride2 },
+        .offset = { answer.offset0, answer.offset1, answer.offset2 },
+    };
+    r = map(t, (int)id, answer.size, 1, &buffer->mem);
+    if (r < 0) {
+        vwl_drv_close(driver(t), id);
+    }
+    return r;
+}
+
+static int dmabuf_sync(struct vwl_transport *t, int vfd, uint32_t flags)
+{
+    return result(vwl_drv_dmabuf_sync(driver(t), (uint32_t)vfd, flags));
+}
+
 static void unmap(struct vwl_transport *t, struct vwl_transport_mem *mem)
 {
     mem->ptr = NULL; /* the window is mapped as a whole */
@@ -267,6 +295,7 @@ static const struct vwl_transport_ops ops = {
     .map = map, .pipe = make_pipe, .send = send_all, .recv = receive,
     .poll = poll_one, .close = close_one, .fd = loop_fd, .watch = watch,
     .pending = pending, .dispatch = dispatch, .send_async = send_async,
+    .alloc_dmabuf = alloc_dmabuf, .dmabuf_sync = dmabuf_sync,
     .destroy = destroy,
 };
 
