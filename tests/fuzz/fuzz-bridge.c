@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The guest's bridge between clients that do anything and hosts that answer
+ * anything: its message walker, object ids, copying of shared memory, pipes.
+ * What reaches a host must make sense (bridge_world.h), what is copied must be
+ * what the client's file holds, a bridge that is left alone comes to rest, and
+ * at the end nothing is left.
+ */
+#include "fuzz.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "bridge_run.h"
+
+#define MAX_OPS 200
+
+/* A descriptor for a request: a pool's file, a pipe, or anything. */
+static int some_fd(struct fuzz_run *run, struct fuzz_input *in, bool pool)
+{
+    unsigned int how = take8(in);
+    int ends[2];
+
+    if (how == 0xff) {
+        return fuzz_make_fd(in, NULL);
+    }
+    if (pool) {
+        return dup(run->file);
+    }
+    fuzz_check(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+    if (run->n_pipes < G_N_ELEMENTS(run->pipes)) {
+        run->pipes[run->n_pipes++] = ends[how & 1];
+    } else {
+        close(ends[how & 1]);
+    }
+    return ends[!(how & 1)];
+}
+
+static void op_request(struct fuzz_run *run, struct fuzz_client *client,
+                       struct fuzz_input *in)
+{
+    struct vwl_client *there = fuzz_find_client(run, client);
+    unsigned int skip = take8(in), opcode = take8(in), n_fds;
+    const struct wl_interface *iface;
+    const struct fuzz_object *object;
+    GPtrArray *objects, *server;
+    GByteArray *bytes;
+    uint32_t next;
+    int fd = -1;
+
+    if (there == NULL) {
+        return;
+    }
+    objects = fuzz_objects_of(there->objects.client, 0);
+    server = fuzz_objects_of(there->objects.server, VWL_SERVER_IDS);
+    skip %= objects->len + server->len;
+    object = skip < objects->len ? objects->pdata[skip] :
+        server->pdata[skip - objects->len];
+    iface = object->iface;
+    if (iface->method_count != 0) {
+        opcode %= (unsigned int)iface->method_count;
+        next = fuzz_free_id(there);
+        bytes = fuzz_message(in, &iface->methods[opcode], object->id, opcode,
+                             objects, server, &next, &n_fds);
+        if (n_fds != 0) {
+            fd = some_fd(run, in, strcmp(iface->name, "wl_shm") == 0);
+        }
+        fuzz_say(run, client, bytes->data, bytes->len, &fd, n_fds);
+        fuzz_close(&fd);
+        g_byte_array_unref(bytes);
+    }
+    g_ptr_array_unref(objects);
+    g_ptr_array_unref(server);
+}
+
+static void op_raw(struct fuzz_run *run, struct fuzz_client *client,
+                   struct fuzz_input *in)
+{
+    uint8_t data[256];
+    size_t n = take_bytes(in, data, sizeof data);
+    int fd = take8(in) & 1 ? fuzz_make_fd(in, NULL) : -1;
+
+    if (n != 0) {
+        client->torn = true;
+        fuzz_say(run, client, data, n, &fd, fd >= 0);
+    }
+    fuzz_close(&fd);
+}
+
+/* What it hears are messages, as far as they are whole. */
+static void op_listen(struct fuzz_run *run, struct fuzz_client *client)
+{
+    uint8_t data[65536];
+    int fds[FUZZ_MAX_FDS];
+    unsigned int n_fds = 0;
+    ssize_t n;
+
+    if (client->fd < 0) {
+        return;
+    }
+    n = fuzz_receive(client->fd, data, sizeof data, fds, &n_fds);
+    for (unsigned int i = 0; i < n_fds; i++) {
+        fuzz_check(fcntl(fds[i], F_GETFD) & FD_CLOEXEC);
+        if (run->n_pipes < G_N_ELEMENTS(run->pipes)) {
+            run->pipes[run->n_pipes++] = fds[i];
+        } else {
+            close(fds[i]);
+        }
+    }
+    if (n >= 8) {
+        fuzz_check(get32(data + 4) >> 16 >= 8);
+        fuzz_check((get32(data + 4) >> 16) % 4 == 0);
+    }
+}
+
+static void op_bind(struct fuzz_run *run, struct fuzz_client *client,
+                    struct fuzz_input *in)
+{
+    unsigned int n = 0, version = take8(in);
+    const struct wl_interface *row;
+
+    while (vwl_table_row(n) != NULL) {
+        n++;
+    }
+    row = vwl_table_row(pick(in, n));
+    fuzz_bind_row(run, client, row,
+             version < 0xf0 ? (uint32_t)row->version : version & 15);
+}
+
+/* After a commit with this damage: the host has what the file holds. */
+static void compare(struct fuzz_run *run, const struct vwl_buffer *buffer,
+                    const struct vwl_rect *rect)
+{
+    static uint8_t row[FUZZ_POOL_SIZE];
+    size_t bpp = buffer->bytes_per_pixel;
+    int64_t x1 = MIN((int64_t)rect->x + rect->width, buffer->width);
+    int64_t y1 = MIN((int64_t)rect->y + rect->height, buffer->height);
+
+    for (int64_t y = MAX(rect->y, 0); bpp != 0 && y < y1; y++) {
+        int64_t x0 = MAX(rect->x, 0);
+        int64_t at = y * buffer->stride + x0 * (int64_t)bpp;
+        size_t n = x1 > x0 ? (size_t)(x1 - x0) * bpp : 0;
+
+        fuzz_check(n <= sizeof row);
+        fuzz_check(pread(run->file, row, n, buffer->offset + at) ==
+                   (ssize_t)n);
+        fuzz_check(memcmp(row, (char *)buffer->memory->mem.ptr + at,
+                          n) == 0);
+    }
+}
+
+static struct vwl_buffer *shown(struct fuzz_run *run,
+                                struct fuzz_client *client, uint32_t id)
+{
+    struct vwl_client *there = fuzz_find_client(run, client);
+    struct vwl_object *object = there == NULL ? NULL :
+        vwl_objects_client(&there->objects, id);
+
+    if (object == NULL || object->kind != VWL_KIND_BUFFER) {
+        return NULL;
+    }
+    return object->data;
+}
+
+static struct vwl_rect some_rect(struct fuzz_input *in)
+{
+    struct vwl_rect rect = { take8(in), take8(in), take8(in), take8(in) };
+
+    if (take8(in) & 1) {
+        rect.x = (int32_t)take32(in);
+        rect.width = (int32_t)take32(in);
+    }
+    return rect;
+}
+
+/* A buffer of the pool's file, new or an old one, painted, shown. */
+static void op_window(struct fuzz_run *run, struct fuzz_client *client,
+                      struct fuzz_input *in)
+{
+    uint32_t compositor = fuzz_ensure(run, client, "wl_compositor");
+    uint32_t shm = fuzz_ensure(run, client, "wl_shm");
+    struct vwl_client *there = fuzz_find_client(run, client);
+    uint32_t pool, buffer, surface, args[6], flags = take8(in);
+    struct vwl_rect rect = some_rect(in);
+    const struct vwl_buffer *memory;
+    uint8_t paint[512];
+    off_t at;
+
+    if (there == NULL || compositor == 0 || shm == 0) {
+        return;
+    }
+    surface = fuzz_find_object(there, "wl_surface");
+    if (surface == 0 || flags & 1) {
+        surface = fuzz_free_id(there);
+        fuzz_words(run, client, compositor, 0, 1, &surface, -1);
+        fuzz_settle(run);
+    }
+    if (fuzz_find_client(run, client) != there) {
+        return;
+    }
+    buffer = fuzz_find_object(there, "wl_buffer");
+    if (buffer == 0 || flags & 2) {
+        pool = args[0] = fuzz_free_id(there);
+        args[1] = FUZZ_POOL_SIZE;
+        fuzz_words(run, client, shm, 0, 2, args, run->file);
+        fuzz_settle(run);
+        if (fuzz_find_client(run, client) != there) {
+            return;
+        }
+        buffer = args[0] = fuzz_free_id(there);
+        args[1] = take16(in) & 0x3ff;
+        args[2] = take8(in) & 0x7f;
+        args[3] = take8(in) & 0x3f;
+        args[4] = args[2] * 4 + (flags >> 4);
+        args[5] = flags & 8 ? take32(in) : 1;
+        fuzz_words(run, client, pool, 0, 6, args, -1);
+        if (flags & 4) {
+            fuzz_words(run, client, pool, 1, 0, args, -1);
+        }
+        fuzz_settle(run);
+    }
+    memset(paint, ++run->stamp, sizeof paint);
+    at = take16(in) % (FUZZ_POOL_SIZE - sizeof paint);
+    fuzz_check(pwrite(run->file, paint, sizeof paint, at) > 0);
+    args[0] = buffer;
+    args[1] = args[2] = 0;
+    fuzz_words(run, client, surface, 1, 3, args, -1);
+    memcpy(args, &rect, sizeof rect);
+    fuzz_words(run, client, surface, 9, 4, args, -1);
+    fuzz_words(run, client, surface, 6, 0, args, -1);
+    fuzz_settle(run);
+    memory = shown(run, client, buffer);
+    if (memory != NULL && !client->torn && memory->memory != NULL &&
+        memory->surface != NULL && memory->pool->size == FUZZ_POOL_SIZE) {
+        compare(run, memory, &rect);
+    }
+}
+
+/* ---- others ---- */
+
+static void op_host(struct fuzz_run *run, struct fuzz_input *in)
+{
+    struct fuzz_host *host = fuzz_world_host(&run->world, take8(in));
+
+    if (host != NULL) {
+        fuzz_host_event(host, in);
+    }
+}
+
+static void op_host_raw(struct fuzz_run *run, struct fuzz_input *in)
+{
+    struct fuzz_host *host = fuzz_world_host(&run->world, take8(in));
+    uint8_t data[256];
+    size_t n = take_bytes(in, data, sizeof data);
+    int vfd = -1;
+
+    if (host == NULL || n == 0) {
+        return;
+    }
+    host->hostile = true;
+    if (take8(in) & 1) {
+        vfd = fuzz_world_new_memory(&run->world, take8(in));
+    }
+    fuzz_world_give(&run->world, host->vfd, data, n, &vfd, vfd > 0);
+}
+
+static void op_hang_up(struct fuzz_run *run, struct fuzz_input *in)
+{
+    struct fuzz_host *host = fuzz_world_host(&run->world, take8(in));
+
+    if (host != NULL) {
+        fuzz_world_hang_up(&run->world, host->vfd);
+    }
+}
+
+static void op_pipe(struct fuzz_run *run, struct fuzz_input *in)
+{
+    unsigned int how = take8(in);
+    unsigned int vfd = fuzz_world_pipe(&run->world, how >> 2);
+    static const uint8_t data[70000];
+
+    if (how & 1 && vfd != 0) {
+        if (how & 2) {
+            fuzz_world_hang_up(&run->world, vfd);
+        } else {
+            fuzz_world_give(&run->world, vfd, data, 1 + take16(in) % 4096,
+                            NULL, 0);
+        }
+    } else if (run->n_pipes != 0) {
+        int *fd = &run->pipes[(how >> 2) % run->n_pipes];
+
+        if (how & 2) {
+            fuzz_close(fd);
+            *fd = run->pipes[--run->n_pipes];
+        } else {
+            static uint8_t drain[70000];
+
+            fuzz_write(*fd, data, sizeof data);
+            fcntl(*fd, F_SETFL, O_NONBLOCK);
+            (void)!read(*fd, drain, sizeof drain);
+        }
+    }
+}
+
+static void op_file(struct fuzz_run *run, struct fuzz_input *in)
+{
+    unsigned int how = take8(in);
+
+    if (how & 1) {
+        fuzz_check(ftruncate(run->file, how >> 1 << 9) == 0);
+    }
+    if (!(how & 2)) {
+        fuzz_check(ftruncate(run->file, FUZZ_POOL_SIZE) == 0);
+    }
+}
+
+static void step(struct fuzz_run *run, struct fuzz_input *in)
+{
+    unsigned int op = take8(in);
+    struct fuzz_client *client = &run->clients[(op >> 6) % FUZZ_CLIENTS];
+
+    switch (op & 31) {
+    case 0:
+        fuzz_connect(run, client);
+        break;
+    case 1:
+        op_raw(run, client, in);
+        break;
+    case 2:
+    case 3:
+        op_bind(run, client, in);
+        break;
+    case 4:
+        op_listen(run, client);
+        break;
+    case 5:
+        fuzz_close(&client->fd);
+        break;
+    case 6:
+        if (client->fd >= 0) {
+            shutdown(client->fd, take8(in) % 3);
+        }
+        break;
+    case 7:
+    case 8:
+    case 9:
+        op_host(run, in);
+        break;
+    case 10:
+        op_host_raw(run, in);
+        break;
+    case 11:
+        op_hang_up(run, in);
+        break;
+    case 12:
+    case 13:
+        op_pipe(run, in);
+        break;
+    case 14:
+        op_file(run, in);
+        break;
+    case 15:
+        run->world.refuse = take8(in) & 15;
+        break;
+    case 16:
+        run->world.result = take8(in) & 1 ? -ENODEV : 0;
+        break;
+    case 17:
+    case 18:
+    case 19:
+        fuzz_iterate(run, take8(in));
+        break;
+    case 20:
+    case 21:
+    case 22:
+    case 23:
+        op_window(run, client, in);
+        break;
+    default:
+        op_request(run, client, in);
+        fuzz_iterate(run, op & 32 ? 4 : 0);
+    }
+}
+
+static void come_to_rest(struct fuzz_run *run)
+{
+    unsigned int turns = 0;
+
+    run->world.refuse = 0;
+    while (g_main_context_iteration(NULL, FALSE)) {
+        fuzz_check(turns++ < 5000);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_input in = { data, size };
+    struct fuzz_run run = { 0 };
+    unsigned int how = take8(&in);
+    FILE *terminal = stderr;
+
+    g_main_context_default(); /* has a descriptor of its own */
+    fuzz_begin();
+    if (how == 0x77) {
+        stderr = fopen("/dev/null", "we");
+    }
+    fuzz_run_init(&run, how);
+    fuzz_connect(&run, &run.clients[0]);
+    for (unsigned int i = 0; i < MAX_OPS && in.left != 0; i++) {
+        step(&run, &in);
+    }
+    come_to_rest(&run);
+    if (how & 2) {
+        for (unsigned int i = 0; i < FUZZ_CLIENTS; i++) {
+            fuzz_close(&run.clients[i].fd);
+        }
+        come_to_rest(&run);
+    }
+    vwl_bridge_free(run.bridge);
+    for (unsigned int i = 0; i < FUZZ_CLIENTS; i++) {
+        fuzz_close(&run.clients[i].fd);
+    }
+    for (unsigned int i = 0; i < run.n_pipes; i++) {
+        close(run.pipes[i]);
+    }
+    close(run.file);
+    close(run.listener);
+    fuzz_world_finish(&run.world);
+    if (how == 0x77) {
+        fclose(stderr);
+        stderr = terminal;
+    }
+    fuzz_end();
+    return 0;
+}
