@@ -7,6 +7,7 @@ ids that either side makes, strings, arrays, descriptors.
 
     protocols.py TOOL CORE_XML PROTOCOLS_DIRECTORY
 """
+import contextlib
 import os
 import pathlib
 import select
@@ -241,10 +242,9 @@ with suite.case('a global that goes is gone for those who saw it'):
 for row in ROWS:
     with suite.case(row):
         walk = Walk(tool, INTERFACES, offer(HIGHEST))
-        said, reached = walk.walk_row(row)
-        walk.close()
+        with contextlib.closing(walk):
+            said, reached = walk.walk_row(row)
         print(f'# {said} messages of {", ".join(reached)}')
-    world.until('descriptors are back', lambda: tool.fds() <= before)
 with suite.case('descriptors are back where they began'):
     world.until('descriptors are back', lambda: tool.fds() <= before)
 first.close()

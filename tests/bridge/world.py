@@ -2,6 +2,7 @@
 """A guest's client and the compositor double at the far end of the bridge, in
 one hand: what one says, the other must hear, as the XML has it.
 """
+import atexit
 import contextlib
 import os
 import pathlib
@@ -37,7 +38,8 @@ class Tool:
             [program, f'--wayland-sock={self.path}/host',
              f'--listen={self.path}/guest',
              *(o.replace('@DIR@', self.dir.name) for o in options)],
-            stderr=self.log, env=env)
+            stdout=self.log, stderr=self.log, env=env)
+        atexit.register(self.process.kill)
         until('the tool listens', (self.path / 'guest').exists)
 
     def fds(self):
