@@ -337,36 +337,60 @@ GByteArray *fuzz_message(struct fuzz_input *in,
     return bytes;
 }
 
-void fuzz_host_event(struct fuzz_host *host, struct fuzz_input *in)
+/* As the client's side picks. */
+static struct fuzz_object *wanted(struct fuzz_host *host, unsigned int *opcode,
+                                  unsigned int skip, char want)
 {
-    uint32_t id = pick_object(in, NULL, host->objects, host->server);
-    struct fuzz_object *object = object_get(host, id);
+    guint n = host->objects->len, total = n + host->server->len;
+
+    for (guint i = 0; i < total; i++) {
+        guint at = (skip + i) % total;
+        struct fuzz_object *object = at < n ? host->objects->pdata[at] :
+            host->server->pdata[at - n];
+
+        for (int j = 0; object != NULL && !object->dead &&
+             j < object->iface->event_count; j++) {
+            unsigned int op = (*opcode + (unsigned int)j) %
+                (unsigned int)object->iface->event_count;
+
+            if (want == 0 ||
+                strchr(object->iface->events[op].signature, want) != NULL) {
+                *opcode = op;
+                return object;
+            }
+        }
+    }
+    return NULL;
+}
+
+void fuzz_host_event(struct fuzz_host *host, struct fuzz_input *in, char want)
+{
     uint32_t next = FIRST_SERVER_ID + host->server->len, first = next;
+    unsigned int skip = take8(in), how = take8(in), opcode = how, n_fds;
+    struct fuzz_object *object = wanted(host, &opcode, skip, want);
     const struct wl_message *proto;
     GByteArray *bytes;
-    unsigned int opcode, n_fds, how = take8(in);
     int vfd = -1;
 
-    if (object == NULL || object->iface->event_count == 0) {
+    if (object == NULL) {
         return;
     }
-    opcode = how % (unsigned int)object->iface->event_count;
     proto = &object->iface->events[opcode];
-    bytes = fuzz_message(in, proto, id, opcode, host->objects, host->server,
-                         &next, &n_fds);
+    bytes = fuzz_message(in, proto, object->id, opcode, host->objects,
+                         host->server, &next, &n_fds);
     if (next != first) {
         unsigned int arg = 0;
 
         for (const char *s = proto->signature; *s != 'n'; s++) {
-            arg += *s > '9';
+            arg += *s > '9' && *s != '?';
         }
         object_put(host, first, proto->types[arg]);
     }
     if (n_fds != 0) {
-        vfd = how & 0x80 ? fuzz_world_new_pipe(host->world) :
+        vfd = take8(in) & 1 ? fuzz_world_new_pipe(host->world) :
             fuzz_world_new_memory(host->world, take16(in));
     }
-    host->hostile |= id == 1;
+    host->hostile |= object->id == 1;
     fuzz_world_give(host->world, host->vfd, bytes->data, bytes->len, &vfd,
                     n_fds);
     g_byte_array_unref(bytes);

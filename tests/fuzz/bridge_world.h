@@ -95,9 +95,10 @@ GByteArray *fuzz_message(struct fuzz_input *in,
                          GPtrArray *more, uint32_t *next,
                          unsigned int *n_fds);
 
-/* One event of one of the host's objects, or an advertisement of the table's
- * row, or anything. */
-void fuzz_host_event(struct fuzz_host *host, struct fuzz_input *in);
+/* One event of one of the host's objects; want: with such an argument, unless
+ * it is 0. */
+void fuzz_host_event(struct fuzz_host *host, struct fuzz_input *in, char want);
+/* An advertisement of a row of the table. */
 void fuzz_host_offer(struct fuzz_host *host, uint32_t name,
                      const struct wl_interface *row, uint32_t version);
 

@@ -37,14 +37,39 @@ static int some_fd(struct fuzz_run *run, struct fuzz_input *in, bool pool)
     return ends[!(how & 1)];
 }
 
+/* The first message from (*object, *opcode) on, counted round, that has such
+ * an argument. NULL: none has. */
+static const struct wl_message *wanted(GPtrArray *objects, guint *object,
+                                       unsigned int *opcode, char want)
+{
+    for (guint i = 0; i < objects->len; i++) {
+        guint at = (*object + i) % objects->len;
+        const struct wl_interface *iface =
+            ((struct fuzz_object *)objects->pdata[at])->iface;
+
+        for (int j = 0; j < iface->method_count; j++) {
+            unsigned int op = (*opcode + (unsigned int)j) %
+                (unsigned int)iface->method_count;
+
+            if (want == 0 ||
+                strchr(iface->methods[op].signature, want) != NULL) {
+                *object = at;
+                *opcode = op;
+                return &iface->methods[op];
+            }
+        }
+    }
+    return NULL;
+}
+
 static void op_request(struct fuzz_run *run, struct fuzz_client *client,
-                       struct fuzz_input *in)
+                       struct fuzz_input *in, char want)
 {
     struct vwl_client *there = fuzz_find_client(run, client);
-    unsigned int skip = take8(in), opcode = take8(in), n_fds;
-    const struct wl_interface *iface;
+    unsigned int at = take8(in), opcode = take8(in), n_fds;
+    const struct wl_message *proto;
     const struct fuzz_object *object;
-    GPtrArray *objects, *server;
+    GPtrArray *objects, *none;
     GByteArray *bytes;
     uint32_t next;
     int fd = -1;
@@ -52,26 +77,26 @@ static void op_request(struct fuzz_run *run, struct fuzz_client *client,
     if (there == NULL) {
         return;
     }
+    none = g_ptr_array_new();
     objects = fuzz_objects_of(there->objects.client, 0);
-    server = fuzz_objects_of(there->objects.server, VWL_SERVER_IDS);
-    skip %= objects->len + server->len;
-    object = skip < objects->len ? objects->pdata[skip] :
-        server->pdata[skip - objects->len];
-    iface = object->iface;
-    if (iface->method_count != 0) {
-        opcode %= (unsigned int)iface->method_count;
+    g_ptr_array_extend_and_steal(objects, fuzz_objects_of(
+                                     there->objects.server, VWL_SERVER_IDS));
+    proto = wanted(objects, &at, &opcode, want);
+    if (proto != NULL) {
+        object = objects->pdata[at];
         next = fuzz_free_id(there);
-        bytes = fuzz_message(in, &iface->methods[opcode], object->id, opcode,
-                             objects, server, &next, &n_fds);
+        bytes = fuzz_message(in, proto, object->id, opcode, objects, none,
+                             &next, &n_fds);
         if (n_fds != 0) {
-            fd = some_fd(run, in, strcmp(iface->name, "wl_shm") == 0);
+            fd = some_fd(run, in,
+                         strcmp(object->iface->name, "wl_shm") == 0);
         }
         fuzz_say(run, client, bytes->data, bytes->len, &fd, n_fds);
         fuzz_close(&fd);
         g_byte_array_unref(bytes);
     }
     g_ptr_array_unref(objects);
-    g_ptr_array_unref(server);
+    g_ptr_array_unref(none);
 }
 
 static void op_raw(struct fuzz_run *run, struct fuzz_client *client,
@@ -126,6 +151,51 @@ static void op_bind(struct fuzz_run *run, struct fuzz_client *client,
     row = vwl_table_row(pick(in, n));
     fuzz_bind_row(run, client, row,
              version < 0xf0 ? (uint32_t)row->version : version & 15);
+}
+
+/* A request that makes an object, with one more if it names another; its id,
+ * 0: somebody refused. */
+static uint32_t make(struct fuzz_run *run, struct fuzz_client *client,
+                     uint32_t object, uint32_t opcode, uint32_t other)
+{
+    struct vwl_client *there = fuzz_find_client(run, client);
+    uint32_t args[2] = { 0, other };
+
+    if (there == NULL || object == 0) {
+        return 0;
+    }
+    args[0] = fuzz_free_id(there);
+    fuzz_words(run, client, object, opcode, other != 0 ? 2 : 1, args, -1);
+    fuzz_settle(run);
+    return args[0];
+}
+
+/* What leads to ids of the host's, to descriptors, to names. */
+static void op_favourites(struct fuzz_run *run, struct fuzz_client *client,
+                          unsigned int which)
+{
+    uint32_t seat, manager, surface;
+
+    if (which & 1) {
+        seat = fuzz_ensure(run, client, "wl_seat");
+        manager = fuzz_ensure(run, client, "wl_data_device_manager");
+        make(run, client, seat, 1, 0);
+        make(run, client, manager, 0, 0);
+        make(run, client, manager, 1, seat);
+    }
+    if (which & 2) {
+        seat = fuzz_ensure(run, client, "wl_seat");
+        manager = fuzz_ensure(run, client, "zwp_tablet_manager_v2");
+        make(run, client, manager, 0, seat);
+    }
+    if (which & 4) {
+        surface = make(run, client,
+                       fuzz_ensure(run, client, "wl_compositor"), 0, 0);
+        manager = fuzz_ensure(run, client, "xdg_wm_base");
+        make(run, client, make(run, client, manager, 2, surface), 1, 0);
+        manager = fuzz_ensure(run, client, "wp_viewporter");
+        make(run, client, manager, 1, surface);
+    }
 }
 
 /* After a commit with this damage: the host has what the file holds. */
@@ -239,12 +309,12 @@ static void op_window(struct fuzz_run *run, struct fuzz_client *client,
 
 /* ---- others ---- */
 
-static void op_host(struct fuzz_run *run, struct fuzz_input *in)
+static void op_host(struct fuzz_run *run, struct fuzz_input *in, char want)
 {
     struct fuzz_host *host = fuzz_world_host(&run->world, take8(in));
 
     if (host != NULL) {
-        fuzz_host_event(host, in);
+        fuzz_host_event(host, in, want);
     }
 }
 
@@ -345,7 +415,7 @@ static void step(struct fuzz_run *run, struct fuzz_input *in)
     case 7:
     case 8:
     case 9:
-        op_host(run, in);
+        op_host(run, in, 0);
         break;
     case 10:
         op_host_raw(run, in);
@@ -377,8 +447,23 @@ static void step(struct fuzz_run *run, struct fuzz_input *in)
     case 23:
         op_window(run, client, in);
         break;
+    case 24:
+        op_request(run, client, in, 'n');
+        fuzz_settle(run);
+        break;
+    case 25:
+        op_request(run, client, in, 'h');
+        fuzz_settle(run);
+        break;
+    case 26:
+        op_host(run, in, op & 32 ? 'n' : 'h');
+        fuzz_settle(run);
+        break;
+    case 27:
+        op_favourites(run, client, take8(in));
+        break;
     default:
-        op_request(run, client, in);
+        op_request(run, client, in, 0);
         fuzz_iterate(run, op & 32 ? 4 : 0);
     }
 }
