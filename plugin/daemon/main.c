@@ -19,6 +19,7 @@
 #include "connector.h"
 #include "listener.h"
 #include "options.h"
+#include "resources.h"
 #include "sandbox.h"
 #include "vhost-user-wl/plugin.h"
 
@@ -32,6 +33,7 @@ struct daemon {
     struct vwl_device *device;
     struct listener listener;
     struct connector connector;
+    struct resources *resources;
     GMainLoop *loop;
     guint watch; /* of the listener, while no front-end is served */
     int status;
@@ -131,6 +133,14 @@ static int on_socket_connect(void *opaque, size_t index, int *fd)
     const struct daemon *daemon = opaque;
 
     return connector_connect(&daemon->connector, index, fd);
+}
+
+static int on_foreign_request(void *opaque, uint32_t kind, uint64_t id,
+                              int *fd)
+{
+    const struct daemon *daemon = opaque;
+
+    return resources_request(daemon->resources, kind, id, fd);
 }
 
 static bool serve(struct daemon *daemon, int fd)
@@ -242,6 +252,12 @@ static bool run(struct daemon *daemon, GError **error)
         !load(daemon, error)) {
         return false;
     }
+    if (daemon->options.resources) {
+        daemon->resources = resources_create(daemon->options.resources, error);
+        if (!daemon->resources) {
+            return false;
+        }
+    }
     daemon->host = (struct vwl_host){
         .size = sizeof daemon->host,
         .opaque = daemon,
@@ -249,6 +265,7 @@ static bool run(struct daemon *daemon, GError **error)
         .disconnected = on_disconnected,
         .broken = on_broken,
         .socket_connect = daemon->options.sandbox ? on_socket_connect : NULL,
+        .foreign_request = daemon->resources ? on_foreign_request : NULL,
     };
     err = daemon->plugin->device_new(&daemon->options.config, &daemon->host,
                                      &daemon->device);
@@ -306,6 +323,7 @@ int main(int argc, char **argv)
         if (daemon.device) {
             daemon.plugin->device_free(daemon.device);
         }
+        resources_destroy(daemon.resources);
         connector_stop(&daemon.connector, daemon.listener.path != NULL);
         listener_close(&daemon.listener);
         g_main_loop_unref(daemon.loop);

@@ -102,7 +102,7 @@ static char *default_plugin(void)
 }
 
 struct raw {
-    char *socket_path, *plugin, *sandbox, *dmabufs;
+    char *socket_path, *plugin, *sandbox, *dmabufs, *resources;
     char **wayland_socks;
     int fd;
     gint64 max_vfds, max_contexts, max_in_flight, max_shm, max_queued, window;
@@ -210,6 +210,9 @@ static bool parse(int *argc, char ***argv, struct raw *raw, GError **error)
         { "shm-window", 0, 0, G_OPTION_ARG_INT64, &raw->window,
           "Length of the shared-memory region, a power of two (4 GiB)",
           "BYTES" },
+        { "resource-bridge", 0, 0, G_OPTION_ARG_FILENAME, &raw->resources,
+          "Socket of crosvm's resource bridge: buffers and fences of this "
+          "guest's virtio-gpu", "PATH" },
         { "dmabuf", 0, 0, G_OPTION_ARG_STRING, &raw->dmabufs,
           "What makes dmabufs for guests: auto, off, or a list of gbm[=PATH], "
           "dumb[=PATH], udmabuf, heap (auto)", "WORDS" },
@@ -261,6 +264,7 @@ bool options_parse(int argc, char **argv, struct options *out, GError **error)
     out->socket_path = raw.socket_path;
     out->fd = raw.fd;
     out->dmabufs = raw.dmabufs ? raw.dmabufs : g_strdup("auto");
+    out->resources = raw.resources;
     out->config.dmabufs = out->dmabufs;
     out->plugin = raw.plugin ? raw.plugin : default_plugin();
     out->exit_on_disconnect = raw.exit_on_disconnect;
@@ -274,6 +278,7 @@ void options_finish(struct options *options)
 {
     g_free(options->socket_path);
     g_free(options->plugin);
+    g_free(options->resources);
     g_free(options->dmabufs);
     g_array_unref(options->sockets);
     g_ptr_array_unref(options->strings);

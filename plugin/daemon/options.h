@@ -13,6 +13,7 @@ struct options {
     int fd;            /* -1 with socket_path */
     char *plugin;      /* path of the plugin */
     char *dmabufs;     /* of config */
+    char *resources;   /* path of the resource bridge; NULL: none */
     bool exit_on_disconnect;
     bool verbose;
     bool sandbox;

@@ -132,6 +132,11 @@ static void create_in_process(struct rig *r)
         r->host.shm_unmap = on_unmap;
         r->host.shm_base = on_base;
     }
+    if (r->options.host != NULL) {
+        r->host.resource_export = r->options.host->resource_export;
+        r->host.fence_export = r->options.host->fence_export;
+        r->host.foreign_request = r->options.host->foreign_request;
+    }
     if (r->options.device == RIG_CONTEXT) {
         r->context = g_main_context_new();
     }

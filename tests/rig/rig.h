@@ -38,6 +38,9 @@ struct rig_options {
     /* Limits and masks; its sockets are the rig's. May be NULL. Not for a
      * daemon: that has daemon_args. */
     const struct vwl_config *config;
+    /* In-process: what else of the host there is (its first argument stays
+     * the rig). May be NULL. */
+    const struct vwl_host *host;
     const char *const *daemon_args; /* NULL-terminated; may be NULL */
     unsigned int n_peers;
     int backlog; /* of the peers; 0 = 64 */
