@@ -134,11 +134,13 @@ static bool may_list(const struct vwl_loader *loader, uint32_t owner,
     const struct snapshot_entry *entry = entry_of(loader, id);
     gpointer teller;
 
-    return entry &&
-        (entry->bits & SNAPSHOT_KNOWN ||
-         (g_hash_table_lookup_extended(fresh, GUINT_TO_POINTER(id), NULL,
-                                       &teller) &&
-          GPOINTER_TO_UINT(teller) == owner));
+    if (!entry) { /* told, and closed since */
+        return id & VIRTIO_WL_VFD_HOST_ID_BIT && id < loader->next_id;
+    }
+    return entry->bits & SNAPSHOT_KNOWN ||
+        (g_hash_table_lookup_extended(fresh, GUINT_TO_POINTER(id), NULL,
+                                      &teller) &&
+         GPOINTER_TO_UINT(teller) == owner);
 }
 
 /* One message; the cursor moves on. fresh: id, and that of who told it. */

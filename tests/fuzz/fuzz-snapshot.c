@@ -349,6 +349,17 @@ static void learn(struct world *world, const GByteArray *stream)
             g_hash_table_add(world->announced, GUINT_TO_POINTER(get32(vfd)));
         }
     }
+    /* it may have closed some of these already */
+    for (uint32_t i = 0; i < layout.n_messages; i++) {
+        const uint8_t *message = stream->data + layout.message[i];
+        uint32_t n = get32(message) == M_RECV ? get32(message + 8) : 0;
+
+        for (uint32_t j = 0; j < n; j++) {
+            uint32_t id = get32(message + MESSAGE + 4 * j);
+
+            g_hash_table_add(world->announced, GUINT_TO_POINTER(id));
+        }
+    }
 }
 
 static void remake(struct world *world)
