@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A guest whose kernel has dmabufs (vgem, udmabuf, dma-heap, a display), with
+programs of this build in it: there they are host and guest in one.
+
+    image = Image([program, ...])      # a folder for vm.VM
+    with vm.VM(qemu, image.dir, devices=[DISPLAY], memory="512M") as machine:
+        machine.boot()
+        machine.check(image.line(program, "--help"))
+
+Programs may need libraries: those that the linker loads here go along, and
+files and folders of `more` as well, by their own paths.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+DISPLAY = "cirrus-vga"  # its driver imports what it shows
+MODULES = ("vgem", "cirrus", "virtio_gpu")
+LOADER = "/lib64/ld-linux-x86-64.so.2"
+
+
+def base_image():
+    return subprocess.run(
+        [f"{TOP}/qemu-glue/guest/make-image", "--kernel=6.12",
+         *(f"--module={module}" for module in MODULES)],
+        check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def libraries(program):
+    """Name and path of what the dynamic linker loads for it."""
+    said = subprocess.run(["ldd", program], stdout=subprocess.PIPE,
+                          check=True, text=True).stdout
+    return dict(re.findall(r"(\S+) => (/\S+)", said))
+
+
+class Archive:
+    """A cpio archive as the kernel unpacks it."""
+
+    def __init__(self, file):
+        self.file = file
+        self.seen = set()
+        self.number = 0
+
+    def _entry(self, name, mode, data=b""):
+        self.number += 1
+        name = name.encode() + b"\0"
+        fields = [self.number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0,
+                  len(name), 0]
+        head = b"070701" + b"".join(b"%08x" % field for field in fields)
+        for part in (head + name, data):
+            self.file.write(part + b"\0" * (-len(part) % 4))
+
+    def folder(self, path):
+        path = path.strip("/")
+        if path and path not in self.seen:
+            self.folder(os.path.dirname(path))
+            self.seen.add(path)
+            self._entry(path, 0o40755)
+
+    def put(self, source, path):
+        path = path.strip("/")
+        if path in self.seen:
+            return
+        self.folder(os.path.dirname(path))
+        self.seen.add(path)
+        with open(source, "rb") as file:
+            self._entry(path, 0o100755, file.read())
+
+    def end(self):
+        self._entry("TRAILER!!!", 0)
+
+
+class Image:
+    def __init__(self, programs, more=()):
+        base = base_image()
+        self.dir = tempfile.mkdtemp(prefix="vwl-gpu-")
+        os.symlink(f"{base}/vmlinux", f"{self.dir}/vmlinux")
+        with open(f"{self.dir}/initramfs.cpio", "wb") as out:
+            with open(f"{base}/initramfs.cpio", "rb") as file:
+                shutil.copyfileobj(file, out)
+            out.write(b"\0" * (-out.tell() % 512))
+            archive = Archive(out)
+            for program in programs:
+                self.add(archive, program, f"/lib/vwl/"
+                         f"{os.path.basename(program)}")
+            for path in more:
+                self.add_tree(archive, path)
+            archive.put(LOADER, LOADER)
+            archive.end()
+
+    def add(self, archive, source, path):
+        archive.put(source, path)
+        with open(source, "rb") as file:
+            if file.read(4) != b"\x7fELF":
+                return
+        for name, library in libraries(source).items():
+            archive.put(library, f"/lib/x86_64-linux-gnu/{name}")
+
+    def add_tree(self, archive, path):
+        if not os.path.isdir(path):
+            self.add(archive, path, path)
+            return
+        for folder, _, files in os.walk(path):
+            for name in files:
+                self.add(archive, f"{folder}/{name}", f"{folder}/{name}")
+
+    def close(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def path(program):
+    """Where it is in the guest."""
+    return f"/lib/vwl/{os.path.basename(program)}"
+
+
+def card(machine, driver):
+    """The primary node of a driver."""
+    return machine.check(
+        "for c in /sys/class/drm/card?; do "
+        f"case $(readlink $c/device/driver) in */{driver}) "
+        "echo /dev/dri/${c##*/};; esac; done; "
+        # a device of no bus has no driver link
+        "for c in /sys/class/drm/card?; do "
+        f"case $(readlink -f $c/device) in */{driver}) "
+        "echo /dev/dri/${c##*/};; esac; done").split()[0]
