@@ -18,14 +18,18 @@ HOST = os.environ['WAYLAND_DISPLAY']
 WORK = os.environ['XDG_RUNTIME_DIR']
 PREFIX = 'vm.'
 SIZE = (1024, 640)
-PATIENCE = 60
+PATIENCE = int(os.environ.get("VWL_PATIENCE", 60))
 LEFT, RIGHT = 0x110, 0x111
+# Who answers while the story waits.
+actors = []
 
 
 def until(what, check, *args, patience=PATIENCE):
     """What check returns, once that is true."""
     end = time.monotonic() + patience
     while True:
+        for actor in actors:
+            actor.pump()
         got = check(*args)
         if got:
             return got
@@ -116,21 +120,14 @@ def aligned(row, wanted):
 
 
 def shot(rect=None, cursor=False):
-    command = ['grim', '-t', 'ppm', '-s', '1' if rect is None else '1']
+    """Of the screen's own pixels, whatever the scale."""
+    command = ['grim', '-t', 'ppm']
     if rect:
         command += ['-g', '%d,%d %dx%d' % rect]
     if cursor:
         command.append('-c')
     return Picture(subprocess.run(
         command + ['-'], stdout=subprocess.PIPE, check=True, timeout=60,
-        env=dict(os.environ, WAYLAND_DISPLAY=HOST)).stdout)
-
-
-def device_shot():
-    """As the screen has it, whatever the scale."""
-    return Picture(subprocess.run(
-        ['grim', '-t', 'ppm', '-o', 'HEADLESS-1', '-'],
-        stdout=subprocess.PIPE, check=True, timeout=60,
         env=dict(os.environ, WAYLAND_DISPLAY=HOST)).stdout)
 
 
