@@ -30,9 +30,20 @@ static bool covers(const struct vwl_rect *a, const struct vwl_rect *b)
 
 void vwl_damage_add(struct vwl_damage *damage, struct vwl_rect rect)
 {
+    int64_t right = end_of(rect.x, rect.width);
+    int64_t bottom = end_of(rect.y, rect.height);
+
     if (rect.width <= 0 || rect.height <= 0 || damage->all) {
         return;
     }
+    if (right <= 0 || bottom <= 0) {
+        return;
+    }
+    /* what is left of or above a buffer would only overflow in a join */
+    rect.x = MAX(rect.x, 0);
+    rect.y = MAX(rect.y, 0);
+    rect.width = (int32_t)(MIN(right, INT32_MAX) - rect.x);
+    rect.height = (int32_t)(MIN(bottom, INT32_MAX) - rect.y);
     for (unsigned int i = 0; i < damage->n; i++) {
         if (covers(&damage->rects[i], &rect)) {
             return;
