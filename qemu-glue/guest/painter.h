@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A small Wayland client over a transport: one xdg_toplevel that shows a
- * known pattern out of wl_shm memory, or a dmabuf. It marshals by hand (no libwayland), so
- * that it runs wherever a transport does, and lays its buffer out so that a
- * device's mistakes show: not at offset 0 of the pool, with a stride that is
- * longer than a row, and a pattern in which no two rows, columns or channels
- * are alike.
+ * known pattern out of wl_shm memory, or a dmabuf. It marshals by hand (no
+ * libwayland), so that it runs wherever a transport does, and lays its buffer
+ * out so that a device's mistakes show: not at offset 0 of the pool, with a
+ * stride that is longer than a row, and a pattern in which no two rows,
+ * columns or channels are alike.
  *
  * One thread, the transport's. Returns 0 or -errno; errors are told on
  * stderr once.
