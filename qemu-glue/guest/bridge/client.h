@@ -66,6 +66,7 @@ struct vwl_client {
     GQueue idle;        /* of struct vwl_memory */
     size_t idle_bytes, memory_bytes;
     unsigned int n_pools;
+    unsigned int n_mapped; /* pools whose file is mapped */
 };
 
 /* client.c */

@@ -65,6 +65,7 @@ static unsigned int bytes_per_pixel(uint32_t format)
 static void pool_unref(struct vwl_client *client, struct vwl_pool *pool)
 {
     if (--pool->refs == 0) {
+        vwl_pool_unmap(client, pool);
         close(pool->fd);
         g_free(pool);
         client->n_pools--;
@@ -217,6 +218,7 @@ static void create_pool(struct vwl_client *client,
     pool->host_shm = shm->host_id;
     object->data = pool;
     client->n_pools++;
+    vwl_pool_map(client, pool);
 }
 
 static void create_buffer(struct vwl_client *client, struct vwl_pool *pool,
@@ -288,6 +290,7 @@ static void pool_request(struct vwl_client *client, struct vwl_object *object,
             break;
         }
         pool->size = size;
+        vwl_pool_map(client, pool);
         break;
     default:
         break;

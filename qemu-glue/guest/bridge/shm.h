@@ -2,8 +2,8 @@
 /*
  * wl_shm, answered by the bridge: a pool is the client's file and never
  * crosses; a buffer gets memory of the host's when it is first shown, into
- * which the rows that changed are read (never mapped: a client may shrink its
- * file at any time).
+ * which the rows that changed are read. Only a file that is sealed against it
+ * is mapped: a client may shrink any other at any time.
  */
 #ifndef VWL_BRIDGE_SHM_H
 #define VWL_BRIDGE_SHM_H
@@ -27,6 +27,8 @@ struct vwl_pool {
     unsigned int refs; /* the object and its buffers */
     int fd;
     int64_t size;
+    const char *map; /* the whole of it; NULL: it is read */
+    size_t map_bytes;
     uint32_t host_shm; /* host id of the wl_shm it was made of */
     uint32_t shm;      /* and its client id, for errors */
 };
@@ -65,6 +67,11 @@ struct vwl_surface {
 void vwl_damage_add(struct vwl_damage *damage, struct vwl_rect rect);
 void vwl_damage_merge(struct vwl_damage *damage,
                       const struct vwl_damage *more, int32_t scale);
+
+/* Maps the pool's file if that is safe, and worth while; again after it has
+ * grown. */
+void vwl_pool_map(struct vwl_client *client, struct vwl_pool *pool);
+void vwl_pool_unmap(struct vwl_client *client, struct vwl_pool *pool);
 
 /* Reads what is stale. -errno: the file is too short, or worse. */
 int vwl_buffer_copy(struct vwl_buffer *buffer);
