@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A Wayland client's frames, round trips, connections and clipboard on their
+ * way to a compositor stub: straight, through a bare relay, through the whole
+ * device by virtio-wl-loopback (in one process with it, or before a daemon),
+ * and through waypipe with its default settings, if that is there. All of them
+ * in turns in one run; the stub looks at the pixels of every frame.
+ * Needs VWL_DAEMON, VWL_PLUGIN and VWL_LOOPBACK.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "wayland.h"
+
+#define ROUNDS 5
+
+struct route {
+    const char *name;
+    char *path;
+    pid_t groups[2]; /* what works for it; 0: none */
+    bool slow;       /* fewer of everything */
+};
+
+struct bench {
+    char *folder, *stub_path;
+    pid_t stub;
+    struct route routes[5];
+    unsigned int n_routes;
+};
+
+static char *in(const struct bench *bench, const char *name)
+{
+    return g_build_filename(bench->folder, name, NULL);
+}
+
+static void wait_path(const char *path)
+{
+    for (int i = 0; i < 1000 && !g_file_test(path, G_FILE_TEST_EXISTS);
+         i++) {
+        g_usleep(10000);
+    }
+    bench_must(g_file_test(path, G_FILE_TEST_EXISTS), path);
+}
+
+static struct route *add(struct bench *bench, const char *name,
+                         const char *file)
+{
+    struct route *route = &bench->routes[bench->n_routes++];
+
+    route->name = name;
+    route->path = in(bench, file);
+    return route;
+}
+
+/* A child of this program in a group of its own. */
+static pid_t child(void)
+{
+    pid_t pid = fork();
+
+    bench_must(pid >= 0, "fork");
+    if (pid == 0) {
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    } else {
+        setpgid(pid, pid);
+    }
+    return pid;
+}
+
+static void start_relay(struct bench *bench)
+{
+    struct route *route = add(bench, "relay", "relay");
+    int listener = bench_listen(route->path);
+
+    route->groups[0] = child();
+    if (route->groups[0] == 0) {
+        bench_relay(listener, bench->stub_path);
+    }
+    close(listener);
+}
+
+static void start_loopback(struct bench *bench)
+{
+    struct route *route = add(bench, "device", "loopback");
+    char *listen = g_strdup_printf("--listen=%s", route->path);
+    char *stub = g_strdup_printf("--wayland-sock=%s", bench->stub_path);
+    char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
+    const char *argv[] = { g_getenv("VWL_LOOPBACK"), listen, stub, plugin,
+                           NULL };
+
+    route->groups[0] = bench_spawn(argv, NULL);
+    wait_path(route->path);
+    g_free(listen);
+    g_free(stub);
+    g_free(plugin);
+}
+
+static void start_daemon(struct bench *bench)
+{
+    struct route *route = add(bench, "daemon", "behind-daemon");
+    char *socket = in(bench, "vhost");
+    char *socket_path = g_strdup_printf("--socket-path=%s", socket);
+    char *stub = g_strdup_printf("--wayland-sock=%s", bench->stub_path);
+    char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
+    char *listen = g_strdup_printf("--listen=%s", route->path);
+    char *daemon = g_strdup_printf("--daemon-socket=%s", socket);
+    const char *daemon_argv[] = { g_getenv("VWL_DAEMON"), socket_path, stub,
+                                  plugin, NULL };
+    const char *argv[] = { g_getenv("VWL_LOOPBACK"), listen, daemon, NULL };
+
+    route->groups[0] = bench_spawn(daemon_argv, NULL);
+    wait_path(socket);
+    route->groups[1] = bench_spawn(argv, NULL);
+    wait_path(route->path);
+    g_free(socket);
+    g_free(socket_path);
+    g_free(stub);
+    g_free(plugin);
+    g_free(listen);
+    g_free(daemon);
+}
+
+static void start_waypipe(struct bench *bench)
+{
+    char *program = g_find_program_in_path("waypipe");
+    char *socket = in(bench, "waypipe");
+    char *display = g_strdup_printf("WAYLAND_DISPLAY=%s", bench->stub_path);
+    char *runtime = g_strdup_printf("XDG_RUNTIME_DIR=%s", bench->folder);
+    const char *environ_add[] = { display, runtime, NULL };
+    struct route *route;
+
+    if (program) {
+        route = add(bench, "waypipe", "through-waypipe");
+        route->slow = true;
+        route->groups[0] = bench_spawn((const char *const[]){
+            program, "--socket", socket, "client", NULL }, environ_add);
+        wait_path(socket);
+        route->groups[1] = bench_spawn((const char *const[]){
+            program, "--socket", socket, "--display", route->path, "server",
+            "--", "sleep", "100000", NULL }, environ_add);
+        wait_path(route->path);
+    } else {
+        printf("wayland   there is no waypipe to compare with\n");
+    }
+    g_free(program);
+    g_free(socket);
+    g_free(display);
+    g_free(runtime);
+}
+
+/* ---- figures ---------------------------------------------------------- */
+
+struct work {
+    const char *name, *unit;
+    bool more;
+    double (*run)(const struct route *route, const struct work *work);
+    int width, height;
+    gboolean spot;
+    unsigned int times, slow_times;
+    size_t bytes;
+};
+
+static unsigned int times_of(const struct route *route,
+                             const struct work *work)
+{
+    return route->slow ? work->slow_times : work->times;
+}
+
+static double frames(const struct route *route, const struct work *work)
+{
+    struct bench_client *client = bench_client_open(route->path);
+    double us = bench_client_frames(client, work->width, work->height,
+                                    work->spot, times_of(route, work));
+
+    bench_client_close(client);
+    return us;
+}
+
+static double round_trips(const struct route *route, const struct work *work)
+{
+    struct bench_client *client = bench_client_open(route->path);
+    unsigned int n = times_of(route, work);
+    double *each = g_new(double, n), us;
+
+    for (unsigned int i = 0; i < n; i++) {
+        double start = bench_now_us();
+
+        bench_client_round_trip(client);
+        each[i] = bench_now_us() - start;
+    }
+    us = bench_quantile(each, n, 0.5);
+    g_free(each);
+    bench_client_close(client);
+    return us;
+}
+
+static double connects(const struct route *route, const struct work *work)
+{
+    unsigned int n = times_of(route, work);
+    double start = bench_now_us();
+
+    for (unsigned int i = 0; i < n; i++) {
+        bench_client_close(bench_client_open(route->path));
+    }
+    return (bench_now_us() - start) / n;
+}
+
+static double clipboard(const struct route *route, const struct work *work)
+{
+    struct bench_client *client = bench_client_open(route->path);
+    double speed = bench_client_clipboard(client, work->bytes);
+
+    bench_client_close(client);
+    return speed;
+}
+
+static const struct work works[] = {
+    { "1920x1080, all of it", "us/frame", false, frames, 1920, 1080, FALSE,
+      150, 15, 0 },
+    { "1920x1080, 256x16 changed", "us/frame", false, frames, 1920, 1080,
+      TRUE, 600, 60, 0 },
+    { "256x256, all of it", "us/frame", false, frames, 256, 256, FALSE, 1000,
+      200, 0 },
+    { "round trip", "us", false, round_trips, 0, 0, FALSE, 2000, 500, 0 },
+    { "connect and first round trip", "us", false, connects, 0, 0, FALSE, 100,
+      10, 0 },
+    { "selection, 60 KiB", "MB/s", true, clipboard, 0, 0, FALSE, 1, 1,
+      60u << 10 },
+    { "selection, 64 MiB", "MB/s", true, clipboard, 0, 0, FALSE, 1, 0,
+      64u << 20 },
+};
+
+static double cpu_of(pid_t stub, const struct route *route)
+{
+    double us = bench_cpu_us(stub);
+
+    for (unsigned int i = 0; i < G_N_ELEMENTS(route->groups); i++) {
+        if (route->groups[i]) {
+            us += bench_group_cpu_us(route->groups[i]);
+        }
+    }
+    return us;
+}
+
+static void measure(struct bench *bench, const struct work *work)
+{
+    struct bench_figure *figure = bench_figure(
+        "wayland", work->name, work->unit, work->more, "native");
+    double used[G_N_ELEMENTS(bench->routes)] = { 0 };
+
+    for (int i = 0; i < ROUNDS; i++) {
+        for (unsigned int j = 0; j < bench->n_routes; j++) {
+            const struct route *route = &bench->routes[j];
+            double before = cpu_of(bench->stub, route);
+
+            if (times_of(route, work) == 0) {
+                continue; /* it is known to hang */
+            }
+            bench_sample(figure, route->name, work->run(route, work));
+            used[j] += cpu_of(bench->stub, route) - before;
+        }
+    }
+    for (unsigned int j = 0; j < bench->n_routes; j++) {
+        const struct route *route = &bench->routes[j];
+        unsigned int n = times_of(route, work) * ROUNDS;
+
+        if (route->groups[0] && n > 0) {
+            bench_note(figure, route->name, "cpu", used[j] / n);
+        }
+    }
+    bench_done(figure);
+}
+
+int main(int argc, char **argv)
+{
+    struct bench bench = { 0 };
+    const char *only = argc > 1 ? argv[1] : "";
+
+    signal(SIGPIPE, SIG_IGN);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    bench.folder = g_dir_make_tmp("vwl-bench-XXXXXX", NULL);
+    bench.stub_path = in(&bench, "stub");
+    bench.stub = child();
+    if (bench.stub == 0) {
+        bench_stub(bench.stub_path);
+    }
+    wait_path(bench.stub_path);
+    add(&bench, "native", "stub");
+    start_relay(&bench);
+    start_loopback(&bench);
+    start_daemon(&bench);
+    start_waypipe(&bench);
+    for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {
+        if (strstr(works[i].name, only)) {
+            measure(&bench, &works[i]);
+        }
+    }
+    for (unsigned int i = 0; i < bench.n_routes; i++) {
+        bench_kill_group(bench.routes[i].groups[1]);
+        bench_kill_group(bench.routes[i].groups[0]);
+        g_free(bench.routes[i].path);
+    }
+    bench_kill_group(bench.stub);
+    return 0;
+}
