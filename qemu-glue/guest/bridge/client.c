@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One client's two connections: bytes and descriptors, in and out. */
 #include "client.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -425,6 +426,7 @@ void vwl_client_from_host(struct vwl_client *client)
 
 static void on_free(void *opaque, struct vwl_object *object)
 {
+    vwl_clock_object_freed(object);
     vwl_shm_object_freed(opaque, object);
 }
 

@@ -2,6 +2,7 @@
 /* One message: its ids are exchanged, its descriptors too, and what the
  * bridge must know of it is learnt. */
 #include "client.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -178,6 +179,8 @@ static void pass_request(struct vwl_client *client,
     vwl_client_to_host(client, data, msg->size, vfd);
     if (new != NULL && new->kind == VWL_KIND_TOPLEVEL) {
         vwl_names_begin(client, new);
+    } else if (new != NULL && new->kind == VWL_KIND_FEEDBACK) {
+        vwl_clock_asked(object, new);
     }
 }
 
@@ -392,6 +395,12 @@ static bool hook_event(struct vwl_client *client, struct vwl_object *object,
         return msg->opcode == REGISTRY_GLOBAL_REMOVE &&
             g_hash_table_lookup(client->globals, GUINT_TO_POINTER(
                                     msg->args[0].value)) == NULL;
+    case VWL_KIND_PRESENTATION:
+        vwl_clock_id(object, msg);
+        return false;
+    case VWL_KIND_FEEDBACK:
+        vwl_clock_presented(object, msg, data);
+        return false;
     case VWL_KIND_BUFFER:
         if (msg->opcode == BUFFER_RELEASE) {
             bool ours = object->client_id == 0;

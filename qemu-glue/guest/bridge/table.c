@@ -46,6 +46,7 @@ extern const struct wl_interface wl_buffer_interface;
 extern const struct wl_interface wl_surface_interface;
 extern const struct wl_interface wl_keyboard_interface;
 extern const struct wl_interface xdg_toplevel_interface;
+extern const struct wl_interface wp_presentation_feedback_interface;
 
 #define POINT(name) &name##_interface,
 static const struct wl_interface *const rows[] = { ROWS(POINT) };
@@ -63,6 +64,8 @@ static const struct {
     { &wl_keyboard_interface, VWL_KIND_KEYBOARD },
     { &wp_viewporter_interface, VWL_KIND_VIEWPORTER },
     { &xdg_toplevel_interface, VWL_KIND_TOPLEVEL },
+    { &wp_presentation_interface, VWL_KIND_PRESENTATION },
+    { &wp_presentation_feedback_interface, VWL_KIND_FEEDBACK },
 };
 
 const struct wl_interface *vwl_table_row(unsigned int i)

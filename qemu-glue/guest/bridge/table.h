@@ -22,6 +22,8 @@ enum vwl_kind {
     VWL_KIND_KEYBOARD,
     VWL_KIND_VIEWPORTER,
     VWL_KIND_TOPLEVEL,
+    VWL_KIND_PRESENTATION,
+    VWL_KIND_FEEDBACK,
 };
 
 /* The interface of a global, or NULL: not offered. */
