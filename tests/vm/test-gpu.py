@@ -3,7 +3,7 @@
 """Buffers of devices, in a guest whose kernel has them.
 
     test-gpu.py --qemu=PATH --plugin=PATH --daemon=PATH --buffers=PATH
-                --painter=PATH [TEST...]
+                --fences=PATH --painter=PATH [TEST...]
 
 Prints TAP. The daemon, its host peers and the guest's driver (in user space)
 all run inside one virtual machine; a picture is what its display shows.
@@ -33,8 +33,9 @@ def test(function):
 class Run:
     def __init__(self, options):
         self.options = options
-        self.image = gpu.Image([options.buffers, options.daemon,
-                                options.plugin, options.painter])
+        self.image = gpu.Image([options.buffers, options.fences,
+                                options.daemon, options.plugin,
+                                options.painter])
         self.env = (f"export VWL_PLUGIN={gpu.path(options.plugin)} "
                     f"VWL_DAEMON={gpu.path(options.daemon)}; ")
 
@@ -70,6 +71,17 @@ def buffers(run):
         program = gpu.path(run.options.buffers)
         tap(vm.run(f"{run.env} VWL_GPU_DISPLAY={display} "
                    f"VWL_GPU_ALLOCATORS='{allocators}' {program} 2>&1",
+                   timeout=300)[1])
+        run.healthy(vm)
+
+
+@test
+def fences(run):
+    """vgem's fences to the guest and back, and by number; sandboxed."""
+    with run.vm(devices=[]) as vm:
+        vm.boot()
+        gpu.card(vm, "vgem")
+        tap(vm.run(f"{run.env} {gpu.path(run.options.fences)} 2>&1",
                    timeout=300)[1])
         run.healthy(vm)
 
@@ -128,6 +140,7 @@ def main():
     parser.add_argument("--plugin", required=True)
     parser.add_argument("--daemon", required=True)
     parser.add_argument("--buffers", required=True)
+    parser.add_argument("--fences", required=True)
     parser.add_argument("--painter", required=True)
     parser.add_argument("--pictures", help="keep screenshots in this folder")
     parser.add_argument("tests", nargs="*")

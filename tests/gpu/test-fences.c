@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Real fences and buffers, in a virtual machine whose kernel has vgem: it
+ * attaches fences to its buffers and signals them when it is told to. The
+ * device is the daemon with its sandbox, or the plugin in this process, and
+ * this program is its guest and its host peer.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dma-buf.h>
+#include <linux/sync_file.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xf86drm.h>
+
+#include "rig.h"
+
+#define OK 0x1000
+#define INVALID_ID 0x1102
+#define INVALID_TYPE 0x1103
+
+/* Of vgem, which libdrm has no header for. */
+struct vgem_fence_attach {
+    uint32_t handle, flags, out_fence, pad;
+};
+struct vgem_fence_signal {
+    uint32_t fence, flags;
+};
+#define VGEM_FENCE_WRITE 1u
+#define IOCTL_VGEM_FENCE_ATTACH                                              \
+    DRM_IOWR(DRM_COMMAND_BASE + 1, struct vgem_fence_attach)
+#define IOCTL_VGEM_FENCE_SIGNAL                                              \
+    DRM_IOW(DRM_COMMAND_BASE + 2, struct vgem_fence_signal)
+
+struct buffer {
+    int card;
+    uint32_t handle, fence;
+    int fd; /* its dma-buf */
+};
+
+static void buffer_init(struct buffer *buffer)
+{
+    struct drm_mode_create_dumb dumb = { .width = 64, .height = 16,
+                                         .bpp = 32 };
+
+    buffer->card = drmOpenWithType("vgem", NULL, DRM_NODE_PRIMARY);
+    g_assert_cmpint(buffer->card, >=, 0);
+    g_assert_cmpint(drmIoctl(buffer->card, DRM_IOCTL_MODE_CREATE_DUMB,
+                             &dumb), ==, 0);
+    buffer->handle = dumb.handle;
+    g_assert_cmpint(drmPrimeHandleToFD(buffer->card, dumb.handle,
+                                       DRM_CLOEXEC | DRM_RDWR, &buffer->fd),
+                    ==, 0);
+}
+
+static void buffer_finish(struct buffer *buffer)
+{
+    close(buffer->fd);
+    close(buffer->card);
+}
+
+/* A sync_file for a fence that is not signalled (vgem gives it 10 s). */
+static int attach(struct buffer *buffer)
+{
+    struct vgem_fence_attach attach = { .handle = buffer->handle,
+                                        .flags = VGEM_FENCE_WRITE };
+    struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_RW,
+                                               .fd = -1 };
+
+    g_assert_cmpint(drmIoctl(buffer->card, IOCTL_VGEM_FENCE_ATTACH, &attach),
+                    ==, 0);
+    buffer->fence = attach.out_fence;
+    g_assert_cmpint(ioctl(buffer->fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
+                          &export), ==, 0);
+    return export.fd;
+}
+
+static void signal_fence(struct buffer *buffer)
+{
+    struct vgem_fence_signal signal = { .fence = buffer->fence };
+
+    g_assert_cmpint(drmIoctl(buffer->card, IOCTL_VGEM_FENCE_SIGNAL, &signal),
+                    ==, 0);
+}
+
+/* The kernel's own word: 0 = not signalled yet, 1 = signalled, negative: with
+ * an error; INT_MIN: it is no fence. */
+static int status_of(int fd)
+{
+    struct sync_file_info info = { .flags = 0 };
+
+    return ioctl(fd, SYNC_IOC_FILE_INFO, &info) < 0 ? G_MININT : info.status;
+}
+
+static struct rig *device(enum rig_device how, const struct vwl_host *host)
+{
+    struct rig_options options = { .device = how, .n_peers = 1,
+                                   .host = host, .drv.record = true };
+
+    return rig_new(&options);
+}
+
+/* A message with a descriptor to the guest: the VFD's id. */
+static uint32_t give(struct rig *r, int peer, int fd)
+{
+    unsigned int n = 1;
+    uint32_t id = 0;
+    char byte = 0;
+
+    rig_write(r, peer, "g", 1, &fd, 1);
+    g_assert_cmpint(vwl_drv_recv(r->drv, 1, &byte, 1, &id, &n,
+                                 RIG_TIMEOUT_MS), ==, 1);
+    g_assert_cmpint(byte, ==, 'g');
+    g_assert_cmpuint(n, ==, 1);
+    return id;
+}
+
+/* What comes at the peer with that byte. */
+static int take(struct rig *r, int peer, char want)
+{
+    unsigned int n = 1;
+    char byte = 0;
+    int fd = -1;
+
+    rig_read(r, peer, &byte, 1, &fd, &n);
+    g_assert_cmpint(byte, ==, want);
+    g_assert_cmpuint(n, ==, 1);
+    return fd;
+}
+
+static void alive(struct rig *r, int peer)
+{
+    char byte = 0;
+
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, NULL, 0, "a", 1), ==,
+                    OK);
+    rig_read(r, peer, &byte, 1, NULL, NULL);
+    g_assert_cmpint(byte, ==, 'a');
+}
+
+static bool is_hung(void *opaque)
+{
+    return ((struct vwl_drv_vfd *)opaque)->hup;
+}
+
+/* To the guest, back, signalled; one that was signalled before. */
+static void test_fence(void)
+{
+    struct rig *r = device(RIG_DAEMON, NULL);
+    int peer = rig_open_ctx(r, 1, 0), fence, back;
+    struct vwl_drv_vfd *vfd;
+    struct buffer buffer;
+    uint32_t id;
+
+    buffer_init(&buffer);
+    fence = attach(&buffer);
+    g_assert_cmpint(status_of(fence), ==, 0);
+    id = give(r, peer, fence);
+    vfd = vwl_drv_find(r->drv, id);
+    g_assert_cmphex(vfd->flags, ==, VIRTIO_WL_VFD_FENCE);
+    g_assert_cmpuint(vfd->size, ==, 0);
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, id, NULL, 0, "x", 1), ==,
+                    INVALID_TYPE);
+    /* it is on its way back while it waits, and holds up nobody */
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "b", 1), ==,
+                    OK);
+    back = take(r, peer, 'b');
+    for (int i = 0; i < 20; i++) {
+        alive(r, peer);
+    }
+    g_assert_false(vfd->hup);
+    g_assert_cmpint(status_of(back), ==, 0);
+    signal_fence(&buffer);
+    rig_wait(r, is_hung, vfd);
+    g_assert_cmpint(status_of(back), ==, 1);
+    close(back);
+    /* it can be sent when it is signalled, too */
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "c", 1), ==,
+                    OK);
+    back = take(r, peer, 'c');
+    g_assert_cmpint(status_of(back), ==, 1);
+    close(back);
+    g_assert_cmphex((unsigned)vwl_drv_close(r->drv, id), ==, OK);
+    id = give(r, peer, fence);
+    rig_wait(r, is_hung, vwl_drv_find(r->drv, id));
+    close(fence);
+    buffer_finish(&buffer);
+    close(peer);
+    rig_free(r);
+}
+
+/* One that nobody signals: nothing waits with it, until vgem does it itself,
+ * after ten seconds. Closing one that waits leaves nothing. */
+static void test_never(void)
+{
+    struct rig *r = device(RIG_DAEMON, NULL);
+    int peer = rig_open_ctx(r, 1, 0), fence;
+    struct vwl_drv_vfd *vfd;
+    struct buffer buffer[2];
+    uint32_t id;
+
+    buffer_init(&buffer[0]);
+    buffer_init(&buffer[1]);
+    fence = attach(&buffer[0]);
+    g_assert_cmphex((unsigned)vwl_drv_close(r->drv, give(r, peer, fence)), ==,
+                    OK);
+    close(fence);
+    fence = attach(&buffer[1]);
+    id = give(r, peer, fence);
+    vfd = vwl_drv_find(r->drv, id);
+    while (!vfd->hup) {
+        alive(r, peer);
+        rig_settle(r);
+        g_usleep(20000);
+    }
+    g_assert_cmpint(status_of(fence), !=, 0);
+    close(fence);
+    buffer_finish(&buffer[0]);
+    buffer_finish(&buffer[1]);
+    close(peer);
+    rig_free(r);
+}
+
+/* ---- by number --------------------------------------------------------- */
+
+static struct buffer gpu; /* what the host's virtio-gpu would have */
+
+static int on_resource(void *opaque, uint32_t id, struct vwl_resource *out)
+{
+    if (id != 5) {
+        return -ENOENT;
+    }
+    out->n_planes = 1;
+    out->plane[0].fd = fcntl(gpu.fd, F_DUPFD_CLOEXEC, 0);
+    return out->plane[0].fd < 0 ? -errno : 0;
+}
+
+static int on_fence(void *opaque, uint64_t seqno, int *fd)
+{
+    struct buffer idle;
+
+    if (seqno > 9) {
+        return -ENOENT;
+    }
+    if (seqno == 0) { /* a buffer that is not in use has such a fence */
+        struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_RW };
+
+        buffer_init(&idle);
+        g_assert_cmpint(ioctl(idle.fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
+                              &export), ==, 0);
+        buffer_finish(&idle);
+        *fd = export.fd;
+        return 0;
+    }
+    *fd = attach(&gpu);
+    return 0;
+}
+
+static uint32_t ask_foreign(struct rig *r, uint32_t kind, uint64_t value,
+                            char byte)
+{
+    struct {
+        uint32_t type, flags, id, count, kind, pad;
+        uint64_t value;
+        char byte;
+    } __attribute__((packed)) request = {
+        0x109, 0, 1, 1, kind, 0xdeadbeef, value, byte,
+    };
+
+    return (uint32_t)vwl_drv_command(r->drv, &request, sizeof request, 8,
+                                     NULL, 0);
+}
+
+static void test_foreign(void)
+{
+    const struct vwl_host host = { .resource_export = on_resource,
+                                   .fence_export = on_fence };
+    struct rig *r = device(RIG_CONTEXT, &host);
+    int peer = rig_open_ctx(r, 1, 0), fd;
+    struct stat st[2];
+
+    buffer_init(&gpu);
+    g_assert_cmphex(ask_foreign(r, 1, 5, 'r'), ==, OK);
+    fd = take(r, peer, 'r');
+    g_assert_cmpint(fstat(fd, &st[0]), ==, 0);
+    g_assert_cmpint(fstat(gpu.fd, &st[1]), ==, 0);
+    g_assert_true(st[0].st_dev == st[1].st_dev &&
+                  st[0].st_ino == st[1].st_ino);
+    close(fd);
+    g_assert_cmphex(ask_foreign(r, 2, 7, 'f'), ==, OK);
+    fd = take(r, peer, 'f');
+    g_assert_cmpint(status_of(fd), ==, 0);
+    signal_fence(&gpu);
+    g_assert_cmpint(status_of(fd), ==, 1);
+    close(fd);
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmphex(ask_foreign(r, 3, 0xabad1dea, 's'), ==, OK);
+        fd = take(r, peer, 's');
+        g_assert_cmpint(status_of(fd), ==, 1);
+        close(fd);
+    }
+    g_assert_cmphex(ask_foreign(r, 1, 6, 'x'), ==, INVALID_ID);
+    g_assert_cmphex(ask_foreign(r, 2, 10, 'x'), ==, INVALID_ID);
+    alive(r, peer);
+    buffer_finish(&gpu);
+    close(peer);
+    rig_free(r);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/fences/fence", test_fence);
+    g_test_add_func("/fences/never", test_never);
+    g_test_add_func("/fences/foreign", test_foreign);
+    return g_test_run();
+}
