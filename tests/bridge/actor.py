@@ -126,9 +126,12 @@ class Actor(wayland.Peer):
         return found[-1] if found else None
 
     def wait(self, name, obj=None, count=1):
-        return until('%s, %d' % (name, count), lambda: (
-            lambda found: found if len(found) >= count else None)(
-                self.all(name, obj)))[-1]
+        def check():
+            found = self.all(name, obj)
+            if self.gone and len(found) < count:
+                raise SystemExit('the server is gone')
+            return found[count - 1:] and found
+        return until('%s, %d' % (name, count), check)[-1]
 
     def sync(self):
         done = self.make(1, 'sync')

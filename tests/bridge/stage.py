@@ -204,8 +204,9 @@ class Programs:
             'WAYLAND_DISPLAY': display, 'GSK_RENDERER': 'cairo',
             'GTK_A11Y': 'none', 'GSETTINGS_BACKEND': 'memory',
             'QT_QPA_PLATFORM': 'wayland', 'SHELL': '/bin/sh', 'PS1': '> ',
-            'WAYLAND_DEBUG': os.environ.get('VWL_CLIENT_DEBUG', '0'),
         }
+        env.update((name, value) for name, value in os.environ.items()
+                   if name.startswith('VWL_'))
         more.setdefault('stdout', open(WORK + '/program.log', 'ab'))
         process = subprocess.Popen(command, env=env, cwd=WORK,
                                    stderr=open(WORK + '/program.log', 'ab'),
