@@ -201,6 +201,15 @@ struct vwl_stats {
     uint64_t hangups;       /* VFD_HUP messages */
     uint64_t resets;        /* device resets */
     uint64_t sessions;      /* front-ends served */
+    /* gauges */
+    uint64_t dmabufs;       /* that guests have, made here or received */
+    /* of the host's compositor; 0 until somebody asked it (device_probe, or a
+     * guest that wants dmabufs, with "auto") */
+    uint64_t host_dmabuf_version; /* of zwp_linux_dmabuf_v1; 0: it has none */
+    uint64_t host_dmabuf_formats; /* pairs of format and modifier */
+    uint64_t host_main_device;    /* dev_t of its GPU; 0: not told */
+    uint64_t host_explicit_sync;  /* 1: zwp_linux_explicit_synchronization_v1;
+                                     2: wp_linux_drm_syncobj_manager_v1 */
 };
 
 /* Filled by the plugin; static, never freed. */
@@ -256,6 +265,13 @@ struct vwl_plugin {
      * -EBUSY: the guest runs. -ENOTCONN: not started. */
     int (*device_save)(struct vwl_device *dev, int *fd);
     int (*device_load)(struct vwl_device *dev, int *fd);
+
+    /* [any] What the host's compositor (the unnamed socket) offers, as lines
+     * of text for a person: fills text up to size with a NUL, and returns how
+     * long all of it is. Asks when nobody did; -EAGAIN: no answer yet, call
+     * again. -ENOENT: no such socket is configured. -ENOTCONN: not started.
+     * Other: it cannot be had now. */
+    int (*device_probe)(struct vwl_device *dev, char *text, size_t size);
 };
 
 /* [any] The one exported symbol. Never NULL; `size` and `abi` never move. A

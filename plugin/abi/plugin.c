@@ -99,6 +99,18 @@ static void device_features(struct vwl_device *dev, uint64_t *features,
     }
 }
 
+static int device_probe(struct vwl_device *dev, char *text, size_t size)
+{
+    char *whole;
+    int ret = vwl_device_probe(dev, &whole);
+
+    if (ret == 0) {
+        ret = (int)g_strlcpy(text, whole, size);
+        g_free(whole);
+    }
+    return ret;
+}
+
 static int device_save(struct vwl_device *dev, int *fd)
 {
     return vwl_device_state(dev, true, fd);
@@ -122,6 +134,7 @@ static const struct vwl_plugin plugin = {
     .device_features = device_features,
     .device_save = device_save,
     .device_load = device_load,
+    .device_probe = device_probe,
 };
 
 EXPORT const struct vwl_plugin *vwl_plugin_get(void)

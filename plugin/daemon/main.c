@@ -23,6 +23,9 @@
 #include "sandbox.h"
 #include "vhost-user-wl/plugin.h"
 
+/* Room for what --probe prints: more than a compositor is remembered for. */
+#define PROBE_TEXT_BYTES (1024 * 1024)
+
 /* A failed accept is tried again after this pause. */
 #define ACCEPT_PAUSE_MS 100
 
@@ -37,6 +40,8 @@ struct daemon {
     GMainLoop *loop;
     guint watch; /* of the listener, while no front-end is served */
     int status;
+    int probe_end;       /* of our own front-end, for --probe */
+    gint64 probe_until_us;
 };
 
 static void listen_again(struct daemon *daemon);
@@ -197,12 +202,62 @@ static gboolean on_signal(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/* ---- --probe ------------------------------------------------------------ */
+
+#define PROBE_POLL_MS 20
+#define PROBE_TOTAL_US (5 * 1000 * 1000)
+
+static gboolean look_at_probe(gpointer data)
+{
+    struct daemon *daemon = data;
+    char *text = g_malloc(PROBE_TEXT_BYTES);
+    int n = daemon->plugin->device_probe(daemon->device, text,
+                                         PROBE_TEXT_BYTES);
+
+    if (n == -EAGAIN && g_get_monotonic_time() < daemon->probe_until_us) {
+        g_free(text);
+        return G_SOURCE_CONTINUE;
+    }
+    if (n >= 0) {
+        fputs(text, stdout);
+        quit(daemon, ferror(stdout) || fflush(stdout) != 0);
+    } else {
+        fprintf(stderr, "vhost-user-wl: the compositor says nothing: %s\n",
+                g_strerror(-n));
+        quit(daemon, 1);
+    }
+    g_free(text);
+    return G_SOURCE_REMOVE;
+}
+
+/* The device wants a front-end: it gets one that says nothing. */
+static bool open_probe(struct daemon *daemon, GError **error)
+{
+    int sv[2];
+
+    if (daemon->plugin->size <
+            G_STRUCT_OFFSET(struct vwl_plugin, device_probe) +
+                sizeof(void *) ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "this plugin cannot probe");
+        return false;
+    }
+    daemon->probe_end = sv[1];
+    daemon->probe_until_us = g_get_monotonic_time() + PROBE_TOTAL_US;
+    g_timeout_add(PROBE_POLL_MS, look_at_probe, daemon);
+    return serve(daemon, sv[0]);
+}
+
 static bool open_socket(struct daemon *daemon, GError **error)
 {
     const struct options *options = &daemon->options;
     int listening = 0;
     socklen_t size = sizeof listening;
 
+    if (options->probe) {
+        return open_probe(daemon, error);
+    }
     if (options->socket_path) {
         if (!listener_open(&daemon->listener, options->socket_path, error)) {
             return false;
@@ -297,7 +352,7 @@ static bool run(struct daemon *daemon, GError **error)
 int main(int argc, char **argv)
 {
     struct daemon daemon = { .listener = { .fd = -1, .reserve = -1 },
-                             .connector = { .fd = -1 } };
+                             .connector = { .fd = -1 }, .probe_end = -1 };
     GError *error = NULL;
 
     setlocale(LC_ALL, "");

@@ -107,6 +107,7 @@ struct raw {
     int fd;
     gint64 max_vfds, max_contexts, max_in_flight, max_shm, max_queued, window;
     gboolean exit_on_disconnect, verbose, capabilities, version, mem_slots;
+    gboolean probe;
 };
 
 static bool set_limit(uint32_t *out, const char *name, gint64 value,
@@ -136,7 +137,8 @@ static bool check(struct options *options, const struct raw *raw,
 {
     struct vwl_config *config = &options->config;
 
-    if (!raw->socket_path == (raw->fd < 0)) {
+    options->probe = raw->probe;
+    if (!raw->socket_path == (raw->fd < 0) && !raw->probe) {
         return usage(error, raw->fd < 0
                      ? "give --socket-path=PATH or --fd=N"
                      : "--socket-path and --fd exclude each other");
@@ -220,6 +222,8 @@ static bool parse(int *argc, char ***argv, struct raw *raw, GError **error)
           "Offer memory slots (not for QEMU: it aborts)", NULL },
         { "sandbox", 0, 0, G_OPTION_ARG_STRING, &raw->sandbox,
           "'off' keeps all rights of the user, to debug (on)", "on|off" },
+        { "probe", 0, 0, G_OPTION_ARG_NONE, &raw->probe,
+          "Print what the compositor offers and end", NULL },
         { "verbose", 'v', 0, G_OPTION_ARG_NONE, &raw->verbose,
           "Log debugging lines, too", NULL },
         { "print-capabilities", 0, 0, G_OPTION_ARG_NONE, &raw->capabilities,

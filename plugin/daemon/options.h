@@ -19,6 +19,7 @@ struct options {
     bool sandbox;
     bool print_capabilities;
     bool print_version;
+    bool probe; /* print what the compositor offers, serve nobody */
     struct vwl_config config;
     GArray *sockets;     /* struct vwl_socket, config points at it */
     GPtrArray *strings;  /* what they point at */

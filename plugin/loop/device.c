@@ -344,36 +344,78 @@ int vwl_device_state(struct vwl_device *device, bool save, int *fd)
     return err;
 }
 
-/* Gauges are of the running session alone. */
-void vwl_device_stats(struct vwl_device *device, struct vwl_stats *stats)
+static struct vwl_gate *gate_of(struct vwl_device *device)
 {
-    struct vwl_gate *gate = NULL;
-    bool locked;
+    struct vwl_gate *gate;
 
     g_mutex_lock(&device->life);
-    *stats = device->totals;
-    stats->vfds = stats->contexts = stats->shm_bytes = 0;
-    stats->shm_mappings = stats->in_flight = stats->queued_bytes = 0;
-    if (device->gate) {
-        gate = vwl_gate_ref(device->gate);
-    }
+    gate = device->gate ? vwl_gate_ref(device->gate) : NULL;
     g_mutex_unlock(&device->life);
-    if (!gate) {
-        return;
-    }
+    return gate;
+}
+
+/* Runs fn with the pump that runs now, or with NULL, and the gate locked. */
+static void with_pump(struct vwl_device *device,
+                      void (*fn)(struct vwl_device *device,
+                                 struct vwl_pump *pump, void *opaque),
+                      void *opaque)
+{
+    struct vwl_gate *gate = gate_of(device);
     /* Not under `life`: stop takes the gate first and then that. */
-    locked = vwl_gate_lock(gate);
+    bool locked = gate && vwl_gate_lock(gate);
+
     g_mutex_lock(&device->life);
-    if (device->gate == gate) {
-        vwl_pump_stats(device->pump, stats);
-    } else {
-        *stats = device->totals;
-    }
+    fn(device, gate && device->gate == gate ? device->pump : NULL, opaque);
     g_mutex_unlock(&device->life);
     if (locked) {
         vwl_gate_unlock(gate);
     }
-    vwl_gate_unref(gate);
+    if (gate) {
+        vwl_gate_unref(gate);
+    }
+}
+
+/* Gauges are of the running session alone. */
+static void fill_stats(struct vwl_device *device, struct vwl_pump *pump,
+                       void *opaque)
+{
+    struct vwl_stats *stats = opaque;
+
+    *stats = device->totals;
+    stats->vfds = stats->contexts = stats->shm_bytes = 0;
+    stats->shm_mappings = stats->in_flight = stats->queued_bytes = 0;
+    stats->dmabufs = 0;
+    stats->host_dmabuf_version = stats->host_dmabuf_formats = 0;
+    stats->host_main_device = stats->host_explicit_sync = 0;
+    if (pump) {
+        vwl_pump_stats(pump, stats);
+    }
+}
+
+void vwl_device_stats(struct vwl_device *device, struct vwl_stats *stats)
+{
+    with_pump(device, fill_stats, stats);
+}
+
+struct probing {
+    char **text;
+    int err;
+};
+
+static void probe(struct vwl_device *device, struct vwl_pump *pump,
+                  void *opaque)
+{
+    struct probing *probing = opaque;
+
+    probing->err = pump ? vwl_pump_probe(pump, probing->text) : -ENOTCONN;
+}
+
+int vwl_device_probe(struct vwl_device *device, char **text)
+{
+    struct probing probing = { text, -ENOTCONN };
+
+    with_pump(device, probe, &probing);
+    return probing.err;
 }
 
 uint64_t vwl_device_features(const struct vwl_device *device)

@@ -27,6 +27,8 @@ void vwl_device_stop(struct vwl_device *device);
 int vwl_device_suspend(struct vwl_device *device, bool on);
 int vwl_device_state(struct vwl_device *device, bool save, int *fd);
 
+/* As the plugin's; [any]. */
+int vwl_device_probe(struct vwl_device *device, char **text);
 /* stats is complete; [any]. */
 void vwl_device_stats(struct vwl_device *device, struct vwl_stats *stats);
 uint64_t vwl_device_features(const struct vwl_device *device);

@@ -62,6 +62,7 @@ static void lose_session(struct vwl_pump *pump)
     vwl_source_destroy(&pump->backchan);
     vwl_source_destroy(&pump->again);
     vwl_source_destroy(&pump->state);
+    vwl_scout_destroy(g_steal_pointer(&pump->scout));
     vwl_pump_state_drop(pump);
     vwl_source_destroy(&pump->core_in);
     vwl_source_destroy(&pump->core_out);
@@ -181,6 +182,8 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
                                     on_again, pump);
     pump->state = vwl_source_create(context, gate, "vwl device state", -1, 0,
                                     vwl_pump_on_state, pump);
+    pump->scout = vwl_scout_create(&config->core, config->host, log, context,
+                                   gate, vwl_pump_on_probed, pump);
     pump->state_err = -ENODATA;
     *out = pump;
     return 0;
@@ -228,6 +231,8 @@ void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats)
     stats->shm_mappings = now.shm_mappings;
     stats->in_flight = now.in_flight;
     stats->queued_bytes = now.queued_bytes;
+    stats->dmabufs = now.dmabufs;
+    vwl_pump_probe_stats(pump, stats);
     stats->requests += now.requests;
     stats->refused += now.refused;
     stats->messages += now.messages;

@@ -46,6 +46,10 @@ void vwl_pump_suspend(struct vwl_pump *pump, bool on);
 int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
                          int *fd);
 
+/* What the compositor offers, as lines of text (g_free). -EAGAIN: it was asked;
+ * other -errno: it cannot be had. */
+int vwl_pump_probe(struct vwl_pump *pump, char **text);
+
 /* Adds to the counters of *stats and sets its gauges. */
 void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats);
 

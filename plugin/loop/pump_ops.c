@@ -129,21 +129,6 @@ static int on_socket_connect(void *opaque, size_t index, int *fd)
                ? host->socket_connect(host->opaque, index, fd) : -EOPNOTSUPP;
 }
 
-static int on_buffer_offer(void *opaque)
-{
-    struct vwl_pump *pump = opaque;
-
-    return vwl_allocators_any(pump->allocators) ? 0 : -EOPNOTSUPP;
-}
-
-static int on_buffer_alloc(void *opaque, const struct vwl_buffer_wish *wish,
-                           struct vwl_buffer *out)
-{
-    struct vwl_pump *pump = opaque;
-
-    return vwl_allocators_alloc(pump->allocators, 0, wish, out);
-}
-
 static int export_resource(const struct vwl_host *host, uint64_t id, int *fd)
 {
     struct vwl_resource resource = { .size = sizeof resource };
@@ -192,8 +177,8 @@ const struct vwl_core_ops vwl_pump_core_ops = {
     .shm_base = on_shm_base,
     .message_ready = on_message_ready,
     .socket_connect = on_socket_connect,
-    .buffer_offer = on_buffer_offer,
-    .buffer_alloc = on_buffer_alloc,
+    .buffer_offer = vwl_pump_buffer_offer,
+    .buffer_alloc = vwl_pump_buffer_alloc,
     .foreign = on_foreign,
 };
 

@@ -7,6 +7,7 @@
 #define VWL_LOOP_PUMP_PRIV_H
 
 #include "loop/pump.h"
+#include "loop/scout.h"
 #include "vhost-user-wl/virtio_wl.h"
 
 #define IN VIRTIO_WL_QUEUE_IN
@@ -28,6 +29,7 @@ struct vwl_pump {
     struct vwl_log *log;
     uint32_t max_in_flight;
     struct vwl_allocators *allocators;
+    struct vwl_scout *scout; /* NULL once the front-end is gone */
 
     struct vwl_source *socket;
     struct vwl_source *backchan;
@@ -99,6 +101,14 @@ void vwl_pump_state_drop(struct vwl_pump *pump); /* tells nobody */
 bool vwl_pump_is_as_restored(const struct vwl_pump *pump);
 /* The core is about to be told these features of a driver. */
 void vwl_pump_forget_applied(struct vwl_pump *pump, uint64_t features);
+
+/* Dmabufs (pump_buffers.c). */
+int vwl_pump_buffer_offer(void *opaque);
+int vwl_pump_buffer_alloc(void *opaque, const struct vwl_buffer_wish *wish,
+                          struct vwl_buffer *out);
+void vwl_pump_on_probed(void *opaque);
+void vwl_pump_probe_stats(const struct vwl_pump *pump,
+                          struct vwl_stats *stats);
 
 /* Ends every dispatch: what became due is done, what was pushed is published,
  * and the watches follow the state. */

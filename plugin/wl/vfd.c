@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "wl/closer.h"
+#include "wl/dmabuf.h"
 #include "wl/foreign.h"
 #include "wl/state.h"
 #include "wl/wait.h"
@@ -259,7 +260,7 @@ static void vfd_free(struct vwl_vfd *vfd)
     core->shm_bytes -= vfd->charged_bytes;
     core->n_contexts -= vfd->is_context;
     core->n_vfds--;
-    g_free(vfd->dmabuf);
+    vwl_dmabuf_forget(vfd);
     g_free(vfd);
     give_back(core);
 }

@@ -259,5 +259,12 @@ int vwl_dmabuf_adopt(struct vwl_vfd *vfd)
         return -ENOMEM;
     }
     vfd->ops = &vwl_vfd_dmabuf_ops;
+    vfd->core->n_dmabufs++;
     return 0;
+}
+
+void vwl_dmabuf_forget(struct vwl_vfd *vfd)
+{
+    vfd->core->n_dmabufs -= vfd->dmabuf != NULL;
+    g_clear_pointer(&vfd->dmabuf, g_free);
 }

@@ -40,7 +40,7 @@ static void become_opaque(struct vwl_vfd *vfd)
     vfd->charged_bytes = 0;
     vfd->size_bytes = 0;
     vfd->ops = &vwl_vfd_opaque_ops;
-    g_clear_pointer(&vfd->dmabuf, g_free);
+    vwl_dmabuf_forget(vfd);
 }
 
 /* It is mapped and its address known (0), or it is not to be. */

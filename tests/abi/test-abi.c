@@ -66,6 +66,11 @@ struct v1_host_state {
     void (*state_done)(void *, int);
 };
 
+struct v1_host_foreign {
+    struct v1_host_state before;
+    int (*foreign_request)(void *, uint32_t, uint64_t, int *);
+};
+
 struct v1_stats {
     size_t size;
     uint64_t vfds, contexts, shm_bytes, shm_mappings, in_flight, queued_bytes;
@@ -91,6 +96,17 @@ struct v1_plugin_state { /* and what was added to it */
     struct v1_plugin before;
     int (*device_save)(struct vwl_device *, int *);
     int (*device_load)(struct vwl_device *, int *);
+};
+
+struct v1_plugin_probe {
+    struct v1_plugin_state before;
+    int (*device_probe)(struct vwl_device *, char *, size_t);
+};
+
+struct v1_stats_dmabufs {
+    struct v1_stats before;
+    uint64_t dmabufs, host_dmabuf_version, host_dmabuf_formats;
+    uint64_t host_main_device, host_explicit_sync;
 };
 
 #define SAME(s, f) \
@@ -132,10 +148,19 @@ SAME(plugin, device_suspend); SAME(plugin, device_stats);
 SAME(plugin, device_features); GREW(plugin);
 _Static_assert(offsetof(struct v1_host_state, state_done) ==
                offsetof(struct vwl_host, state_done), "moved");
+_Static_assert(offsetof(struct v1_host_foreign, foreign_request) ==
+               offsetof(struct vwl_host, foreign_request), "moved");
 _Static_assert(offsetof(struct v1_plugin_state, device_save) ==
                offsetof(struct vwl_plugin, device_save) &&
                offsetof(struct v1_plugin_state, device_load) ==
                offsetof(struct vwl_plugin, device_load), "moved");
+
+_Static_assert(offsetof(struct v1_plugin_probe, device_probe) ==
+               offsetof(struct vwl_plugin, device_probe), "moved");
+_Static_assert(offsetof(struct v1_stats_dmabufs, dmabufs) ==
+               offsetof(struct vwl_stats, dmabufs) &&
+               offsetof(struct v1_stats_dmabufs, host_explicit_sync) ==
+               offsetof(struct vwl_stats, host_explicit_sync), "moved");
 
 /* ------------------------------------------------------------------------ */
 

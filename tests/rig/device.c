@@ -160,6 +160,8 @@ static char **daemon_arguments(struct rig *r)
         g_ptr_array_add(args, g_strdup_printf(
             "--wayland-sock=%s,name=peer%u", r->peers[i].path, i));
     }
+    /* what this machine has must not matter; the last one counts */
+    g_ptr_array_add(args, g_strdup("--dmabuf=off"));
     for (const char *const *extra = r->options.daemon_args;
          extra != NULL && *extra != NULL; extra++) {
         g_ptr_array_add(args, g_strdup(*extra));

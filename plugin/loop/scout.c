@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loop/scout.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/fd.h"
+
+/* How long nobody asks again after a failure. */
+#define PAUSE_US (1000 * 1000)
+
+struct vwl_scout {
+    const struct vwl_core_config *config;
+    const struct vwl_host *host;
+    struct vwl_log *log;
+    struct vwl_source *source;
+    void (*on_changed)(void *opaque);
+    void *opaque;
+
+    int answer_fd; /* the host was asked to connect; -1 */
+    struct vwl_probe *probe; /* NULL: not connected */
+    int err;                 /* why not; 0: it was not tried */
+    gint64 failed_us;
+};
+
+static void watch(struct vwl_scout *scout)
+{
+    if (scout->probe) {
+        vwl_source_watch(scout->source, vwl_probe_fd(scout->probe),
+                         G_IO_IN | (vwl_probe_wants_write(scout->probe)
+                                        ? G_IO_OUT : 0));
+    } else {
+        vwl_source_watch(scout->source, scout->answer_fd,
+                         scout->answer_fd >= 0 ? G_IO_IN : 0);
+    }
+}
+
+static int fail(struct vwl_scout *scout, int err)
+{
+    log_debug(scout->log, "probe: %s", g_strerror(-err));
+    vwl_source_watch(scout->source, -1, 0);
+    vwl_fd_clear(&scout->answer_fd);
+    g_clear_pointer(&scout->probe, vwl_probe_destroy);
+    scout->err = err;
+    scout->failed_us = g_get_monotonic_time();
+    return err;
+}
+
+/* ---- connecting --------------------------------------------------------- */
+
+static int begin(struct vwl_scout *scout, int *fd)
+{
+    int err = vwl_probe_create(fd, scout->log, &scout->probe);
+
+    vwl_fd_clear(fd);
+    if (err < 0) {
+        return fail(scout, err);
+    }
+    watch(scout);
+    return 0;
+}
+
+/* What socket_connect promises: one int32_t, 0 with a descriptor. */
+static int take_answer(int from, int *fd)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    int32_t status = -EPROTO;
+    struct iovec iov = { &status, sizeof status };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+                          .msg_control = &control,
+                          .msg_controllen = sizeof control };
+    ssize_t n = recvmsg(from, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *cmsg;
+
+    if (n < 0) {
+        return errno == EINTR ? -EAGAIN : -errno;
+    }
+    cmsg = CMSG_FIRSTHDR(&msg);
+    if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
+        cmsg->cmsg_type == SCM_RIGHTS &&
+        cmsg->cmsg_len == CMSG_LEN(sizeof *fd)) {
+        memcpy(fd, CMSG_DATA(cmsg), sizeof *fd);
+    }
+    if (n != sizeof status || (status == 0) != (*fd >= 0)) {
+        return -EPROTO;
+    }
+    return status <= 0 && status > -4096 ? status : -EPROTO;
+}
+
+/* False: it has not come yet. */
+static bool on_answer(struct vwl_scout *scout)
+{
+    vwl_autofd int fd = -1;
+    int err = take_answer(scout->answer_fd, &fd);
+
+    if (err == -EAGAIN && fd < 0) {
+        return false;
+    }
+    vwl_source_watch(scout->source, -1, 0);
+    vwl_fd_clear(&scout->answer_fd);
+    if (err < 0) {
+        fail(scout, err);
+    } else {
+        begin(scout, &fd);
+    }
+    return true;
+}
+
+static int connect_by_path(const char *path, int *fd)
+{
+    struct sockaddr_un sun = { .sun_family = AF_UNIX };
+    size_t len = strlen(path);
+    vwl_autofd int made = -1;
+
+    if (len >= sizeof sun.sun_path) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(sun.sun_path, path, len);
+    made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (made < 0 ||
+        connect(made, (struct sockaddr *)&sun, sizeof sun) < 0) {
+        return -errno;
+    }
+    *fd = vwl_fd_steal(&made);
+    return 0;
+}
+
+static int start(struct vwl_scout *scout)
+{
+    size_t index = 0;
+    vwl_autofd int fd = -1;
+    int err = -EOPNOTSUPP;
+
+    while (index < scout->config->n_sockets &&
+           scout->config->sockets[index].name[0]) {
+        index++;
+    }
+    if (index == scout->config->n_sockets) {
+        return fail(scout, -ENOENT);
+    }
+    if (scout->host->socket_connect) {
+        err = scout->host->socket_connect(scout->host->opaque, index,
+                                          &scout->answer_fd);
+        watch(scout);
+    }
+    if (err == -EOPNOTSUPP) {
+        err = connect_by_path(scout->config->sockets[index].path, &fd);
+        if (err == 0) {
+            err = begin(scout, &fd);
+        }
+    }
+    return err < 0 ? fail(scout, err) : -EINPROGRESS;
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+static void on_source(void *opaque, GIOCondition condition)
+{
+    struct vwl_scout *scout = opaque;
+    bool changed = false;
+
+    if (!scout->probe) {
+        changed = on_answer(scout) && !scout->probe;
+    } else {
+        int err = vwl_probe_dispatch(scout->probe, &changed);
+
+        if (err < 0) {
+            fail(scout, err);
+            changed = true;
+        } else {
+            watch(scout);
+        }
+    }
+    if (changed) {
+        scout->on_changed(scout->opaque);
+    }
+}
+
+struct vwl_scout *vwl_scout_create(const struct vwl_core_config *config,
+                                   const struct vwl_host *host,
+                                   struct vwl_log *log, GMainContext *context,
+                                   struct vwl_gate *gate,
+                                   void (*on_changed)(void *opaque),
+                                   void *opaque)
+{
+    struct vwl_scout *scout = g_new0(struct vwl_scout, 1);
+
+    scout->config = config;
+    scout->host = host;
+    scout->log = log;
+    scout->on_changed = on_changed;
+    scout->opaque = opaque;
+    scout->answer_fd = -1;
+    scout->source = vwl_source_create(context, gate, "vwl compositor probe",
+                                      -1, 0, on_source, scout);
+    return scout;
+}
+
+void vwl_scout_destroy(struct vwl_scout *scout)
+{
+    if (scout) {
+        vwl_source_destroy(&scout->source);
+        vwl_fd_clear(&scout->answer_fd);
+        vwl_probe_destroy(scout->probe);
+        g_free(scout);
+    }
+}
+
+int vwl_scout_look(const struct vwl_scout *scout,
+                   const struct vwl_probe **probe)
+{
+    if (scout->probe && vwl_probe_is_known(scout->probe)) {
+        *probe = scout->probe;
+        return 0;
+    }
+    return scout->probe || scout->answer_fd >= 0 || scout->err == 0
+        ? -EINPROGRESS : scout->err;
+}
+
+int vwl_scout_ask(struct vwl_scout *scout, const struct vwl_probe **probe)
+{
+    if (!scout->probe && scout->answer_fd < 0 &&
+        (scout->err == 0 ||
+         g_get_monotonic_time() - scout->failed_us > PAUSE_US)) {
+        return start(scout);
+    }
+    return vwl_scout_look(scout, probe);
+}
