@@ -8,7 +8,7 @@ import threading
 
 import stage
 from actor import Actor, Popup, Window
-from stage import GUEST, HOST, PREFIX, must, until
+from stage import GUEST, HOST, PREFIX, TITLE, must, until
 
 RED, GREEN, BLUE, WHITE = (200, 0, 0), (0, 200, 0), (0, 0, 200), (9, 9, 99)
 
@@ -35,6 +35,31 @@ def pressed(actor, mouse, x, y):
     mouse.move(x, y)
     mouse.button(True)
     return actor.wait('wl_pointer.button', count=count + 1).args[0]
+
+
+def names():
+    """What the bridge was told to put before titles and app ids."""
+    actor = Actor(GUEST).start()
+    win = Window(actor, 'named', 300, 200, RED)
+
+    def is_called(app_id, title):
+        return [(w['app_id'], w['name']) for w in stage.windows()] == [
+            (PREFIX + app_id, TITLE + title)]
+    for title in ('', 'One', 'Zwölf – 12'):
+        if title:
+            actor.say(win.top, 'set_title', title)
+        until('a title: ' + title, lambda: is_called('named', title))
+    must('both have their prefix, a title that is not given, too', True)
+    actor.say(win.top, 'set_title', 'ö' * 2040)
+    until('most of a long title', lambda: is_called(
+        'named', 'ö' * ((4096 - 12 - 4 - len(TITLE)) // 2)))
+    must('a long title loses its end, by whole characters', True)
+    actor.say(win.top, 'set_app_id', 'other')
+    actor.say(win.top, 'set_title', 'short')
+    until('another app id', lambda: is_called('other', 'short'))
+    must('an app id changes', True)
+    actor.close()
+    until('gone', lambda: not stage.windows())
 
 
 def cursors():
@@ -273,4 +298,4 @@ def dragging():
 
 
 if __name__ == '__main__':
-    stage.main(cursors, menus, moving, title_bar, focus, dragging)
+    stage.main(names, cursors, menus, moving, title_bar, focus, dragging)

@@ -16,7 +16,7 @@ import raw
 GUEST = os.environ['VWL_GUEST']
 HOST = os.environ['WAYLAND_DISPLAY']
 WORK = os.environ['XDG_RUNTIME_DIR']
-PREFIX = 'vm.'
+PREFIX, TITLE = 'vm.', '[vm] '
 SIZE = (1024, 640)
 PATIENCE = int(os.environ.get("VWL_PATIENCE", 60))
 LEFT, RIGHT = 0x110, 0x111
