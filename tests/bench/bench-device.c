@@ -1,96 +1,137 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the device costs, each figure beside the same work without it, measured
- * in the same run, interleaved, as medians: a ping through the device and
- * through a minimal relay, commands that only answer, allocate and close,
- * connect and close, bulk from a host pipe, 256 requests in one kick. The
- * guest polls (on a processor of its own) or sleeps (all on one). System calls
- * per ping are counted by strace if that is there. Nothing is asserted.
- * Needs VWL_DAEMON and VWL_PLUGIN.
+ * What the device costs, alone: each kind of work by a daemon and by the
+ * plugin in this process, beside the least that the same work takes without a
+ * device, in turns in one run. The guest polls, on a processor of its own, or
+ * sleeps, on that of everybody else. Nothing is asserted.
+ * Needs VWL_DAEMON and VWL_PLUGIN; strace counts system calls, if it is there.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glib.h>
-#include <glib/gstdio.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "../story/process.h"
-#include "driver.h"
-#include "frontend.h"
+#include "bench.h"
+#include "guest.h"
 
 #define ROUNDS 7
-#define PINGS 1500
-#define BYTES 64
-#define BULK (16u << 20)
+#define MAX_TIMES 500
 
-struct bench {
-    struct vwl_fe *fe;
-    struct vwl_drv *drv;
-    struct process daemon;
-    char *echo, *vhost, *folder;
-    bool polls; /* the guest does not sleep */
-    int relay_kick, relay_call;
-    pid_t peer, relay;
-};
+static struct world world;
+static bool polls;
+static const char *only = "";
 
-static double now_us(void)
+/* ---- the work --------------------------------------------------------- */
+
+static void command(struct guest *guest)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+    guest_send(guest, 1, NULL, 0, "", 0); /* nothing: it only answers */
 }
 
-static int compare(const void *a, const void *b)
+static void send_small(struct guest *guest)
 {
-    double x = *(const double *)a, y = *(const double *)b;
+    char data[GUEST_BYTES] = { 0 };
 
-    return (x > y) - (x < y);
+    guest_send(guest, 2, NULL, 0, data, sizeof data);
+    bench_must(recv(guest->own, data, sizeof data, 0) > 0, "what was sent");
 }
 
-static double median(double *values, size_t n)
+static void receive_small(struct guest *guest)
 {
-    qsort(values, n, sizeof *values, compare);
-    return values[n / 2];
+    char data[GUEST_BYTES] = { 0 };
+
+    bench_must(send(guest->own, data, sizeof data, 0) > 0, "sending");
+    guest_recv(guest, 2, data, sizeof data, NULL, NULL);
 }
 
-static void must(bool good, const char *what)
+static void ping(struct guest *guest)
 {
-    if (!good) {
-        g_printerr("bench: %s failed\n", what);
-        exit(1);
+    char data[GUEST_BYTES] = { 0 };
+
+    guest_send(guest, 1, NULL, 0, data, sizeof data);
+    guest_recv(guest, 1, data, sizeof data, NULL, NULL);
+}
+
+/* A piece of shared memory, 64 KiB, goes along. */
+static void send_fd(struct guest *guest)
+{
+    const uint32_t id = 100;
+    char data[GUEST_BYTES] = { 0 };
+
+    guest_send(guest, 1, &id, 1, data, sizeof data);
+    guest_recv(guest, 1, data, sizeof data, NULL, NULL);
+}
+
+static void receive_fd(struct guest *guest)
+{
+    char data[GUEST_BYTES] = { 0 }, control[CMSG_SPACE(sizeof(int))] = { 0 };
+    int fd = memfd_create("bench", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct iovec iov = { data, sizeof data };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+                          .msg_control = control,
+                          .msg_controllen = sizeof control };
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+    unsigned int n = 1;
+    uint32_t id = 0;
+
+    bench_must(ftruncate(fd, 65536) == 0 &&
+                   fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0, "memory");
+    cmsg->cmsg_level = SOL_SOCKET;
+    cmsg->cmsg_type = SCM_RIGHTS;
+    cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(cmsg), &fd, sizeof fd);
+    bench_must(sendmsg(guest->own, &msg, 0) > 0, "sending");
+    close(fd);
+    while (guest->polls && !vwl_drv_readable(guest->drv, 2)) {
+        vwl_fe_turn(guest->fe, 0); /* it is mapped */
+        vwl_drv_collect(guest->drv);
+    }
+    guest_recv(guest, 2, data, sizeof data, &id, &n);
+    bench_must(n == 1, "a descriptor");
+    guest_close(guest, id);
+}
+
+static void allocate(struct guest *guest)
+{
+    guest_new(guest, VIRTIO_WL_CMD_VFD_NEW, 7, 0, 65536);
+    guest_close(guest, 7);
+}
+
+static void connect_close(struct guest *guest)
+{
+    guest_new(guest, VIRTIO_WL_CMD_VFD_NEW_CTX, 8, 3, 0);
+    guest_close(guest, 8);
+}
+
+static void burst(struct guest *guest)
+{
+    struct vwl_drv_request *requests[256];
+    unsigned int n = 0;
+
+    while (n < 256 && (requests[n] = vwl_drv_send_async(guest->drv, 1, NULL, 0,
+                                                        "", 0))) {
+        n++;
+    }
+    while (n > 0) {
+        guest_finish(guest, requests[--n], VIRTIO_WL_RESP_OK);
     }
 }
 
-static void pin(pid_t pid, int cpu)
-{
-    cpu_set_t set;
+/* ---- bulk: microseconds, and a thread at the other end ---------------- */
 
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    sched_setaffinity(pid, sizeof set, &set);
-}
+#define PIECE_IN 4096 /* an in-buffer */
+#define PIECE_OUT 65536
 
-/* ---- processes beside the device -------------------------------------- */
-
-/* Echoes on every connection; "B" as the first byte asks for bulk instead: a
- * pipe comes along and is filled. */
-static void fill_pipe(int fd)
+static gpointer fill(gpointer data)
 {
     static char block[65536];
-    size_t left = BULK;
+    int fd = GPOINTER_TO_INT(data);
 
-    while (left > 0) {
+    for (size_t left = BULK_BYTES; left > 0;) {
         ssize_t n = write(fd, block, MIN(left, sizeof block));
 
         if (n <= 0) {
@@ -98,428 +139,390 @@ static void fill_pipe(int fd)
         }
         left -= (size_t)n;
     }
-    close(fd);
+    return NULL;
 }
 
-static void serve_connection(int fd)
+static gpointer drain(gpointer data)
 {
-    char data[4096], control[CMSG_SPACE(sizeof(int))];
+    static char block[65536];
+    int fd = GPOINTER_TO_INT(data);
+
+    for (size_t left = BULK_BYTES; left > 0;) {
+        ssize_t n = read(fd, block, MIN(left, sizeof block));
+
+        if (n <= 0) {
+            break;
+        }
+        left -= (size_t)n;
+    }
+    return NULL;
+}
+
+/* It starts where it is to stay, or it would wait for a guest that polls. */
+static GThread *other_end(GThreadFunc work, int fd)
+{
+    GThread *thread;
+
+    bench_pin(0, DEVICE_CPU);
+    thread = g_thread_new("other end", work, GINT_TO_POINTER(fd));
+    bench_pin(0, polls ? GUEST_CPU : DEVICE_CPU);
+    return thread;
+}
+
+static double guest_takes(struct guest *guest, uint32_t id, int fd)
+{
+    double start = bench_now_us();
+    GThread *thread = other_end(fill, fd);
+    char data[PIECE_IN];
+
+    for (size_t got = 0; got < BULK_BYTES;) {
+        got += guest_recv(guest, id, data, sizeof data, NULL, NULL);
+    }
+    g_thread_join(thread);
+    return bench_now_us() - start;
+}
+
+static double guest_gives(struct guest *guest, uint32_t id, int fd)
+{
+    double start = bench_now_us();
+    GThread *thread = other_end(drain, fd);
+    static char data[PIECE_OUT];
+
+    for (size_t left = BULK_BYTES; left > 0; left -= sizeof data) {
+        guest_send(guest, id, NULL, 0, data, sizeof data);
+    }
+    g_thread_join(thread);
+    return bench_now_us() - start;
+}
+
+/* The other end of a pipe of the guest's. */
+static int open_pipe(struct guest *guest, uint32_t id, uint32_t flags)
+{
+    char data[1], control[CMSG_SPACE(sizeof(int))] = { 0 };
     struct iovec iov = { data, sizeof data };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
                           .msg_control = control,
                           .msg_controllen = sizeof control };
-    ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 
-    if (n <= 0) {
-        close(fd);
-    } else if (cmsg) {
-        fill_pipe(*(int *)(void *)CMSG_DATA(cmsg));
-    } else {
-        send(fd, data, (size_t)n, MSG_NOSIGNAL);
+    guest_new(guest, VIRTIO_WL_CMD_VFD_NEW_PIPE, id, flags, 0);
+    guest_send(guest, 2, &id, 1, "p", 1);
+    bench_must(recvmsg(guest->own, &msg, MSG_CMSG_CLOEXEC) == 1 &&
+                   msg.msg_controllen > 0, "a pipe");
+    return *(int *)(void *)CMSG_DATA(CMSG_FIRSTHDR(&msg));
+}
+
+static double pipe_in(struct guest *guest)
+{
+    int fd = open_pipe(guest, 9, VIRTIO_WL_VFD_READ);
+    double us = guest_takes(guest, 9, fd);
+
+    guest_close(guest, 9);
+    close(fd);
+    return us;
+}
+
+static double pipe_out(struct guest *guest)
+{
+    int fd = open_pipe(guest, 9, VIRTIO_WL_VFD_WRITE);
+    double us = guest_gives(guest, 9, fd);
+
+    guest_close(guest, 9);
+    close(fd);
+    return us;
+}
+
+static double socket_in(struct guest *guest)
+{
+    return guest_takes(guest, 2, guest->own);
+}
+
+static double socket_out(struct guest *guest)
+{
+    return guest_gives(guest, 2, guest->own);
+}
+
+/* The same between this thread and another. */
+static double bare(int from_or_to, int other, bool reads)
+{
+    double start = bench_now_us();
+    GThread *thread = other_end(reads ? fill : drain, other);
+    static char data[PIECE_OUT];
+
+    for (size_t left = BULK_BYTES; left > 0;) {
+        ssize_t n = reads ? read(from_or_to, data, PIECE_IN) :
+            write(from_or_to, data, sizeof data);
+
+        bench_must(n > 0, "bulk");
+        left -= MIN((size_t)n, left);
     }
+    g_thread_join(thread);
+    return bench_now_us() - start;
 }
 
-static void G_GNUC_NORETURN run_peer(int listener)
+static double bare_pipe(bool reads)
 {
-    struct pollfd p[64] = { { listener, POLLIN, 0 } };
-    nfds_t n = 1;
+    int fds[2];
+    double us;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGPIPE, SIG_IGN);
-    for (;;) {
-        poll(p, n, -1);
-        for (nfds_t i = n - 1; i > 0; i--) {
-            if (p[i].revents) {
-                serve_connection(p[i].fd);
-                if (fcntl(p[i].fd, F_GETFD) < 0) {
-                    p[i] = p[--n];
-                }
-            }
-        }
-        if (p[0].revents && n < G_N_ELEMENTS(p)) {
-            p[n++] = (struct pollfd){ accept4(listener, NULL, NULL,
-                                              SOCK_CLOEXEC), POLLIN, 0 };
-        }
+    bench_must(pipe2(fds, O_CLOEXEC) == 0, "pipe");
+    us = bare(fds[!reads], fds[reads], reads);
+    close(fds[0]);
+    close(fds[1]);
+    return us;
+}
+
+static double bare_socket(bool reads)
+{
+    int fds[2];
+    double us;
+
+    bench_must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0,
+               "socketpair");
+    us = bare(fds[0], fds[1], reads);
+    close(fds[0]);
+    close(fds[1]);
+    return us;
+}
+
+/* ---- figures ---------------------------------------------------------- */
+
+static void bell(struct guest *guest)
+{
+    world_bell(&world, polls);
+}
+
+static void relay(struct guest *guest)
+{
+    world_relay_ping(&world, polls);
+}
+
+static void echo(struct guest *guest)
+{
+    world_echo(&world);
+}
+
+static void bare_connect(struct guest *guest)
+{
+    close(bench_connect(world.echo));
+}
+
+static const struct {
+    const char *name;
+    void (*work)(struct guest *guest);
+    const char *floor_name;
+    void (*floor)(struct guest *guest);
+    unsigned int times;
+    unsigned int calls; /* runs to count system calls in */
+} works[] = {
+    { "command", command, "eventfds", bell, MAX_TIMES, 200 },
+    { "send 64 B", send_small, "eventfds", bell, MAX_TIMES, 200 },
+    { "receive 64 B", receive_small, "eventfds", bell, MAX_TIMES, 200 },
+    { "ping 64 B", ping, "relay", relay, MAX_TIMES, 200 },
+    { "ping with a descriptor", send_fd, "relay", relay, 200, 0 },
+    { "receive a descriptor, close", receive_fd, "echo", echo, 60, 0 },
+    { "allocate 64 KiB, close", allocate, "echo", echo, 60, 0 },
+    { "connect, close", connect_close, "connect", bare_connect, 60, 0 },
+    { "256 commands in a kick", burst, "eventfds", bell, 15, 0 },
+};
+
+static double time_of(void (*work)(struct guest *guest), struct guest *guest,
+                      unsigned int times)
+{
+    static double each[MAX_TIMES];
+
+    for (unsigned int i = 0; i < times; i++) {
+        double start = bench_now_us();
+
+        work(guest);
+        each[i] = bench_now_us() - start;
     }
+    return bench_quantile(each, times, 0.5);
 }
 
-static int connect_to(const char *path)
+static void measure(struct guest *guests, const char *group, size_t index)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
-    must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0,
-         "connect");
-    return fd;
-}
-
-/* The least that a device must do: woken by an eventfd, sendmsg, woken,
- * recvmsg, eventfd. */
-static void G_GNUC_NORETURN run_relay(const char *path, int kick, int call)
-{
-    int fd = connect_to(path);
-    struct pollfd p[2] = { { kick, POLLIN, 0 }, { fd, POLLIN, 0 } };
-    char data[BYTES] = { 0 };
-    struct iovec iov = { data, sizeof data };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    uint64_t one = 1;
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (;;) {
-        poll(p, 2, -1);
-        if (p[0].revents && read(kick, &one, sizeof one) > 0) {
-            sendmsg(fd, &msg, 0);
-        }
-        if (p[1].revents && recvmsg(fd, &msg, 0) > 0) {
-            one = 1;
-            must(write(call, &one, sizeof one) > 0, "relay");
-        }
-    }
-}
-
-/* ---- one of each -------------------------------------------------------- */
-
-static void relay_ping(struct bench *bench)
-{
-    struct pollfd p = { bench->relay_call, POLLIN, 0 };
-    uint64_t one = 1;
-
-    must(write(bench->relay_kick, &one, sizeof one) > 0, "kick");
-    if (bench->polls) {
-        while (read(bench->relay_call, &one, sizeof one) < 0) {
-        }
-    } else {
-        poll(&p, 1, -1);
-        must(read(bench->relay_call, &one, sizeof one) > 0, "call");
-    }
-}
-
-static void wait_done(struct bench *bench, struct vwl_drv_request *req)
-{
-    while (!req->done) {
-        if (bench->polls) {
-            vwl_drv_collect(bench->drv);
-        } else {
-            must(vwl_drv_wait(bench->drv, req, 10000) == 0, "request");
-        }
-    }
-}
-
-static void command(struct bench *bench, const void *bytes, size_t len,
-                    uint32_t want)
-{
-    struct vwl_drv_request *req = vwl_drv_submit(bench->drv, bytes, len, 64,
-                                                 NULL);
-
-    must(req != NULL, "submit");
-    wait_done(bench, req);
-    must(vwl_drv_request_type(req) == want, "command");
-    vwl_drv_request_free(bench->drv, req);
-}
-
-static void device_ping(struct bench *bench)
-{
-    static const char data[BYTES];
-    char back[BYTES];
-    struct vwl_drv_request *req = vwl_drv_send_async(bench->drv, 1, NULL, 0,
-                                                     data, BYTES);
-    unsigned int none = 0;
-
-    wait_done(bench, req);
-    vwl_drv_request_free(bench->drv, req);
-    while (bench->polls && !vwl_drv_readable(bench->drv, 1)) {
-        vwl_drv_collect(bench->drv);
-    }
-    must(vwl_drv_recv(bench->drv, 1, back, BYTES, NULL, &none, 10000) ==
-             BYTES, "pong");
-}
-
-static void answer_only(struct bench *bench)
-{
-    /* NEW_DMABUF, as guests probe for it */
-    static const uint8_t probe[64] = { 7, 1, 0, 0, 0, 0, 0, 0, 99 };
-
-    command(bench, probe, sizeof probe, VIRTIO_WL_RESP_INVALID_CMD);
-}
-
-static void allocate(struct bench *bench)
-{
-    uint8_t fresh[64] = { 0, 1, 0, 0, 0, 0, 0, 0, 7 };
-    static const uint8_t gone[12] = { 1, 1, 0, 0, 0, 0, 0, 0, 7 };
-
-    fresh[26] = 1; /* 64 KiB */
-    if (bench->polls) { /* the map is answered by this thread, in a turn */
-        struct vwl_drv_request *req = vwl_drv_submit(bench->drv, fresh, 64,
-                                                     64, NULL);
-
-        while (!req->done) {
-            vwl_fe_turn(bench->fe, 0);
-            vwl_drv_collect(bench->drv);
-        }
-        vwl_drv_request_free(bench->drv, req);
-    } else {
-        command(bench, fresh, sizeof fresh, VIRTIO_WL_RESP_VFD_NEW);
-    }
-    command(bench, gone, sizeof gone, VIRTIO_WL_RESP_OK);
-}
-
-static void connect_close(struct bench *bench)
-{
-    static const uint8_t fresh[64] = { 4, 1, 0, 0, 0, 0, 0, 0, 8 };
-    static const uint8_t gone[12] = { 1, 1, 0, 0, 0, 0, 0, 0, 8 };
-
-    command(bench, fresh, sizeof fresh, VIRTIO_WL_RESP_VFD_NEW);
-    command(bench, gone, sizeof gone, VIRTIO_WL_RESP_OK);
-}
-
-static void bare_connect(struct bench *bench)
-{
-    close(connect_to(bench->echo));
-}
-
-/* 256 in one kick would need 256 ring entries at once: as many as fit. */
-static void burst(struct bench *bench)
-{
-    static const uint8_t probe[64] = { 7, 1, 0, 0, 0, 0, 0, 0, 99 };
-    struct vwl_drv_request *reqs[256];
-    unsigned int n = 0;
-
-    while (n < 256 && (reqs[n] = vwl_drv_submit(bench->drv, probe, 64, 64,
-                                                NULL))) {
-        n++;
-    }
-    while (n > 0) {
-        wait_done(bench, reqs[--n]);
-        vwl_drv_request_free(bench->drv, reqs[n]);
-    }
-}
-
-static void eventfd_pair(struct bench *bench)
-{
-    uint64_t one = 1;
-    static int fd = -1;
-
-    if (fd < 0) {
-        fd = eventfd(0, EFD_CLOEXEC);
-    }
-    must(write(fd, &one, sizeof one) > 0 && read(fd, &one, sizeof one) > 0,
-         "eventfd");
-}
-
-/* ---- figures ------------------------------------------------------------ */
-
-typedef void (*work_fn)(struct bench *);
-
-static double time_of(struct bench *bench, work_fn work, int times)
-{
-    static double each[PINGS];
-
-    for (int i = 0; i < times; i++) {
-        double start = now_us();
-
-        work(bench);
-        each[i] = now_us() - start;
-    }
-    return median(each, (size_t)times);
-}
-
-static void figure(struct bench *bench, const char *name, work_fn work,
-                   const char *floor_name, work_fn floor, int times)
-{
-    double ours[ROUNDS], theirs[ROUNDS], ratio[ROUNDS];
+    const char *floor_name = works[index].floor_name;
+    struct bench_figure *figure = bench_figure(
+        group, works[index].name, "us", false, floor_name);
+    unsigned int times = works[index].times;
+    double used = 0;
 
     for (int i = 0; i < ROUNDS; i++) {
-        theirs[i] = time_of(bench, floor, times);
-        ours[i] = time_of(bench, work, times);
-        ratio[i] = ours[i] / theirs[i];
-    }
-    printf("%-26s %8.2f us  %-22s %8.2f us  ratio %6.2f\n", name,
-           median(ours, ROUNDS), floor_name, median(theirs, ROUNDS),
-           median(ratio, ROUNDS));
-}
+        bench_sample(figure, floor_name,
+                     time_of(works[index].floor, NULL, times));
+        for (int j = 0; j < 2; j++) {
+            double before = guests[j].pid ? bench_cpu_us(guests[j].pid) : 0;
 
-/* MB/s of a bare pipe read in pieces of 4 KiB. */
-static double bare_pipe(struct bench *bench)
-{
-    char data[4096];
-    double start;
-    ssize_t n;
-    int fds[2];
-    pid_t child;
-
-    must(pipe2(fds, O_CLOEXEC) == 0, "pipe");
-    child = fork();
-    if (child == 0) {
-        close(fds[0]);
-        fill_pipe(fds[1]);
-        _exit(0);
-    }
-    pin(child, 1);
-    close(fds[1]);
-    start = now_us();
-    while ((n = read(fds[0], data, sizeof data)) > 0) {
-    }
-    close(fds[0]);
-    waitpid(child, NULL, 0);
-    return BULK / (now_us() - start);
-}
-
-static double device_pipe(struct bench *bench)
-{
-    const uint32_t id = 9;
-    char data[4096];
-    size_t got = 0;
-    double start;
-
-    vwl_drv_set_calls(bench->drv, true);
-    must(vwl_drv_new_pipe(bench->drv, id, VIRTIO_WL_VFD_READ) ==
-             VIRTIO_WL_RESP_VFD_NEW, "pipe");
-    must(vwl_drv_send(bench->drv, 1, &id, 1, "B", 1) == VIRTIO_WL_RESP_OK,
-         "pipe's end");
-    vwl_drv_set_calls(bench->drv, !bench->polls);
-    start = now_us();
-    while (got < BULK) {
-        unsigned int none = 0;
-        int64_t n;
-
-        while (bench->polls && !vwl_drv_readable(bench->drv, id)) {
-            vwl_drv_collect(bench->drv);
+            bench_sample(figure, guests[j].name,
+                         time_of(works[index].work, &guests[j], times));
+            if (guests[j].pid) {
+                used += bench_cpu_us(guests[j].pid) - before;
+            }
         }
-        n = vwl_drv_recv(bench->drv, id, data, sizeof data, NULL, &none,
-                         10000);
-        must(n > 0, "bulk");
-        got += (size_t)n;
     }
-    start = now_us() - start;
-    vwl_drv_set_calls(bench->drv, true);
-    vwl_drv_close(bench->drv, id);
-    vwl_fe_settle(bench->fe, 20);
-    vwl_drv_set_calls(bench->drv, !bench->polls);
-    return BULK / start;
-}
+    bench_note(figure, "daemon", "cpu", used / (ROUNDS * times));
+    if (works[index].calls) {
+        double calls = guest_count_calls(&guests[0], works[index].work,
+                                         works[index].calls);
 
-static void bulk(struct bench *bench)
-{
-    double ours[3], theirs[3], ratio[3];
-
-    for (int i = 0; i < 3; i++) {
-        theirs[i] = bare_pipe(bench);
-        ours[i] = device_pipe(bench);
-        ratio[i] = ours[i] / theirs[i];
-    }
-    printf("%-26s %8.0f MB/s %-21s %8.0f MB/s ratio %6.2f\n",
-           "pipe, host to guest", median(ours, 3), "bare pipe, 4 KiB",
-           median(theirs, 3), median(ratio, 3));
-}
-
-static void system_calls(struct bench *bench)
-{
-    char *out = g_build_filename(bench->folder, "strace", NULL);
-    char *pid = g_strdup_printf("%d", (int)bench->daemon.pid);
-    char *argv[] = { (char *)"strace", (char *)"-qq", (char *)"-f",
-                     (char *)"-o", out, (char *)"-p", pid, NULL };
-    char *text = NULL;
-    unsigned int lines = 0;
-    GPid tracer;
-
-    if (!g_spawn_async(NULL, argv, NULL,
-                       G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL,
-                       NULL, &tracer, NULL)) {
-        return;
-    }
-    g_usleep(500000);
-    for (int i = 0; i < 200; i++) {
-        device_ping(bench);
-    }
-    g_usleep(200000);
-    kill(tracer, SIGINT);
-    waitpid(tracer, NULL, 0);
-    if (g_file_get_contents(out, &text, NULL, NULL)) {
-        for (char *c = text; *c; c++) {
-            lines += *c == '\n';
+        if (calls >= 0) {
+            bench_note(figure, "daemon", "calls", calls);
         }
-        printf("%-26s %8.2f\n", "system calls per ping", lines / 200.0);
     }
-    g_unlink(out);
+    bench_done(figure);
+}
+
+static const struct {
+    const char *name, *floor_name;
+    double (*work)(struct guest *guest);
+    double (*floor)(bool reads);
+    bool reads;
+} bulks[] = {
+    { "pipe, host to guest, 16 MiB", "bare pipe", pipe_in, bare_pipe, true },
+    { "pipe, guest to host, 16 MiB", "bare pipe", pipe_out, bare_pipe,
+      false },
+    { "socket, host to guest, 16 MiB", "bare socket", socket_in, bare_socket,
+      true },
+    { "socket, guest to host, 16 MiB", "bare socket", socket_out,
+      bare_socket, false },
+};
+
+static void measure_bulk(struct guest *guests, const char *group,
+                         size_t index)
+{
+    const char *floor_name = bulks[index].floor_name;
+    struct bench_figure *figure = bench_figure(
+        group, bulks[index].name, "MB/s", true, floor_name);
+
+    for (int i = 0; i < ROUNDS; i++) {
+        bench_sample(figure, floor_name,
+                     BULK_BYTES / bulks[index].floor(bulks[index].reads));
+        for (int j = 0; j < 2; j++) {
+            bench_sample(figure, guests[j].name,
+                         BULK_BYTES / bulks[index].work(&guests[j]));
+        }
+    }
+    bench_done(figure);
+}
+
+/* ---- scale, idleness -------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    uint32_t type, flags, size;
+    unsigned int counts[3];
+} scales[] = {
+    { "with pieces of memory", VIRTIO_WL_CMD_VFD_NEW, 0, 4096,
+      { 10, 1000, 10000 } },
+    { "with idle contexts", VIRTIO_WL_CMD_VFD_NEW_CTX, 3, 0,
+      { 1, 100, 500 } },
+};
+
+static void measure_scale(struct guest *guest, size_t index)
+{
+    char names[3][32];
+    struct bench_figure *figure;
+    double samples[3][ROUNDS];
+    uint32_t id = 1000;
+
+    for (unsigned int i = 0; i < 3; i++) {
+        g_snprintf(names[i], sizeof names[i], "%u", scales[index].counts[i]);
+        while (id < 1000 + scales[index].counts[i]) {
+            guest_new(guest, scales[index].type, id++, scales[index].flags,
+                      scales[index].size);
+        }
+        for (int j = 0; j < ROUNDS; j++) {
+            samples[i][j] = time_of(ping, guest, 500);
+        }
+    }
+    figure = bench_figure("scale", scales[index].name, "us for a ping",
+                          false, names[0]);
+    for (unsigned int i = 0; i < 3; i++) {
+        for (int j = 0; j < ROUNDS; j++) {
+            bench_sample(figure, names[i], samples[i][j]);
+        }
+    }
+    bench_done(figure);
+    while (id > 1000) {
+        guest_close(guest, --id);
+    }
+}
+
+static double switches(pid_t pid)
+{
+    char *path = g_strdup_printf("/proc/%d/status", (int)pid), *text = NULL;
+    double sum = 0;
+
+    if (g_file_get_contents(path, &text, NULL, NULL)) {
+        const char *at = strstr(text, "voluntary_ctxt_switches:");
+
+        sum = at ? g_ascii_strtod(strchr(at, ':') + 1, NULL) : 0;
+    }
     g_free(text);
-    g_free(out);
-    g_free(pid);
+    g_free(path);
+    return sum;
 }
 
-static void set_up(struct bench *bench)
+static void measure_idle(struct guest *guest)
 {
-    struct vwl_fe_options options = { .dialect = VWL_FE_STANDARD,
-                                      .plain_table = true };
-    struct vwl_drv_options drv_options = { 0 };
-    char *a, *b;
-    int listener, fd;
+    struct bench_figure *figure = bench_figure("idle", "2 s with 2 contexts",
+                                               "wake-ups", false, "daemon");
+    double before = switches(guest->pid), used = bench_cpu_us(guest->pid);
 
-    bench->folder = g_dir_make_tmp("vwl-bench-XXXXXX", NULL);
-    bench->echo = g_build_filename(bench->folder, "echo", NULL);
-    bench->vhost = g_build_filename(bench->folder, "vhost", NULL);
-    listener = process_listen(bench->echo, 64);
-    bench->relay_kick = eventfd(0, 0);
-    bench->relay_call = eventfd(0, EFD_NONBLOCK);
-    bench->peer = fork();
-    if (bench->peer == 0) {
-        run_peer(listener);
+    g_usleep(2000000);
+    bench_sample(figure, "daemon", switches(guest->pid) - before);
+    bench_note(figure, "daemon", "cpu", bench_cpu_us(guest->pid) - used);
+    bench_done(figure);
+}
+
+static bool wanted(const char *name)
+{
+    return strstr(name, only) != NULL;
+}
+
+static void measure_all(struct guest *guests)
+{
+    const char *group = polls ? "polls" : "sleeps";
+
+    for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {
+        if (wanted(works[i].name)) {
+            measure(guests, group, i);
+        }
     }
-    bench->relay = fork();
-    if (bench->relay == 0) {
-        run_relay(bench->echo, bench->relay_kick, bench->relay_call);
+    for (size_t i = 0; i < G_N_ELEMENTS(bulks); i++) {
+        if (wanted(bulks[i].name)) {
+            measure_bulk(guests, group, i);
+        }
     }
-    a = g_strdup_printf("--socket-path=%s", bench->vhost);
-    b = g_strdup_printf("--wayland-sock=%s", bench->echo);
-    process_daemon(&bench->daemon, false, (const char *const[]){ a, b, NULL });
-    must(vwl_fe_connect(bench->vhost, 30000, &fd) == 0 &&
-             vwl_fe_create(&options, &fd, &bench->fe) == 0 &&
-             vwl_fe_handshake(bench->fe) == 0 &&
-             vwl_drv_create(bench->fe, &drv_options, &bench->drv) == 0,
-         "front-end");
-    must(vwl_drv_new_ctx(bench->drv, 1, NULL) == VIRTIO_WL_RESP_VFD_NEW,
-         "context");
-    pin(bench->peer, 1);
-    pin(bench->relay, 1);
-    pin(bench->daemon.pid, 1);
-    g_free(a);
-    g_free(b);
 }
 
 int main(int argc, char **argv)
 {
-    struct bench bench = { 0 };
+    struct guest guests[2];
 
+    only = argc > 1 ? argv[1] : "";
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    set_up(&bench);
-    for (int polls = 1; polls >= 0; polls--) {
-        bench.polls = polls;
-        pin(0, polls ? 0 : 1);
-        vwl_drv_set_calls(bench.drv, !polls);
-        printf("-- a guest that %s\n", polls ? "polls" : "sleeps");
-        figure(&bench, "ping, 64 bytes", device_ping, "minimal relay",
-               relay_ping, PINGS);
-        figure(&bench, "a command that answers", answer_only,
-               "eventfd write and read", eventfd_pair, PINGS);
-        figure(&bench, "allocate 64 KiB and close", allocate, "minimal relay",
-               relay_ping, 300);
-        figure(&bench, "connect and close", connect_close, "bare connect",
-               bare_connect, 50);
-        figure(&bench, "256 commands", burst, "eventfd write and read",
-               eventfd_pair, 50);
-        bulk(&bench);
-        system_calls(&bench);
+    world_start(&world);
+    guest_start_daemon(&guests[0], &world);
+    guest_start_here(&guests[1], &world);
+    for (int i = 0; i < 2; i++) {
+        guest_new(&guests[i], VIRTIO_WL_CMD_VFD_NEW, 100, 0, 65536);
     }
-    vwl_drv_destroy(bench.drv);
-    vwl_fe_destroy(bench.fe);
-    process_terminate(&bench.daemon);
-    kill(bench.peer, SIGKILL);
-    kill(bench.relay, SIGKILL);
-    while (wait(NULL) > 0) {
+    for (int i = 1; i >= 0; i--) {
+        polls = i;
+        guest_set_polls(&guests[0], polls);
+        guest_set_polls(&guests[1], polls);
+        measure_all(guests);
     }
-    g_unlink(bench.echo);
-    g_rmdir(bench.folder);
+    for (size_t i = 0; i < G_N_ELEMENTS(scales) && wanted("scale"); i++) {
+        measure_scale(&guests[0], i);
+    }
+    if (wanted("idle")) {
+        measure_idle(&guests[0]);
+    }
+    guest_stop(&guests[0]);
+    guest_stop(&guests[1]);
+    world_stop(&world);
     return 0;
 }
