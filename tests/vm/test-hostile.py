@@ -288,6 +288,30 @@ def stuck_send(run):
 
 
 @test
+def stuck_sends(run):
+    """The ring is full of SENDs that no peer reads; not for NEW and CLOSE."""
+    stuck = []
+
+    def never(request):
+        if request.type != hostile.SEND:
+            return run.device.usual(request)
+        stuck.append(request)
+        return None
+    run.device.answer = never
+    begun = run.vm.begin("wltest stuck-sends > /tmp/stuck", timeout=60)
+    settle(lambda: "made" in run.vm.check("cat /tmp/stuck"), True, 30)
+    want(50 < len(stuck) < 320, f"{len(stuck)} SENDs are in the ring")
+    settle(lambda: len(run.closed()), 1)
+    with run.device.lock:
+        run.device.answer = run.device.usual
+        for request in stuck:
+            run.device.respond(request, struct.pack("<I", hostile.OK))
+    run.vm.finish(begun)
+    settle(lambda: len(run.closed()), len(run.of(hostile.NEW_CTX)), 30)
+    want(len(run.of(hostile.SEND)) == 320, "some were not sent at last")
+
+
+@test
 def full_ring(run):
     held = []
 

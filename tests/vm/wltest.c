@@ -839,6 +839,28 @@ static void test_stuck_send(void)
     send_op(ctx, ECHO, 0, ctx); /* itself among what is on its way */
 }
 
+/* The device keeps all that is sent: VFDs are made and closed all the same. */
+static void test_stuck_sends(void)
+{
+    int ctx[40], last;
+
+    for (unsigned int i = 0; i < 40; i++) {
+        ctx[i] = make_ctx();
+        CHECK(ctx[i] >= 0);
+        CHECK(fcntl(ctx[i], F_SETFL, O_NONBLOCK) == 0);
+    }
+    for (unsigned int i = 0; i < 40 * 8; i++) {
+        send_op(ctx[i % 40], ECHO, 0, -1);
+    }
+    printf("sent\n");
+    fflush(stdout);
+    last = make_ctx();
+    CHECK(last >= 0);
+    close(last);
+    printf("made\n");
+    fflush(stdout);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -867,6 +889,7 @@ static const struct {
     { "alloc", test_alloc, 1 },
     { "open", test_open, 1 },
     { "stuck-send", test_stuck_send, 1 },
+    { "stuck-sends", test_stuck_sends, 1 },
 };
 
 static int wanted(int argc, char **argv, const char *name, int special)

@@ -4,7 +4,9 @@
  *
  * A request that the ring has no room for waits in `pending`, so that none is
  * ever given up, a CLOSE least of all. What can be in there is bounded: a VFD
- * has few SENDs and one CLOSE, a thread has one NEW.
+ * has few SENDs and one CLOSE, a thread has one NEW. The device may keep SENDs
+ * for as long as their peers do not read; part of the ring is not for them, so
+ * that VFDs can be made and closed meanwhile (`urgent`).
  *
  * When the answer comes, the submitter is woken, or done_work sees to the
  * rest when nobody waits (any more): a NEW that was interrupted is closed
@@ -199,14 +201,17 @@ static int add_to_ring(struct wl_req *req)
 	return err;
 }
 
-/* As many as the ring takes, in order. out_lock is held, and wd is up. */
-static void flush_pending(struct wl_device *wd)
+/* As many as the ring takes, in order. True: some were added. */
+static bool flush_list(struct wl_device *wd, struct list_head *list,
+		       unsigned int reserve)
 {
 	struct wl_req *req, *next;
 	bool added = false;
 	int err;
 
-	list_for_each_entry_safe(req, next, &wd->pending, link) {
+	list_for_each_entry_safe(req, next, list, link) {
+		if (wd->out_vq->num_free < reserve)
+			break;
 		err = add_to_ring(req);
 		if (err == -ENOSPC || (err == -ENOMEM &&
 				       req->type == VIRTIO_WL_CMD_VFD_CLOSE)) {
@@ -221,8 +226,33 @@ static void flush_pending(struct wl_device *wd)
 		else
 			added = true;
 	}
+	return added;
+}
+
+/* out_lock is held, and wd is up. */
+static void flush_pending(struct wl_device *wd)
+{
+	bool added = flush_list(wd, &wd->urgent, 0);
+
+	added |= flush_list(wd, &wd->pending, wd->out_reserve);
 	if (added)
 		virtqueue_kick(wd->out_vq);
+}
+
+/* The device answers it at once, whatever peers do. */
+static bool is_urgent(const struct wl_req *req)
+{
+	switch (req->type) {
+	case VIRTIO_WL_CMD_VFD_NEW:
+	case VIRTIO_WL_CMD_VFD_NEW_CTX:
+	case VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED:
+	case VIRTIO_WL_CMD_VFD_NEW_PIPE:
+	case VIRTIO_WL_CMD_VFD_NEW_DMABUF:
+	case VIRTIO_WL_CMD_VFD_CLOSE:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /*
@@ -238,7 +268,8 @@ void wl_submit(struct wl_req *req, enum wl_req_state how)
 	atomic_set(&req->state, how);
 	spin_lock_irqsave(&wd->out_lock, flags);
 	if (wd->up && req->vfd->session == wd->session) {
-		list_add_tail(&req->link, &wd->pending);
+		list_add_tail(&req->link, is_urgent(req) ? &wd->urgent :
+							   &wd->pending);
 		flush_pending(wd);
 	} else {
 		finish(req, -ENODEV);
@@ -343,6 +374,7 @@ out:
 void wl_out_init(struct wl_device *wd)
 {
 	spin_lock_init(&wd->out_lock);
+	INIT_LIST_HEAD(&wd->urgent);
 	INIT_LIST_HEAD(&wd->pending);
 	INIT_LIST_HEAD(&wd->done);
 	INIT_WORK(&wd->done_work, done_work);
@@ -359,6 +391,7 @@ int wl_out_start(struct wl_device *wd, struct virtqueue *vq)
 	spin_lock_irq(&wd->out_lock);
 	wd->out_vq = vq;
 	wd->out_segs = min_t(unsigned int, size, WL_MAX_SEGS);
+	wd->out_reserve = min_t(unsigned int, size / 4, WL_OUT_RESERVE);
 	wd->n_in_flight = 0;
 	wd->up = true;
 	spin_unlock_irq(&wd->out_lock);
@@ -387,6 +420,7 @@ void wl_out_drain(struct wl_device *wd)
 			finish(req, -ENODEV);
 		wd->out_vq = NULL;
 	}
+	list_splice_tail_init(&wd->urgent, &wd->pending);
 	list_for_each_entry_safe(req, next, &wd->pending, link) {
 		list_del_init(&req->link);
 		finish(req, -ENODEV);

@@ -49,6 +49,8 @@
 /* What one VFD may have on its way to the device, SENDs and bytes. */
 #define WL_OUT_MAX_REQS		16
 #define WL_OUT_MAX_BYTES	(256U << 10)
+/* Descriptors of the out ring that no SEND takes. */
+#define WL_OUT_RESERVE		16
 /* How long a closed VFD waits for its last SENDs. */
 #define WL_LINGER		(5 * HZ)
 /* Received but unread bytes that are copied out of the ring's buffers: always
@@ -97,7 +99,9 @@ struct wl_device {
 	struct virtqueue *out_vq;
 	unsigned int out_segs;		/* most segments of a request */
 	unsigned int n_in_flight;
-	struct list_head pending;	/* wl_req.link: no room in the ring */
+	unsigned int out_reserve;	/* descriptors that are not for SENDs */
+	struct list_head urgent;	/* wl_req.link: NEW and CLOSE that wait */
+	struct list_head pending;	/* wl_req.link: other requests */
 	struct list_head done;		/* wl_req.link: for done_work */
 	struct work_struct done_work;
 	struct delayed_work retry_work;	/* pending, without an interrupt */
