@@ -278,6 +278,12 @@ def unplug(run):
         run.healthy(vm)
 
 
+def needs_reset(vm):
+    """What the device says, as virtio's core reads it from its status."""
+    return bool(int(vm.check("cat /sys/bus/virtio/devices/virtio*/status"),
+                    16) & 0x40)
+
+
 @test
 def daemon_restart(run):
     if run.mode != "daemon":
@@ -288,6 +294,8 @@ def daemon_restart(run):
             def end():
                 run.host.kill_daemon()
             end_session(vm, end)
+            # it is cleared by each reset, and set again for want of a daemon
+            settle(lambda: needs_reset(vm), True, 60)
             gone(run)
             if vm.run("wltest ping", timeout=20)[0] == 0:
                 raise vms.Error("a context without a daemon")
