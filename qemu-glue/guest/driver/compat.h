@@ -55,4 +55,15 @@ static inline int wl_find_vqs(struct virtio_device *vdev, unsigned int n,
 }
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define WL_IMPORT_NS(ns) MODULE_IMPORT_NS(ns)
+#else
+#define WL_IMPORT_NS(ns) MODULE_IMPORT_NS(#ns)
+#endif
+
+/* Where virtio-gpu keeps a resource's id; tests/vm compares. */
+#define WL_KNOWS_GPU_OBJECT \
+	(IS_ENABLED(CONFIG_DRM_GEM_SHMEM_HELPER) && \
+	 LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0))
+
 #endif

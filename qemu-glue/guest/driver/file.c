@@ -65,10 +65,11 @@ static int take_out_room(struct wl_vfd *vfd, size_t len, bool block)
 }
 
 /* What the request sends along; the files are the caller's. */
-static int add_vfds(struct wl_req *req, struct file **files, unsigned int n)
+static int add_items(struct wl_req *req, struct wl_item *items, unsigned int n)
 {
 	struct virtio_wl_ctrl_vfd_sendrecv *head = (void *)req->head;
 	__le32 *ids = (void *)(head + 1);
+	struct wl_vfd *vfd;
 	unsigned int i;
 
 	head->vfd_id = cpu_to_le32(req->vfd->id);
@@ -76,23 +77,41 @@ static int add_vfds(struct wl_req *req, struct file **files, unsigned int n)
 	if (!n)
 		return 0;
 	req->vfds = kmalloc_array(n, sizeof(*req->vfds), GFP_KERNEL_ACCOUNT);
-	if (!req->vfds)
+	req->kept = kmalloc_array(n, sizeof(*req->kept), GFP_KERNEL_ACCOUNT);
+	if (!req->vfds || !req->kept)
 		return -ENOMEM;
 	for (i = 0; i < n; i++) {
-		req->vfds[i] = wl_vfd_of_file(files[i]);
-		ids[i] = cpu_to_le32(req->vfds[i]->id);
-		wl_vfd_get(req->vfds[i]);
-		wl_vfd_pin(req->vfds[i]);
+		if (items[i].kind != VIRTIO_WL_FOREIGN_LOCAL) {
+			req->kept[req->n_kept++] = get_file(items[i].file);
+			continue;
+		}
+		vfd = wl_vfd_of_file(items[i].file);
+		items[i].value = vfd->id;
+		ids[i] = cpu_to_le32(vfd->id);
+		wl_vfd_get(vfd);
+		wl_vfd_pin(vfd);
+		req->vfds[req->n_vfds++] = vfd;
 	}
-	req->n_vfds = n;
+	if (req->n_kept)
+		req->head_len = wl_foreign_put(req->wd, head + 1, items, n) -
+				(void *)req->head;
 	return 0;
+}
+
+static u32 send_type(const struct wl_item *items, unsigned int n)
+{
+	while (n--) {
+		if (items[n].kind != VIRTIO_WL_FOREIGN_LOCAL)
+			return VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID;
+	}
+	return VIRTIO_WL_CMD_VFD_SEND;
 }
 
 /*
  * One SEND, whole or not at all. A blocking one that is interrupted counts as
  * sent, because it is.
  */
-ssize_t wl_send(struct file *file, struct file **files, unsigned int n_files,
+ssize_t wl_send(struct file *file, struct wl_item *items, unsigned int n_items,
 		const char __user *data, size_t len)
 {
 	struct wl_vfd *vfd = wl_vfd_of_file(file);
@@ -107,16 +126,16 @@ ssize_t wl_send(struct file *file, struct file **files, unsigned int n_files,
 		return err;
 
 	err = -ENOMEM;
-	req = wl_req_alloc(vfd, VIRTIO_WL_CMD_VFD_SEND,
+	req = wl_req_alloc(vfd, send_type(items, n_items),
 			   sizeof(struct virtio_wl_ctrl_vfd_sendrecv) +
-			   n_files * sizeof(__le32),
+			   n_items * sizeof(__le32),
 			   sizeof(struct virtio_wl_ctrl_hdr));
 	if (!req)
 		goto give_room;
 	req->n_bytes = len;
 	err = wl_req_add_data(req, data, len);
 	if (!err)
-		err = add_vfds(req, files, n_files);
+		err = add_items(req, items, n_items);
 	if (err)
 		goto free_req;
 

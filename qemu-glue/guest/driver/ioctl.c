@@ -225,11 +225,26 @@ long wl_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return -ENOTTY;
 }
 
+/* One of a SEND's descriptors; the file is the caller's. */
+static int take_item(struct wl_vfd *vfd, int fd, struct wl_item *item)
+{
+	struct wl_vfd *sent;
+
+	*item = (struct wl_item){ .file = fget(fd) };
+	if (!item->file)
+		return -EBADF;
+	sent = wl_vfd_of_file(item->file);
+	if (!sent)
+		return wl_foreign_take(vfd->wd, fd, item);
+	return sent->wd == vfd->wd && sent->session == vfd->session ? 0 :
+								      -EINVAL;
+}
+
 static long ioctl_send(struct file *file, void __user *user)
 {
-	struct file *files[VIRTWL_SEND_MAX_ALLOCS];
+	struct wl_item items[VIRTWL_SEND_MAX_ALLOCS];
 	struct virtwl_ioctl_txn txn;
-	struct wl_vfd *vfd, *sent;
+	struct wl_vfd *vfd;
 	unsigned int n = 0;
 	ssize_t ret = 0;
 
@@ -237,25 +252,19 @@ static long ioctl_send(struct file *file, void __user *user)
 	if (copy_from_user(&txn, user, sizeof(txn)))
 		return -EFAULT;
 	while (n < VIRTWL_SEND_MAX_ALLOCS && txn.fds[n] >= 0) {
-		files[n] = fget(txn.fds[n]);
-		if (!files[n]) {
-			ret = -EBADF;
+		ret = take_item(vfd, txn.fds[n], &items[n]);
+		if (items[n].file)
+			n++;
+		if (ret)
 			goto out;
-		}
-		sent = wl_vfd_of_file(files[n++]);
-		if (!sent || sent->wd != vfd->wd ||
-		    sent->session != vfd->session) {
-			ret = -EINVAL;
-			goto out;
-		}
 	}
 	if (n || txn.len)
-		ret = wl_send(file, files, n,
+		ret = wl_send(file, items, n,
 			      user + offsetof(struct virtwl_ioctl_txn, data),
 			      txn.len);
 out:
 	while (n)
-		fput(files[--n]);
+		fput(items[--n].file);
 	return min_t(ssize_t, ret, 0);
 }
 

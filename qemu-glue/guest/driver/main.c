@@ -286,7 +286,7 @@ static void wl_remove(struct virtio_device *vdev)
 }
 
 /* Set up by init, before the driver is registered. */
-static unsigned int feature_table[2];
+static unsigned int feature_table[3];
 
 static struct virtio_device_id id_table[] = {
 	{ VIRTIO_ID_WL, VIRTIO_DEV_ANY_ID },
@@ -314,6 +314,7 @@ static int __init wl_init(void)
 	int err;
 
 	id_table[0].device = virtio_id;
+	feature_table[n++] = VIRTIO_WL_F_SEND_FENCES;
 	if (trans_flags)
 		feature_table[n++] = VIRTIO_WL_F_TRANS_FLAGS;
 	if (use_shmem)

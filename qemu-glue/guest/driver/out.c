@@ -12,6 +12,7 @@
  * rest when nobody waits (any more): a NEW that was interrupted is closed
  * again, VFDs that were sent are let go, a CLOSE frees the id.
  */
+#include <linux/file.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -96,6 +97,9 @@ void wl_req_free(struct wl_req *req)
 	for (i = 0; i < req->n_vfds; i++)
 		wl_vfd_put(req->vfds[i]);
 	kfree(req->vfds);
+	for (i = 0; i < req->n_kept; i++)
+		fput(req->kept[i]);
+	kfree(req->kept);
 	kfree(req);
 }
 
@@ -169,7 +173,8 @@ static void finish(struct wl_req *req, int err)
 		wl_vfd_unpin(req->vfds[i]);
 	req->err = err;
 	waited = atomic_xchg(&req->state, WL_REQ_DONE) == WL_REQ_WAITED;
-	if (req->type == VIRTIO_WL_CMD_VFD_SEND)
+	if (req->type == VIRTIO_WL_CMD_VFD_SEND ||
+	    req->type == VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID)
 		wl_vfd_sent(req->vfd, req->n_bytes, waited ? 0 : err);
 	if (waited) {
 		complete(&req->answered);

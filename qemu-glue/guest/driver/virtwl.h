@@ -10,14 +10,17 @@
  * NEW       on /dev/wlN. Shorter structs than today's are accepted; what is
  *           missing counts as zero. The new descriptor is close-on-exec.
  * SEND      on a VFD. `len` bytes of data and the VFDs of `fds`, up to the
- *           first negative one. With O_NONBLOCK it is queued and not waited
+ *           first negative one. A dma-buf of virtio-gpu and, where the device
+ *           takes fences, a sync_file of it (or a signalled one of anybody)
+ *           can stand there, too: ENOENT when the host does not know it. With O_NONBLOCK it is queued and not waited
  *           for: EAGAIN when too much is queued already, and an error that
  *           comes later is reported by the next call, as a socket does.
  * RECV      on a VFD. Blocks until there is something; 0 bytes and no
  *           descriptors mean that the peer hung up. Consecutive messages are
  *           joined, so that descriptors come with the data they were sent
  *           with, or before it.
- * read, write, poll and mmap work on a VFD where its kind allows. A VFD whose
+ * read, write, poll and mmap work on a VFD where its kind allows. One that is a
+ * fence of the host's polls POLLHUP when that is signalled. A VFD whose
  * device was reset or is gone polls EPOLLERR and EPOLLHUP; its memory is gone
  * (SIGBUS), and only what had been received already can still be read.
  */

@@ -7,6 +7,7 @@
  * in.c     messages from the device
  * vfd.c    VFDs, their ids, their life
  * file.c   a VFD as a file: read, write, poll
+ * foreign.c what is sent and no VFD
  * ioctl.c  NEW, SEND, RECV, DMABUF_SYNC
  * map.c    a VFD as memory
  *
@@ -145,10 +146,17 @@ enum wl_req_state {
 	WL_REQ_DONE,
 };
 
+/* What a SEND lists. */
+struct wl_item {
+	struct file *file;	/* a VFD's, or what must live until the answer */
+	u32 kind;		/* VIRTIO_WL_FOREIGN_* */
+	u64 value;		/* its number */
+};
+
 /* Longest request without data, and response. */
 #define WL_HEAD_MAX \
 	(sizeof(struct virtio_wl_ctrl_vfd_sendrecv) + \
-	 VIRTWL_SEND_MAX_ALLOCS * sizeof(__le32))
+	 VIRTWL_SEND_MAX_ALLOCS * sizeof(struct virtio_wl_foreign_entry_v2))
 
 struct wl_req {
 	struct list_head link;
@@ -163,6 +171,8 @@ struct wl_req {
 	size_t n_bytes;
 	struct wl_vfd **vfds;	/* references, and pinned until DONE */
 	unsigned int n_vfds;
+	struct file **kept;	/* what is listed and no VFD */
+	unsigned int n_kept;
 	struct scatterlist *segs;
 	unsigned int n_segs;
 
@@ -254,10 +264,15 @@ void wl_vfds_die(struct wl_device *wd);
 struct file *wl_file_create(struct wl_vfd *vfd, unsigned int mode);
 void wl_file_abandon(struct file *file);
 struct wl_vfd *wl_vfd_of_file(struct file *file);
-ssize_t wl_send(struct file *file, struct file **files, unsigned int n_files,
+ssize_t wl_send(struct file *file, struct wl_item *items, unsigned int n_items,
 		const char __user *data, size_t len);
 ssize_t wl_recv(struct file *file, char __user *data, size_t room,
 		s32 *fds, struct file **files, unsigned int *n_files);
+
+/* foreign.c */
+int wl_foreign_take(struct wl_device *wd, int fd, struct wl_item *item);
+void *wl_foreign_put(struct wl_device *wd, void *at,
+		     const struct wl_item *items, unsigned int n);
 
 /* ioctl.c */
 long wl_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg);

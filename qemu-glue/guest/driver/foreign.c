@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Descriptors in a SEND that are no VFDs: buffers of virtio-gpu, and fences.
+ * The host has these already and is told their numbers.
+ *
+ * A buffer's number is the resource id. virtio-gpu tells other drivers a UUID
+ * instead, which the host makes; only some hosts offer those, and only some
+ * of them put the id into it. So the id itself is read where the driver keeps
+ * it, in the kernels for which we know that place; the UUID is for others.
+ */
+#include <linux/dma-buf.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/sync_file.h>
+#include <linux/virtio_dma_buf.h>
+
+#include "compat.h"
+#include "wl.h"
+
+#define GPU "virtio_gpu"
+
+#if WL_KNOWS_GPU_OBJECT
+#include <drm/drm_gem_shmem_helper.h>
+
+/* The beginning of virtio-gpu's own structure, from 6.1 to 6.12. */
+struct gpu_object {
+	struct drm_gem_shmem_object base;
+	u32 resource_id;
+};
+
+static int resource_id(struct dma_buf *buf, u64 *id)
+{
+	struct drm_gem_object *obj = buf->priv;
+
+	*id = container_of(to_drm_gem_shmem_obj(obj), struct gpu_object,
+			   base)->resource_id;
+	return 0;
+}
+#else
+static int resource_id(struct dma_buf *buf, u64 *id)
+{
+	const struct virtio_dma_buf_ops *ops =
+		container_of(buf->ops, struct virtio_dma_buf_ops, ops);
+	uuid_t uuid;
+	int err;
+
+	err = ops->get_uuid(buf, &uuid);
+	if (!err)
+		*id = (u32)uuid.b[12] << 24 | uuid.b[13] << 16 |
+		      uuid.b[14] << 8 | uuid.b[15];
+	return err;
+}
+#endif
+
+static int take_buffer(int fd, struct wl_item *item)
+{
+	struct dma_buf *buf = dma_buf_get(fd);
+	int err = -EINVAL;
+
+	if (IS_ERR(buf))
+		return -EINVAL;
+	if (buf->exp_name && !strcmp(buf->exp_name, GPU))
+		err = resource_id(buf, &item->value);
+	/* the host must find it: it stays until the answer is here */
+	if (!err) {
+		item->kind = VIRTIO_WL_FOREIGN_VIRTGPU;
+		fput(item->file);
+		item->file = get_file(buf->file);
+	}
+	dma_buf_put(buf);
+	return err;
+}
+
+static int take_fence(struct wl_device *wd, int fd, struct wl_item *item)
+{
+	struct dma_fence *fence;
+	int err = 0;
+
+	if (!wl_has_feature(wd, VIRTIO_WL_F_SEND_FENCES))
+		return -EINVAL;
+	fence = sync_file_get_fence(fd);
+	if (!fence)
+		return -EINVAL;
+	if (dma_fence_is_signaled(fence)) {
+		/* whoever made it: they are all alike */
+		item->kind = VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE;
+	} else if (!strcmp(fence->ops->get_driver_name(fence), GPU)) {
+		item->kind = VIRTIO_WL_FOREIGN_VIRTGPU_FENCE;
+		item->value = fence->seqno;
+	} else {
+		err = -EINVAL;
+	}
+	dma_fence_put(fence);
+	return err;
+}
+
+/* item->file is fd's, and no VFD. -EINVAL: the host knows no number for it. */
+int wl_foreign_take(struct wl_device *wd, int fd, struct wl_item *item)
+{
+	int err = take_buffer(fd, item);
+
+	return err == -EINVAL ? take_fence(wd, fd, item) : err;
+}
+
+/* Writes the entries of a SEND; returns where they end. */
+void *wl_foreign_put(struct wl_device *wd, void *at,
+		     const struct wl_item *items, unsigned int n)
+{
+	struct virtio_wl_foreign_entry_v2 *wide = at;
+	struct virtio_wl_foreign_entry *entry = at;
+	unsigned int i;
+
+	if (!wl_has_feature(wd, VIRTIO_WL_F_SEND_FENCES)) {
+		for (i = 0; i < n; i++, entry++) {
+			entry->kind = cpu_to_le32(items[i].kind);
+			entry->id = cpu_to_le32((u32)items[i].value);
+		}
+		return entry;
+	}
+	for (i = 0; i < n; i++, wide++) {
+		wide->kind = cpu_to_le32(items[i].kind);
+		wide->value = cpu_to_le64(items[i].value);
+	}
+	return wide;
+}
+
+WL_IMPORT_NS(DMA_BUF);
