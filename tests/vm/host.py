@@ -51,6 +51,7 @@ class Host:
         self.peer = peer.Peer(f"{self.dir}/peer")
         self.full = peer.full_socket(f"{self.dir}/full")
         self.daemons = {}
+        self.daemon_args = []
 
     def sockets(self):
         """(path, name) of what the guest may open."""
@@ -60,7 +61,7 @@ class Host:
     def start_daemon(self, number=0):
         path = f"{self.dir}/vu{number}"
         line = [self.daemon_program, f"--plugin={self.plugin}",
-                f"--socket-path={path}"]
+                f"--socket-path={path}", *self.daemon_args]
         for sock, name in self.sockets():
             line.append(f"--wayland-sock={sock}" +
                         (f",name={name}" if name else ""))

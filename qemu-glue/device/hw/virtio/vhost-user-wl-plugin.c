@@ -37,6 +37,7 @@ struct VHostUserWLPlugin {
     const VHostUserWLPluginOps *ops;
     void *opaque;
     IOThread *iothread;
+    Object *gpu;        /* NULL: resources have no numbers here */
 };
 
 typedef struct PluginLine {
@@ -178,6 +179,20 @@ static int host_shm_base(void *opaque, uint64_t *gpa)
     return p->ops->shm_base(p->opaque, gpa) ? 0 : -EAGAIN;
 }
 
+static int host_foreign_request(void *opaque, uint32_t kind, uint64_t id,
+                                int *fd)
+{
+    VHostUserWLPlugin *p = opaque;
+
+    return kind == VIRTIO_WL_FOREIGN_VIRTGPU
+           ? vhost_user_wl_gpu_resource(p->gpu, id, fd) : -EOPNOTSUPP;
+}
+
+static int host_fence_export(void *opaque, uint64_t seqno, int *fd)
+{
+    return vhost_user_wl_gpu_fence(seqno, fd);
+}
+
 static void host_broken(void *opaque, int err, const char *why)
 {
     VHostUserWLPlugin *p = opaque;
@@ -279,8 +294,15 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
     };
     const struct vwl_plugin *table;
     VHostUserWLPlugin *p;
+    Object *gpu = NULL;
     int ret;
 
+    if (conf->gpu) {
+        gpu = vhost_user_wl_gpu_find(conf->gpu, errp);
+        if (!gpu) {
+            return NULL;
+        }
+    }
     table = plugin_load(conf->plugin, errp);
     if (!table) {
         return NULL;
@@ -316,6 +338,11 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
         p->host.shm_unmap = host_shm_unmap;
         p->host.shm_base = host_shm_base;
     }
+    if (gpu) {
+        p->gpu = object_ref(gpu);
+        p->host.foreign_request = host_foreign_request;
+        p->host.fence_export = host_fence_export;
+    }
 
     ret = table->device_new(&config, &p->host, &p->device);
     sockets_free(sockets, n_sockets);
@@ -323,6 +350,7 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
         error_setg_errno(errp, -ret, "vhost-user-wl: the plugin (version %s) "
                          "refuses the configuration",
                          table->version ? table->version : "unknown");
+        object_unref(p->gpu);
         g_free(p->name);
         g_free(p);
         return NULL;
@@ -375,6 +403,7 @@ void vhost_user_wl_plugin_free(VHostUserWLPlugin *p)
     if (p->iothread) {
         object_unref(OBJECT(p->iothread));
     }
+    object_unref(p->gpu);
     g_free(p->name);
     g_free(p);
 }

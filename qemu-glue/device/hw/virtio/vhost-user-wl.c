@@ -219,9 +219,10 @@ static bool wl_realize_daemon(VHostUserWL *s, Error **errp)
 {
     uint64_t size;
 
-    if (s->conf.plugin || s->conf.wayland_sock || s->conf.iothread) {
-        error_setg(errp, "vhost-user-wl: plugin, wayland-sock and iothread "
-                   "have no meaning together with chardev");
+    if (s->conf.plugin || s->conf.wayland_sock || s->conf.iothread ||
+        s->conf.gpu) {
+        error_setg(errp, "vhost-user-wl: plugin, wayland-sock, iothread and "
+                   "gpu have no meaning together with chardev");
         error_append_hint(errp, "The daemon has options for its sockets and "
                           "limits.\n");
         return false;
@@ -434,6 +435,8 @@ static WLProperty wl_properties[] = {
     DEFINE_PROP_STRING("wayland-sock", VHostUserWL, conf.wayland_sock),
     DEFINE_PROP_LINK("iothread", VHostUserWL, conf.iothread, TYPE_IOTHREAD,
                      IOThread *),
+    DEFINE_PROP_LINK("gpu", VHostUserWL, conf.gpu, TYPE_DEVICE,
+                     DeviceState *),
     DEFINE_PROP_SIZE("shm-size", VHostUserWL, conf.shm_size, 4 * GiB),
     DEFINE_PROP_UINT32("max-vfds", VHostUserWL, conf.max_vfds, 0),
     DEFINE_PROP_UINT32("max-contexts", VHostUserWL, conf.max_contexts, 0),

@@ -27,6 +27,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(VHostUserWL, VHOST_USER_WL)
 #define VIRTIO_WL_F_TRANS_FLAGS 1
 #define VIRTIO_WL_F_SEND_FENCES 2
 #define VIRTIO_WL_F_USE_SHMEM   3
+#define VIRTIO_WL_FOREIGN_VIRTGPU 1
 
 #define VHOST_USER_WL_NVQS 2
 enum { WL_VQ_IN, WL_VQ_OUT };
@@ -89,6 +90,7 @@ typedef struct VHostUserWLConf {
     char *plugin;
     char *wayland_sock;
     IOThread *iothread;
+    DeviceState *gpu;
     uint64_t shm_size;
     uint64_t max_shm_bytes;
     uint64_t max_queued_bytes;
@@ -112,6 +114,13 @@ void vhost_user_wl_plugin_stop(VHostUserWLPlugin *p);
 void vhost_user_wl_plugin_free(VHostUserWLPlugin *p);
 int vhost_user_wl_plugin_stats(VHostUserWLPlugin *p, struct vwl_stats *stats);
 bool vhost_user_wl_plugin_offers(VHostUserWLPlugin *p, unsigned protocol_bit);
+
+/* Buffers of the machine's virtio-gpu (vhost-user-wl-gpu.c). */
+/* What dev is, or has within it. */
+Object *vhost_user_wl_gpu_find(DeviceState *dev, Error **errp);
+/* Any thread: as vwl_host's foreign_request and fence_export. */
+int vhost_user_wl_gpu_resource(Object *gpu, uint32_t id, int *fd);
+int vhost_user_wl_gpu_fence(uint64_t seqno, int *fd);
 
 struct VHostUserWL {
     VirtIODevice parent_obj;
