@@ -268,6 +268,11 @@ int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
     }
     device->context = context ? g_main_context_ref(context)
                               : g_main_context_new();
+    /* first, since nothing is taken from the caller as long as it may fail */
+    if (!context && (err = start_thread(device)) < 0) {
+        g_clear_pointer(&device->context, g_main_context_unref);
+        return err;
+    }
     gate = vwl_gate_create();
     vwl_gate_lock(gate);
     err = vwl_pump_create(&device->config, &device->log, device->context,
@@ -276,6 +281,7 @@ int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
     if (err < 0) {
         log_host_bug(&device->log, "start: %s", g_strerror(-err));
         vwl_gate_unref(gate);
+        join_thread(device);
         g_clear_pointer(&device->context, g_main_context_unref);
         return err;
     }
@@ -283,11 +289,6 @@ int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
     device->gate = gate;
     device->pump = pump;
     g_mutex_unlock(&device->life);
-    if (!context && (err = start_thread(device)) < 0) {
-        vwl_device_stop(device);
-        *fd = -1; /* closed with the session */
-        return err;
-    }
     return 0;
 }
 
