@@ -68,6 +68,9 @@ void vwl_bounce_finish(struct vwl_bounce *bounce)
     vwl_fds_clear(bounce->fd, 2);
 }
 
+/* More than a message's buffer has. */
+#define BOUNCE_PIECES 64
+
 static ssize_t or_errno(ssize_t n)
 {
     return n < 0 ? -errno : n;
@@ -167,23 +170,43 @@ ssize_t vwl_peer_write(enum vwl_peer_how how, int fd,
     }
 }
 
+/* What was spliced into the bounce pipe has left its own: all of it is the
+ * guest's, in as many reads as it takes. */
+static ssize_t collect(struct vwl_bounce *bounce, const struct iovec *iov,
+                       unsigned int n_iov, size_t len)
+{
+    struct iovec part[BOUNCE_PIECES];
+    size_t got = 0, some;
+
+    while (got < len) {
+        unsigned int n = vwl_iov_slice(iov, n_iov, got, len - got, part,
+                                       BOUNCE_PIECES, &some);
+        ssize_t more = readv(bounce->fd[0], part, (int)n);
+
+        if (more < 0 && errno == EINTR) {
+            continue;
+        }
+        if (more <= 0) {
+            int err = more < 0 ? -errno : -EIO;
+
+            drain(bounce, len - got);
+            return err;
+        }
+        got += (size_t)more;
+    }
+    return (ssize_t)got;
+}
+
 static ssize_t read_shared(int fd, struct vwl_bounce *bounce,
                            const struct iovec *iov, unsigned int n_iov)
 {
-    ssize_t n, got;
+    ssize_t n;
 
     do {
         n = splice(fd, NULL, bounce->fd[1], NULL, vwl_iov_bytes(iov, n_iov),
                    SPLICE_F_NONBLOCK);
     } while (n < 0 && errno == EINTR);
-    if (n <= 0) {
-        return or_errno(n);
-    }
-    got = or_errno(readv(bounce->fd[0], iov, (int)n_iov));
-    if (got < n) {
-        drain(bounce, (size_t)(got > 0 ? n - got : n));
-    }
-    return got;
+    return n <= 0 ? or_errno(n) : collect(bounce, iov, n_iov, (size_t)n);
 }
 
 ssize_t vwl_peer_read(enum vwl_peer_how how, int fd,
