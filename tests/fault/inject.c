@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "inject.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <link.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define MOST_ERRORS 4
+
+struct row {
+    const char *name;
+    bool can_be_short;
+    int errors[MOST_ERRORS];
+};
+
+static const struct row rows[CALL_COUNT] = {
+    [CALL_OPEN] = { "open", false, { EMFILE, ENOMEM } },
+    [CALL_SOCKET] = { "socket", false, { EMFILE, ENOBUFS } },
+    [CALL_CONNECT] = { "connect", false, { ECONNREFUSED, EAGAIN, ENOMEM } },
+    [CALL_GETSOCKOPT] = { "getsockopt", false, { ENOBUFS } },
+    [CALL_SENDMSG] = { "sendmsg", true, { EINTR, EAGAIN, ENOBUFS,
+                                          ETOOMANYREFS } },
+    [CALL_RECVMSG] = { "recvmsg", true, { EINTR, EAGAIN, ENOMEM,
+                                          ECONNRESET } },
+    [CALL_RECV] = { "recv", true, { EINTR, EAGAIN, ENOMEM } },
+    [CALL_READ] = { "read", true, { EINTR, EAGAIN, EIO } },
+    [CALL_READV] = { "readv", true, { EINTR, EIO } },
+    [CALL_PREADV2] = { "preadv2", false, { EINTR, EAGAIN } },
+    [CALL_PREAD] = { "pread", true, { EINTR, EIO } },
+    [CALL_WRITE] = { "write", true, { EINTR, EAGAIN, EIO } },
+    [CALL_WRITEV] = { "writev", true, { EINTR, EAGAIN, EPIPE } },
+    [CALL_PWRITE] = { "pwrite", true, { EINTR, ENOSPC, EIO } },
+    [CALL_SPLICE] = { "splice", true, { EINTR, EAGAIN, ENOMEM, EIO } },
+    [CALL_TEE] = { "tee", false, { EINTR, EAGAIN, ENOMEM } },
+    [CALL_MMAP] = { "mmap", false, { ENOMEM, EAGAIN } },
+    [CALL_MUNMAP] = { "munmap", false, { ENOMEM } },
+    [CALL_FTRUNCATE] = { "ftruncate", false, { EFBIG, ENOSPC } },
+    [CALL_MEMFD] = { "memfd_create", false, { EMFILE, ENOMEM } },
+    [CALL_FCNTL] = { "fcntl", false, { EMFILE, EPERM } },
+    [CALL_IOCTL] = { "ioctl", false, { ENOMEM } },
+    [CALL_EPOLL_CREATE] = { "epoll_create1", false, { EMFILE, ENOMEM } },
+    [CALL_EPOLL_CTL] = { "epoll_ctl", false, { ENOMEM, ENOSPC } },
+    [CALL_EPOLL_WAIT] = { "epoll_wait", false, { EINTR } },
+    [CALL_TIMERFD] = { "timerfd_create", false, { EMFILE, ENOMEM } },
+    [CALL_TIMERFD_SET] = { "timerfd_settime", false, { 0 } }, /* cannot */
+    [CALL_FSTAT] = { "fstat", false, { ENOMEM, EIO } },
+    [CALL_STATX] = { "statx", false, { 0 } }, /* of what is open: cannot */
+    [CALL_CLOSE] = { "close", false, { EINTR, EIO } },
+    [CALL_PIPE] = { "pipe2", false, { EMFILE, ENFILE } },
+    [CALL_POLL] = { "poll", false, { EINTR, ENOMEM } },
+    [CALL_THREAD] = { "g_thread_try_new", false, { EAGAIN } },
+    [CALL_MALLOC] = { "g_try_malloc", false, { ENOMEM } },
+    [CALL_REALLOC] = { "g_try_realloc", false, { ENOMEM } },
+};
+
+static struct {
+    uintptr_t start, end; /* of the plugin's text */
+    int armed;
+    struct inject_plan plan;
+    unsigned int calls[CALL_COUNT];
+    unsigned int hits;
+} state;
+
+static int find_text(struct dl_phdr_info *info, size_t size, void *name)
+{
+    if (!info->dlpi_name || !strstr(info->dlpi_name, name)) {
+        return 0;
+    }
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type == PT_LOAD &&
+            info->dlpi_phdr[i].p_flags & PF_X) {
+            state.start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+            state.end = state.start + info->dlpi_phdr[i].p_memsz;
+        }
+    }
+    return 1;
+}
+
+bool inject_init(const char *plugin)
+{
+    dl_iterate_phdr(find_text, (void *)(uintptr_t)plugin);
+    return state.end != 0;
+}
+
+const char *inject_name(enum inject_call call)
+{
+    return rows[call].name;
+}
+
+int inject_error(enum inject_call call, unsigned int n)
+{
+    return n < MOST_ERRORS ? rows[call].errors[n] : 0;
+}
+
+bool inject_is_passing(enum inject_call call, int error)
+{
+    return error == EINTR || (error == EAGAIN && call != CALL_CONNECT &&
+                              call != CALL_MMAP && call != CALL_THREAD);
+}
+
+bool inject_can_be_short(enum inject_call call)
+{
+    return rows[call].can_be_short;
+}
+
+void inject_arm(const struct inject_plan *plan)
+{
+    memset(state.calls, 0, sizeof state.calls);
+    state.hits = 0;
+    state.plan = *plan;
+    __atomic_store_n(&state.armed, 1, __ATOMIC_SEQ_CST);
+}
+
+void inject_disarm(void)
+{
+    __atomic_store_n(&state.armed, 0, __ATOMIC_SEQ_CST);
+}
+
+unsigned int inject_calls(enum inject_call call)
+{
+    return __atomic_load_n(&state.calls[call], __ATOMIC_SEQ_CST);
+}
+
+unsigned int inject_hits(void)
+{
+    return __atomic_load_n(&state.hits, __ATOMIC_SEQ_CST);
+}
+
+/* Whether this call of the plugin is one that is to go wrong. */
+static bool hit(enum inject_call call, void *from)
+{
+    const struct inject_plan *plan = &state.plan;
+    unsigned int n;
+
+    if (!__atomic_load_n(&state.armed, __ATOMIC_SEQ_CST) ||
+        (uintptr_t)from < state.start || (uintptr_t)from >= state.end) {
+        return false;
+    }
+    n = __atomic_add_fetch(&state.calls[call], 1, __ATOMIC_SEQ_CST);
+    if (call != plan->call || n < plan->first ||
+        (n - plan->first) % plan->every != 0 ||
+        (n - plan->first) / plan->every >= plan->times) {
+        return false;
+    }
+    __atomic_add_fetch(&state.hits, 1, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+static bool is_short(void)
+{
+    return state.plan.error == 0;
+}
+
+static void *real(const char *name, void **cached)
+{
+    if (!*cached) {
+        *cached = dlsym(RTLD_NEXT, name);
+    }
+    return *cached;
+}
+
+/* The function of the same name further on. */
+#define REAL(name) \
+    static void *cached; \
+    __typeof__(name) *next = (__typeof__(name) *)real(#name, &cached)
+
+/* One that is refused, or is not touched. */
+#define FAIL(call, refused) \
+    do { \
+        if (hit((call), __builtin_return_address(0))) { \
+            errno = state.plan.error; \
+            return (refused); \
+        } \
+    } while (0)
+
+/* The same for what may be short: then len becomes 1. */
+#define FAIL_OR_CUT(call, len) \
+    do { \
+        if (hit((call), __builtin_return_address(0))) { \
+            if (!is_short()) { \
+                errno = state.plan.error; \
+                return -1; \
+            } \
+            (len) = (len) > 0 ? 1 : 0; \
+        } \
+    } while (0)
+
+int open64(const char *path, int flags, ...)
+{
+    REAL(open64);
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = va_arg(args, mode_t);
+    va_end(args);
+    FAIL(CALL_OPEN, -1);
+    return next(path, flags, mode);
+}
+
+int socket(int domain, int type, int protocol)
+{
+    REAL(socket);
+
+    FAIL(CALL_SOCKET, -1);
+    return next(domain, type, protocol);
+}
+
+int connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+    REAL(connect);
+
+    FAIL(CALL_CONNECT, -1);
+    return next(fd, to, len);
+}
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    REAL(getsockopt);
+
+    FAIL(CALL_GETSOCKOPT, -1);
+    return next(fd, level, name, value, len);
+}
+
+/* Down to one byte. */
+static struct iovec cut_iov(const struct iovec *iov, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (iov[i].iov_len) {
+            return (struct iovec){ iov[i].iov_base, 1 };
+        }
+    }
+    return (struct iovec){ 0 };
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    REAL(sendmsg);
+    struct msghdr cut = *msg;
+    struct iovec iov;
+
+    if (hit(CALL_SENDMSG, __builtin_return_address(0))) {
+        if (!is_short()) {
+            errno = state.plan.error;
+            return -1;
+        }
+        iov = cut_iov(msg->msg_iov, msg->msg_iovlen);
+        cut.msg_iov = &iov;
+        cut.msg_iovlen = 1;
+    }
+    return next(fd, &cut, flags);
+}
+
+ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    REAL(recvmsg);
+    struct msghdr cut = *msg;
+    struct iovec iov;
+    ssize_t n;
+
+    if (!hit(CALL_RECVMSG, __builtin_return_address(0))) {
+        return next(fd, msg, flags);
+    }
+    if (!is_short()) {
+        errno = state.plan.error;
+        return -1;
+    }
+    iov = cut_iov(msg->msg_iov, msg->msg_iovlen);
+    cut.msg_iov = &iov;
+    cut.msg_iovlen = 1;
+    n = next(fd, &cut, flags);
+    msg->msg_controllen = cut.msg_controllen;
+    msg->msg_flags = cut.msg_flags;
+    return n;
+}
+
+ssize_t recv(int fd, void *data, size_t len, int flags)
+{
+    REAL(recv);
+
+    FAIL_OR_CUT(CALL_RECV, len);
+    return next(fd, data, len, flags);
+}
+
+/* Eight bytes are an event's or a timer's: all or nothing, now or later. */
+static bool is_safe(size_t len)
+{
+    return len == 8 && state.plan.error != EINTR && state.plan.error != EAGAIN;
+}
+
+ssize_t read(int fd, void *data, size_t len)
+{
+    REAL(read);
+
+    if (!is_safe(len)) {
+        FAIL_OR_CUT(CALL_READ, len);
+    }
+    return next(fd, data, len);
+}
+
+ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+    REAL(readv);
+    struct iovec cut;
+
+    if (hit(CALL_READV, __builtin_return_address(0))) {
+        if (!is_short()) {
+            errno = state.plan.error;
+            return -1;
+        }
+        cut = cut_iov(iov, (size_t)n);
+        return next(fd, &cut, 1);
+    }
+    return next(fd, iov, n);
+}
+
+ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t at,
+                   int flags)
+{
+    REAL(preadv64v2);
+
+    FAIL(CALL_PREADV2, -1);
+    return next(fd, iov, n, at, flags);
+}
+
+ssize_t pread64(int fd, void *data, size_t len, off64_t at)
+{
+    REAL(pread64);
+
+    FAIL_OR_CUT(CALL_PREAD, len);
+    return next(fd, data, len, at);
+}
+
+ssize_t write(int fd, const void *data, size_t len)
+{
+    REAL(write);
+
+    if (!is_safe(len)) {
+        FAIL_OR_CUT(CALL_WRITE, len);
+    }
+    return next(fd, data, len);
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+    REAL(writev);
+    struct iovec cut;
+
+    if (hit(CALL_WRITEV, __builtin_return_address(0))) {
+        if (!is_short()) {
+            errno = state.plan.error;
+            return -1;
+        }
+        cut = cut_iov(iov, (size_t)n);
+        return next(fd, &cut, 1);
+    }
+    return next(fd, iov, n);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
+{
+    REAL(pwrite64);
+
+    FAIL_OR_CUT(CALL_PWRITE, len);
+    return next(fd, data, len, at);
+}
+
+ssize_t splice(int from, off64_t *from_at, int to, off64_t *to_at, size_t len,
+               unsigned int flags)
+{
+    REAL(splice);
+
+    FAIL_OR_CUT(CALL_SPLICE, len);
+    return next(from, from_at, to, to_at, len, flags);
+}
+
+ssize_t tee(int from, int to, size_t len, unsigned int flags)
+{
+    REAL(tee);
+
+    FAIL(CALL_TEE, -1);
+    return next(from, to, len, flags);
+}
+
+void *mmap64(void *at, size_t len, int protection, int flags, int fd,
+             off64_t offset)
+{
+    REAL(mmap64);
+
+    FAIL(CALL_MMAP, MAP_FAILED);
+    return next(at, len, protection, flags, fd, offset);
+}
+
+int munmap(void *at, size_t len)
+{
+    REAL(munmap);
+
+    if (hit(CALL_MUNMAP, __builtin_return_address(0))) {
+        next(at, len); /* or it would be a leak of ours */
+        errno = state.plan.error;
+        return -1;
+    }
+    return next(at, len);
+}
+
+int ftruncate64(int fd, off64_t len)
+{
+    REAL(ftruncate64);
+
+    FAIL(CALL_FTRUNCATE, -1);
+    return next(fd, len);
+}
+
+int memfd_create(const char *name, unsigned int flags)
+{
+    REAL(memfd_create);
+
+    FAIL(CALL_MEMFD, -1);
+    return next(name, flags);
+}
+
+int fcntl64(int fd, int command, ...)
+{
+    REAL(fcntl64);
+    va_list args;
+    void *arg;
+
+    va_start(args, command);
+    arg = va_arg(args, void *);
+    va_end(args);
+    if (command == F_DUPFD_CLOEXEC || command == F_ADD_SEALS ||
+        command == F_SETPIPE_SZ) { /* others cannot fail */
+        FAIL(CALL_FCNTL, -1);
+    }
+    return next(fd, command, arg);
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    REAL(ioctl);
+    va_list args;
+    void *arg;
+
+    va_start(args, request);
+    arg = va_arg(args, void *);
+    va_end(args);
+    FAIL(CALL_IOCTL, -1);
+    return next(fd, request, arg);
+}
+
+int epoll_create1(int flags)
+{
+    REAL(epoll_create1);
+
+    FAIL(CALL_EPOLL_CREATE, -1);
+    return next(flags);
+}
+
+int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
+{
+    REAL(epoll_ctl);
+
+    if (what != EPOLL_CTL_DEL) { /* which cannot fail */
+        FAIL(CALL_EPOLL_CTL, -1);
+    }
+    return next(epoll, what, fd, event);
+}
+
+int epoll_wait(int epoll, struct epoll_event *events, int most, int timeout)
+{
+    REAL(epoll_wait);
+
+    FAIL(CALL_EPOLL_WAIT, -1);
+    return next(epoll, events, most, timeout);
+}
+
+int timerfd_create(int clock, int flags)
+{
+    REAL(timerfd_create);
+
+    FAIL(CALL_TIMERFD, -1);
+    return next(clock, flags);
+}
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *spec,
+                    struct itimerspec *old)
+{
+    REAL(timerfd_settime);
+
+    FAIL(CALL_TIMERFD_SET, -1);
+    return next(fd, flags, spec, old);
+}
+
+int fstat64(int fd, struct stat64 *st)
+{
+    REAL(fstat64);
+
+    FAIL(CALL_FSTAT, -1);
+    return next(fd, st);
+}
+
+int statx(int dir, const char *path, int flags, unsigned int mask,
+          struct statx *stx)
+{
+    REAL(statx);
+
+    FAIL(CALL_STATX, -1);
+    return next(dir, path, flags, mask, stx);
+}
+
+/* The number is free whatever it says. */
+int close(int fd)
+{
+    REAL(close);
+
+    if (hit(CALL_CLOSE, __builtin_return_address(0))) {
+        next(fd);
+        errno = state.plan.error;
+        return -1;
+    }
+    return next(fd);
+}
+
+int pipe2(int fds[2], int flags)
+{
+    REAL(pipe2);
+
+    FAIL(CALL_PIPE, -1);
+    return next(fds, flags);
+}
+
+int poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+    REAL(poll);
+
+    FAIL(CALL_POLL, -1);
+    return next(fds, n, timeout);
+}
+
+GThread *g_thread_try_new(const gchar *name, GThreadFunc run, gpointer data,
+                          GError **error)
+{
+    REAL(g_thread_try_new);
+
+    if (hit(CALL_THREAD, __builtin_return_address(0))) {
+        g_set_error_literal(error, G_THREAD_ERROR, G_THREAD_ERROR_AGAIN,
+                            "no thread");
+        return NULL;
+    }
+    return next(name, run, data, error);
+}
+
+gpointer (g_try_malloc)(gsize len)
+{
+    REAL(g_try_malloc);
+
+    FAIL(CALL_MALLOC, NULL);
+    return next(len);
+}
+
+gpointer (g_try_malloc0)(gsize len)
+{
+    REAL(g_try_malloc0);
+
+    FAIL(CALL_MALLOC, NULL);
+    return next(len);
+}
+
+gpointer (g_try_malloc_n)(gsize n, gsize len)
+{
+    REAL(g_try_malloc_n);
+
+    FAIL(CALL_MALLOC, NULL);
+    return next(n, len);
+}
+
+gpointer (g_try_malloc0_n)(gsize n, gsize len)
+{
+    REAL(g_try_malloc0_n);
+
+    FAIL(CALL_MALLOC, NULL);
+    return next(n, len);
+}
+
+gpointer (g_try_realloc)(gpointer at, gsize len)
+{
+    REAL(g_try_realloc);
+
+    FAIL(CALL_REALLOC, NULL);
+    return next(at, len);
+}
+
+gpointer (g_try_realloc_n)(gpointer at, gsize n, gsize len)
+{
+    REAL(g_try_realloc_n);
+
+    FAIL(CALL_REALLOC, NULL);
+    return next(at, n, len);
+}
