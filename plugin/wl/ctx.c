@@ -147,7 +147,7 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
                            unsigned int n_buffer)
 {
     uint8_t staged[VWL_RECV_DATA_BYTES], head[VWL_RECV_HEAD_BYTES];
-    struct iovec iov[64] = { { 0 } };
+    struct iovec iov[64];
     int fds[VWL_PEER_MAX_FDS];
     unsigned int n_iov, n_fds = 0;
     size_t room;

@@ -12,7 +12,7 @@ ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
                            unsigned int n_buffer)
 {
     uint8_t staged[VWL_RECV_DATA_BYTES], head[VWL_RECV_HEAD_BYTES];
-    struct iovec iov[64] = { { 0 } };
+    struct iovec iov[64];
     unsigned int n_iov;
     size_t room;
     ssize_t n;

@@ -50,7 +50,8 @@ struct vwl_drv_request {
 struct vwl_drv_record {
     uint32_t *ids;
     unsigned int n_ids, ids_at;
-    uint8_t *data;
+    uint32_t few_ids[4];
+    uint8_t *data; /* in the buffer, if that is held */
     size_t len, at;
     void *buffer; /* held in-buffer, or NULL */
 };

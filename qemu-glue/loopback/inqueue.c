@@ -12,8 +12,12 @@ struct buffer {
 
 static void record_free(struct vwl_drv_record *record)
 {
-    g_free(record->ids);
-    g_free(record->data);
+    if (record->buffer == NULL) {
+        g_free(record->data);
+    }
+    if (record->ids != record->few_ids) {
+        g_free(record->ids);
+    }
     g_free(record);
 }
 
@@ -23,10 +27,12 @@ static void vfd_free(void *p)
     struct vwl_drv_record *record;
 
     while ((record = g_queue_pop_head(&vfd->records)) != NULL) {
-        if (record->buffer != NULL) {
-            ((struct buffer *)record->buffer)->held = false;
-        }
+        struct buffer *held = record->buffer;
+
         record_free(record);
+        if (held != NULL) {
+            held->held = false;
+        }
     }
     g_free(vfd);
 }
@@ -221,7 +227,8 @@ static bool on_recv(struct vwl_drv *drv, const uint8_t *bytes, uint32_t len,
     record = g_new0(struct vwl_drv_record, 1);
     record->n_ids = le32toh(recv.vfd_count);
     head = sizeof recv + record->n_ids * sizeof(uint32_t);
-    record->ids = g_new(uint32_t, record->n_ids + 1);
+    record->ids = record->n_ids <= G_N_ELEMENTS(record->few_ids) ?
+        record->few_ids : g_new(uint32_t, record->n_ids);
     for (unsigned int i = 0; i < record->n_ids; i++) {
         memcpy(&record->ids[i], bytes + sizeof recv + 4 * i, 4);
         record->ids[i] = le32toh(record->ids[i]);
@@ -231,14 +238,15 @@ static bool on_recv(struct vwl_drv *drv, const uint8_t *bytes, uint32_t len,
         }
     }
     record->len = len - head;
-    record->data = g_malloc(record->len);
-    memcpy(record->data, bytes + head, record->len);
-    vfd->bytes += record->len;
-    drv->received_bytes += record->len;
     if (drv->options.hold_buffers) {
+        record->data = (uint8_t *)(uintptr_t)bytes + head;
         record->buffer = buffer;
         buffer->held = true;
+    } else {
+        record->data = g_memdup2(bytes + head, record->len);
     }
+    vfd->bytes += record->len;
+    drv->received_bytes += record->len;
     g_queue_push_tail(&vfd->records, record);
     return buffer->held;
 }
