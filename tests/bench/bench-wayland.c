@@ -4,7 +4,8 @@
  * way to a compositor stub: straight, through a bare relay, through the whole
  * device by virtio-wl-loopback (in one process with it, or before a daemon),
  * and through waypipe with its default settings, if that is there. All of them
- * in turns in one run; the stub looks at the pixels of every frame.
+ * in turns in one run, on one processor (a wake-up across processors would hide
+ * everything else); the stub looks at the pixels of every frame.
  * Needs VWL_DAEMON, VWL_PLUGIN and VWL_LOOPBACK.
  */
 #include <errno.h>
@@ -286,6 +287,7 @@ int main(int argc, char **argv)
 
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
+    bench_pin(0, 1);
     bench.folder = g_dir_make_tmp("vwl-bench-XXXXXX", NULL);
     bench.stub_path = in(&bench, "stub");
     bench.stub = child();
