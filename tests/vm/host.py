@@ -39,6 +39,18 @@ def build_wltest(directory):
     return path
 
 
+def build_wl0test(directory):
+    path = f"{directory}/wl0test"
+    guest = f"{TOP}/qemu-glue/guest"
+    subprocess.run(
+        ["gcc", "-O1", "-Wall", "-Wextra", "-Wno-unused-parameter",
+         "-Wno-missing-field-initializers", "-D_GNU_SOURCE",
+         "-pthread", "-static", "-o", path, f"-I{guest}",
+         f"-I{TOP}/include", f"{TOP}/tests/vm/wl0test.c",
+         f"{guest}/transport_wl0.c", f"{guest}/wl0_jobs.c"], check=True)
+    return path
+
+
 class Host:
     """Peers behind sockets and, for the modes that need one, a daemon."""
 

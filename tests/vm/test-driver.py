@@ -81,6 +81,21 @@ def everything(run):
 
 
 @test
+def transport(run):
+    """Sends and connections that wait, next to others."""
+    with run.vm() as vm:
+        vm.boot()
+        for mode in ("", "--threads"):
+            status, output = vm.run(f"wl0test {mode}", timeout=180)
+            if status or "fine" not in output:
+                raise vms.Error(f"wl0test {mode}: {status} {output}")
+            for line in output.splitlines():
+                print(f"# wl0test {mode}: {line}", flush=True)
+            gone(run)
+        run.healthy(vm)
+
+
+@test
 def no_shmem(run):
     with run.vm(modparams="use_shmem=0") as vm:
         vm.boot()
@@ -340,6 +355,7 @@ def main():
     failed = False
     with tempfile.TemporaryDirectory(prefix="vwl-wltest-") as directory:
         image = hosts.make_image(hosts.build_wltest(directory),
+                                 hosts.build_wl0test(directory),
                                  kernel=options.kernel)
         run = Run(options, image)
         for number, name in enumerate(names, 1):
