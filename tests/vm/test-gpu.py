@@ -3,13 +3,14 @@
 """Buffers of devices, in a guest whose kernel has them.
 
     test-gpu.py --qemu=PATH --plugin=PATH --daemon=PATH --buffers=PATH
-                --fences=PATH --painter=PATH [TEST...]
+                --fences=PATH --qemu-gpu=PATH --painter=PATH [TEST...]
 
 Prints TAP. The daemon, its host peers and the guest's driver (in user space)
 all run inside one virtual machine; a picture is what its display shows.
 """
 
 import argparse
+import glob
 import os
 import re
 import sys
@@ -86,6 +87,24 @@ def fences(run):
         run.healthy(vm)
 
 
+@test
+def qemu_gpu(run):
+    """QEMU's gpu=ID where its kernel has udmabuf: QEMU in QEMU."""
+    options = run.options
+    firmware = glob.glob(os.path.dirname(options.qemu) +
+                         "/../share/qemu/*.bin")
+    with gpu.Image([options.qemu_gpu, options.qemu, options.plugin,
+                    *firmware]) as image:
+        with vms.VM(options.qemu, image.dir, memory="512M",
+                    name="qemu-gpu") as vm:
+            vm.boot()
+            tap(vm.run(f"{run.env} VWL_QEMU={gpu.path(options.qemu)} "
+                       f"VWL_FIRMWARE={os.path.dirname(gpu.path('x'))} "
+                       f"{gpu.path(options.qemu_gpu)} 2>&1",
+                       timeout=300)[1])
+            run.healthy(vm)
+
+
 def read_ppm(path):
     with open(path, "rb") as file:
         kind, size, most, data = re.match(
@@ -141,6 +160,7 @@ def main():
     parser.add_argument("--daemon", required=True)
     parser.add_argument("--buffers", required=True)
     parser.add_argument("--fences", required=True)
+    parser.add_argument("--qemu-gpu", required=True)
     parser.add_argument("--painter", required=True)
     parser.add_argument("--pictures", help="keep screenshots in this folder")
     parser.add_argument("tests", nargs="*")
