@@ -39,7 +39,6 @@ static void device_release(struct kref *ref)
 
 	wl_map_inode_destroy(wd->inode);
 	idr_destroy(&wd->vfds);
-	ida_free(&indices, wd->index);
 	kfree(wd);
 }
 
@@ -261,6 +260,7 @@ static int wl_probe(struct virtio_device *vdev)
 stop:
 	stop(wd);
 put:
+	ida_free(&indices, wd->index);
 	wl_device_put(wd);
 	return err;
 free_index:
@@ -275,6 +275,8 @@ static void wl_remove(struct virtio_device *vdev)
 	struct wl_device *wd = vdev->priv;
 
 	misc_deregister(&wd->misc);
+	/* the name is free, whoever has the device open still */
+	ida_free(&indices, wd->index);
 	cancel_delayed_work_sync(&wd->reset_work);
 	if (wd->started)
 		stop(wd);
