@@ -19,6 +19,9 @@
 
 #define GPU "virtio_gpu"
 
+/* Kernels for clouds are without dmabufs, or without fences as files. */
+#ifdef CONFIG_DMA_SHARED_BUFFER
+
 #if WL_KNOWS_GPU_OBJECT
 #include <drm/drm_gem_shmem_helper.h>
 
@@ -71,6 +74,17 @@ static int take_buffer(int fd, struct wl_item *item)
 	return err;
 }
 
+#else
+
+static int take_buffer(int fd, struct wl_item *item)
+{
+	return -EINVAL;
+}
+
+#endif
+
+#ifdef CONFIG_SYNC_FILE
+
 static int take_fence(struct wl_device *wd, int fd, struct wl_item *item)
 {
 	struct dma_fence *fence;
@@ -93,6 +107,15 @@ static int take_fence(struct wl_device *wd, int fd, struct wl_item *item)
 	dma_fence_put(fence);
 	return err;
 }
+
+#else
+
+static int take_fence(struct wl_device *wd, int fd, struct wl_item *item)
+{
+	return -EINVAL;
+}
+
+#endif
 
 /* item->file is fd's, and no VFD. -EINVAL: the host knows no number for it. */
 int wl_foreign_take(struct wl_device *wd, int fd, struct wl_item *item)
