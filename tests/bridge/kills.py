@@ -84,9 +84,10 @@ def focus(display, app_id):
 
 
 class Selection:
-    """A clipboard whose owner says only a part, and waits."""
+    """A clipboard whose owner never ends, or says a little and waits."""
 
-    def __init__(self, owner, taker):
+    def __init__(self, owner, taker, endless=True, ends=None):
+        self.endless = endless
         self.owner = Actor(owner).start().take_seat()
         self.taker = Actor(taker).start().take_seat()
         Window(self.owner, 'owner', 200, 200, GREEN)
@@ -101,7 +102,7 @@ class Selection:
         Window(self.taker, 'taker', 200, 200, GREEN)
         focus(taker, 'taker')
         offer = until('the selection', self.offered)
-        self.end, theirs = os.pipe()
+        self.end, theirs = ends or os.pipe()
         self.taker.say(offer, 'receive', MIME, theirs)
         os.close(theirs)
         until('the transfer', lambda: self.written)
@@ -118,11 +119,16 @@ class Selection:
 
         def write():
             try:
-                while True:
+                while self.endless:
                     os.write(fd, b'x' * 65536)
                     self.written.append(65536)
+                self.written.append(os.write(fd, b'x'))
+                poll = select.poll()
+                poll.register(fd, 0)
+                poll.poll()
             except OSError:
-                self.ended.set()
+                pass
+            self.ended.set()
         threading.Thread(target=write, daemon=True).start()
 
     def close(self):
@@ -139,6 +145,14 @@ def reader_in_transfer():
              transfer.ended.wait(stage.PATIENCE))
         os.close(transfer.fd)
         transfer.close()
+    # Without a word to say, too; a bridge before the reader tries no write.
+    transfer = Selection(GUEST, HOST, endless=False)
+    must('its first byte', os.read(transfer.end, 9) == b'x')
+    os.close(transfer.end)
+    must('a writer that waits learns it, too',
+         transfer.ended.wait(stage.PATIENCE))
+    os.close(transfer.fd)
+    transfer.close()
 
 
 def owner_in_transfer():
@@ -188,10 +202,10 @@ def own(display):
 class Tool:
     """A bridge of the story's own."""
 
-    def __init__(self, programs, upstream, path):
+    def __init__(self, programs, upstream, path, *before):
         self.path = path
         self.process = programs.run(
-            upstream, os.environ['VWL_TOOL'], '--wayland-sock=' + upstream,
+            upstream, *before, os.environ['VWL_TOOL'], '--wayland-sock=' + upstream,
             '--listen=' + path, '--app-id-prefix=own.')
         until('a bridge', self.answers)
 

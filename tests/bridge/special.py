@@ -303,6 +303,30 @@ def far_damage(w):
     os.close(fd)
 
 
+def planes(w):
+    """What changed is in every plane of a format that has several."""
+    screen = Screen(w)
+    surface = new(w, w.bind('wl_compositor'), 'create_surface', None)
+    shm = w.bind('wl_shm')
+    fd = os.memfd_create('pool')
+    os.ftruncate(fd, 384)
+    pool, buffer = w.client.new(), w.client.new()
+    w.client.say(shm, 'create_pool', pool, fd, 384)
+    w.client.say(pool, 'create_buffer', buffer, 0, 16, 16, 16, 0x3231564e)
+    for value, damage in ((1, (0, 0, 16, 16)), (2, (0, 0, 4, 4))):
+        os.pwrite(fd, bytes([value]) * 384, 0)
+        w.client.say(surface, 'attach', buffer, 0, 0)
+        w.client.say(surface, 'damage_buffer', *damage)
+        w.client.say(surface, 'commit')
+        pool, offset = screen.buffers[screen.turn('attach').args[0]][:2]
+        screen.turn('commit')
+        memory = screen.pools[pool]
+        assert memory[offset] == value
+        assert memory[offset + 256:offset + 258] == bytes([value]) * 2, \
+            'the second plane is behind'
+    os.close(fd)
+
+
 # ---- clocks ----
 
 class Clock:
@@ -408,6 +432,7 @@ for name, test in [
         ("errors name the client's object", errors),
         ('shared memory, by damage', shared_memory),
         ('damage from afar', far_damage),
+        ('formats of several planes', planes),
         ('presentation by the same clock', same_clock),
         ('presentation by another clock', other_clock),
         ('a clock that jumps', clock_that_jumps),

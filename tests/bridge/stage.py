@@ -216,7 +216,10 @@ class Programs:
 
     def keyboard(self):
         """One on the seat, for as long as this lives."""
-        return self.run(HOST, 'wtype', '-s', '3600000', '')
+        self.run(HOST, 'wtype', '-s', '3600000', '')
+        until('a keyboard', lambda: any(
+            device['type'] == 'keyboard'
+            for device in sway('-t', 'get_inputs')))
 
 
 def keys(*words):

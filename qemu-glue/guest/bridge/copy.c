@@ -208,7 +208,7 @@ static int copy_rect(const struct vwl_buffer *buffer,
     }
     left = (size_t)x0 * bpp;
     width = (size_t)(x1 - x0) * bpp;
-    if (bpp == 0 || width * 2 > stride) {
+    if (width * 2 > stride) {
         return read_piece(buffer, (size_t)y0 * stride,
                           (size_t)(y1 - y0) * stride);
     }
@@ -223,6 +223,9 @@ int vwl_buffer_copy(struct vwl_buffer *buffer)
     struct vwl_damage *stale = &buffer->stale;
     int r = 0;
 
+    if (buffer->bytes_per_pixel == 0 && stale->n != 0) {
+        stale->all = true; /* there are planes behind the first */
+    }
     if (stale->all) {
         r = read_piece(buffer, 0, buffer->extent);
     }

@@ -10,6 +10,8 @@
 #include <glib-unix.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CHUNK 65536u
@@ -20,6 +22,9 @@ struct vwl_pipe {
     struct vwl_client *client; /* NULL: gone */
     int vfd, fd;
     bool outwards; /* fd is read, the VFD is written */
+    bool is_socket;
+    int mid[2];    /* a pipe of our own before fd; -1: none */
+    size_t in_mid; /* of the first of what waits, this much is there, too */
     bool sending, dead, ended, retry;
     guint watch;
     GByteArray *waiting; /* received and not yet written; or read, not sent */
@@ -35,6 +40,7 @@ static struct vwl_pipe *pipe_new(struct vwl_client *client, int fd, int vfd,
     pipe->fd = fd;
     pipe->vfd = vfd;
     pipe->outwards = outwards;
+    pipe->mid[0] = pipe->mid[1] = -1;
     pipe->waiting = g_byte_array_new();
     client->n_pipes++;
     g_ptr_array_add(client->bridge->pipes, pipe);
@@ -68,6 +74,12 @@ static void close_ends(struct vwl_pipe *pipe)
         close(pipe->fd);
         pipe->fd = -1;
     }
+    for (unsigned int i = 0; i < 2; i++) {
+        if (pipe->mid[i] >= 0) {
+            close(pipe->mid[i]);
+            pipe->mid[i] = -1;
+        }
+    }
 }
 
 /* Frees it at the next reaping. */
@@ -98,13 +110,39 @@ void vwl_pipe_free(struct vwl_pipe *pipe)
 
 static gboolean on_writable(gint fd, GIOCondition condition, gpointer data);
 
+/* As write does, and never waits, whatever the flags of the client's end. */
+static ssize_t put(struct vwl_pipe *pipe, const void *data, size_t len)
+{
+    ssize_t n;
+
+    if (pipe->is_socket) {
+        return send(pipe->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    if (pipe->mid[0] < 0) {
+        return write(pipe->fd, data, len);
+    }
+    if (pipe->in_mid == 0) {
+        n = write(pipe->mid[1], data, len);
+        if (n <= 0) {
+            return n;
+        }
+        pipe->in_mid = (size_t)n;
+    }
+    n = splice(pipe->mid[0], NULL, pipe->fd, NULL, pipe->in_mid,
+               SPLICE_F_NONBLOCK);
+    if (n > 0) {
+        pipe->in_mid -= (size_t)n;
+    }
+    return n;
+}
+
 /* Towards the client: as much as it takes. */
 static void write_out(struct vwl_pipe *pipe)
 {
     GByteArray *bytes = pipe->waiting;
 
     while (bytes->len != 0) {
-        ssize_t n = write(pipe->fd, bytes->data, bytes->len);
+        ssize_t n = put(pipe, bytes->data, bytes->len);
 
         if (n < 0 && errno == EINTR) {
             continue;
@@ -253,27 +291,59 @@ static int reopen(int fd, int flags)
     return open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 }
 
+/* Where no description of our own can be had: of a socket, and of the pipe of
+ * a client that is another user's. */
+static int borrow(int fd, bool is_socket, int mid[2])
+{
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (own >= 0 && !is_socket && pipe2(mid, O_CLOEXEC | O_NONBLOCK) < 0) {
+        int error = errno;
+
+        close(own);
+        errno = error;
+        return -1;
+    }
+    return own;
+}
+
 int vwl_pipe_from_client(struct vwl_client *client, int *fd)
 {
-    int flags = fcntl(*fd, F_GETFL), vfd = -1, own, r;
-    bool outwards = (flags & O_ACCMODE) == O_RDONLY;
+    int flags = fcntl(*fd, F_GETFL), mid[2] = { -1, -1 }, vfd = -1, own, r;
+    bool outwards = (flags & O_ACCMODE) == O_RDONLY, is_socket;
     struct vwl_pipe *pipe;
+    struct stat st;
 
     if (client->n_pipes >= VWL_MAX_CLIENT_PIPES) {
         return -EMFILE;
     }
-    own = reopen(*fd, outwards ? O_RDONLY : O_WRONLY);
+    /* opening or writing another kind of file may take for ever */
+    if (fstat(*fd, &st) < 0 ||
+        (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))) {
+        return -EINVAL;
+    }
+    is_socket = S_ISSOCK(st.st_mode);
+    own = is_socket ? -1 : reopen(*fd, outwards ? O_RDONLY : O_WRONLY);
+    if (own < 0 && !outwards) {
+        own = borrow(*fd, is_socket, mid);
+    }
     if (own < 0) {
         return -errno;
     }
     r = vwl_transport_pipe(client->bridge->transport, outwards, &vfd);
     if (r < 0) {
         close(own);
+        for (unsigned int i = 0; i < 2 && mid[i] >= 0; i++) {
+            close(mid[i]);
+        }
         return r;
     }
     close(*fd);
     *fd = -1;
     pipe = pipe_new(client, own, vfd, outwards);
+    pipe->is_socket = is_socket;
+    pipe->mid[0] = mid[0];
+    pipe->mid[1] = mid[1];
     if (outwards) {
         pipe->watch = g_unix_fd_add(own, G_IO_IN | G_IO_HUP, on_readable,
                                     pipe);
