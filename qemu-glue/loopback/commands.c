@@ -53,22 +53,33 @@ static int make(struct vwl_drv *drv, uint32_t type, uint32_t id,
         .flags = htole32(flags), .size = htole32(size),
     };
     struct virtio_wl_ctrl_vfd_new response;
+    bool fresh = vwl_drv_find(drv, id) == NULL;
     struct vwl_drv_vfd *vfd;
     int r;
 
     if (name != NULL) {
         memcpy(request.name, name, MIN(strlen(name), sizeof request.name));
     }
+    if (fresh) {
+        /* what a quick peer says may come before the answer */
+        vwl_drv_place(drv, id, false);
+    }
     r = vwl_drv_command(drv, &request, NEW_SIZE, NEW_SIZE, &response,
                         sizeof response);
     if (r != (int)VIRTIO_WL_RESP_VFD_NEW) {
+        if (fresh) {
+            g_hash_table_remove(drv->vfds, GUINT_TO_POINTER(id));
+        }
         return r;
     }
     if (le32toh(response.vfd_id) != id) {
         vwl_fe_complain(drv->fe, "vfd %u was answered as %u", id,
                         le32toh(response.vfd_id));
     }
-    vfd = vwl_drv_place(drv, id, false);
+    vfd = fresh ? vwl_drv_find(drv, id) : NULL;
+    if (vfd == NULL) {
+        vfd = vwl_drv_place(drv, id, false);
+    }
     vfd->flags = le32toh(response.flags);
     vfd->pfn = le64toh(response.pfn);
     vfd->size = le32toh(response.size);
