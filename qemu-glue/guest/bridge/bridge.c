@@ -104,7 +104,7 @@ struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
     bridge->clients = g_ptr_array_new();
     bridge->pipes = g_ptr_array_new();
     bridge->arrivals = g_ptr_array_new();
-    bridge->listen_fd = -1;
+    bridge->listeners = g_ptr_array_new();
     bridge->source = source;
     own->bridge = bridge;
     own->tag = g_source_add_unix_fd(source, vwl_transport_fd(transport),
@@ -113,32 +113,56 @@ struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
     return bridge;
 }
 
+struct listener {
+    struct vwl_bridge *bridge;
+    char *name; /* of the host's socket; NULL: Wayland */
+    int fd;
+    guint watch, pause;
+};
+
 static gboolean on_connection(gint fd, GIOCondition condition, gpointer data);
 
-static void listen_again(struct vwl_bridge *bridge)
+static void listen_again(struct listener *listener)
 {
-    bridge->listen_watch = g_unix_fd_add(bridge->listen_fd, G_IO_IN,
-                                         on_connection, bridge);
+    listener->watch = g_unix_fd_add(listener->fd, G_IO_IN, on_connection,
+                                    listener);
 }
 
 static gboolean after_pause(gpointer data)
 {
-    struct vwl_bridge *bridge = data;
+    struct listener *listener = data;
 
-    bridge->listen_pause = 0;
-    listen_again(bridge);
+    listener->pause = 0;
+    listen_again(listener);
     return G_SOURCE_REMOVE;
+}
+
+static void listener_free(struct listener *listener)
+{
+    if (listener->watch != 0) {
+        g_source_remove(listener->watch);
+    }
+    if (listener->pause != 0) {
+        g_source_remove(listener->pause);
+    }
+    g_free(listener->name);
+    g_free(listener);
 }
 
 /* A client whose connection to the host is being made. */
 struct arrival {
     struct vwl_bridge *bridge;
     int fd;
+    bool raw;
 };
 
-static void welcome(struct vwl_bridge *bridge, int ctx, int fd)
+static void welcome(const struct arrival *arrival, int ctx)
 {
-    g_ptr_array_add(bridge->clients, vwl_client_new(bridge, ctx, fd));
+    struct vwl_client *client =
+        vwl_client_new(arrival->bridge, ctx, arrival->fd);
+
+    client->raw = arrival->raw;
+    g_ptr_array_add(arrival->bridge->clients, client);
 }
 
 static void on_connected(void *opaque, int result)
@@ -147,7 +171,7 @@ static void on_connected(void *opaque, int result)
     struct vwl_bridge *bridge = arrival->bridge;
 
     if (result >= 0) {
-        welcome(bridge, result, arrival->fd);
+        welcome(arrival, result);
         bridge->again = true;
     } else {
         close(arrival->fd);
@@ -156,31 +180,33 @@ static void on_connected(void *opaque, int result)
     g_free(arrival);
 }
 
-static int start_connecting(struct vwl_bridge *bridge, int fd)
+static int start_connecting(const struct listener *listener, int fd)
 {
+    struct vwl_bridge *bridge = listener->bridge;
     struct arrival *arrival = g_new(struct arrival, 1);
     int ctx = -1, r;
 
-    *arrival = (struct arrival){ bridge, fd };
-    r = vwl_transport_new_ctx_async(bridge->transport, NULL, on_connected,
-                                    arrival);
+    *arrival = (struct arrival){ bridge, fd, listener->name != NULL };
+    r = vwl_transport_new_ctx_async(bridge->transport, listener->name,
+                                    on_connected, arrival);
     if (r == 0) {
         g_ptr_array_add(bridge->arrivals, arrival);
         return 0;
     }
-    g_free(arrival);
     if (r == -ENOSYS) {
-        r = vwl_transport_new_ctx(bridge->transport, NULL, &ctx);
+        r = vwl_transport_new_ctx(bridge->transport, listener->name, &ctx);
         if (r == 0) {
-            welcome(bridge, ctx, fd);
+            welcome(arrival, ctx);
         }
     }
+    g_free(arrival);
     return r;
 }
 
 static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
 {
-    struct vwl_bridge *bridge = data;
+    struct listener *listener = data;
+    struct vwl_bridge *bridge = listener->bridge;
     int connection = -1;
 
     if (bridge->clients->len + bridge->arrivals->len < VWL_MAX_CLIENTS) {
@@ -191,21 +217,26 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
         }
     }
     if (connection < 0) {
-        bridge->listen_watch = 0;
-        bridge->listen_pause = g_timeout_add(ACCEPT_PAUSE_MS, after_pause,
-                                             bridge);
+        listener->watch = 0;
+        listener->pause = g_timeout_add(ACCEPT_PAUSE_MS, after_pause,
+                                        listener);
         return G_SOURCE_REMOVE;
     }
-    if (start_connecting(bridge, connection) < 0) {
+    if (start_connecting(listener, connection) < 0) {
         close(connection);
     }
     return G_SOURCE_CONTINUE;
 }
 
-void vwl_bridge_listen(struct vwl_bridge *bridge, int fd)
+void vwl_bridge_listen(struct vwl_bridge *bridge, int fd, const char *name)
 {
-    bridge->listen_fd = fd;
-    listen_again(bridge);
+    struct listener *listener = g_new0(struct listener, 1);
+
+    listener->bridge = bridge;
+    listener->fd = fd;
+    listener->name = g_strdup(name);
+    g_ptr_array_add(bridge->listeners, listener);
+    listen_again(listener);
 }
 
 void vwl_bridge_free(struct vwl_bridge *bridge)
@@ -213,12 +244,10 @@ void vwl_bridge_free(struct vwl_bridge *bridge)
     if (bridge == NULL) {
         return;
     }
-    if (bridge->listen_watch != 0) {
-        g_source_remove(bridge->listen_watch);
+    for (guint i = 0; i < bridge->listeners->len; i++) {
+        listener_free(bridge->listeners->pdata[i]);
     }
-    if (bridge->listen_pause != 0) {
-        g_source_remove(bridge->listen_pause);
-    }
+    g_ptr_array_unref(bridge->listeners);
     for (guint i = 0; i < bridge->pipes->len; i++) {
         vwl_pipe_free(bridge->pipes->pdata[i]);
     }

@@ -27,8 +27,10 @@ struct vwl_bridge_options {
 struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
                                   const struct vwl_bridge_options *options);
 
-/* A listening socket; stays the caller's. */
-void vwl_bridge_listen(struct vwl_bridge *bridge, int fd);
+/* A listening socket; stays the caller's. name NULL: for Wayland. Else what
+ * connects there is connected to the host's socket of this name, whatever is
+ * spoken: bytes both ways, and pipes among descriptors. */
+void vwl_bridge_listen(struct vwl_bridge *bridge, int fd, const char *name);
 
 /* NULL is fine. */
 void vwl_bridge_free(struct vwl_bridge *bridge);

@@ -248,6 +248,15 @@ static bool send_some(struct vwl_client *client)
     return true;
 }
 
+static bool is_over(struct vwl_client *client)
+{
+    if (client->failed || client->raw) {
+        return client->failed || vwl_socket_is_over(client);
+    }
+    return client->eof && !client->sending &&
+        (client->host_gone || client->to_host.bytes->len == 0);
+}
+
 void vwl_client_flush(struct vwl_client *client)
 {
     if (client->dead) {
@@ -256,9 +265,7 @@ void vwl_client_flush(struct vwl_client *client)
     flush_to_host(client);
     while (client->to_client.bytes->len != 0 && send_some(client)) {
     }
-    if (client->failed ||
-        (client->eof && !client->sending &&
-         (client->host_gone || client->to_host.bytes->len == 0))) {
+    if (is_over(client)) {
         client->dead = true;
         client->bridge->again = true;
     }
@@ -340,6 +347,8 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
     } else if (!take_fds(client, &msg)) {
         vwl_client_error(client, 1, WL_ERROR_NO_MEMORY,
                          "too many descriptors");
+    } else if (client->raw) {
+        vwl_socket_from_client(client);
     } else {
         relay(client, queue, vwl_relay_request);
     }
@@ -404,7 +413,8 @@ void vwl_client_from_host(struct vwl_client *client)
     unsigned int round;
     ssize_t r = 1;
 
-    for (round = 0; round < ROUNDS && !client->dead; round++) {
+    for (round = 0; round < ROUNDS && !client->dead &&
+         !client->raw_state.host_eof; round++) {
         if (client->to_client.bytes->len > VWL_HIGH_WATER ||
             vwl_transport_poll(t, client->ctx, 0) != 1) {
             break;
@@ -413,10 +423,16 @@ void vwl_client_from_host(struct vwl_client *client)
         if (r <= 0) {
             break;
         }
-        relay(client, &client->from_host, vwl_relay_event);
+        if (client->raw) {
+            vwl_socket_from_host(client);
+        } else {
+            relay(client, &client->from_host, vwl_relay_event);
+        }
     }
     if (round == ROUNDS) {
         client->bridge->again = true;
+    } else if (client->raw) {
+        client->raw_state.host_eof |= r <= 0 && r != -ETIMEDOUT;
     } else if ((r <= 0 && r != -ETIMEDOUT) || client->host_gone) {
         client->host_gone = true;
         vwl_client_fail(client, "the host hung up");
@@ -479,6 +495,9 @@ void vwl_client_free(struct vwl_client *client)
 {
     client->dead = true;
     set_watches(client);
+    if (client->raw_state.hup_watch != 0) {
+        g_source_remove(client->raw_state.hup_watch);
+    }
     /* VFDs to the host have owners of their own. */
     g_array_set_size(client->to_host.fds, 0);
     vwl_objects_finish(&client->objects);

@@ -26,8 +26,7 @@ struct vwl_bridge {
     GPtrArray *clients; /* of struct vwl_client */
     GPtrArray *pipes;   /* of struct vwl_pipe */
     GPtrArray *arrivals;
-    guint listen_watch, listen_pause;
-    int listen_fd;
+    GPtrArray *listeners;
     unsigned int counter;
     bool again; /* more to receive than one round takes */
     bool gone;
@@ -45,6 +44,15 @@ struct vwl_queue {
     GArray *fds; /* of struct vwl_attached */
 };
 
+/* Of a connection whose bytes mean nothing to the bridge. */
+struct vwl_raw {
+    guint hup_watch;
+    bool client_gone; /* both its directions */
+    bool host_eof, shut;
+    size_t seen;  /* bytes of the client */
+    bool unknown; /* not PulseAudio's protocol */
+};
+
 struct vwl_client {
     struct vwl_bridge *bridge;
     unsigned int number;
@@ -58,6 +66,8 @@ struct vwl_client {
     bool sending, host_gone, failed;
     bool eof, deaf; /* the client's end: said all, hears nothing */
     bool dead;      /* to be freed when no send is under way */
+    bool raw;       /* not Wayland: socket.c */
+    struct vwl_raw raw_state;
     unsigned int n_pipes;
     struct vwl_objects objects;
     GHashTable *globals; /* name to offered struct wl_interface */
@@ -92,6 +102,12 @@ void vwl_client_to_host(struct vwl_client *client, const void *bytes,
 void vwl_client_request(struct vwl_client *client, uint32_t object,
                         unsigned int opcode, const uint32_t *args,
                         unsigned int n_args, int vfd);
+
+/* socket.c: what came from either side goes on to the other. */
+void vwl_socket_from_client(struct vwl_client *client);
+void vwl_socket_from_host(struct vwl_client *client);
+/* After a flush: whether nothing more can happen. */
+bool vwl_socket_is_over(struct vwl_client *client);
 
 /* relay.c */
 /* The next descriptor that the client sent; there is one. */

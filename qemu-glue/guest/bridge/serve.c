@@ -15,6 +15,7 @@
 #include "bridge.h"
 
 #define ACTIVATED_FD 3
+#define MAX_NAME 32 /* virtio-wl's */
 
 void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context)
 {
@@ -26,6 +27,9 @@ void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context)
           "Put before every window's title", "TEXT" },
         { "app-id-prefix", 0, 0, G_OPTION_ARG_STRING, &serve->app_id_prefix,
           "Put before every window's app id", "TEXT" },
+        { "socket", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &serve->sockets,
+          "Offer the host's socket NAME at PATH; may be repeated",
+          "NAME:PATH" },
         { "trace", 0, 0, G_OPTION_ARG_NONE, &serve->trace,
           "Print every message", NULL },
         { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -114,9 +118,52 @@ static bool default_path(struct vwl_serve *serve, GError **error)
     return true;
 }
 
+static bool listen_or_fail(const char *path, int *fd, GError **error)
+{
+    int r = listen_at(path);
+
+    if (r < 0) {
+        char *what = g_strdup_printf("cannot listen at %s", path);
+
+        fail(error, what, g_strerror(-r));
+        g_free(what);
+        return false;
+    }
+    *fd = r;
+    return true;
+}
+
+/* Sound's clients look for pulse/native in XDG_RUNTIME_DIR, a folder that
+ * nobody else makes. */
+static bool open_named(struct vwl_serve *serve, GError **error)
+{
+    for (unsigned int i = 0; serve->sockets != NULL &&
+         serve->sockets[i] != NULL; i++) {
+        const char *colon = strchr(serve->sockets[i], ':');
+        char *folder;
+        int fd = -1;
+
+        if (colon == NULL || colon == serve->sockets[i] ||
+            colon - serve->sockets[i] > MAX_NAME || colon[1] == '\0') {
+            return fail(error, serve->sockets[i],
+                        "--socket is NAME:PATH, NAME up to 32 bytes");
+        }
+        folder = g_path_get_dirname(colon + 1);
+        g_mkdir_with_parents(folder, 0700);
+        g_free(folder);
+        if (!listen_or_fail(colon + 1, &fd, error)) {
+            return false;
+        }
+        g_array_append_val(serve->named, fd);
+    }
+    return true;
+}
+
 bool vwl_serve_open(struct vwl_serve *serve, GError **error)
 {
     int r = activated(error);
+
+    serve->named = g_array_new(FALSE, FALSE, sizeof(int));
 
     if (r < 0) {
         return false;
@@ -124,21 +171,13 @@ bool vwl_serve_open(struct vwl_serve *serve, GError **error)
     if (r == 1) {
         serve->fd = ACTIVATED_FD;
         serve->activated = true;
-        return true;
+        return open_named(serve, error);
     }
     if (!default_path(serve, error)) {
         return false;
     }
-    r = listen_at(serve->listen);
-    if (r < 0) {
-        char *what = g_strdup_printf("cannot listen at %s", serve->listen);
-
-        fail(error, what, g_strerror(-r));
-        g_free(what);
-        return false;
-    }
-    serve->fd = r;
-    return true;
+    return listen_or_fail(serve->listen, &serve->fd, error) &&
+        open_named(serve, error);
 }
 
 static void on_gone(void *opaque)
@@ -181,7 +220,14 @@ bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
     serve->loop = g_main_loop_new(NULL, FALSE);
     term = g_unix_signal_add(SIGTERM, on_signal, serve->loop);
     interrupt = g_unix_signal_add(SIGINT, on_signal, serve->loop);
-    vwl_bridge_listen(bridge, serve->fd);
+    vwl_bridge_listen(bridge, serve->fd, NULL);
+    for (guint i = 0; i < serve->named->len; i++) {
+        char *name = g_strndup(serve->sockets[i],
+                               strcspn(serve->sockets[i], ":"));
+
+        vwl_bridge_listen(bridge, g_array_index(serve->named, int, i), name);
+        g_free(name);
+    }
     g_main_loop_run(serve->loop);
     vwl_bridge_free(bridge);
     g_source_remove(term);
@@ -198,6 +244,14 @@ void vwl_serve_finish(struct vwl_serve *serve)
         }
         close(serve->fd);
     }
+    for (guint i = 0; serve->named != NULL && i < serve->named->len; i++) {
+        unlink(strchr(serve->sockets[i], ':') + 1);
+        close(g_array_index(serve->named, int, i));
+    }
+    if (serve->named != NULL) {
+        g_array_unref(serve->named);
+    }
+    g_strfreev(serve->sockets);
     g_free(serve->listen);
     g_free(serve->title_prefix);
     g_free(serve->app_id_prefix);

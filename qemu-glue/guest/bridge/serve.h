@@ -13,11 +13,13 @@ struct vwl_serve {
     const char *program; /* for messages */
     char *listen;        /* default: wayland-0 in XDG_RUNTIME_DIR */
     char *title_prefix, *app_id_prefix;
+    char **sockets; /* NAME:PATH, of other sockets than Wayland's */
     gboolean trace;
     int fd; /* that is listened at; the program's to set to -1 */
     bool activated; /* fd came from a service manager */
     /* private */
     GMainLoop *loop;
+    GArray *named; /* descriptors that go with sockets */
     bool gone;
 };
 

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,12 +72,32 @@ static bool load(struct device *device, const char *path, GError **error)
     return true;
 }
 
-static bool start(struct device *device, const char *upstream, int *fd,
+/* The texts are cut in place. */
+static GArray *sockets_of(char **upstream)
+{
+    GArray *sockets = g_array_new(FALSE, FALSE, sizeof(struct vwl_socket));
+
+    for (unsigned int i = 0; upstream[i] != NULL; i++) {
+        char *comma = strstr(upstream[i], ",name=");
+        struct vwl_socket socket = { "", upstream[i] };
+
+        if (comma != NULL) {
+            *comma = '\0';
+            socket.name = comma + strlen(",name=");
+        }
+        g_array_append_val(sockets, socket);
+    }
+    return sockets;
+}
+
+static bool start(struct device *device, char **upstream, int *fd,
                   GError **error)
 {
-    struct vwl_socket socket = { "", upstream };
+    GArray *sockets = sockets_of(upstream);
     struct vwl_config config = {
-        .size = sizeof config, .sockets = &socket, .n_sockets = 1,
+        .size = sizeof config,
+        .sockets = (const struct vwl_socket *)(void *)sockets->data,
+        .n_sockets = sockets->len,
     };
     int pair[2], r;
 
@@ -84,6 +105,7 @@ static bool start(struct device *device, const char *upstream, int *fd,
         .size = sizeof device->host, .opaque = device, .log = on_log,
     };
     r = device->plugin->device_new(&config, &device->host, &device->device);
+    g_array_unref(sockets);
     if (r < 0) {
         return fail(error, "cannot make a device", g_strerror(-r));
     }
@@ -100,7 +122,7 @@ static bool start(struct device *device, const char *upstream, int *fd,
     return true;
 }
 
-struct device *device_open(const char *plugin, const char *upstream,
+struct device *device_open(const char *plugin, char **upstream,
                            bool verbose, int *fd, GError **error)
 {
     struct device *device = g_new0(struct device, 1);

@@ -8,9 +8,10 @@
 
 struct device;
 
-/* plugin NULL: the one that was built or installed with this program. *fd: a
- * vhost-user connection to it. */
-struct device *device_open(const char *plugin, const char *upstream,
+/* plugin NULL: the one that was built or installed with this program. upstream:
+ * PATH[,name=NAME] of the host's sockets. *fd: a vhost-user connection to
+ * it. */
+struct device *device_open(const char *plugin, char **upstream,
                            bool verbose, int *fd, GError **error);
 /* NULL is fine. */
 void device_close(struct device *device);

@@ -18,16 +18,17 @@
 
 struct tool {
     struct vwl_serve serve;
-    char *upstream, *daemon_socket, *plugin;
+    char **upstream, *daemon_socket, *plugin;
     gboolean verbose, version;
 };
 
 static bool parse(struct tool *tool, int argc, char **argv, GError **error)
 {
     const GOptionEntry entries[] = {
-        { "wayland-sock", 0, 0, G_OPTION_ARG_FILENAME, &tool->upstream,
-          "The host compositor's socket; the device runs in this process",
-          "PATH" },
+        { "wayland-sock", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &tool->upstream,
+          "The host compositor's socket; the device runs in this process. "
+          "With a name, another of the host's; may be repeated",
+          "PATH[,name=NAME]" },
         { "daemon-socket", 0, 0, G_OPTION_ARG_FILENAME, &tool->daemon_socket,
           "A vhost-user-wl daemon's socket; it knows the compositor",
           "PATH" },
@@ -111,7 +112,7 @@ int main(int argc, char **argv)
         g_error_free(error);
     }
     vwl_serve_finish(&tool.serve);
-    g_free(tool.upstream);
+    g_strfreev(tool.upstream);
     g_free(tool.daemon_socket);
     g_free(tool.plugin);
     return status;
