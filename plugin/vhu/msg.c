@@ -214,7 +214,9 @@ void vwl_vhu_writer_destroy(struct vwl_vhu_writer *writer)
     g_free(writer);
 }
 
-/* Bytes sent, 0 for "not now", or -ECONNRESET. */
+/* Bytes sent, 0 for "not now", or -ECONNRESET. -ETOOMANYREFS: so many
+ * descriptors are under way between processes that no more are let in, and
+ * nothing would tell when that is over. */
 static ssize_t send_some(int sock, const struct iovec *iov, size_t n_iov,
                          int fd)
 {
@@ -248,8 +250,9 @@ static ssize_t send_some(int sock, const struct iovec *iov, size_t n_iov,
     case EAGAIN:
     case ENOMEM:
     case ENOBUFS:
-    case ETOOMANYREFS:
         return 0;
+    case ETOOMANYREFS:
+        return -ETOOMANYREFS;
     default:
         return -ECONNRESET;
     }
@@ -308,7 +311,7 @@ int vwl_vhu_flush(struct vwl_vhu_writer *writer, int sock)
         ssize_t n = send_some(sock, &iov, 1, waiting->fd);
 
         if (n <= 0) {
-            return (int)n;
+            return n == -ETOOMANYREFS ? 0 : (int)n;
         }
         vwl_fd_clear(&waiting->fd);
         waiting->sent += (size_t)n;

@@ -252,7 +252,9 @@ ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
     struct msghdr cut = *msg;
     struct iovec iov;
 
-    if (hit(CALL_SENDMSG, __builtin_return_address(0))) {
+    /* too many references: only what carries descriptors */
+    if ((state.plan.error != ETOOMANYREFS || msg->msg_controllen) &&
+        hit(CALL_SENDMSG, __builtin_return_address(0))) {
         if (!is_short()) {
             errno = state.plan.error;
             return -1;

@@ -144,7 +144,8 @@ static void run_failing(enum inject_call call, unsigned int calls,
         plan.first = 1;
         plan.times = FOR_EVER;
         if (plan.error == EINTR || plan.error == EAGAIN ||
-            call == CALL_SENDMSG || call == CALL_RECVMSG) {
+            ((call == CALL_SENDMSG || call == CALL_RECVMSG) &&
+             (plan.error == ENOBUFS || plan.error == ENOMEM))) {
             continue; /* not now, for ever: then it is tried for ever */
         }
         for (plan.first = 1; plan.first <= calls;
