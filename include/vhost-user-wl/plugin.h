@@ -92,6 +92,14 @@ struct vwl_config {
      * "system"). Devices are opened by device_new, and by nothing later.
      * NULL = "off". */
     const char *dmabufs;
+
+    /* After a request the device goes on looking at the rings for so many
+     * microseconds at most before it sleeps: what comes meanwhile needs no
+     * kick and no wake-up, and the processor is busy. It looks for shorter
+     * times when that was in vain, and never while nothing comes. At most
+     * 10000; 0 = it sleeps at once. */
+    uint32_t poll_us;
+    uint32_t reserved_2; /* 0 */
 };
 
 /* A virtio-gpu resource as dmabufs. Allocated by the plugin, filled by the

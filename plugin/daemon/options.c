@@ -106,6 +106,7 @@ struct raw {
     char **wayland_socks;
     int fd;
     gint64 max_vfds, max_contexts, max_in_flight, max_shm, max_queued, window;
+    gint64 poll_us;
     gboolean exit_on_disconnect, verbose, capabilities, version, mem_slots;
     gboolean probe;
 };
@@ -177,6 +178,7 @@ static bool check(struct options *options, const struct raw *raw,
                      raw->max_contexts, error) &&
            set_limit(&config->max_in_flight, "max-in-flight",
                      raw->max_in_flight, error) &&
+           set_limit(&config->poll_us, "poll-us", raw->poll_us, error) &&
            set_bytes(&config->max_shm_bytes, "max-shm-bytes", raw->max_shm,
                      error) &&
            set_bytes(&config->max_queued_bytes, "max-queued-bytes",
@@ -204,6 +206,9 @@ static bool parse(int *argc, char ***argv, struct raw *raw, GError **error)
           "Most connections to host sockets (1024)", "N" },
         { "max-in-flight", 0, 0, G_OPTION_ARG_INT64, &raw->max_in_flight,
           "Most requests that wait for a peer (half a queue)", "N" },
+        { "poll-us", 0, 0, G_OPTION_ARG_INT64, &raw->poll_us,
+          "Look at the rings for so long before sleeping (0)",
+          "MICROSECONDS" },
         { "max-shm-bytes", 0, 0, G_OPTION_ARG_INT64, &raw->max_shm,
           "Most shared memory, private copies included (the window)",
           "BYTES" },

@@ -41,6 +41,7 @@
 #define DEFAULT_MAX_VFDS 16384
 #define DEFAULT_MAX_CONTEXTS 1024
 #define DEFAULT_MAX_QUEUED_BYTES (16u << 20)
+#define MAX_POLL_US 10000
 #define MIN_WINDOW UINT64_C(4096)
 #define MAX_WINDOW (UINT64_C(1) << 43)
 
@@ -148,6 +149,12 @@ static int configure(struct vwl_device *device,
         (config->protocol_features_on &
          BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS));
     session->shm_size = window;
+    if (config->poll_us > MAX_POLL_US) {
+        log_host_bug(&device->log, "poll_us %" PRIu32 " is more than %d",
+                     config->poll_us, MAX_POLL_US);
+        return -EINVAL;
+    }
+    device->config.poll_us = config->poll_us;
     device->config.max_in_flight = config->max_in_flight;
     device->config.host = &device->host;
     return copy_sockets(device, config);

@@ -5,6 +5,34 @@
 
 #include "wl/snapshot.h"
 
+/* The shortest time of polling is this part of the longest. */
+#define POLL_PARTS 16
+
+/* Where something came, more may come soon: another look instead of sleep. By
+ * way of the main loop, so that all others on it have their turns. */
+static void poll_rings(struct vwl_pump *pump)
+{
+    int64_t now_us;
+
+    if (!pump->poll_max_us || !(pump->moved || pump->polling)) {
+        return;
+    }
+    now_us = g_get_monotonic_time();
+    if (pump->moved) {
+        if (pump->polling) {
+            pump->poll_us = MIN(pump->poll_us * 2, pump->poll_max_us);
+        }
+        pump->polling = true;
+        pump->poll_end_us = now_us + pump->poll_us;
+    } else if (now_us >= pump->poll_end_us) {
+        pump->poll_us = MAX(pump->poll_us / 2,
+                            MAX(pump->poll_max_us / POLL_PARTS, 1));
+        pump->polling = false; /* the next look asks for a kick */
+    }
+    pump->moved = false;
+    pump->due[OUT] = true;
+}
+
 void vwl_pump_settle(struct vwl_pump *pump)
 {
     if (!pump->session) {
@@ -24,6 +52,7 @@ void vwl_pump_settle(struct vwl_pump *pump)
     }
     vwl_pump_publish(pump, OUT);
     vwl_pump_publish(pump, IN);
+    poll_rings(pump);
     if (pump->due[OUT] || pump->due[IN]) {
         vwl_source_wake(pump->again);
     }
@@ -152,6 +181,7 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     pump->host = config->host;
     pump->log = log;
     pump->max_in_flight = config->max_in_flight;
+    pump->poll_max_us = pump->poll_us = config->poll_us;
     pump->allocators = config->allocators;
     err = vwl_core_create(&config->core, &vwl_pump_core_ops, pump, log,
                           &pump->core);

@@ -28,6 +28,11 @@ struct vwl_pump {
     const struct vwl_host *host;
     struct vwl_log *log;
     uint32_t max_in_flight;
+    uint32_t poll_max_us; /* 0: never */
+    uint32_t poll_us;     /* of the next time */
+    int64_t poll_end_us;
+    bool polling; /* no kicks are asked for: the rings are looked at */
+    bool moved;   /* something came since the last look at this */
     struct vwl_allocators *allocators;
     struct vwl_scout *scout; /* NULL once the front-end is gone */
 

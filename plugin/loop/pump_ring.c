@@ -183,11 +183,12 @@ void vwl_pump_run_out(struct vwl_pump *pump)
     for (;;) {
         got = vwl_vq_pop(vq, &chain);
         if (got == 0) {
-            if (vwl_vq_want_kick(vq, true)) {
+            if (!pump->polling && vwl_vq_want_kick(vq, true)) {
                 continue;
             }
             break;
         }
+        pump->moved = true;
         if (got == -ENOMEM) {
             log_host_bug(pump->log, "out queue: no memory for a request");
             vwl_vq_push(vq, &chain, 0);
@@ -273,6 +274,7 @@ static bool deliver(struct vwl_pump *pump, struct vwl_vq *vq)
     }
     vwl_vq_push(vq, &chain, (uint32_t)n);
     pump->pushed[IN] = true;
+    pump->moved = true;
     return true;
 }
 

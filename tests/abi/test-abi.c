@@ -124,6 +124,12 @@ SAME(config, max_in_flight); SAME(config, max_shm_bytes);
 SAME(config, max_queued_bytes); SAME(config, features_off);
 SAME(config, protocol_features_off); SAME(config, protocol_features_on);
 GREW(config);
+struct v1_config_poll {
+    struct v1_config_dmabufs before;
+    uint32_t poll_us, reserved_2;
+};
+_Static_assert(offsetof(struct v1_config_poll, poll_us) ==
+               offsetof(struct vwl_config, poll_us), "moved");
 _Static_assert(offsetof(struct v1_config_dmabufs, dmabufs) ==
                offsetof(struct vwl_config, dmabufs), "moved");
 SAME(resource, size); SAME(resource, width); SAME(resource, height);
@@ -269,6 +275,7 @@ static void test_refuses(void)
         { .size = sizeof cases[0], .sockets = &not_utf8, .n_sockets = 1 },
         { .size = sizeof cases[0], .sockets = &too_long, .n_sockets = 1 },
         { .size = sizeof cases[0], .sockets = NULL, .n_sockets = 1 },
+        { .size = sizeof cases[0], .poll_us = 10001 },
     };
     struct vwl_config fine = { .size = sizeof fine, .sockets = &good,
                                .n_sockets = 1, .shm_window = 4096 };
