@@ -344,10 +344,10 @@ static void measure(struct guest *guests, const char *group, size_t index)
     const char *floor_name = works[index].floor_name;
     struct bench_figure *figure = bench_figure(
         group, works[index].name, "us", false, floor_name);
-    unsigned int times = works[index].times;
+    unsigned int times = bench_times(works[index].times);
     double used = 0;
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < (int)bench_times(ROUNDS); i++) {
         bench_sample(figure, floor_name,
                      time_of(works[index].floor, NULL, times));
         for (int j = 0; j < 2; j++) {
@@ -360,10 +360,10 @@ static void measure(struct guest *guests, const char *group, size_t index)
             }
         }
     }
-    bench_note(figure, "daemon", "cpu", used / (ROUNDS * times));
-    if (works[index].calls) {
+    bench_note(figure, "daemon", "cpu", used / (bench_times(ROUNDS) * times));
+    if (works[index].calls && !g_getenv("VWL_BENCH_QUICK")) {
         double calls = guest_count_calls(&guests[0], works[index].work,
-                                         works[index].calls);
+                                         bench_times(works[index].calls));
 
         if (calls >= 0) {
             bench_note(figure, "daemon", "calls", calls);
@@ -394,7 +394,7 @@ static void measure_bulk(struct guest *guests, const char *group,
     struct bench_figure *figure = bench_figure(
         group, bulks[index].name, "MB/s", true, floor_name);
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < (int)bench_times(ROUNDS); i++) {
         bench_sample(figure, floor_name,
                      BULK_BYTES / bulks[index].floor(bulks[index].reads));
         for (int j = 0; j < 2; j++) {
@@ -426,19 +426,21 @@ static void measure_scale(struct guest *guest, size_t index)
     uint32_t id = 1000;
 
     for (unsigned int i = 0; i < 3; i++) {
-        g_snprintf(names[i], sizeof names[i], "%u", scales[index].counts[i]);
-        while (id < 1000 + scales[index].counts[i]) {
+        unsigned int n = bench_times(scales[index].counts[i]);
+
+        g_snprintf(names[i], sizeof names[i], "%u", n);
+        while (id < 1000 + n) {
             guest_new(guest, scales[index].type, id++, scales[index].flags,
                       scales[index].size);
         }
-        for (int j = 0; j < ROUNDS; j++) {
-            samples[i][j] = time_of(ping, guest, 500);
+        for (int j = 0; j < (int)bench_times(ROUNDS); j++) {
+            samples[i][j] = time_of(ping, guest, bench_times(500));
         }
     }
     figure = bench_figure("scale", scales[index].name, "us for a ping",
                           false, names[0]);
     for (unsigned int i = 0; i < 3; i++) {
-        for (int j = 0; j < ROUNDS; j++) {
+        for (int j = 0; j < (int)bench_times(ROUNDS); j++) {
             bench_sample(figure, names[i], samples[i][j]);
         }
     }
@@ -469,7 +471,7 @@ static void measure_idle(struct guest *guest)
                                                "wake-ups", false, "daemon");
     double before = switches(guest->pid), used = bench_cpu_us(guest->pid);
 
-    g_usleep(2000000);
+    g_usleep(bench_times(2000000));
     bench_sample(figure, "daemon", switches(guest->pid) - before);
     bench_note(figure, "daemon", "cpu", bench_cpu_us(guest->pid) - used);
     bench_done(figure);

@@ -50,6 +50,11 @@ double bench_quantile(double *values, size_t n, double q)
     return values[MIN((size_t)((double)n * q), n - 1)];
 }
 
+unsigned int bench_times(unsigned int n)
+{
+    return g_getenv("VWL_BENCH_QUICK") ? (n + 24) / 25 : n;
+}
+
 void bench_must(bool good, const char *what)
 {
     if (!good) {

@@ -17,6 +17,8 @@
 double bench_now_us(void);
 /* The q-th part of n values; sorts them. */
 double bench_quantile(double *values, size_t n, double q);
+/* n, or hardly any with VWL_BENCH_QUICK: to see that all of it works. */
+unsigned int bench_times(unsigned int n);
 /* Ends the program when it is not good. */
 void bench_must(bool good, const char *what);
 /* cpu -1: any. pid 0: the caller. */
