@@ -4,7 +4,9 @@
  * driver for it, so it is done once and early.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <gbm.h>
+#include <xf86drm.h>
 
 #include "base/fd.h"
 #include "compositor/allocator.h"
@@ -15,6 +17,10 @@ static int open_gbm(struct vwl_allocator *allocator, const char *path)
 
     if (err < 0) {
         return err;
+    }
+    /* of a primary node, given by path */
+    if (drmIsMaster(fd)) {
+        drmDropMaster(fd);
     }
     allocator->data = gbm_create_device(fd);
     if (!allocator->data) {
@@ -63,10 +69,14 @@ static int alloc_gbm(struct vwl_allocator *allocator,
         return errno ? -errno : -ENOMEM;
     }
     err = vwl_format_layout(format, wish, gbm_bo_get_stride(bo), &made);
-    if (err == 0) {
-        made.fd = gbm_bo_get_fd(bo);
-        err = made.fd < 0 ? -EIO : vwl_buffer_settle(&made, true);
+    /* what gbm_bo_get_fd gives cannot be written to with every driver */
+    if (err == 0 && drmPrimeHandleToFD(allocator->fd,
+                                       gbm_bo_get_handle(bo).u32,
+                                       DRM_CLOEXEC | DRM_RDWR,
+                                       &made.fd) < 0) {
+        err = -errno;
     }
+    err = err < 0 ? err : vwl_buffer_settle(&made, true);
     gbm_bo_destroy(bo);
     if (err == 0 && made.size_bytes > wish->max_bytes) {
         err = -ENOSPC;

@@ -270,11 +270,12 @@ static void test_refused(gconstpointer words)
     g_free((char *)arg);
 }
 
-/* Only without any allocator is there "no such command". */
-static void test_off(void)
+/* "No such command" only when there is no allocator, or, with "auto", when the
+ * compositor takes nothing: that of the rig does not. */
+static void test_none(gconstpointer words)
 {
     const char *arg;
-    struct rig *r = daemon_with("off", &arg);
+    struct rig *r = daemon_with(words, &arg);
 
     g_assert_cmphex(ask(r, 0, 0, 0), ==, VIRTIO_WL_RESP_INVALID_CMD);
     g_assert_cmphex(ask(r, 64, 64, DRM_FORMAT_XRGB8888), ==,
@@ -501,7 +502,8 @@ int main(int argc, char **argv)
     allocators = g_strsplit(g_getenv("VWL_GPU_ALLOCATORS")
                                 ? g_getenv("VWL_GPU_ALLOCATORS")
                                 : "udmabuf heap", " ", 0);
-    g_test_add_func("/buffers/off", test_off);
+    g_test_add_data_func("/buffers/none/off", "off", test_none);
+    g_test_add_data_func("/buffers/none/auto", "auto", test_none);
     g_test_add_func("/buffers/received", test_received);
     for (char **one = allocators; *one; one++) {
         char *name = g_strdelimit(g_strdup(*one), "/", '-');

@@ -13,6 +13,8 @@ import argparse
 import glob
 import os
 import re
+import shutil
+import subprocess
 import sys
 import time
 import traceback
@@ -34,15 +36,16 @@ def test(function):
 class Run:
     def __init__(self, options):
         self.options = options
-        self.image = gpu.Image([options.buffers, options.fences,
-                                options.daemon, options.plugin,
-                                options.painter])
+        self.programs = [options.buffers, options.fences, options.daemon,
+                         options.plugin, options.painter]
+        self.image = gpu.Image(self.programs)
         self.env = (f"export VWL_PLUGIN={gpu.path(options.plugin)} "
                     f"VWL_DAEMON={gpu.path(options.daemon)}; ")
 
-    def vm(self, **more):
+    def vm(self, image=None, **more):
         more.setdefault("devices", [gpu.DISPLAY])
-        return vms.VM(self.options.qemu, self.image.dir, memory="512M",
+        more.setdefault("memory", "512M")
+        return vms.VM(self.options.qemu, image or self.image.dir,
                       name="gpu", **more)
 
     def healthy(self, vm):
@@ -68,7 +71,7 @@ def buffers(run):
     with run.vm() as vm:
         vm.boot()
         display = gpu.card(vm, "cirrus")
-        allocators = f"udmabuf heap dumb={display} auto"
+        allocators = f"udmabuf heap dumb={display}"
         program = gpu.path(run.options.buffers)
         tap(vm.run(f"{run.env} VWL_GPU_DISPLAY={display} "
                    f"VWL_GPU_ALLOCATORS='{allocators}' {program} 2>&1",
@@ -145,11 +148,123 @@ def display(run):
             vm.qmp("screendump", filename=shot)
             compare(shot, 640, 480)
             if run.options.pictures:
-                os.system(f"cp {shot} {run.options.pictures}/"
-                          f"{words.split('=')[0]}.ppm")
+                shutil.copy(shot, f"{run.options.pictures}/"
+                            f"{words.split('=')[0]}.ppm")
             vm.check("kill $(cat /tmp/holder); for i in $(seq 100); do "
                      "kill -0 $(cat /tmp/pid) 2> /dev/null || break; "
                      "sleep 0.1; done", 60)
+        run.healthy(vm)
+
+
+LIB = "/usr/lib/x86_64-linux-gnu"
+WESTON = ["/usr/bin/weston", f"{LIB}/libweston-10/drm-backend.so",
+          f"{LIB}/libweston-10/gl-renderer.so",
+          f"{LIB}/weston/desktop-shell.so", f"{LIB}/libEGL.so.1",
+          f"{LIB}/libEGL_mesa.so.0", f"{LIB}/libGLESv2.so.2",
+          f"{LIB}/dri/kms_swrast_dri.so", "/usr/share/glvnd/egl_vendor.d",
+          "/usr/share/X11/xkb"]
+WESTON_INI = """[core]
+idle-time=0
+[shell]
+client=/run/idle
+panel-position=none
+locking=false
+animation=none
+startup-animation=none
+close-animation=none
+[input-method]
+path=
+[output]
+name=VGA-1
+mode=640x480
+"""
+NO_PAINTER = ("for i in $(seq 100); do pidof vwl-paint > /dev/null || exit 0;"
+              " sleep 0.1; done; exit 1")
+
+
+def wait_for(vm, condition, log, seconds=120):
+    vm.check(f"i=0; until {condition}; do i=$((i + 1)); "
+             f"if [ $i = {seconds * 5} ]; then cat {log}; exit 1; fi; "
+             "sleep 0.2; done", seconds + 30)
+
+
+def start_weston(vm, card):
+    vm.put("/run/weston.ini", WESTON_INI.encode(), 0o644)
+    vm.put("/run/idle", b"#!/bin/sh\nexec sleep 100000\n")
+    vm.check("GALLIUM_DRIVER=softpipe XDG_RUNTIME_DIR=/run /usr/bin/weston "
+             "--config=/run/weston.ini --backend=drm-backend.so "
+             f"--drm-device={os.path.basename(card)} "
+             "--shell=desktop-shell.so --tty=1 --continue-without-input "
+             "--socket=wayland > /run/weston.log 2>&1 &")
+    wait_for(vm, "[ -S /run/wayland ]", "/run/weston.log")
+
+
+def start_daemon(run, vm, name, words):
+    vm.check(f"GALLIUM_DRIVER=softpipe {gpu.path(run.options.daemon)} "
+             f"--plugin={gpu.path(run.options.plugin)} "
+             f"--socket-path=/run/{name} --wayland-sock=/run/wayland "
+             f"--dmabuf={words} -v > /run/{name}.log 2>&1 &")
+    wait_for(vm, f"[ -S /run/{name} ]", f"/run/{name}.log")
+
+
+def shows(vm, size, shot):
+    """Waits until the pattern is on the screen, every pixel."""
+    deadline = time.monotonic() + 120
+    while True:
+        vm.qmp("screendump", filename=shot)
+        said = subprocess.run(
+            [sys.executable, gpu.TOP + "/tests/pattern.py", shot,
+             f"--size={size}"], stdout=subprocess.PIPE, text=True)
+        if said.returncode == 0:
+            print(f"# {said.stdout.strip()}", flush=True)
+            return
+        if time.monotonic() > deadline:
+            raise vms.Error(f"not shown: {said.stdout}")
+        time.sleep(0.5)
+
+
+def probe(run, vm):
+    said = vm.check(f"{gpu.path(run.options.daemon)} --probe "
+                    f"--plugin={gpu.path(run.options.plugin)} "
+                    "--wayland-sock=/run/wayland 2> /run/probe.log", 60)
+    for line in ("linux-dmabuf version [3-9]", "format XR24 modifier",
+                 "global zwp_linux_dmabuf_v1 [3-9]",
+                 "allocators.* dumb udmabuf heap"):
+        if not re.search(line, said):
+            raise vms.Error(f"no {line} in:\n{said}")
+    return said
+
+
+@test
+def compositor(run):
+    """Weston with GL on the display imports what the guest painted: what it
+    takes is asked, and buffers come from the display's own node."""
+    with gpu.Image(run.programs, WESTON) as image, \
+            run.vm(image=image.dir, memory="1G") as vm:
+        vm.boot(300)
+        card = gpu.card(vm, "cirrus")
+        start_weston(vm, card)
+        words = ["auto", f"dumb={card}"]
+        if "allocators gbm" in probe(run, vm):
+            words.append(f"gbm={card}")
+            tap(vm.run(f"{run.env} export GALLIUM_DRIVER=softpipe; "
+                       f"VWL_GPU_DISPLAY={card} VWL_GPU_ALLOCATORS=gbm={card}"
+                       f" {gpu.path(run.options.buffers)} 2>&1",
+                       timeout=300)[1])
+        for number, word in enumerate(words):
+            name, size = f"vu{number}", f"{300 + number}x200"
+            start_daemon(run, vm, name, word)
+            vm.check(f"{gpu.path(run.options.painter)} "
+                     f"--daemon-socket=/run/{name} --dmabuf --size={size} "
+                     f"--timeout=100 > /run/{name}.out 2>&1 &")
+            wait_for(vm, f"grep -q . /run/{name}.out", f"/run/{name}.log")
+            if "painted" not in vm.check(f"cat /run/{name}.out"):
+                raise vms.Error(vm.check(f"cat /run/{name}.*"))
+            shows(vm, size, f"{vm.dir}/shot.ppm")
+            if run.options.pictures:
+                shutil.copy(f"{vm.dir}/shot.ppm",
+                            f"{run.options.pictures}/weston-{number}.ppm")
+            vm.check(f"killall vwl-paint; {NO_PAINTER}", 60)
         run.healthy(vm)
 
 
