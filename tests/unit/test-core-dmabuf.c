@@ -402,6 +402,7 @@ static void test_busy_ends(void)
 
     g_assert_cmphex(ask_dmabuf(rig, 7), ==, 0x1002);
     fill_socket(ours);
+    g_assert_cmpint(write(device, "x", 1), ==, 1); /* but can be read */
     asked[0] = sync_later(rig, 7, 2);
     asked[1] = sync_later(rig, 7, 3);
     g_assert_cmphex(ask_close(rig, 7), ==, 0x1000);
