@@ -254,7 +254,8 @@ suite = world.Suite()
 tool = world.Tool(TOOL, f'--wayland-sock=@DIR@/other,name={NAME}',
                   '--wayland-sock=@DIR@/nobody,name=nobody',
                   f'--socket={NAME}:@DIR@/here', '--socket=nobody:@DIR@/x/y/z',
-                  '--socket=unknown:@DIR@/unknown')
+                  '--socket=unknown:x/unknown',
+                  env={'XDG_RUNTIME_DIR': '@DIR@'})
 tool.other = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 tool.other.bind(str(tool.path / 'other'))
 tool.other.listen(8)
@@ -275,7 +276,7 @@ for name, test in [
         with contextlib.closing(Pair(tool)) as pair:
             test(pair)
         world.until('descriptors are back', lambda: tool.fds() <= before)
-for path in ('x/y/z', 'unknown'):
+for path in ('x/y/z', 'x/unknown'):
     with suite.case(f'no such socket at the host: {path}'):
         lost = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         lost.settimeout(60)
@@ -283,7 +284,7 @@ for path in ('x/y/z', 'unknown'):
         is_end(lost)
         lost.close()
 with suite.case('the sockets go with the tool'):
-    paths = [tool.path / p for p in ('guest', 'here', 'x/y/z', 'unknown')]
+    paths = [tool.path / p for p in ('guest', 'here', 'x/y/z', 'x/unknown')]
     assert all(p.exists() for p in paths)
     tool.process.terminate()
     tool.process.wait(30)

@@ -38,7 +38,9 @@ class Tool:
             [program, f'--wayland-sock={self.path}/host',
              f'--listen={self.path}/guest',
              *(o.replace('@DIR@', self.dir.name) for o in options)],
-            stdout=self.log, stderr=self.log, env=env)
+            stdout=self.log, stderr=self.log,
+            env={k: v.replace('@DIR@', self.dir.name)
+                 for k, v in {**os.environ, **(env or {})}.items()})
         atexit.register(self.process.kill)
         until('the tool listens', (self.path / 'guest').exists)
 

@@ -28,7 +28,8 @@ void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context)
         { "app-id-prefix", 0, 0, G_OPTION_ARG_STRING, &serve->app_id_prefix,
           "Put before every window's app id", "TEXT" },
         { "socket", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &serve->sockets,
-          "Offer the host's socket NAME at PATH; may be repeated",
+          "Offer the host's socket NAME at PATH (from XDG_RUNTIME_DIR on); "
+          "may be repeated",
           "NAME:PATH" },
         { "trace", 0, 0, G_OPTION_ARG_NONE, &serve->trace,
           "Print every message", NULL },
@@ -133,25 +134,45 @@ static bool listen_or_fail(const char *path, int *fd, GError **error)
     return true;
 }
 
+/* NAME:PATH with an absolute path. false: it is something else. */
+static bool complete_named(char **text)
+{
+    const char *colon = strchr(*text, ':');
+    const char *folder = g_getenv("XDG_RUNTIME_DIR");
+    char *whole;
+
+    if (colon == NULL || colon == *text || colon - *text > MAX_NAME ||
+        colon[1] == '\0' || (colon[1] != '/' && folder == NULL)) {
+        return false;
+    }
+    if (colon[1] != '/') {
+        whole = g_strdup_printf("%.*s:%s/%s", (int)(colon - *text), *text,
+                                folder, colon + 1);
+        g_free(*text);
+        *text = whole;
+    }
+    return true;
+}
+
 /* Sound's clients look for pulse/native in XDG_RUNTIME_DIR, a folder that
  * nobody else makes. */
 static bool open_named(struct vwl_serve *serve, GError **error)
 {
     for (unsigned int i = 0; serve->sockets != NULL &&
          serve->sockets[i] != NULL; i++) {
-        const char *colon = strchr(serve->sockets[i], ':');
+        const char *path;
         char *folder;
         int fd = -1;
 
-        if (colon == NULL || colon == serve->sockets[i] ||
-            colon - serve->sockets[i] > MAX_NAME || colon[1] == '\0') {
+        if (!complete_named(&serve->sockets[i])) {
             return fail(error, serve->sockets[i],
                         "--socket is NAME:PATH, NAME up to 32 bytes");
         }
-        folder = g_path_get_dirname(colon + 1);
+        path = strchr(serve->sockets[i], ':') + 1;
+        folder = g_path_get_dirname(path);
         g_mkdir_with_parents(folder, 0700);
         g_free(folder);
-        if (!listen_or_fail(colon + 1, &fd, error)) {
+        if (!listen_or_fail(path, &fd, error)) {
             return false;
         }
         g_array_append_val(serve->named, fd);
