@@ -109,8 +109,25 @@ struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
     own->bridge = bridge;
     own->tag = g_source_add_unix_fd(source, vwl_transport_fd(transport),
                                     G_IO_IN);
+    g_source_set_can_recurse(source, TRUE); /* as below */
     g_source_attach(source, NULL);
     return bridge;
+}
+
+/* Nothing here iterates the loop from within it. Without the flag GLib takes
+ * the descriptor out of its poll set and back around every dispatch, and wakes
+ * itself up each time: four system calls and another round. */
+guint vwl_bridge_watch(int fd, GIOCondition condition, GUnixFDSourceFunc fn,
+                       void *opaque)
+{
+    GSource *source = g_unix_fd_source_new(fd, condition);
+    guint id;
+
+    g_source_set_can_recurse(source, TRUE);
+    g_source_set_callback(source, G_SOURCE_FUNC(fn), opaque, NULL);
+    id = g_source_attach(source, NULL);
+    g_source_unref(source);
+    return id;
 }
 
 struct listener {

@@ -373,15 +373,15 @@ static void set_watches(struct vwl_client *client)
     bool out = !client->dead && client->to_client.bytes->len != 0;
 
     if (in && client->in_watch == 0) {
-        client->in_watch = g_unix_fd_add(client->fd, G_IO_IN | G_IO_HUP,
-                                         on_readable, client);
+        client->in_watch = vwl_bridge_watch(client->fd, G_IO_IN | G_IO_HUP,
+                                            on_readable, client);
     } else if (!in && client->in_watch != 0) {
         g_source_remove(client->in_watch);
         client->in_watch = 0;
     }
     if (out && client->out_watch == 0) {
-        client->out_watch = g_unix_fd_add(client->fd, G_IO_OUT, on_writable,
-                                          client);
+        client->out_watch = vwl_bridge_watch(client->fd, G_IO_OUT,
+                                             on_writable, client);
     } else if (!out && client->out_watch != 0) {
         g_source_remove(client->out_watch);
         client->out_watch = 0;

@@ -3,6 +3,7 @@
 #ifndef VWL_BRIDGE_CLIENT_H
 #define VWL_BRIDGE_CLIENT_H
 
+#include <glib-unix.h>
 #include <glib.h>
 
 #include "../transport.h"
@@ -78,6 +79,10 @@ struct vwl_client {
     unsigned int n_pools;
     unsigned int n_mapped; /* pools whose file is mapped */
 };
+
+/* bridge.c: g_unix_fd_add, but cheaper; it ends by g_source_remove. */
+guint vwl_bridge_watch(int fd, GIOCondition condition, GUnixFDSourceFunc fn,
+                       void *opaque);
 
 /* client.c */
 /* Takes both its ends. */

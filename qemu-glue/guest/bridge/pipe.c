@@ -149,8 +149,8 @@ static void write_out(struct vwl_pipe *pipe)
         }
         if (n < 0 && errno == EAGAIN) {
             if (pipe->watch == 0) {
-                pipe->watch = g_unix_fd_add(pipe->fd, G_IO_OUT, on_writable,
-                                            pipe);
+                pipe->watch = vwl_bridge_watch(pipe->fd, G_IO_OUT,
+                                               on_writable, pipe);
             }
             return;
         }
@@ -226,8 +226,8 @@ static void on_sent(void *opaque, int result)
         end(pipe);
         return;
     }
-    pipe->watch = g_unix_fd_add(pipe->fd, G_IO_IN | G_IO_HUP, on_readable,
-                                pipe);
+    pipe->watch = vwl_bridge_watch(pipe->fd, G_IO_IN | G_IO_HUP, on_readable,
+                                   pipe);
 }
 
 static void send_out(struct vwl_pipe *pipe)
@@ -345,8 +345,8 @@ int vwl_pipe_from_client(struct vwl_client *client, int *fd)
     pipe->mid[0] = mid[0];
     pipe->mid[1] = mid[1];
     if (outwards) {
-        pipe->watch = g_unix_fd_add(own, G_IO_IN | G_IO_HUP, on_readable,
-                                    pipe);
+        pipe->watch = vwl_bridge_watch(own, G_IO_IN | G_IO_HUP, on_readable,
+                                       pipe);
     }
     return vfd;
 }
@@ -363,8 +363,8 @@ int vwl_pipe_from_host(struct vwl_client *client, int *vfd)
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     pipe = pipe_new(client, ends[0], *vfd, true);
     *vfd = -1;
-    pipe->watch = g_unix_fd_add(ends[0], G_IO_IN | G_IO_HUP, on_readable,
-                                pipe);
+    pipe->watch = vwl_bridge_watch(ends[0], G_IO_IN | G_IO_HUP, on_readable,
+                                   pipe);
     return ends[1];
 }
 
