@@ -9,6 +9,7 @@ import contextlib
 import mmap
 import os
 import pathlib
+import re
 import sys
 import time
 
@@ -411,6 +412,19 @@ def unknown_clocks(w):
     own(clock.frame())
 
 
+def traced(program):
+    """Whatever programs say, their terminal is not told."""
+    tool = world.Tool(program, '--trace')
+    w = World(tool)
+    source = new(w, w.bind('wl_data_device_manager'), 'create_data_source',
+                 None)
+    w.request(source, 'offer', 'a \x1b]0;title\x07 "b" \u009b')
+    w.close()
+    log = tool.stop()
+    assert f'-> wl_data_source#{source}.offer("a \\033]0;' in log, log
+    assert not re.search('[\x00-\x09\x0b-\x1f\x7f-\x9f]', log), log
+
+
 class World(world.World):
     def __init__(self, tool):
         super().__init__(tool, INTERFACES, OFFERED)
@@ -443,6 +457,8 @@ for name, test in [
             test(w)
 with suite.case('descriptors are back where they began'):
     world.until('descriptors are back', lambda: tool.fds() <= before)
+with suite.case('a trace that is safe to look at'):
+    traced(TOOL)
 first.close()
 with suite.case('the tool ends well'):
     tool.stop()

@@ -3,6 +3,17 @@
 
 #include <stdio.h>
 
+/* Programs say this, and terminals may obey. */
+static void print_text(const char *text)
+{
+    char *begin = g_strndup(text, 200);
+    char *escaped = g_strescape(begin, NULL);
+
+    fprintf(stderr, "\"%s\"", escaped);
+    g_free(escaped);
+    g_free(begin);
+}
+
 static void print_arg(const struct vwl_wire_arg *arg, const char *data)
 {
     switch (arg->type) {
@@ -19,7 +30,7 @@ static void print_arg(const struct vwl_wire_arg *arg, const char *data)
         if (arg->value == 0) {
             fputs("nil", stderr);
         } else {
-            fprintf(stderr, "\"%.200s\"", data + arg->at);
+            print_text(data + arg->at);
         }
         break;
     case 'a':
