@@ -18,6 +18,7 @@ import stage
 from actor import Actor, Window
 from stage import GUEST, HOST, PREFIX, WORK, must, until
 
+OWN = WORK + '/own'
 RED, GREEN = (200, 0, 0), (0, 200, 0)
 MIME = 'application/x-vwl'
 HERE = os.path.abspath(__file__)
@@ -79,6 +80,8 @@ def client_in_frames():
 
 
 def focus(display, app_id):
+    if display not in (GUEST, HOST, OWN):
+        return  # a compositor of its own, where the newest window has it
     prefix = {GUEST: PREFIX, HOST: ''}.get(display, 'own.')
     stage.place(stage.window(prefix + app_id), 400, 300)
 
@@ -205,8 +208,9 @@ class Tool:
     def __init__(self, programs, upstream, path, *before):
         self.path = path
         self.process = programs.run(
-            upstream, *before, os.environ['VWL_TOOL'], '--wayland-sock=' + upstream,
-            '--listen=' + path, '--app-id-prefix=own.')
+            upstream, *before, os.environ['VWL_TOOL'],
+            '--wayland-sock=' + upstream, '--listen=' + path,
+            '--app-id-prefix=own.')
         until('a bridge', self.answers)
 
     def answers(self):
@@ -220,7 +224,7 @@ class Tool:
 
 
 def bridge():
-    path = WORK + '/own'
+    path = OWN
     there = bystander()
     with stage.Programs() as programs:
         for turn in range(4):
@@ -238,7 +242,7 @@ def bridge():
 
 
 def bridge_in_transfer():
-    path = WORK + '/own'
+    path = OWN
     with stage.Programs() as programs:
         for guest_owns in (True, False):
             tool = Tool(programs, HOST, path)
@@ -281,7 +285,7 @@ class Compositor:
 
 
 def compositor():
-    link, path = WORK + '/upstream', WORK + '/own'
+    link, path = WORK + '/upstream', OWN
     with stage.Programs() as programs:
         tool = None
         for turn in range(3):
@@ -305,11 +309,49 @@ def compositor():
              tool.process.wait(timeout=stage.PATIENCE) == 0)
 
 
+def has_keyboard(display):
+    actor = Actor(display)
+    seat = actor.bind('wl_seat')
+    has = actor.wait('wl_seat.capabilities', seat).args[0] & 2
+    actor.close()
+    return has
+
+
+def compositor_in_transfer():
+    link, path = WORK + '/upstream', WORK + '/alone'
+    with stage.Programs() as programs:
+        tool = None
+        for guest_owns in (True, False):
+            other = Compositor(programs, link)
+            tool = tool or Tool(programs, link, path)
+            wtype = programs.run(other.path, 'wtype', '-s', '3600000', '')
+            until('a keyboard', has_keyboard, path)
+            transfer = Selection(*((path, other.path) if guest_owns else
+                                   (other.path, path)))
+            other.kill()
+            until('the end of both', lambda: transfer.owner.gone and
+                  transfer.taker.gone)
+            # what goes from one to the other goes on, as without a bridge
+            got = sum(len(os.read(transfer.end, 1 << 16)) for _ in range(99))
+            must('more: %d' % got, got > 99)
+            os.close(transfer.end)
+            must('and the writer learns that nobody reads',
+                 transfer.ended.wait(stage.PATIENCE))
+            os.close(transfer.fd)
+            transfer.close()
+            killed(wtype)
+            other.end()
+        tool.process.terminate()
+        must('the bridge ends as it should',
+             tool.process.wait(timeout=stage.PATIENCE) == 0)
+
+
 def main():
     with stage.Programs() as programs:
         programs.keyboard()
         stage.main(client_in_frames, reader_in_transfer, owner_in_transfer,
-                   bridge, bridge_in_transfer, compositor)
+                   bridge, bridge_in_transfer, compositor,
+                   compositor_in_transfer)
 
 
 if __name__ == '__main__':
