@@ -418,6 +418,8 @@ static void test_death(gconstpointer data)
         expect_type(b.r, submit(b.r, true, BUFFER, 1), INVALID_ID);
     }
     g_assert_true(rig_logged(b.r, "the resource bridge is gone"));
+    /* it was seen to go, not waited for */
+    g_assert_false(rig_logged(b.r, "nobody answers"));
     story_alive(b.r, 1, b.peer);
     bridge_end(&b);
 }
