@@ -552,7 +552,8 @@ static void load(struct scene *scene, const GByteArray *stream)
         must(world, !world->strict, "a restore was refused");
         close(ends[0]);
     } else {
-        while (at < stream->len && !g_atomic_int_get(&world->states) && alive(scene)) {
+        while (at < stream->len && !g_atomic_int_get(&world->states) &&
+               alive(scene)) {
             ssize_t n = write(ends[1], stream->data + at, stream->len - at);
 
             at += (guint)MAX(n, 0);

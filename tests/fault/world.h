@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A device in a thread of this process, a front-end, a driver and host peers, who go
- * through everything once while calls fail under the device. Strict: nothing
- * may be noticed. Else a request may be refused, a VFD hung up, a ring broken
- * or the front-end disconnected, but every request is answered once while the
- * ring works, and what was answered for arrives, in order and once.
+ * A device in a thread of this process, a front-end, a driver and host peers,
+ * who go through everything once while calls fail under the device. Strict:
+ * nothing may be noticed. Else a request may be refused, a VFD hung up, a ring
+ * broken or the front-end disconnected, but every request is answered once
+ * while the ring works, and what was answered for arrives, in order and once.
  */
 #ifndef VWL_TEST_FAULT_WORLD_H
 #define VWL_TEST_FAULT_WORLD_H

@@ -56,6 +56,7 @@ static void open_channel(struct channel *channel)
     channel->out.id = channel->in.id = id;
     channel->out.fd = channel->in.fd = fd;
     channel->state = CHANNEL_OPEN;
+    channel->lazy_until_us = 0;
     channel->until_us = g_get_monotonic_time() +
         (int64_t)RANGE(guest, 1, 12) * 1000000;
 }
@@ -185,11 +186,20 @@ static void end_life(struct channel *channel)
     }
 }
 
+static bool is_lazy(const struct channel *channel)
+{
+    return g_get_monotonic_time() < channel->lazy_until_us;
+}
+
 static void turn_open(struct channel *channel)
 {
     struct guest *guest = channel->guest;
     unsigned int what = RANGE(guest, 0, 40);
 
+    if (what == 0 && !RANGE(guest, 0, 10)) {
+        channel->lazy_until_us = g_get_monotonic_time() +
+            (int64_t)RANGE(guest, 100, 2000) * 1000;
+    }
     if (what < 3) {
         soak_send_parcel(channel);
     } else if (what < 8) {
@@ -197,8 +207,8 @@ static void turn_open(struct channel *channel)
     } else if (what < 13) {
         soak_host_send(&channel->in, RANGE(guest, 1, 40000), NULL, 0);
     }
-    soak_check(host_side(channel) && guest_side(channel), guest,
-               "a connection ended by itself");
+    soak_check((is_lazy(channel) || host_side(channel)) &&
+               guest_side(channel), guest, "a connection ended by itself");
     if (g_get_monotonic_time() > channel->until_us) {
         end_life(channel);
     }

@@ -337,7 +337,7 @@ static bool report_memory(unsigned int guest)
     unsigned long before = median_kib(guest, n / 3, 2 * n / 3);
     unsigned long after = median_kib(guest, 2 * n / 3, n);
     const char *sanitized = g_getenv("VWL_SANITIZED");
-    bool flat = after <= before + before / 10 + 2048;
+    bool flat = after <= before + before / 10 + 1024;
 
     printf("# guest %u: median memory %lu KiB in the second third, %lu KiB "
            "in the last\n", guest + 1, before, after);

@@ -50,6 +50,7 @@ struct channel {
     struct stream out, in; /* seen from the guest */
     GQueue to_host, to_guest; /* of struct parcel */
     int64_t until_us; /* the end of its life, or of our patience */
+    int64_t lazy_until_us; /* the host reads nothing before */
 };
 
 struct tally {
