@@ -8,6 +8,8 @@
  */
 #include "vhu_front.h"
 
+#include <fcntl.h>
+
 #include "loop/pump.h"
 #include "vhu/msg.h"
 
@@ -28,6 +30,7 @@ struct world {
     bool gone; /* the device gave the session up */
     struct front front;
     int peers[PEERS];
+    GByteArray *state; /* a snapshot of this session, or a part of one */
 };
 
 /* ---- the device ------------------------------------------------------- */
@@ -106,6 +109,74 @@ static void do_reconnect(struct world *world)
     connect_front(world);
 }
 
+/* ---- snapshots -------------------------------------------------------- */
+
+/* Takes the end of a pipe; the other is the world's. -1: refused. */
+static int transfer(struct world *world, bool save)
+{
+    int ends[2], err;
+
+    fuzz_check(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+    vwl_gate_lock(world->gate);
+    err = vwl_pump_state_start(world->pump, save, true, &ends[save]);
+    vwl_gate_unlock(world->gate);
+    fuzz_check((err == 0) == (ends[save] < 0));
+    if (err < 0) {
+        fuzz_close(&ends[0]);
+        fuzz_close(&ends[1]);
+        return -1;
+    }
+    return ends[!save];
+}
+
+static void save_state(struct world *world)
+{
+    int fd = transfer(world, true);
+    uint8_t bytes[4096];
+    ssize_t n = -1;
+
+    if (fd < 0) {
+        return;
+    }
+    g_byte_array_set_size(world->state, 0);
+    for (unsigned int i = 0; i < 200 && n != 0; i++) {
+        step_device(world, 2);
+        while ((n = read(fd, bytes, sizeof bytes)) > 0) {
+            g_byte_array_append(world->state, bytes, (guint)n);
+        }
+    }
+    fuzz_close(&fd);
+}
+
+/* Changed in a few places, with a checksum that fits. */
+static void load_state(struct world *world, unsigned int how)
+{
+    g_autofree uint8_t *bytes = g_memdup2(world->state->data,
+                                          world->state->len);
+    size_t len = world->state->len, at = 0;
+    GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+    gsize n_sum = 32;
+    int fd = len > 32 ? transfer(world, false) : -1;
+
+    for (unsigned int i = 0; fd >= 0 && i < (how & 3); i++) {
+        bytes[take16(&world->in) % len] ^= take8(&world->in);
+    }
+    if (fd >= 0 && !(how & 4)) {
+        g_checksum_update(sum, bytes, (gssize)len - 32);
+        g_checksum_get_digest(sum, bytes + len - 32, &n_sum);
+    }
+    for (unsigned int i = 0; fd >= 0 && i < 200 && at < len; i++) {
+        size_t some = MIN(len - at, how & 8 ? 100 : 65536);
+
+        fuzz_write(fd, bytes + at, some);
+        at += some;
+        step_device(world, 2);
+    }
+    fuzz_close(&fd);
+    step_device(world, 4);
+    g_checksum_free(sum);
+}
+
 static void do_suspend(struct world *world)
 {
     unsigned int how = take8(&world->in);
@@ -113,6 +184,11 @@ static void do_suspend(struct world *world)
     vwl_gate_lock(world->gate);
     vwl_pump_suspend(world->pump, how & 1);
     vwl_gate_unlock(world->gate);
+    if ((how & 0xe0) == 0xa0) {
+        save_state(world);
+    } else if ((how & 0xe0) == 0xe0) {
+        load_state(world, how >> 1);
+    }
 }
 
 /* ---- what front-ends do ----------------------------------------------- */
@@ -536,6 +612,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(world.peers, 0xff, sizeof world.peers);
     vwl_log_init(&world.log, fuzz_log, NULL);
     front_init(&world.front);
+    world.state = g_byte_array_new();
     create(&world);
     for (unsigned int i = 0; i < MAX_OPS && world.in.left > 0; i++) {
         steps[pick(&world.in, G_N_ELEMENTS(steps))](&world);
@@ -551,6 +628,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_close(&world.peers[i]);
     }
     front_finish(&world.front);
+    g_byte_array_unref(world.state);
     fuzz_end();
     return 0;
 }
