@@ -312,5 +312,6 @@ int main(int argc, char **argv)
         g_free(bench.routes[i].path);
     }
     bench_kill_group(bench.stub);
+    bench_remove_folder(bench.folder);
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -129,6 +130,23 @@ void bench_kill_group(pid_t group)
         kill(-group, SIGKILL);
         waitpid(group, NULL, 0);
     }
+}
+
+void bench_remove_folder(const char *path)
+{
+    GDir *dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        char *file = g_build_filename(path, name, NULL);
+
+        g_unlink(file);
+        g_free(file);
+    }
+    if (dir) {
+        g_dir_close(dir);
+    }
+    g_rmdir(path);
 }
 
 /* ---- the relay -------------------------------------------------------- */

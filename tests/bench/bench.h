@@ -36,6 +36,8 @@ void bench_kill_group(pid_t group);
  * least that anything between two programs must do. One connection after the
  * other, never returns. */
 void bench_relay(int listener, const char *upstream) G_GNUC_NORETURN;
+/* A folder, and the files and sockets in it. */
+void bench_remove_folder(const char *path);
 int bench_listen(const char *path);
 int bench_connect(const char *path);
 

@@ -157,9 +157,7 @@ void world_stop(struct world *world)
         waitpid(pids[i], NULL, 0);
     }
     close(world->own_listener);
-    g_unlink(world->echo);
-    g_unlink(world->own);
-    g_rmdir(world->folder);
+    bench_remove_folder(world->folder);
 }
 
 static void there_and_back(int kick, int call, bool polls)
