@@ -7,6 +7,7 @@ story's own).
 import glob
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -268,6 +269,8 @@ class Pointer(raw.Client):
 
 def main(*stories):
     """Those named on the command line, or all."""
+    # whoever ends us early ends what we started, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
     for story in stories:
         if len(sys.argv) < 2 or story.__name__ in sys.argv[1:]:
             print('-- ' + story.__name__, flush=True)
