@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Programs of a virtual machine on a real sway: what they show, what is typed
+into them, their clipboard, and kills at bad moments.
+
+    test-apps.py --mode=plugin|daemon --qemu=PATH --plugin=PATH --daemon=PATH
+                 --bridge=PATH [TEST...]
+
+Prints TAP. All tests are about one machine, which boots once; each ends the
+programs that it started, and the host must then have the descriptors that it
+had before.
+"""
+
+import argparse
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+import desktop as desktops
+import host as hosts
+import vm as vms
+
+os.environ.setdefault("VWL_GUEST", "")
+os.environ.setdefault("WAYLAND_DISPLAY", "")
+os.environ.setdefault("VWL_PATIENCE", "180")
+os.environ["XDG_RUNTIME_DIR"] = "/tmp"
+sys.path.insert(0, f"{hosts.TOP}/tests/bridge")
+import showcase  # noqa: E402
+import stage  # noqa: E402
+
+GUEST = f"{hosts.TOP}/qemu-glue/guest"
+PACKAGES = ["foot", "gnome-calculator", "wl-clipboard"]  # the demo's
+TEXT = "Hällo, Welt 123"
+KIND = "application/x-data"
+SIZE = 4 << 20
+TESTS = {}
+
+
+def test(function):
+    TESTS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+class AppsHost(hosts.Host):
+    def __init__(self, desktop, *args):
+        self.desktop = desktop
+        super().__init__(*args)
+
+    def sockets(self):
+        return [(self.desktop.path, "")]
+
+
+class Run:
+    """One machine, one desktop, and the programs of both."""
+
+    def __init__(self, host, desktop, vm):
+        self.host, self.desktop, self.vm = host, desktop, vm
+        self.programs = None
+
+    def use_desktop(self):
+        """What stage.py works with, after each start of the compositor."""
+        env = self.desktop.env
+        os.environ.update(
+            {name: env[name] for name in
+             ("WAYLAND_DISPLAY", "VWL_HOST_COMPOSITOR_DIR")})
+        stage.HOST = env["WAYLAND_DISPLAY"]
+        self.programs = stage.Programs()
+        self.programs.keyboard()
+
+    def script(self, text):
+        text = text.replace("'", "'\\''")
+        return (f"su user -c 'cd; export $(demo-session environment); "
+                f"cd $HOME; {text}'")
+
+    def check(self, text, timeout=180):
+        return self.vm.check(self.script(text), timeout)
+
+    def start(self, command):
+        """In the background, in the guest."""
+        self.check(f"{command} > $XDG_RUNTIME_DIR/log 2>&1 &")
+
+    def lives(self, name):
+        return self.vm.run(f"pidof {name}")[0] == 0
+
+    def start_bridge(self):
+        self.check("rm -f $XDG_RUNTIME_DIR/wayland-0*")
+        self.check("virtio-wl-bridge --title-prefix=\"[guest] \" "
+                   "--app-id-prefix=guest. > $XDG_RUNTIME_DIR/bridge 2>&1 &")
+        stage.until("the bridge's socket", lambda: self.vm.run(
+            "test -S /run/user/1000/wayland-0")[0] == 0)
+
+    def terminal(self, then="exec sleep 1000"):
+        """A foot that writes down what is typed into it."""
+        self.vm.check("rm -f /run/user/1000/typed")
+        self.start("foot --font=monospace:size=11 -e sh -c "
+                   "\"read -r line; echo \\$line > $XDG_RUNTIME_DIR/typed; "
+                   f"{then}\"")
+        return stage.window("guest.foot")
+
+    def gone(self, app_id):
+        stage.until(f"no window of {app_id}", lambda: not stage.named(app_id))
+
+    def descriptors(self):
+        """Of all that the host has for the guest; windows may just go."""
+        return [self.vm.descriptors()] + [
+            len(os.listdir(f"/proc/{process.pid}/fd"))
+            for process in self.host.daemons.values()]
+
+    def clean(self):
+        self.vm.run("killall -q -9 foot gnome-calculator wl-copy wl-paste")
+        self.gone("guest.foot")
+        self.gone("guest.gnome-calculator")
+
+
+@test
+def clipboard(run):
+    """Both ways, byte for byte. Runs before anything is typed: after
+    that, wl-paste in the guest has been seen to wait in vain."""
+    data = os.urandom(SIZE)
+    digest = hashlib.sha256(data).hexdigest()
+    copier = run.programs.run(stage.HOST, "wl-copy", "--foreground", "-t",
+                              KIND, stdin=subprocess.PIPE)
+    copier.stdin.write(data)
+    copier.stdin.close()
+    said = []
+
+    def offered():
+        said[:] = run.vm.run(run.script("timeout 20 wl-paste -l"), 60)
+        return KIND in said[1]
+    stage.until(lambda: f"the host's offer in the guest: {said}", offered)
+    got = run.check(f"wl-paste -n -t {KIND} | sha256sum")
+    stage.must(f"{SIZE} bytes came to the guest", got.split()[0] == digest)
+    copier.kill()
+    copier.wait()
+    want = run.check(f"head -c {SIZE} /dev/urandom > data; sha256sum data")
+    run.start(f"wl-copy --foreground -t {KIND} < data")
+
+    def paste(*words):
+        return subprocess.run(
+            ["timeout", "60", "wl-paste", *words], capture_output=True,
+            env={**os.environ, "WAYLAND_DISPLAY": stage.HOST}).stdout
+    stage.until("the guest's offer on the host",
+                lambda: KIND.encode() in paste("-l"))
+    got = hashlib.sha256(paste("-n", "-t", KIND)).hexdigest()
+    stage.must(f"{SIZE} bytes came from the guest", got == want.split()[0])
+
+
+@test
+def terminal(run):
+    """Whole, and what is typed on the host arrives."""
+    win = run.terminal()
+    stage.must("its title tells whose it is",
+               win["name"].startswith("[guest] "))
+
+    def drawn():
+        picture = stage.shot(stage.rect_of(win))
+        dark = picture.count((0x11, 0x11, 0x11))
+        whole = picture.width * picture.height
+        return whole > 100000 and 0.9 * whole < dark < whole
+    stage.until("the terminal's window, drawn", drawn)
+    showcase.type_into(win, TEXT, "-k", "Return")
+    stage.until("what was typed", lambda: run.vm.run(
+        "cat /run/user/1000/typed")[1].strip() == TEXT)
+    stage.must("the guest has what was typed", True)
+
+
+@test
+def gtk(run):
+    """Right size, right colours, and it calculates."""
+    run.start("gnome-calculator")
+    win = stage.window("guest.gnome-calculator")
+    showcase.calculator(win)
+    # so that focus can come to it
+    other = run.terminal()
+    stage.place(other, 0, 0, 300, 200)
+    stage.place(win, 600, 70)
+    stage.sway(f"[con_id={other['id']}]", "focus")
+    showcase.at_rest(win)
+    showcase.calculate(win)
+
+
+@test
+def kill_client(run):
+    """In the middle of frames: its window goes, the other's stays."""
+    run.start("foot --app-id=busy -e sh -c \"yes Hello\"")
+    stage.window("guest.busy")
+    busy = run.vm.check("pidof foot")
+    run.terminal()
+    time.sleep(1)
+    run.vm.check(f"kill -9 {busy}")
+    run.gone("guest.busy")
+    stage.must("the other window is there", stage.named("guest.foot"))
+
+
+@test
+def kill_bridge(run):
+    """In the middle of frames: its clients end, a new one serves new ones."""
+    run.start("foot -e sh -c \"yes Hello\"")
+    stage.window("guest.foot")
+    time.sleep(1)
+    run.vm.check("killall -9 virtio-wl-bridge")
+    run.gone("guest.foot")
+    stage.until("the client's end", lambda: not run.lives("foot"))
+    run.start_bridge()
+    terminal(run)
+
+
+@test
+def kill_compositor(run):
+    """In the middle of frames: clients end, the bridge serves new ones."""
+    run.start("foot -e sh -c \"yes Hello\"")
+    stage.window("guest.foot")
+    time.sleep(1)
+    run.desktop.stop(signal.SIGKILL)
+    stage.until("the client's end", lambda: not run.lives("foot"))
+    stage.must("the bridge lives", run.lives("virtio-wl-bridge"))
+    run.programs.__exit__()
+    run.desktop.start()
+    run.use_desktop()
+    terminal(run)
+
+
+def make_machine(options):
+    image = subprocess.run(
+        [f"{GUEST}/make-image", "--disk", f"--add={options.bridge}",
+         f"--add={GUEST}/demo-session"],
+        check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    disk = subprocess.run([f"{GUEST}/make-apps", *PACKAGES], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout.strip()
+    return image, ["-drive", "if=none,id=apps,format=raw,readonly=on,"
+                             f"file={disk}",
+                   "-device", "virtio-blk-pci,drive=apps"]
+
+
+def one(run, name):
+    before = run.descriptors()
+    TESTS[name](run)
+    run.clean()
+    # sway's end of a killed clipboard may take a moment
+    stage.until(lambda: f"the descriptors of before: {before}, now "
+                f"{run.descriptors()}", lambda: run.descriptors() <= before)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mode", default="plugin",
+                        choices=["plugin", "daemon"])
+    for name in ("qemu", "plugin", "daemon", "bridge"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("tests", nargs="*")
+    options = parser.parse_args()
+    names = options.tests or list(TESTS)
+    print(f"1..{len(names)}", flush=True)
+    image, args = make_machine(options)
+    failed = False
+    with desktops.Desktop("sway") as desktop, \
+            AppsHost(desktop, options.mode, options.qemu, options.plugin,
+                     options.daemon) as host, \
+            host.vm(image, args=args, cpus=2) as vm:
+        run = Run(host, desktop, vm)
+        vm.boot(240)
+        run.use_desktop()
+        run.start_bridge()
+        run.terminal()  # so that what starts with the first one has started
+        run.clean()
+        for number, name in enumerate(names, 1):
+            began = time.monotonic()
+            try:
+                one(run, name)
+                print(f"ok {number} - {name} # "
+                      f"{time.monotonic() - began:.1f} s", flush=True)
+            except (vms.Error, OSError, SystemExit):
+                failed = True
+                for line in (traceback.format_exc() + run.vm.run(
+                        "cat /run/user/1000/bridge /run/user/1000/log")[1] +
+                        host.log()[-2000:]).splitlines():
+                    print(f"# {line}", flush=True)
+                print(f"not ok {number} - {name}", flush=True)
+        complaints = vm.kernel_complaints()
+        run.programs.__exit__()
+        if complaints or "our bug" in host.log() + vm.log():
+            print("# complaints: " + "; ".join(complaints), flush=True)
+            failed = True
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
