@@ -36,7 +36,9 @@ void fuzz_run_init(struct fuzz_run *run, unsigned int how)
     options.title_prefix = options.app_id_prefix = how & 1 ? "[vm] " : NULL;
     run->bridge = vwl_bridge_new(run->world.transport, &options);
     listen_at_nowhere(run);
-    vwl_bridge_listen(run->bridge, run->listener, NULL);
+    run->raw = (how & 12) == 12;
+    run->world.async = (how & 4) != 0;
+    vwl_bridge_listen(run->bridge, run->listener, run->raw ? "other" : NULL);
     run->file = fuzz_memfd(FUZZ_POOL_SIZE);
 }
 

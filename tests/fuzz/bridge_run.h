@@ -27,6 +27,7 @@ struct fuzz_run {
     int listener;
     struct sockaddr_un address;
     socklen_t address_len;
+    bool raw; /* clients connect to the host's named socket */
     struct fuzz_client clients[FUZZ_CLIENTS];
     int file;      /* that pools are made of */
     int pipes[4];  /* ends that clients gave the others of */

@@ -24,6 +24,7 @@ struct send {
     vwl_transport_done_fn done;
     void *opaque;
     int result;
+    bool ctx; /* result is one */
 };
 
 static struct fuzz_world *world_of(struct vwl_transport *t)
@@ -67,6 +68,31 @@ static int new_ctx(struct vwl_transport *t, const char *name, int *vfd)
     }
     *vfd = add(world, VFD_CTX);
     fuzz_world_find(world, *vfd)->host = fuzz_host_new(world, *vfd);
+    /* who speaks something else is not to be understood */
+    fuzz_world_find(world, *vfd)->host->hostile = name != NULL;
+    return 0;
+}
+
+static int new_ctx_async(struct vwl_transport *t, const char *name,
+                         vwl_transport_done_fn done, void *opaque)
+{
+    struct fuzz_world *world = world_of(t);
+    struct send send = { done, opaque, 0 };
+    int vfd = -1;
+
+    if (!world->async) {
+        return -ENOSYS;
+    }
+    if (world->refuse & BUSY) {
+        return -EBUSY;
+    }
+    send.result = new_ctx(t, name, &vfd);
+    if (send.result == 0) {
+        send.result = vfd;
+        send.ctx = true;
+    }
+    g_array_append_val(world->sends, send);
+    tell(world);
     return 0;
 }
 
@@ -264,6 +290,7 @@ static const struct vwl_transport_ops ops = {
     .map = map, .pipe = make_pipe, .recv = receive, .poll = poll_one,
     .close = close_one, .fd = event_fd, .watch = watch, .pending = pending,
     .dispatch = dispatch, .send_async = send_async,
+    .new_ctx_async = new_ctx_async,
 };
 
 void fuzz_world_init(struct fuzz_world *world)
@@ -280,6 +307,14 @@ void fuzz_world_init(struct fuzz_world *world)
 
 void fuzz_world_finish(struct fuzz_world *world)
 {
+    for (guint i = 0; i < world->sends->len; i++) {
+        struct send *send = &g_array_index(world->sends, struct send, i);
+
+        if (send->ctx) {
+            /* nobody was told of it */
+            close_one(world->transport, send->result);
+        }
+    }
     for (guint i = 0; i < world->vfds->len; i++) {
         struct fuzz_vfd *vfd = world->vfds->pdata[i];
 

@@ -55,7 +55,7 @@ struct fuzz_world {
     GArray *sends;
     unsigned int refuse;
     int event;
-    bool news;
+    bool news, async;
     int result; /* of sends */
 };
 

@@ -366,8 +366,8 @@ static void op_pipe(struct fuzz_run *run, struct fuzz_input *in)
         } else {
             static uint8_t drain[70000];
 
-            fuzz_write(*fd, data, sizeof data);
             fcntl(*fd, F_SETFL, O_NONBLOCK);
+            fuzz_write(*fd, data, sizeof data);
             (void)!read(*fd, drain, sizeof drain);
         }
     }
