@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+/* Not yet: linux-dmabuf and linux-explicit-synchronization, whose descriptors
+ * must become the device's dmabufs and fences. */
 #define ROWS(row)                                \
     row(wl_compositor)                           \
     row(wl_subcompositor)                        \
