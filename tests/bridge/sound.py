@@ -29,9 +29,8 @@ running = []
 
 
 def start(where, *command, home, **more):
-    """home: the guest's user is another than the host's, without his cookie.
-    """
-    folder = where / ('home-' + home)
+    """All have the same home, and so the server's cookie."""
+    folder = where / 'home'
     folder.mkdir(exist_ok=True)
     env = {'PATH': os.environ['PATH'], 'HOME': str(folder),
            'XDG_RUNTIME_DIR': str(folder), 'LC_ALL': 'C',
