@@ -90,14 +90,16 @@ static GArray *sockets_of(char **upstream)
     return sockets;
 }
 
-static bool start(struct device *device, char **upstream, int *fd,
-                  GError **error)
+static bool start(struct device *device, const struct device_wishes *wishes,
+                  int *fd, GError **error)
 {
-    GArray *sockets = sockets_of(upstream);
+    GArray *sockets = sockets_of(wishes->upstream);
     struct vwl_config config = {
         .size = sizeof config,
         .sockets = (const struct vwl_socket *)(void *)sockets->data,
         .n_sockets = sockets->len,
+        .dmabufs = wishes->dmabufs,
+        .poll_us = wishes->poll_us,
     };
     int pair[2], r;
 
@@ -122,14 +124,15 @@ static bool start(struct device *device, char **upstream, int *fd,
     return true;
 }
 
-struct device *device_open(const char *plugin, char **upstream,
-                           bool verbose, int *fd, GError **error)
+struct device *device_open(const struct device_wishes *wishes, int *fd,
+                           GError **error)
 {
     struct device *device = g_new0(struct device, 1);
-    char *path = plugin != NULL ? g_strdup(plugin) : default_plugin();
+    char *path = wishes->plugin != NULL ? g_strdup(wishes->plugin)
+                                        : default_plugin();
 
-    device->verbose = verbose;
-    if (!load(device, path, error) || !start(device, upstream, fd, error)) {
+    device->verbose = wishes->verbose;
+    if (!load(device, path, error) || !start(device, wishes, fd, error)) {
         device_close(device);
         device = NULL;
     }

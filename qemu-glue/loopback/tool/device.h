@@ -5,14 +5,21 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct device;
 
-/* plugin NULL: the one that was built or installed with this program. upstream:
- * PATH[,name=NAME] of the host's sockets. *fd: a vhost-user connection to
- * it. */
-struct device *device_open(const char *plugin, char **upstream,
-                           bool verbose, int *fd, GError **error);
+struct device_wishes {
+    const char *plugin; /* NULL: the one built or installed with this program */
+    char **upstream;    /* PATH[,name=NAME] of the host's sockets; cut */
+    const char *dmabufs; /* as in vwl_config; NULL: off */
+    uint32_t poll_us;
+    bool verbose;
+};
+
+/* *fd: a vhost-user connection to it. */
+struct device *device_open(const struct device_wishes *wishes, int *fd,
+                           GError **error);
 /* NULL is fine. */
 void device_close(struct device *device);
 

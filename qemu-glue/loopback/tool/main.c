@@ -18,7 +18,8 @@
 
 struct tool {
     struct vwl_serve serve;
-    char **upstream, *daemon_socket, *plugin;
+    char **upstream, *daemon_socket, *plugin, *dmabufs;
+    int poll_us;
     gboolean verbose, version;
 };
 
@@ -34,6 +35,12 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
           "PATH" },
         { "plugin", 0, 0, G_OPTION_ARG_FILENAME, &tool->plugin,
           "The device plugin", "FILE" },
+        { "dmabuf", 0, 0, G_OPTION_ARG_STRING, &tool->dmabufs,
+          "What makes dmabufs for guests: auto, off, or a list of gbm[=PATH], "
+          "dumb[=PATH], udmabuf, heap (off)", "WORDS" },
+        { "poll-us", 0, 0, G_OPTION_ARG_INT, &tool->poll_us,
+          "Look at the rings for so long before sleeping (0)",
+          "MICROSECONDS" },
         { "verbose", 0, 0, G_OPTION_ARG_NONE, &tool->verbose,
           "Print what the device says", NULL },
         { "version", 0, 0, G_OPTION_ARG_NONE, &tool->version,
@@ -55,6 +62,17 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
                     "--daemon-socket=PATH");
         return false;
     }
+    if (ok && tool->daemon_socket != NULL &&
+        (tool->dmabufs != NULL || tool->poll_us != 0)) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "give --dmabuf and --poll-us to the daemon");
+        return false;
+    }
+    if (ok && tool->poll_us < 0) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "--poll-us=%d: out of range", tool->poll_us);
+        return false;
+    }
     return ok;
 }
 
@@ -68,8 +86,13 @@ static bool run(struct tool *tool, GError **error)
     if (tool->daemon_socket != NULL) {
         transport = vwl_transport_daemon(tool->daemon_socket);
     } else {
-        device = device_open(tool->plugin, tool->upstream, tool->verbose,
-                             &fd, error);
+        const struct device_wishes wishes = {
+            .plugin = tool->plugin, .upstream = tool->upstream,
+            .dmabufs = tool->dmabufs, .poll_us = (uint32_t)tool->poll_us,
+            .verbose = tool->verbose,
+        };
+
+        device = device_open(&wishes, &fd, error);
         if (device == NULL) {
             return false;
         }
@@ -115,5 +138,6 @@ int main(int argc, char **argv)
     g_strfreev(tool.upstream);
     g_free(tool.daemon_socket);
     g_free(tool.plugin);
+    g_free(tool.dmabufs);
     return status;
 }
