@@ -281,6 +281,7 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
                                             void *opaque, Error **errp)
 {
     g_autofree char *list = NULL;
+    g_autofree char *dmabufs = g_strdup(conf->dmabuf);
     struct vwl_socket *sockets;
     size_t n_sockets;
     struct vwl_config config = {
@@ -291,12 +292,18 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
         .max_in_flight = conf->max_in_flight,
         .max_shm_bytes = conf->max_shm_bytes,
         .max_queued_bytes = conf->max_queued_bytes,
+        .dmabufs = dmabufs,
+        .poll_us = conf->poll_us,
     };
     const struct vwl_plugin *table;
     VHostUserWLPlugin *p;
     Object *gpu = NULL;
     int ret;
 
+    /* As in wayland-sock: a comma would have to be doubled. */
+    if (dmabufs) {
+        g_strdelimit(dmabufs, ";", ',');
+    }
     if (conf->gpu) {
         gpu = vhost_user_wl_gpu_find(conf->gpu, errp);
         if (!gpu) {

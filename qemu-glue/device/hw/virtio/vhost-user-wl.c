@@ -220,11 +220,11 @@ static bool wl_realize_daemon(VHostUserWL *s, Error **errp)
     uint64_t size;
 
     if (s->conf.plugin || s->conf.wayland_sock || s->conf.iothread ||
-        s->conf.gpu) {
-        error_setg(errp, "vhost-user-wl: plugin, wayland-sock, iothread and "
-                   "gpu have no meaning together with chardev");
-        error_append_hint(errp, "The daemon has options for its sockets and "
-                          "limits.\n");
+        s->conf.gpu || s->conf.dmabuf || s->conf.poll_us) {
+        error_setg(errp, "vhost-user-wl: plugin, wayland-sock, iothread, gpu, "
+                   "dmabuf and poll-us have no meaning together with chardev");
+        error_append_hint(errp, "The daemon has options for its sockets, "
+                          "buffers and limits.\n");
         return false;
     }
     /* A start may wait for the daemon; a machine that runs must not. */
@@ -424,6 +424,14 @@ static void wl_get_stats(Object *obj, Visitor *v, const char *name,
         wl_visit_u64(v, "hangups", st.hangups, &error_abort);
         wl_visit_u64(v, "resets", st.resets, &error_abort);
         wl_visit_u64(v, "sessions", st.sessions, &error_abort);
+        wl_visit_u64(v, "dmabufs", st.dmabufs, &error_abort);
+        wl_visit_u64(v, "host-dmabuf-version", st.host_dmabuf_version,
+                     &error_abort);
+        wl_visit_u64(v, "host-dmabuf-formats", st.host_dmabuf_formats,
+                     &error_abort);
+        wl_visit_u64(v, "host-main-device", st.host_main_device, &error_abort);
+        wl_visit_u64(v, "host-explicit-sync", st.host_explicit_sync,
+                     &error_abort);
     }
     visit_check_struct(v, errp);
     visit_end_struct(v, NULL);
@@ -437,10 +445,12 @@ static WLProperty wl_properties[] = {
                      IOThread *),
     DEFINE_PROP_LINK("gpu", VHostUserWL, conf.gpu, TYPE_DEVICE,
                      DeviceState *),
+    DEFINE_PROP_STRING("dmabuf", VHostUserWL, conf.dmabuf),
     DEFINE_PROP_SIZE("shm-size", VHostUserWL, conf.shm_size, 4 * GiB),
     DEFINE_PROP_UINT32("max-vfds", VHostUserWL, conf.max_vfds, 0),
     DEFINE_PROP_UINT32("max-contexts", VHostUserWL, conf.max_contexts, 0),
     DEFINE_PROP_UINT32("max-in-flight", VHostUserWL, conf.max_in_flight, 0),
+    DEFINE_PROP_UINT32("poll-us", VHostUserWL, conf.poll_us, 0),
     DEFINE_PROP_SIZE("max-shm-bytes", VHostUserWL, conf.max_shm_bytes, 0),
     DEFINE_PROP_SIZE("max-queued-bytes", VHostUserWL, conf.max_queued_bytes,
                      0),

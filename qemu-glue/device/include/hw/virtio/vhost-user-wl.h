@@ -89,6 +89,7 @@ typedef struct VHostUserWLPluginOps {
 typedef struct VHostUserWLConf {
     char *plugin;
     char *wayland_sock;
+    char *dmabuf;
     IOThread *iothread;
     DeviceState *gpu;
     uint64_t shm_size;
@@ -97,6 +98,7 @@ typedef struct VHostUserWLConf {
     uint32_t max_vfds;
     uint32_t max_contexts;
     uint32_t max_in_flight;
+    uint32_t poll_us;
     uint16_t virtio_id;
     uint16_t queue_size;
     bool config_change;
