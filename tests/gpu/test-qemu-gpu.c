@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * QEMU's gpu=ID where the kernel has udmabuf (in a virtual machine: QEMU in
- * QEMU). No guest runs in the inner one: this program drives its virtio-gpu
- * and its virtio-wl device by QEMU's qtest protocol, through the guest memory
- * that all of them share. VWL_QEMU and VWL_PLUGIN name the files, VWL_FIRMWARE
- * the folder of QEMU's.
+ * QEMU's gpu=ID and dmabuf=WORDS where the kernel has udmabuf and dma-heaps
+ * (in a virtual machine: QEMU in QEMU). No guest runs in the inner one: this
+ * program drives its virtio-gpu and its virtio-wl device by QEMU's qtest
+ * protocol, through the guest memory that all of them share. VWL_QEMU and
+ * VWL_PLUGIN name the files, VWL_FIRMWARE the folder of QEMU's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,9 @@
 #define WAIT_US (60 * G_USEC_PER_SEC)
 
 #define OK 0x1000u
+#define NEW_DMABUF_OK 0x1002u
 #define INVALID_ID 0x1102u
+#define INVALID_CMD 0x1105u
 
 struct machine {
     char *folder, *path;
@@ -48,6 +50,7 @@ struct machine {
     uint8_t *ram;
     uint32_t next_page; /* of ram, to be given out */
     uint32_t next_bar;
+    const uint8_t *answer; /* to the last command */
 };
 
 struct queue {
@@ -174,7 +177,7 @@ static int listen_at(const char *path)
     return fd;
 }
 
-static void machine_init(struct machine *m, bool blob)
+static void machine_init(struct machine *m, bool blob, const char *dmabuf)
 {
     g_autofree char *qtest = NULL, *wl = NULL;
     GError *error = NULL;
@@ -189,8 +192,9 @@ static void machine_init(struct machine *m, bool blob)
     m->next_bar = BARS;
     qtest = g_build_filename(m->folder, "qtest", NULL);
     wl = g_strdup_printf("vhost-user-wl-pci,addr=5,gpu=gpu0,shm-size=16M,"
-                         "plugin=%s,wayland-sock=%s", g_getenv("VWL_PLUGIN"),
-                         m->path);
+                         "plugin=%s,wayland-sock=%s%s%s",
+                         g_getenv("VWL_PLUGIN"), m->path,
+                         dmabuf ? ",dmabuf=" : "", dmabuf ? dmabuf : "");
     listener = listen_at(qtest);
     {
         g_autofree char *qtest_arg = g_strdup_printf("unix:%s", qtest);
@@ -384,7 +388,8 @@ static uint32_t command(struct virtio *v, const void *request, uint32_t len)
         g_usleep(1000);
     }
     __sync_synchronize();
-    return get32(m->ram + in);
+    m->answer = m->ram + in;
+    return get32(m->answer);
 }
 
 /* ---- the two devices ----------------------------------------------------- */
@@ -492,12 +497,12 @@ static int take(struct machine *m)
     return fd;
 }
 
-static void start(struct machine *m, bool blob, struct virtio *gpu,
-                  struct virtio *wl)
+static void start(struct machine *m, bool blob, const char *dmabuf,
+                  struct virtio *gpu, struct virtio *wl)
 {
     uint8_t ctx[64] = { 0 };
 
-    machine_init(m, blob);
+    machine_init(m, blob, dmabuf);
     virtio_init(gpu, m, 4, blob ? 1u << 3 : 0, 2, 0);
     virtio_init(wl, m, 5, 0xe, 2, 1);
     put32(ctx, 0x104);
@@ -538,7 +543,7 @@ static void test_blob(void)
     struct virtio gpu, wl;
     uint32_t pages[8];
 
-    start(&m, true, &gpu, &wl);
+    start(&m, true, NULL, &gpu, &wl);
     scatter(&m, pages, 8);
     g_assert_cmphex(gpu_blob(&gpu, 7, pages, 8), ==, 0x1100);
     g_assert_cmphex(wl_send(&wl, 1, 7), ==, OK);
@@ -556,7 +561,7 @@ static void test_2d(void)
     struct virtio gpu, wl;
     uint32_t pages[4], joined[4];
 
-    start(&m, false, &gpu, &wl);
+    start(&m, false, NULL, &gpu, &wl);
     g_assert_cmphex(gpu_2d(&gpu, 3), ==, 0x1100);
     /* no pages back it yet */
     g_assert_cmphex(wl_send(&wl, 1, 3), ==, INVALID_ID);
@@ -589,7 +594,7 @@ static void test_fence(void)
     struct virtio gpu, wl;
     int fd;
 
-    start(&m, false, &gpu, &wl);
+    start(&m, false, NULL, &gpu, &wl);
     g_assert_cmphex(wl_send(&wl, 3, 0xabad1dea), ==, OK);
     fd = take(&m);
     g_assert_cmpint(ioctl(fd, SYNC_IOC_FILE_INFO, &info), ==, 0);
@@ -600,11 +605,133 @@ static void test_fence(void)
     machine_finish(&m);
 }
 
+static uint32_t wl_new_dmabuf(struct virtio *wl, uint32_t id, uint32_t width,
+                              uint32_t height)
+{
+    uint8_t bytes[64] = { 0 };
+
+    put32(bytes, 0x107);
+    put32(bytes + 8, id);
+    put32(bytes + 28, width);
+    put32(bytes + 32, height);
+    put32(bytes + 36, 0x34325258); /* XR24 */
+    return command(wl, bytes, sizeof bytes);
+}
+
+static uint32_t wl_short(struct virtio *wl, uint32_t type, uint32_t id,
+                         uint32_t flags)
+{
+    uint8_t bytes[16] = { 0 };
+
+    put32(bytes, type);
+    put32(bytes + 8, id);
+    put32(bytes + 12, flags);
+    return command(wl, bytes, sizeof bytes);
+}
+
+static uint32_t wl_send_vfd(struct virtio *wl, uint32_t id)
+{
+    uint8_t bytes[21] = { 0 };
+
+    put32(bytes, 0x102);
+    put32(bytes + 8, 1);
+    put32(bytes + 12, 1);
+    put32(bytes + 16, id);
+    return command(wl, bytes, sizeof bytes);
+}
+
+static unsigned int count_fds(const struct machine *m)
+{
+    g_autofree char *folder = g_strdup_printf("/proc/%d/fd", (int)m->pid);
+    GDir *dir = g_dir_open(folder, 0, NULL);
+    unsigned int n = 0;
+
+    while (g_dir_read_name(dir)) {
+        n++;
+    }
+    g_dir_close(dir);
+    return n;
+}
+
+/* The peer's dmabuf and the guest's window are the same memory. */
+static void check_shared(struct machine *m, int fd, uint64_t window,
+                         uint32_t size)
+{
+    struct statfs fs;
+    uint64_t *words;
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(fstatfs(fd, &fs), ==, 0);
+    g_assert_cmphex((unsigned long)fs.f_type, ==, DMA_BUF_MAGIC);
+    g_assert_cmpint(lseek(fd, 0, SEEK_END), ==, size);
+    words = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    g_assert_true((void *)words != MAP_FAILED);
+    for (uint32_t at = 0; at < size; at += PAGE) {
+        g_assert_cmphex(words[at / 8], ==, 0xfeed000000000000u + at);
+        words[at / 8 + 1] = 0xbeef000000000000u + at;
+        g_assert_cmphex(ask(m, "readq 0x%" PRIx64 "\n", window + at + 8), ==,
+                        0xbeef000000000000u + at);
+    }
+    munmap(words, size);
+    close(fd);
+}
+
+/* dmabuf=WORDS: painted by the guest, through the region of its device. */
+static void test_dmabuf(gconstpointer words)
+{
+    struct machine m;
+    struct virtio gpu, wl;
+    uint32_t stride, size;
+    unsigned int n_fds;
+    uint64_t window;
+
+    start(&m, false, words, &gpu, &wl);
+    n_fds = count_fds(&m);
+    g_assert_cmphex(wl_new_dmabuf(&wl, 2, 100, 50), ==, NEW_DMABUF_OK);
+    g_assert_cmpuint(get32(m.answer + 8), ==, 2);
+    stride = get32(m.answer + 40);
+    size = get32(m.answer + 24);
+    g_assert_cmpuint(stride, >=, 400);
+    g_assert_cmpuint(size, >=, stride * 50);
+    window = (config_read(&wl, 0x18) & ~0xfu) +
+        (get32(m.answer + 16) | (uint64_t)get32(m.answer + 20) << 32) * PAGE;
+    g_assert_cmphex(wl_short(&wl, 0x108, 2, 2), ==, OK);
+    for (uint32_t at = 0; at < size; at += PAGE) {
+        g_assert_cmphex(ask(&m, "readq 0x%" PRIx64 "\n", window + at), ==, 0);
+        ask(&m, "writeq 0x%" PRIx64 " 0x%" PRIx64 "\n", window + at,
+            0xfeed000000000000u + at);
+    }
+    g_assert_cmphex(wl_short(&wl, 0x108, 2, 2 | 4), ==, OK);
+    g_assert_cmphex(wl_send_vfd(&wl, 2), ==, OK);
+    check_shared(&m, take(&m), window, size);
+    g_assert_cmphex(wl_short(&wl, 0x101, 2, 0), ==, OK);
+    g_assert_cmphex(ask(&m, "readq 0x%" PRIx64 "\n", window), !=,
+                    0xfeed000000000000u);
+    g_assert_cmphex(wl_new_dmabuf(&wl, 2, 0x8000, 0x8000), >, 0x1100);
+    g_assert_cmpuint(count_fds(&m), ==, n_fds);
+    machine_finish(&m);
+}
+
+/* Off unless asked for, though this kernel has all that it takes. */
+static void test_no_dmabuf(void)
+{
+    struct machine m;
+    struct virtio gpu, wl;
+
+    start(&m, false, NULL, &gpu, &wl);
+    g_assert_cmphex(wl_new_dmabuf(&wl, 2, 100, 50), ==, INVALID_CMD);
+    g_assert_cmphex(wl_new_dmabuf(&wl, 2, 0, 0), ==, INVALID_CMD);
+    machine_finish(&m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/qemu-gpu/blob", test_blob);
     g_test_add_func("/qemu-gpu/2d", test_2d);
     g_test_add_func("/qemu-gpu/fence", test_fence);
+    g_test_add_data_func("/qemu-gpu/dmabuf/udmabuf", "udmabuf", test_dmabuf);
+    g_test_add_data_func("/qemu-gpu/dmabuf/heap", "heap", test_dmabuf);
+    g_test_add_func("/qemu-gpu/dmabuf/off", test_no_dmabuf);
     return g_test_run();
 }

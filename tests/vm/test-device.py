@@ -122,6 +122,11 @@ def wrong_properties(run):
             ("wayland-sock=/a,virtio-id=64", ["virtio-id"]),
             ("wayland-sock=/a;/b,,nom=c", ["name=NAME", "/b"]),
             ("wayland-sock=/a;", ["empty path"]),
+            ("wayland-sock=/a,dmabuf=nonsense;more",
+             ["'nonsense' is no allocator", "refuses the configuration"]),
+            ("wayland-sock=/a,dmabuf=gbm=/none;udmabuf",
+             ["gbm=/none", "refuses the configuration"]),
+            ("wayland-sock=/a,poll-us=10001", ["10001 is more than 10000"]),
             ("wayland-sock=/a,modern-pio-notify=on", ["modern-pio-notify"])):
         refused(run, f"{base},{properties}", *words)
     environment = {k: v for k, v in os.environ.items()
@@ -133,7 +138,8 @@ def wrong_properties(run):
 @test("daemon")
 def wrong_properties_of_daemon(run):
     args, device = run.host.device()
-    for properties in ("plugin=/a", "wayland-sock=/a"):
+    for properties in ("plugin=/a", "wayland-sock=/a", "dmabuf=auto",
+                       "poll-us=50"):
         refused(run, f"{device},{properties}", "together with chardev",
                 args=args)
 
@@ -387,6 +393,25 @@ def compositor(run):
             want(vm.run("wltest ping")[0] != 0, "a context to nobody")
         run.host.peer = peers.Peer(f"{run.host.dir}/peer")
         vm.check("wltest ping")
+
+
+@test("plugin")
+def no_dmabufs(run):
+    """Off or, with a compositor that takes none, auto: every client's probe
+    gets INVALID_CMD (ENOTTY), and all the rest works."""
+    for words, more in (("off", ""), ("auto", ",poll-us=100")):
+        with run.vm(properties=f",dmabuf={words}{more}",
+                    args=SANDBOX) as vm:
+            vm.boot()
+            for name, value in (("dmabuf", words),
+                                ("poll-us", 100 if more else 0)):
+                found = vm.qmp("qom-get", property=name,
+                               path="/machine/peripheral/wl0")
+                want(found == value, f"{name} is {found!r}")
+            vm.check("wltest errors ping echo memory pipes", timeout=90)
+            now = stats(vm)
+            want(now["dmabufs"] == 0 and now["host-dmabuf-version"] == 0 and
+                 now["refused"] > 0, f"{now}")
 
 
 @test("plugin")
