@@ -10,6 +10,7 @@ import mmap
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import time
 
@@ -425,6 +426,28 @@ def traced(program):
     assert not re.search('[\x00-\x09\x0b-\x1f\x7f-\x9f]', log), log
 
 
+def device_options(program):
+    """--dmabuf and --poll-us reach the device, or are refused with a reason;
+    a compositor that takes no dmabufs changes nothing."""
+    for options, status, why in (
+            (['--wayland-sock=/none', '--dmabuf=nonsense,more'], 1,
+             "'nonsense' is no allocator"),
+            (['--wayland-sock=/none', '--poll-us=10001'], 1,
+             '10001 is more than 10000'),
+            (['--wayland-sock=/none', '--poll-us=-1'], 2, 'out of range'),
+            (['--daemon-socket=/none', '--dmabuf=auto'], 2, 'to the daemon'),
+            (['--daemon-socket=/none', '--poll-us=5'], 2, 'to the daemon')):
+        ended = subprocess.run([program, '--listen=/none/none', *options],
+                               stderr=subprocess.PIPE, text=True, timeout=60)
+        assert ended.returncode == status and why in ended.stderr, \
+            (options, ended)
+    tool = world.Tool(program, '--dmabuf=auto', '--poll-us=100')
+    w = World(tool)
+    shared_memory(w)
+    w.close()
+    tool.stop()
+
+
 class World(world.World):
     def __init__(self, tool):
         super().__init__(tool, INTERFACES, OFFERED)
@@ -459,6 +482,8 @@ with suite.case('descriptors are back where they began'):
     world.until('descriptors are back', lambda: tool.fds() <= before)
 with suite.case('a trace that is safe to look at'):
     traced(TOOL)
+with suite.case("the device's options"):
+    device_options(TOOL)
 first.close()
 with suite.case('the tool ends well'):
     tool.stop()
