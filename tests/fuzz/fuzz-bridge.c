@@ -9,6 +9,7 @@
 #include "fuzz.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -487,6 +488,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     g_main_context_default(); /* has a descriptor of its own */
     fuzz_begin();
+    signal(SIGPIPE, SIG_IGN); /* as the bridge's programs do */
     if (how == 0x77) {
         stderr = fopen("/dev/null", "we");
     }

@@ -2,7 +2,8 @@
 /*
  * The Wayland server that a guest's programs connect to: one host connection
  * for each of them, through a transport. Runs on the default GMainContext;
- * one thread. A client that misbehaves loses its own connection.
+ * one thread. A client that misbehaves loses its own connection. The program
+ * ignores SIGPIPE: clients' pipes are written to.
  */
 #ifndef VWL_BRIDGE_BRIDGE_H
 #define VWL_BRIDGE_BRIDGE_H
