@@ -236,7 +236,7 @@ void fuzz_host_receive(struct fuzz_host *host, const void *data, size_t len,
     }
     g_byte_array_append(bytes, data, (guint)len);
     g_array_append_vals(host->vfds, vfds, n);
-    while (bytes->len >= 8) {
+    while (bytes->len >= 8 && !host->hostile) {
         size_t size = get32(bytes->data + 4) >> 16;
 
         fuzz_check(size >= 8 && size % 4 == 0);
