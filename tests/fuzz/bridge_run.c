@@ -62,6 +62,7 @@ void fuzz_connect(struct fuzz_run *run, struct fuzz_client *client)
     fuzz_close(&client->fd);
     client->number = 0;
     client->torn = false;
+    client->heard = false;
     client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
                         0);
     fuzz_check(connect(client->fd, (struct sockaddr *)&run->address,

@@ -19,6 +19,7 @@ struct fuzz_client {
     int fd;
     unsigned int number; /* the bridge's for it */
     bool torn;           /* it said pieces of messages */
+    bool heard;          /* it read something */
 };
 
 struct fuzz_run {
