@@ -43,7 +43,7 @@ def until(what, check, *args, patience=PATIENCE):
 def must(what, truth):
     if not truth:
         raise SystemExit('FAILED: ' + what)
-    print('ok', what, flush=True)
+    print('# ok:', what, flush=True)
 
 
 class Picture:
