@@ -69,7 +69,7 @@ def refused(run, device, *words, args=(), **more):
                 **more) as vm:
         try:
             vm.start()
-        except vms.Dead:
+        except (vms.Dead, OSError):  # it may end under our words
             pass
         else:
             raise vms.Error(f"{device} is taken")
