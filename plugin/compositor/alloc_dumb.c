@@ -75,10 +75,7 @@ static int alloc_dumb(struct vwl_allocator *allocator,
     destroy.handle = dumb.handle;
     drmIoctl(allocator->fd, DRM_IOCTL_MODE_DESTROY_DUMB, &destroy);
     if (err == 0) {
-        err = vwl_buffer_settle(&made, false);
-    }
-    if (err == 0 && made.size_bytes > wish->max_bytes) {
-        err = -ENOSPC;
+        err = vwl_buffer_settle(&made, wish->max_bytes, false);
     }
     if (err < 0) {
         vwl_fd_clear(&made.fd);

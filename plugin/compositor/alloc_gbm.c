@@ -76,11 +76,8 @@ static int alloc_gbm(struct vwl_allocator *allocator,
                                        &made.fd) < 0) {
         err = -errno;
     }
-    err = err < 0 ? err : vwl_buffer_settle(&made, true);
+    err = err < 0 ? err : vwl_buffer_settle(&made, wish->max_bytes, true);
     gbm_bo_destroy(bo);
-    if (err == 0 && made.size_bytes > wish->max_bytes) {
-        err = -ENOSPC;
-    }
     if (err < 0) {
         vwl_fd_clear(&made.fd);
         return err;

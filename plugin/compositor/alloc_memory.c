@@ -34,7 +34,8 @@ static int alloc_udmabuf(struct vwl_allocator *allocator,
     create.memfd = (uint32_t)made.map_fd;
     create.size = made.size_bytes;
     made.fd = ioctl(allocator->fd, UDMABUF_CREATE, &create);
-    err = made.fd < 0 ? -errno : vwl_buffer_settle(&made, false);
+    err = made.fd < 0 ? -errno
+                      : vwl_buffer_settle(&made, wish->max_bytes, false);
     if (err < 0) {
         vwl_fd_clear(&made.fd);
         vwl_fd_clear(&made.map_fd);
@@ -73,7 +74,7 @@ static int alloc_heap(struct vwl_allocator *allocator,
         return -errno;
     }
     made.fd = (int)data.fd;
-    err = vwl_buffer_settle(&made, false);
+    err = vwl_buffer_settle(&made, wish->max_bytes, false);
     if (err < 0) {
         vwl_fd_clear(&made.fd);
         return err;

@@ -60,7 +60,7 @@ static int clear_pages(int fd, uint64_t len)
     return 0;
 }
 
-int vwl_buffer_settle(struct vwl_buffer *out, bool clear)
+int vwl_buffer_settle(struct vwl_buffer *out, uint64_t max_bytes, bool clear)
 {
     struct stat st;
     uint64_t len;
@@ -71,6 +71,9 @@ int vwl_buffer_settle(struct vwl_buffer *out, bool clear)
     len = (uint64_t)st.st_size & ~(uint64_t)(PAGE_BYTES - 1);
     if (st.st_size < 0 || len < out->size_bytes || len > UINT32_MAX) {
         return -EIO;
+    }
+    if (len > max_bytes) {
+        return -ENOSPC;
     }
     if (vwl_fd_admit(out->fd) < 0) {
         return -EMFILE;

@@ -79,8 +79,9 @@ extern const struct vwl_allocator_ops vwl_allocator_gbm;
 /* Opens a device node. -ENOTTY: it is something else. */
 int vwl_device_open(const char *path, int *fd);
 /* Checks what a driver made of a layout: the dmabuf in out->fd must be as long
- * as that says; size_bytes becomes its length in whole pages. clear: zeroes
- * it, for drivers that give out memory as it was. */
-int vwl_buffer_settle(struct vwl_buffer *out, bool clear);
+ * as that says; size_bytes becomes its length in whole pages. -ENOSPC: that is
+ * more than max_bytes. clear: zeroes it, for drivers that give out memory as it
+ * was. */
+int vwl_buffer_settle(struct vwl_buffer *out, uint64_t max_bytes, bool clear);
 
 #endif
