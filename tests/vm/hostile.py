@@ -7,7 +7,6 @@ returns the response's bytes, or None for none (yet); `say(message, length)`
 puts a message into the in queue, with a used length that may be a lie.
 """
 
-import array
 import collections
 import mmap
 import os

@@ -18,7 +18,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 
 import desktop as desktops
 import host as hosts
@@ -256,7 +255,6 @@ def main():
     names = options.tests or list(TESTS)
     print(f"1..{len(names)}", flush=True)
     image, args = make_machine(options)
-    failed = False
     with desktops.Desktop("sway") as desktop, \
             AppsHost(desktop, options.mode, options.qemu, options.plugin,
                      options.daemon) as host, \
@@ -267,19 +265,10 @@ def main():
         run.start_bridge()
         run.terminal()  # so that what starts with the first one has started
         run.clean()
-        for number, name in enumerate(names, 1):
-            began = time.monotonic()
-            try:
-                one(run, name)
-                print(f"ok {number} - {name} # "
-                      f"{time.monotonic() - began:.1f} s", flush=True)
-            except (vms.Error, OSError, SystemExit):
-                failed = True
-                for line in (traceback.format_exc() + run.vm.run(
-                        "cat /run/user/1000/bridge /run/user/1000/log")[1] +
-                        host.log()[-2000:]).splitlines():
-                    print(f"# {line}", flush=True)
-                print(f"not ok {number} - {name}", flush=True)
+        failed = vms.tap(
+            names, lambda name: one(run, name), (SystemExit,),
+            lambda: run.vm.run("cat /run/user/1000/bridge "
+                               "/run/user/1000/log")[1] + host.log()[-2000:])
         complaints = vm.kernel_complaints()
         run.programs.__exit__()
         if complaints or "our bug" in host.log() + vm.log():

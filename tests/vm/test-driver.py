@@ -267,7 +267,7 @@ def two_devices(run):
                 raise vms.Error(output)
         first, second = bound(vm)
         vm.check(f"echo {first} > {driver_dir(vm)}/unbind")
-        vm.check(f"wltest --device=/dev/wl1 ping || "
+        vm.check("wltest --device=/dev/wl1 ping || "
                  "wltest --device=/dev/wl0 ping")
         vm.check(f"echo {second} > {driver_dir(vm)}/unbind")
         vm.check("! ls /dev/wl*")

@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import time
-import traceback
 
 import gpu
 import vm as vms
@@ -282,19 +281,8 @@ def main():
     options = parser.parse_args()
     names = options.tests or list(TESTS)
     print(f"1..{len(names)}", flush=True)
-    failed = False
     run = Run(options)
-    for number, name in enumerate(names, 1):
-        began = time.monotonic()
-        try:
-            TESTS[name](run)
-            print(f"ok {number} - {name} # "
-                  f"{time.monotonic() - began:.1f} s", flush=True)
-        except (vms.Error, OSError):
-            failed = True
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-            print(f"not ok {number} - {name}", flush=True)
+    failed = vms.tap(names, lambda name: TESTS[name](run))
     run.image.close()
     return failed
 

@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 import time
-import traceback
 
 import desktop as desktops
 import host as hosts
@@ -225,19 +224,8 @@ class GuestHost(hosts.Host):
 
 
 def run_tests(names, guest):
-    failed = False
-    for number, name in enumerate(names, 1):
-        began = time.monotonic()
-        try:
-            TESTS[name](guest)
-            print(f"ok {number} - {name} # "
-                  f"{time.monotonic() - began:.1f} s", flush=True)
-        except (vms.Error, OSError, subprocess.SubprocessError):
-            failed = True
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-            print(f"not ok {number} - {name}", flush=True)
-    return failed
+    return vms.tap(names, lambda name: TESTS[name](guest),
+                   (subprocess.SubprocessError,))
 
 
 def main():

@@ -11,11 +11,9 @@ compared pixel by pixel on a screenshot.
 
 import argparse
 import os
-import re
 import signal
 import sys
 import time
-import traceback
 
 import desktop as desktops
 import host as hosts
@@ -351,21 +349,9 @@ def main():
     options = parser.parse_args()
     names = options.tests or list(TESTS)
     print(f"1..{len(names)}", flush=True)
-    failed = False
     run = Run(options,
               hosts.make_image(f"{options.painter}:/bin/vwl-paint"))
-    for number, name in enumerate(names, 1):
-        began = time.monotonic()
-        try:
-            one(run, name)
-            print(f"ok {number} - {name} # "
-                  f"{time.monotonic() - began:.1f} s", flush=True)
-        except (vms.Error, OSError):
-            failed = True
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-            print(f"not ok {number} - {name}", flush=True)
-    return failed
+    return vms.tap(names, lambda name: one(run, name))
 
 
 if __name__ == "__main__":

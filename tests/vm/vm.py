@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 MACHINE = "q35,hpet=off"
 APPEND = "console=ttyS0 tsc=reliable no_timer_check mitigations=off quiet " \
@@ -44,6 +45,24 @@ class Timeout(Error):
 
 class Dead(Error):
     """QEMU ended."""
+
+
+def tap(names, act, errors=(), explain=lambda: ""):
+    """Calls act(name) for each, prints TAP, and says whether one failed;
+    explain() adds to what an Error, an OSError or one of errors says."""
+    failed = False
+    for number, name in enumerate(names, 1):
+        began = time.monotonic()
+        try:
+            act(name)
+            print(f"ok {number} - {name} # "
+                  f"{time.monotonic() - began:.1f} s", flush=True)
+        except (Error, OSError, *errors):
+            failed = True
+            for line in (traceback.format_exc() + explain()).splitlines():
+                print(f"# {line}", flush=True)
+            print(f"not ok {number} - {name}", flush=True)
+    return failed
 
 
 def _die_with_parent():
