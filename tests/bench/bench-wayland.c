@@ -5,7 +5,7 @@
  * device by virtio-wl-loopback (in one process with it, or before a daemon),
  * and through waypipe with its default settings, if that is there. All of them
  * in turns in one run, on one processor (a wake-up across processors would hide
- * everything else); the stub looks at the pixels of every frame.
+ * everything else); the stub looks at pixels of every frame.
  * Needs VWL_DAEMON, VWL_PLUGIN and VWL_LOOPBACK.
  */
 #include <errno.h>
