@@ -129,6 +129,17 @@ static int on_socket_connect(void *opaque, size_t index, int *fd)
                ? host->socket_connect(host->opaque, index, fd) : -EOPNOTSUPP;
 }
 
+/* Planes may share a descriptor. */
+static bool is_shared(const struct vwl_resource *resource, size_t plane)
+{
+    for (size_t i = 0; i < plane; i++) {
+        if (resource->plane[i].fd == resource->plane[plane].fd) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int export_resource(const struct vwl_host *host, uint64_t id, int *fd)
 {
     struct vwl_resource resource = { .size = sizeof resource };
@@ -143,8 +154,8 @@ static int export_resource(const struct vwl_host *host, uint64_t id, int *fd)
         return err;
     }
     *fd = resource.plane[0].fd;
-    for (size_t i = 1; i < MIN(n, resource.n_planes); i++) {
-        if (resource.plane[i].fd != *fd) {
+    for (size_t i = MIN(n, resource.n_planes); i-- > 1;) {
+        if (!is_shared(&resource, i)) {
             vwl_fd_clear(&resource.plane[i].fd);
         }
     }
