@@ -7,6 +7,8 @@
 
 /* The shortest time of polling is this part of the longest. */
 #define POLL_PARTS 16
+/* When the kernel has no memory for a socket, which is ready nonetheless. */
+#define STARVED_MS 10
 
 /* Where something came, more may come soon: another look instead of sleep. By
  * way of the main loop, so that all others on it have their turns. */
@@ -31,6 +33,29 @@ static void poll_rings(struct vwl_pump *pump)
     }
     pump->moved = false;
     pump->due[OUT] = true;
+}
+
+static void watch_socket(struct vwl_source *source, int fd,
+                         GIOCondition condition, bool is_starved)
+{
+    vwl_source_watch(source, fd, is_starved ? 0 : condition);
+    if (is_starved) {
+        vwl_source_wake_in(source, STARVED_MS);
+    }
+}
+
+static void watch_front_end(struct vwl_pump *pump)
+{
+    struct vwl_session *session = pump->session;
+    struct vwl_backchan *chan = vwl_session_backchan(session);
+
+    watch_socket(pump->socket, vwl_session_fd(session),
+                 (vwl_session_wants_read(session) ? G_IO_IN : 0) |
+                     (vwl_session_wants_write(session) ? G_IO_OUT : 0),
+                 vwl_session_is_starved(session));
+    watch_socket(pump->backchan, vwl_backchan_fd(chan),
+                 G_IO_IN | (vwl_backchan_wants_write(chan) ? G_IO_OUT : 0),
+                 vwl_backchan_is_starved(chan));
 }
 
 void vwl_pump_settle(struct vwl_pump *pump)
@@ -67,16 +92,7 @@ void vwl_pump_settle(struct vwl_pump *pump)
                              !pump->blocked_in ? G_IO_IN : 0);
     vwl_source_watch(pump->core_out, vwl_core_out_fd(pump->core),
                      pump->suspended ? 0 : G_IO_IN);
-    vwl_source_watch(pump->socket, vwl_session_fd(pump->session),
-                     (vwl_session_wants_read(pump->session) ? G_IO_IN : 0) |
-                         (vwl_session_wants_write(pump->session) ? G_IO_OUT
-                                                                 : 0));
-    vwl_source_watch(pump->backchan,
-                     vwl_backchan_fd(vwl_session_backchan(pump->session)),
-                     G_IO_IN |
-                         (vwl_backchan_wants_write(
-                              vwl_session_backchan(pump->session))
-                              ? G_IO_OUT : 0));
+    watch_front_end(pump);
 }
 
 /* ---- sources ---------------------------------------------------------- */

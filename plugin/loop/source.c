@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loop/source.h"
 
+#include <stdint.h>
+
 /* The one GSource of a device: GLib's share of a dispatch grows with the
  * number of sources, not with that of their descriptors. */
 struct hub {
@@ -24,6 +26,7 @@ struct vwl_source {
     int fd;
     GIOCondition condition;
     bool woken;
+    int64_t due_us; /* 0: not to be woken then */
     vwl_source_fn fn;
     void *opaque;
 };
@@ -86,11 +89,32 @@ static void run(struct hub *hub, guint index)
     if (source->tag) {
         condition = g_source_query_unix_fd(&hub->base, source->tag);
     }
-    woken = source->woken;
-    source->woken = false;
+    woken = source->woken ||
+            (source->due_us && source->due_us <= g_source_get_time(&hub->base));
     if (condition || woken) {
+        source->woken = false;
+        source->due_us = 0;
         source->fn(source->opaque, condition);
     }
+}
+
+/* Somebody who was woken runs first: then this is called again. */
+static void arm(struct hub *hub)
+{
+    int64_t due_us = -1;
+
+    if (g_source_get_ready_time(&hub->base) == 0) {
+        return;
+    }
+    for (guint i = 0; i < hub->sources->len; i++) {
+        const struct vwl_source *source = hub->sources->pdata[i];
+
+        if (source && source->due_us &&
+            (due_us < 0 || source->due_us < due_us)) {
+            due_us = source->due_us;
+        }
+    }
+    g_source_set_ready_time(&hub->base, due_us);
 }
 
 static gboolean hub_dispatch(GSource *base, GSourceFunc unused,
@@ -107,6 +131,7 @@ static gboolean hub_dispatch(GSource *base, GSourceFunc unused,
          !g_source_is_destroyed(base); i++) {
         run(hub, i);
     }
+    arm(hub);
     vwl_gate_unlock(gate);
     return G_SOURCE_CONTINUE;
 }
@@ -226,4 +251,13 @@ void vwl_source_wake(struct vwl_source *source)
 {
     source->woken = true;
     g_source_set_ready_time(&source->hub->base, 0);
+}
+
+void vwl_source_wake_in(struct vwl_source *source, unsigned int ms)
+{
+    if (!source->due_us) {
+        source->due_us = g_source_get_time(&source->hub->base) +
+                         ms * INT64_C(1000);
+        arm(source->hub);
+    }
 }

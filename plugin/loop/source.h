@@ -28,7 +28,7 @@ void vwl_gate_close(struct vwl_gate *gate);
 struct vwl_source;
 
 /* Runs in the context's thread with the gate locked. condition is 0 for a
- * source that was asked to run by vwl_source_wake. The function may destroy
+ * source that was asked to run by vwl_source_wake*. The function may destroy
  * its own source. */
 typedef void (*vwl_source_fn)(void *opaque, GIOCondition condition);
 
@@ -50,5 +50,8 @@ void vwl_source_watch(struct vwl_source *source, int fd,
 
 /* Has the function run once more, soon. */
 void vwl_source_wake(struct vwl_source *source);
+/* The same, but in a while. Asked for again before it ran, it stays when it
+ * was; whatever makes the function run takes its place. */
+void vwl_source_wake_in(struct vwl_source *source, unsigned int ms);
 
 #endif

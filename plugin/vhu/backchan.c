@@ -140,6 +140,12 @@ bool vwl_backchan_wants_write(const struct vwl_backchan *chan)
            (chan->dead || vwl_vhu_writer_pending(chan->writer));
 }
 
+bool vwl_backchan_is_starved(const struct vwl_backchan *chan)
+{
+    return chan->fd >= 0 && !chan->dead &&
+           (chan->reader.starved || vwl_vhu_writer_starved(chan->writer));
+}
+
 void vwl_backchan_configure(struct vwl_backchan *chan,
                             enum vwl_shm_dialect dialect, bool reply_ack)
 {

@@ -37,12 +37,13 @@ void vwl_vhu_reader_init(struct vwl_vhu_reader *reader)
 {
     vwl_vhu_msg_init(&reader->msg);
     reader->got = 0;
+    reader->starved = false;
 }
 
 void vwl_vhu_reader_finish(struct vwl_vhu_reader *reader)
 {
     vwl_vhu_msg_finish(&reader->msg);
-    reader->got = 0;
+    vwl_vhu_reader_init(reader);
 }
 
 /* Adds what rode along; how many did not fit the message (closed here). */
@@ -94,9 +95,10 @@ static int receive(struct vwl_vhu_reader *reader, int fd, void *to,
     do {
         n = recvmsg(fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
+    reader->starved = n < 0 && (errno == ENOMEM || errno == ENOBUFS);
     if (n < 0) {
-        return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM ||
-               errno == ENOBUFS ? 0 : -ECONNRESET;
+        return reader->starved || errno == EAGAIN || errno == EWOULDBLOCK
+                   ? 0 : -ECONNRESET;
     }
     excess = take_fds(&reader->msg, &hdr);
     if (hdr.msg_flags & MSG_CTRUNC) {
@@ -187,6 +189,7 @@ struct waiting {
 
 struct vwl_vhu_writer {
     GQueue waiting; /* struct waiting */
+    bool starved;   /* the last attempt found no memory */
 };
 
 struct vwl_vhu_writer *vwl_vhu_writer_create(void)
@@ -215,10 +218,10 @@ void vwl_vhu_writer_destroy(struct vwl_vhu_writer *writer)
 }
 
 /* Bytes sent, 0 for "not now", or -ECONNRESET. -ETOOMANYREFS: so many
- * descriptors are under way between processes that no more are let in, and
- * nothing would tell when that is over. */
-static ssize_t send_some(int sock, const struct iovec *iov, size_t n_iov,
-                         int fd)
+ * descriptors are under way between processes that no more are let in. Nothing
+ * tells when that is over, nor when there is memory again. */
+static ssize_t send_some(struct vwl_vhu_writer *writer, int sock,
+                         const struct iovec *iov, size_t n_iov, int fd)
 {
     union {
         struct cmsghdr align;
@@ -243,15 +246,19 @@ static ssize_t send_some(int sock, const struct iovec *iov, size_t n_iov,
     do {
         n = sendmsg(sock, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
+    writer->starved = false;
     if (n >= 0) {
         return n;
     }
     switch (errno) {
     case EAGAIN:
+        return 0;
     case ENOMEM:
     case ENOBUFS:
+        writer->starved = true;
         return 0;
     case ETOOMANYREFS:
+        writer->starved = true;
         return -ETOOMANYREFS;
     default:
         return -ECONNRESET;
@@ -271,7 +278,7 @@ int vwl_vhu_write(struct vwl_vhu_writer *writer, int sock, uint32_t request,
     int own = -1;
 
     if (g_queue_is_empty(&writer->waiting)) {
-        sent = send_some(sock, iov, size ? 2 : 1, fd);
+        sent = send_some(writer, sock, iov, size ? 2 : 1, fd);
         if (sent < 0) {
             return (int)sent;
         }
@@ -308,7 +315,7 @@ int vwl_vhu_flush(struct vwl_vhu_writer *writer, int sock)
             .iov_base = waiting->bytes + waiting->sent,
             .iov_len = waiting->len - waiting->sent,
         };
-        ssize_t n = send_some(sock, &iov, 1, waiting->fd);
+        ssize_t n = send_some(writer, sock, &iov, 1, waiting->fd);
 
         if (n <= 0) {
             return n == -ETOOMANYREFS ? 0 : (int)n;
@@ -325,4 +332,9 @@ int vwl_vhu_flush(struct vwl_vhu_writer *writer, int sock)
 bool vwl_vhu_writer_pending(const struct vwl_vhu_writer *writer)
 {
     return writer->waiting.length > 0;
+}
+
+bool vwl_vhu_writer_starved(const struct vwl_vhu_writer *writer)
+{
+    return vwl_vhu_writer_pending(writer) && writer->starved;
 }

@@ -53,6 +53,7 @@ struct vwl_vhu_reader {
     struct vwl_vhu_msg msg; /* under construction */
     uint8_t header[12];
     size_t got; /* bytes of header and payload so far */
+    bool starved; /* the last read ended for want of the kernel's memory */
 };
 
 void vwl_vhu_reader_init(struct vwl_vhu_reader *reader);
@@ -63,7 +64,9 @@ void vwl_vhu_reader_finish(struct vwl_vhu_reader *reader);
  * file or a dead peer; -EPROTO: a malformed stream (*why is a static text):
  * wrong version, payload too long, descriptors with a later byte or more than
  * VWL_VHU_MAX_FDS. Descriptors that this process had no room for are not the
- * peer's fault: fds_lost says so. Every descriptor is close-on-exec. */
+ * peer's fault: fds_lost says so. Every descriptor is close-on-exec. 0 with
+ * reader->starved: the socket may be ready all the same, so it is no use to
+ * poll it; read again in a while. */
 int vwl_vhu_read(struct vwl_vhu_reader *reader, int fd,
                  struct vwl_vhu_msg *msg, const char **why);
 
@@ -80,5 +83,8 @@ int vwl_vhu_write(struct vwl_vhu_writer *writer, int sock, uint32_t request,
 /* Call when the socket is writable. 0, or -ECONNRESET. */
 int vwl_vhu_flush(struct vwl_vhu_writer *writer, int sock);
 bool vwl_vhu_writer_pending(const struct vwl_vhu_writer *writer);
+/* What waits does so for want of the kernel's memory (or of room for
+ * descriptors under way): flush again in a while, whatever the socket says. */
+bool vwl_vhu_writer_starved(const struct vwl_vhu_writer *writer);
 
 #endif

@@ -132,6 +132,13 @@ bool vwl_session_wants_read(const struct vwl_session *session)
     return !vwl_vhu_writer_pending(session->writer);
 }
 
+bool vwl_session_is_starved(const struct vwl_session *session)
+{
+    return vwl_vhu_writer_pending(session->writer)
+               ? vwl_vhu_writer_starved(session->writer)
+               : session->reader.starved;
+}
+
 uint64_t vwl_session_features(const struct vwl_session *session)
 {
     return session->acked;

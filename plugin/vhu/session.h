@@ -105,6 +105,9 @@ bool vwl_session_wants_write(const struct vwl_session *session);
 /* False while an answer waits: no request is read then, so that a front-end
  * that does not read its answers stops itself. Do not poll for reading. */
 bool vwl_session_wants_read(const struct vwl_session *session);
+/* For want of the kernel's memory nothing goes on: do not poll, dispatch again
+ * in a while. */
+bool vwl_session_is_starved(const struct vwl_session *session);
 
 /* Reads, serves and answers what is there, at most a bounded number of
  * messages. 0; -ECONNRESET: the front-end is gone; -EPROTO: its stream is

@@ -18,7 +18,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define MOST_ERRORS 4
+#define MOST_ERRORS 6
 
 struct row {
     const char *name;
@@ -31,9 +31,9 @@ static const struct row rows[CALL_COUNT] = {
     [CALL_SOCKET] = { "socket", false, { EMFILE, ENOBUFS } },
     [CALL_CONNECT] = { "connect", false, { ECONNREFUSED, EAGAIN, ENOMEM } },
     [CALL_GETSOCKOPT] = { "getsockopt", false, { ENOBUFS } },
-    [CALL_SENDMSG] = { "sendmsg", true, { EINTR, EAGAIN, ENOBUFS,
+    [CALL_SENDMSG] = { "sendmsg", true, { EINTR, EAGAIN, ENOBUFS, ENOMEM,
                                           ETOOMANYREFS } },
-    [CALL_RECVMSG] = { "recvmsg", true, { EINTR, EAGAIN, ENOMEM,
+    [CALL_RECVMSG] = { "recvmsg", true, { EINTR, EAGAIN, ENOMEM, ENOBUFS,
                                           ECONNRESET } },
     [CALL_RECV] = { "recv", true, { EINTR, EAGAIN, ENOMEM } },
     [CALL_READ] = { "read", true, { EINTR, EAGAIN, EIO } },
@@ -72,6 +72,7 @@ static struct {
     struct inject_plan plan;
     unsigned int calls[CALL_COUNT];
     unsigned int hits;
+    gint64 end_us; /* of a plan that ends; 0: it did not begin */
 } state;
 
 static int find_text(struct dl_phdr_info *info, size_t size, void *name)
@@ -120,6 +121,7 @@ void inject_arm(const struct inject_plan *plan)
 {
     memset(state.calls, 0, sizeof state.calls);
     state.hits = 0;
+    state.end_us = 0;
     state.plan = *plan;
     __atomic_store_n(&state.armed, 1, __ATOMIC_SEQ_CST);
 }
@@ -139,6 +141,20 @@ unsigned int inject_hits(void)
     return __atomic_load_n(&state.hits, __ATOMIC_SEQ_CST);
 }
 
+static bool is_over(const struct inject_plan *plan)
+{
+    gint64 now_us, none = 0;
+
+    if (!plan->for_ms) {
+        return false;
+    }
+    now_us = g_get_monotonic_time();
+    __atomic_compare_exchange_n(&state.end_us, &none,
+                                now_us + plan->for_ms * INT64_C(1000), false,
+                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return none && now_us >= none;
+}
+
 /* Whether this call of the plugin is one that is to go wrong. */
 static bool hit(enum inject_call call, void *from)
 {
@@ -152,7 +168,7 @@ static bool hit(enum inject_call call, void *from)
     n = __atomic_add_fetch(&state.calls[call], 1, __ATOMIC_SEQ_CST);
     if (call != plan->call || n < plan->first ||
         (n - plan->first) % plan->every != 0 ||
-        (n - plan->first) / plan->every >= plan->times) {
+        (n - plan->first) / plan->every >= plan->times || is_over(plan)) {
         return false;
     }
     __atomic_add_fetch(&state.hits, 1, __ATOMIC_SEQ_CST);

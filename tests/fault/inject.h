@@ -33,11 +33,13 @@ bool inject_is_passing(enum inject_call call, int error);
 bool inject_can_be_short(enum inject_call call);
 
 /* From now on calls are counted, and that one fails from its first-th time on
- * (from 1), every-th times, times times. error 0: it is short. */
+ * (from 1), every-th times, times times. error 0: it is short. for_ms: and no
+ * longer than that after it failed first; 0: without an end. */
 struct inject_plan {
     enum inject_call call; /* CALL_COUNT: none fails */
     unsigned int first, every, times;
     int error;
+    unsigned int for_ms;
 };
 void inject_arm(const struct inject_plan *plan);
 void inject_disarm(void);

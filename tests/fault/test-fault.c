@@ -20,6 +20,10 @@
 #include "world.h"
 
 #define FOR_EVER 1000000u
+/* For what is tried until it succeeds: long enough to see it run in circles,
+ * which is far more often than once in some milliseconds. */
+#define LONG_MS 250
+#define MOST_TRIES 1000
 
 static const struct vwl_plugin *plugin;
 static bool host_map;
@@ -90,7 +94,10 @@ static unsigned int run(const struct inject_plan *plan, bool strict,
         calls[i] = inject_calls(i);
     }
     /* what fails for ever is not tried for ever, or not that often */
-    must(&world, hits < 20000, "it runs in circles");
+    must(&world, hits < MOST_TRIES, "it runs in circles");
+    must(&world, !plan->for_ms || (world.started && !world.fe->gone &&
+                                   !g_atomic_int_get(&world.disconnected)),
+         "the front-end is lost");
     world_stop(&world);
     world.strict = true;
     world_play(&world);
@@ -98,7 +105,8 @@ static unsigned int run(const struct inject_plan *plan, bool strict,
     check_fds(&world, fds);
     must(&world, count_maps() == maps, "mappings are left");
     if (g_getenv("VWL_RIG_LOG")) {
-        printf("# %d ms\n", (int)((g_get_monotonic_time() - begun) / 1000));
+        printf("# %u hits, %d ms\n", hits,
+               (int)((g_get_monotonic_time() - begun) / 1000));
     }
     g_free(world.plan);
     return hits;
@@ -138,15 +146,18 @@ static void run_failing(enum inject_call call, unsigned int calls,
 
     for (unsigned int i = 0; (plan.error = inject_error(call, i)) != 0; i++) {
         plan.times = 1;
+        plan.for_ms = 0;
         for (plan.first = 1; plan.first <= MIN(calls, most); plan.first++) {
             n += run(&plan, false, NULL);
         }
         plan.first = 1;
         plan.times = FOR_EVER;
-        if (plan.error == EINTR || plan.error == EAGAIN ||
-            ((call == CALL_SENDMSG || call == CALL_RECVMSG) &&
-             (plan.error == ENOBUFS || plan.error == ENOMEM))) {
+        if (plan.error == EINTR || plan.error == EAGAIN) {
             continue; /* not now, for ever: then it is tried for ever */
+        }
+        if ((call == CALL_SENDMSG || call == CALL_RECVMSG) &&
+            (plan.error == ENOBUFS || plan.error == ENOMEM)) {
+            plan.for_ms = LONG_MS; /* the front-end waits as long */
         }
         for (plan.first = 1; plan.first <= calls;
              plan.first = plan.first * 3 + 1) {
@@ -160,7 +171,7 @@ static void run_failing(enum inject_call call, unsigned int calls,
     tap(inject_name(call), "survived", n);
 }
 
-/* One plan: CALL FIRST EVERY TIMES ERROR STRICT, by numbers and name. */
+/* One plan: CALL FIRST EVERY TIMES ERROR STRICT [MS], by numbers and name. */
 static int run_one(char **argv)
 {
     struct inject_plan plan = { CALL_COUNT, 1, 1, 1, 0 };
@@ -174,6 +185,7 @@ static int run_one(char **argv)
     plan.every = (unsigned int)atoi(argv[2]);
     plan.times = (unsigned int)atoi(argv[3]);
     plan.error = atoi(argv[4]);
+    plan.for_ms = argv[6] ? (unsigned int)atoi(argv[6]) : 0;
     printf("1..1\n");
     tap(argv[0], "survived", run(&plan, atoi(argv[5]) != 0, NULL));
     return 0;
@@ -195,7 +207,7 @@ int main(int argc, char **argv)
     host_map = strcmp(argv[1], "calls") == 0;
     most = (unsigned int)atoi(argv[2]);
     run(&none, true, NULL);
-    if (argc == 9) {
+    if (argc >= 9) {
         return run_one(argv + 3);
     }
     run(&none, true, calls);
