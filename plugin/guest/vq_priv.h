@@ -2,8 +2,9 @@
 /*
  * Inside of the virtqueue, for guest/ alone. vq.c keeps the state that both
  * formats share and the order of things; vq_split.c and vq_packed.c read and
- * write one ring format each, by struct vwl_ring_ops; chain.c turns
- * descriptors into pieces of memory; track.h keeps the in-flight region.
+ * write one ring format each, by struct vwl_ring_ops; gather.c turns
+ * descriptors into pieces of memory, chain.c keeps those of a taken chain;
+ * track.h keeps the in-flight region.
  *
  * A pop is two steps: walk() reads the next chain into vq->gather and may fail
  * without a trace (that is how an IOTLB miss leaves the ring as it was), then
@@ -184,6 +185,8 @@ int vwl_box_fill(struct vwl_vq *vq, struct vwl_chain_box *box);
 
 /* Looks the pieces of a revived chain up. */
 void vwl_box_resolve(struct vwl_vq *vq, struct vwl_chain_box *box);
+
+/* ---- gather.c ---- */
 
 /* The piece from address on, at most max bytes; -EAGAIN (the miss is noted) or
  * -EFAULT. */

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "guest/vq_priv.h"
+
+/* A longer chain's scratch memory is not kept. */
+#define KEEP_PIECES 1024u
+
+int vwl_vq_translate(struct vwl_vq *vq, uint64_t address, uint64_t max,
+                     unsigned int access, struct vwl_span *out)
+{
+    uint64_t uva, len;
+
+    if (!vq->iotlb) {
+        return vwl_mem_at_gpa(vq->mem, address, max, out) ? 0 : -EFAULT;
+    }
+    if (!vwl_iotlb_lookup(vq->iotlb, address, max, access, &uva, &len)) {
+        vq->miss_iova = address;
+        vq->miss_access = access;
+        return -EAGAIN;
+    }
+    return vwl_mem_at_uva(vq->mem, uva, len, out) ? 0 : -EFAULT;
+}
+
+void vwl_gather_reset(struct vwl_vq *vq)
+{
+    struct vwl_gather *gather = &vq->gather;
+
+    gather->n = gather->n_out = gather->n_ranges = gather->steps = 0;
+    gather->out_bytes = gather->in_bytes = 0;
+    gather->no_memory = false;
+}
+
+void vwl_gather_finish(struct vwl_vq *vq)
+{
+    struct vwl_gather *gather = &vq->gather;
+
+    if (gather->cap > KEEP_PIECES) {
+        g_clear_pointer(&gather->spans, g_free);
+        gather->cap = 0;
+    }
+    if (gather->cap_ranges > KEEP_PIECES) {
+        g_clear_pointer(&gather->ranges, g_free);
+        gather->cap_ranges = 0;
+    }
+}
+
+/* Room for one more of unit bytes, or false. */
+static bool grow(void **array, unsigned int n, unsigned int *cap, size_t unit)
+{
+    unsigned int more = MAX(*cap * 2, 64u);
+    void *bigger;
+
+    if (n < *cap) {
+        return true;
+    }
+    bigger = g_try_realloc_n(*array, more, unit);
+    if (!bigger) {
+        return false;
+    }
+    *array = bigger;
+    *cap = more;
+    return true;
+}
+
+static void add_range(struct vwl_gather *gather, uint64_t first, uint64_t len)
+{
+    struct vwl_range *last = gather->n_ranges > 0 ?
+                             &gather->ranges[gather->n_ranges - 1] : NULL;
+
+    if (last && first > 0 && last->last == first - 1) {
+        last->last = first + (len - 1);
+        return;
+    }
+    if (!grow((void **)&gather->ranges, gather->n_ranges, &gather->cap_ranges,
+              sizeof(struct vwl_range))) {
+        gather->no_memory = true;
+        return;
+    }
+    gather->ranges[gather->n_ranges++] =
+        (struct vwl_range){ first, first + (len - 1) };
+}
+
+static int add_span(struct vwl_gather *gather, const struct vwl_span *span,
+                    bool writable)
+{
+    struct vwl_span *last = NULL;
+
+    if (gather->no_memory) {
+        return 0; /* only the walk goes on, to find the chain's end */
+    }
+    if (gather->n > (writable ? gather->n_out : 0)) {
+        last = &gather->spans[gather->n - 1];
+    }
+    if (last && (unsigned char *)last->base + last->len == span->base &&
+        last->gpa + last->len == span->gpa) {
+        last->len += span->len;
+        return 0;
+    }
+    if (gather->n >= VWL_CHAIN_MAX_SPANS) {
+        return -EPROTO;
+    }
+    if (!grow((void **)&gather->spans, gather->n, &gather->cap,
+              sizeof(struct vwl_span))) {
+        gather->no_memory = true;
+        return 0;
+    }
+    gather->spans[gather->n++] = *span;
+    if (!writable) {
+        gather->n_out++;
+    }
+    return 0;
+}
+
+int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc)
+{
+    struct vwl_gather *gather = &vq->gather;
+    bool writable = desc->flags & VRING_WRITE;
+    uint64_t at = desc->addr, left = desc->len;
+
+    if (++gather->steps > VWL_CHAIN_MAX_SPANS) {
+        return -EPROTO;
+    }
+    if (left == 0) {
+        return 0;
+    }
+    if (left - 1 > UINT64_MAX - at) {
+        return -EFAULT;
+    }
+    if (writable) {
+        gather->in_bytes += left;
+    } else if (gather->in_bytes > 0) {
+        return -EPROTO;
+    } else {
+        gather->out_bytes += left;
+    }
+    while (left > 0) {
+        struct vwl_span span;
+        int rc = vwl_vq_translate(vq, at, left,
+                                  writable ? VWL_ACCESS_WRITE :
+                                             VWL_ACCESS_READ, &span);
+
+        if (rc == 0) {
+            rc = add_span(gather, &span, writable);
+        }
+        if (rc < 0) {
+            return rc;
+        }
+        if (vq->iotlb && !gather->no_memory) {
+            add_range(gather, at, span.len);
+        }
+        at += span.len;
+        left -= span.len;
+    }
+    return 0;
+}
+
+/* An indirect table, of which the piece that was translated last is kept. */
+struct table {
+    uint64_t address;
+    struct vwl_span span;
+    uint64_t from; /* offset of the span in the table */
+    uint64_t bytes;
+};
+
+/* Reads a descriptor as a split ring has it. */
+static int table_read(struct vwl_vq *vq, struct table *table, uint64_t offset,
+                      struct vwl_desc *desc)
+{
+    unsigned char bytes[16];
+    size_t done = 0;
+
+    while (done < sizeof bytes) {
+        uint64_t at = offset + done;
+        size_t n;
+
+        if (at < table->from || at - table->from >= table->span.len) {
+            int rc = vwl_vq_translate(vq, table->address + at,
+                                      table->bytes - at, VWL_ACCESS_READ,
+                                      &table->span);
+
+            if (rc < 0) {
+                return rc;
+            }
+            table->from = at;
+        }
+        n = MIN(sizeof bytes - done, table->span.len - (at - table->from));
+        memcpy(bytes + done,
+               (unsigned char *)table->span.base + (at - table->from), n);
+        done += n;
+    }
+    /* what was copied is what counts, not what stands there now */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    memcpy(&desc->addr, bytes, 8);
+    memcpy(&desc->len, bytes + 8, 4);
+    memcpy(&desc->flags, bytes + 12, 2);
+    memcpy(&desc->id, bytes + 14, 2);
+    desc->addr = GUINT64_FROM_LE(desc->addr);
+    desc->len = GUINT32_FROM_LE(desc->len);
+    desc->flags = GUINT16_FROM_LE(desc->flags);
+    desc->id = GUINT16_FROM_LE(desc->id);
+    return 0;
+}
+
+int vwl_gather_table(struct vwl_vq *vq, const struct vwl_desc *desc,
+                     bool linked)
+{
+    struct table table = { .address = desc->addr, .bytes = desc->len };
+    uint32_t count = desc->len / 16, i = 0;
+
+    if (count == 0 || desc->len % 16 != 0) {
+        return -EPROTO;
+    }
+    if (table.bytes - 1 > UINT64_MAX - table.address) {
+        return -EFAULT;
+    }
+    for (uint32_t steps = 0; steps < count; steps++) {
+        struct vwl_desc entry;
+        int rc = table_read(vq, &table, i * (uint64_t)16, &entry);
+
+        if (rc < 0) {
+            return rc;
+        }
+        if (!linked) {
+            /* in a packed table id and flags stand the other way round */
+            uint16_t flags = entry.id;
+
+            entry.id = entry.flags;
+            entry.flags = flags;
+        }
+        if (entry.flags & VRING_INDIRECT) {
+            return -EPROTO;
+        }
+        rc = vwl_gather_add(vq, &entry);
+        if (rc < 0) {
+            return rc;
+        }
+        if (linked && !(entry.flags & VRING_NEXT)) {
+            return 0;
+        }
+        i = linked ? entry.id : i + 1;
+        if (i >= count) {
+            return linked ? -EPROTO : 0;
+        }
+    }
+    return -EPROTO; /* a loop */
+}
