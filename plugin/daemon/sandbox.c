@@ -81,7 +81,8 @@ static void limit_daemon(const struct vwl_config *config)
     uint64_t vfds = config->max_vfds ? config->max_vfds : DEFAULT_VFDS;
     uint64_t queued = config->max_queued_bytes ? config->max_queued_bytes
                                                : DEFAULT_QUEUED;
-    /* queued bytes both ways: to the guest, and to its peers */
+    /* queued bytes: to the guest, to its peers, and of requests whose memory
+     * an IOMMU took away */
     uint64_t heap = BASE_DATA + vfds * DATA_OF_VFD;
 
     signal(SIGXFSZ, SIG_IGN);
@@ -93,7 +94,7 @@ static void limit_daemon(const struct vwl_config *config)
     limit(RLIMIT_NOFILE, RLIM_INFINITY);
     limit(RLIMIT_FSIZE, MAX(shm, LEAST_FILE));
     if (!SANITIZED) {
-        limit(RLIMIT_DATA, heap + 2 * MIN(queued, UINT64_MAX / 4));
+        limit(RLIMIT_DATA, heap + 3 * MIN(queued, UINT64_MAX / 4));
     }
 }
 

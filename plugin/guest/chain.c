@@ -29,18 +29,31 @@ struct vwl_chain_box *vwl_box_get(struct vwl_vq *vq)
     return box;
 }
 
+static void drop_pieces(struct vwl_chain_box *box)
+{
+    struct vwl_chain *chain = &box->chain;
+
+    if (chain->out != box->out_inline) {
+        g_free(chain->out);
+    }
+    if (chain->in != box->in_inline) {
+        g_free(chain->in);
+    }
+    chain->out = box->out_inline;
+    chain->in = box->in_inline;
+    chain->n_out = chain->n_in = 0;
+    vwl_mem_unref(chain->mem);
+    chain->mem = NULL;
+}
+
 static void box_clear(struct vwl_chain_box *box)
 {
-    if (box->chain.out != box->out_inline) {
-        g_free(box->chain.out);
-    }
-    if (box->chain.in != box->in_inline) {
-        g_free(box->chain.in);
-    }
+    drop_pieces(box);
     if (box->ranges != box->ranges_inline) {
         g_free(box->ranges);
     }
-    vwl_mem_unref(box->chain.mem);
+    box->ranges = box->ranges_inline;
+    box->n_ranges = 0;
 }
 
 void vwl_box_free(struct vwl_chain_box *box)
@@ -89,9 +102,6 @@ int vwl_box_fill(struct vwl_vq *vq, struct vwl_chain_box *box)
     }
     if (gather->no_memory || !chain->out || !chain->in || !box->ranges) {
         box_clear(box);
-        chain->out = box->out_inline;
-        chain->in = box->in_inline;
-        box->ranges = box->ranges_inline;
         return -ENOMEM;
     }
     for (unsigned int i = 0; i < gather->n_out; i++) {
@@ -196,6 +206,56 @@ bool vwl_chain_uses(const struct vwl_chain *chain, uint64_t iova,
         }
     }
     return false;
+}
+
+void vwl_chain_forget(struct vwl_chain *chain)
+{
+    drop_pieces(box_of(chain));
+    box_of(chain)->forgotten = true;
+}
+
+/* Gathers the ranges again, without the first skip bytes. */
+static int gather_again(struct vwl_vq *vq, const struct vwl_chain_box *box,
+                        uint64_t skip)
+{
+    vwl_gather_reset(vq);
+    for (unsigned int i = 0; i < box->n_ranges; i++) {
+        const struct vwl_range *range = &box->ranges[i];
+        uint64_t left = range->last - range->first + 1, n = MIN(skip, left);
+        struct vwl_desc desc = { .addr = range->first + n,
+                                 .flags = VRING_WRITE };
+
+        skip -= n;
+        for (left -= n; left > 0; left -= desc.len) {
+            int err;
+
+            desc.len = (uint32_t)MIN(left, 1u << 31);
+            err = vwl_gather_add(vq, &desc);
+            if (err < 0) {
+                return err;
+            }
+            desc.addr += desc.len;
+        }
+    }
+    return 0;
+}
+
+int vwl_chain_find(struct vwl_vq *vq, struct vwl_chain *chain)
+{
+    struct vwl_chain_box *box = box_of(chain);
+    int err;
+
+    if (!box->forgotten) {
+        return 0;
+    }
+    err = vq->broken ? vq->broken : gather_again(vq, box, chain->out_bytes);
+    if (err == 0) {
+        box_clear(box);
+        box->forgotten = false;
+        err = vwl_box_fill(vq, box);
+    }
+    vwl_gather_finish(vq);
+    return err;
 }
 
 size_t vwl_chain_read_head(const struct vwl_chain *chain, void *buffer,

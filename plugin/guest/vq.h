@@ -187,10 +187,20 @@ uint64_t vwl_chain_token(const struct vwl_chain *chain);
 void vwl_vq_miss(const struct vwl_vq *vq, uint64_t *iova,
                  unsigned int *access);
 
-/* Whether any taken chain was translated through this range, so that an
- * invalidation must wait or these must go. */
+/* Whether a taken chain was translated through this range. An IOMMU's driver
+ * may well invalidate what is in use (everything at once, to save single
+ * ones): the chain then lives on, and is looked up anew. */
 bool vwl_chain_uses(const struct vwl_chain *chain, uint64_t iova,
                     uint64_t size);
+
+/* Takes all pieces from the chain: their translation ends. */
+void vwl_chain_forget(struct vwl_chain *chain);
+
+/* Finds the writable pieces of a forgotten chain again; the readable ones do
+ * not come back. 0 (at once, when it was not forgotten); -EAGAIN: see
+ * vwl_vq_miss; -ENOMEM: it has no pieces, push it with length 0; other
+ * -errno: they are not there any more, or the ring is broken. */
+int vwl_chain_find(struct vwl_vq *vq, struct vwl_chain *chain);
 
 /* Copies up to cap bytes from the start of the readable pieces; how many. */
 size_t vwl_chain_read_head(const struct vwl_chain *chain, void *buffer,

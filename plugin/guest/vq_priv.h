@@ -51,6 +51,7 @@ struct vwl_chain_box {
     bool tracked;        /* chain.track is its entry in the region */
     struct vwl_range *ranges; /* only with an IOTLB */
     unsigned int n_ranges;
+    bool forgotten;      /* its pieces are to be looked up anew */
     struct iovec out_inline[VWL_CHAIN_INLINE];
     struct vwl_span in_inline[VWL_CHAIN_INLINE];
     struct vwl_range ranges_inline[VWL_CHAIN_INLINE];

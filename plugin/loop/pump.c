@@ -197,6 +197,7 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     pump->host = config->host;
     pump->log = log;
     pump->max_in_flight = config->max_in_flight;
+    pump->max_copied_bytes = config->core.max_queued_bytes;
     pump->poll_max_us = pump->poll_us = config->poll_us;
     pump->allocators = config->allocators;
     err = vwl_core_create(&config->core, &vwl_pump_core_ops, pump, log,

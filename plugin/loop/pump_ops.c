@@ -320,21 +320,9 @@ static unsigned int on_ring_held(void *opaque, unsigned int index,
     return pump->held->len;
 }
 
-static bool uses_range(void *opaque, const struct vwl_request *request)
-{
-    const uint64_t *range = opaque;
-    const struct record *record = request->user;
-
-    return vwl_chain_uses(record->chain, range[0], range[1]);
-}
-
 static void on_iotlb_invalidate(void *opaque, uint64_t iova, uint64_t size)
 {
-    struct vwl_pump *pump = opaque;
-    uint64_t range[2] = { iova, size };
-
-    vwl_core_fail_requests(pump->core, uses_range, range);
-    vwl_pump_publish(pump, OUT);
+    vwl_pump_forget_range(opaque, iova, size);
 }
 
 static void on_memory_changed(void *opaque)

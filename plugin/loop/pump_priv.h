@@ -19,7 +19,9 @@ struct record {
     struct vwl_chain *chain;
     GList link; /* of pump.in_flight; data is the record */
     bool waits; /* it is in pump.in_flight */
-    bool done;  /* completed while its ring stood still */
+    bool done;  /* completed, and not given back yet */
+    bool lost;  /* its memory goes and nothing is left of its payload */
+    struct iovec copy; /* of its payload, when the memory was invalidated */
 };
 
 struct vwl_pump {
@@ -28,6 +30,7 @@ struct vwl_pump {
     const struct vwl_host *host;
     struct vwl_log *log;
     uint32_t max_in_flight;
+    uint64_t max_copied_bytes;
     uint32_t poll_max_us; /* 0: never */
     uint32_t poll_us;     /* of the next time */
     int64_t poll_end_us;
@@ -47,6 +50,7 @@ struct vwl_pump {
     GQueue in_flight; /* struct record, oldest first */
     GPtrArray *spare; /* struct record */
     GPtrArray *held;  /* chains of in_flight, made for ring_held */
+    size_t copied_bytes; /* in the records' copies */
 
     bool due[VWL_SESSION_QUEUES];    /* the ring wants a look */
     bool pushed[VWL_SESSION_QUEUES]; /* there is something to publish */
@@ -85,8 +89,9 @@ void vwl_pump_run_out(struct vwl_pump *pump);
 void vwl_pump_run_in(struct vwl_pump *pump);
 /* Makes what was pushed visible and calls the driver. */
 void vwl_pump_publish(struct vwl_pump *pump, unsigned int index);
-/* Gives a complete request back to the driver; frees the record. */
-void vwl_pump_answer(struct vwl_pump *pump, struct record *record);
+/* Gives a complete request back to the driver; frees the record. False: not
+ * yet, as the place for the answer is not known. */
+bool vwl_pump_answer(struct vwl_pump *pump, struct record *record);
 /* Frees a record, its chain not given back. */
 void vwl_pump_drop(struct vwl_pump *pump, struct record *record);
 void vwl_pump_drop_all(struct vwl_pump *pump);
@@ -94,8 +99,12 @@ void vwl_pump_drop_all(struct vwl_pump *pump);
  * when it has no response. */
 void vwl_pump_revive(struct vwl_pump *pump, struct vwl_chain *chain,
                      const void *response, size_t response_bytes);
-/* Answers what was completed while the ring stood still. */
+/* Answers what was completed and could not be given back. */
 void vwl_pump_answer_done(struct vwl_pump *pump);
+/* The guest's memory under these addresses goes: what waits there keeps a copy
+ * of its payload, or fails. */
+void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova,
+                           uint64_t size);
 
 /* Snapshots (pump_state.c). */
 void vwl_pump_on_state(void *opaque, GIOCondition condition);

@@ -48,6 +48,10 @@ void vwl_pump_drop(struct vwl_pump *pump, struct record *record)
     if (record->chain) {
         vwl_chain_discard(&record->chain);
     }
+    if (record->copy.iov_base) {
+        pump->copied_bytes -= record->copy.iov_len;
+        g_free(record->copy.iov_base);
+    }
     if (pump->spare->len < SPARE_RECORDS) {
         g_ptr_array_add(pump->spare, record);
     } else {
@@ -55,17 +59,33 @@ void vwl_pump_drop(struct vwl_pump *pump, struct record *record)
     }
 }
 
-/* Gives a complete request back to the driver. */
-void vwl_pump_answer(struct vwl_pump *pump, struct record *record)
+static void ring_failed(struct vwl_pump *pump, unsigned int index, int err)
 {
-    struct vwl_request *request = &record->request;
-    size_t written = vwl_chain_write(record->chain, 0, request->response,
-                                     request->response_bytes);
+    if (err == -EAGAIN) {
+        vwl_session_ring_miss(pump->session, index);
+    } else {
+        vwl_session_ring_broken(pump->session, index, g_strerror(-err));
+    }
+}
 
-    vwl_vq_push(vwl_session_vq(pump->session, OUT), &record->chain,
-                (uint32_t)written);
+bool vwl_pump_answer(struct vwl_pump *pump, struct record *record)
+{
+    struct vwl_vq *vq = vwl_session_vq(pump->session, OUT);
+    struct vwl_request *request = &record->request;
+    int err = vwl_chain_find(vq, record->chain);
+    size_t written;
+
+    if (err < 0 && err != -ENOMEM) {
+        record->done = true;
+        ring_failed(pump, OUT, err);
+        return false;
+    }
+    written = vwl_chain_write(record->chain, 0, request->response,
+                              request->response_bytes);
+    vwl_vq_push(vq, &record->chain, (uint32_t)written);
     pump->pushed[OUT] = true;
     vwl_pump_drop(pump, record);
+    return true;
 }
 
 void vwl_pump_revive(struct vwl_pump *pump, struct vwl_chain *chain,
@@ -95,8 +115,8 @@ void vwl_pump_answer_done(struct vwl_pump *pump)
         struct record *record = l->data;
 
         next = l->next;
-        if (record->done) {
-            vwl_pump_answer(pump, record);
+        if (record->done && !vwl_pump_answer(pump, record)) {
+            return;
         }
     }
 }
@@ -110,16 +130,72 @@ void vwl_pump_drop_all(struct vwl_pump *pump)
     }
 }
 
-/* ---- the rings -------------------------------------------------------- */
-
-static void ring_failed(struct vwl_pump *pump, unsigned int index, int err)
+/* Whether all that the core may still want of the request is kept. */
+static bool keep_payload(struct vwl_pump *pump, struct record *record)
 {
-    if (err == -EAGAIN) {
-        vwl_session_ring_miss(pump->session, index);
-    } else {
-        vwl_session_ring_broken(pump->session, index, g_strerror(-err));
+    struct vwl_request *request = &record->request;
+    size_t len = request->total_bytes;
+    void *bytes;
+
+    if (record->done || record->copy.iov_base) {
+        return true;
+    }
+    if (len > pump->max_copied_bytes - pump->copied_bytes) {
+        return false;
+    }
+    bytes = g_try_malloc(len);
+    if (!bytes) {
+        return false;
+    }
+    vwl_chain_read_head(record->chain, bytes, len);
+    pump->copied_bytes += len;
+    record->copy = (struct iovec){ bytes, len };
+    request->payload = &record->copy;
+    request->n_payload = 1;
+    return true;
+}
+
+static bool is_lost(void *opaque, const struct vwl_request *request)
+{
+    return ((const struct record *)request->user)->lost;
+}
+
+/* The front-end has its answer, and the memory may be another's, only after
+ * this: until then reading and writing are right. */
+void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova,
+                           uint64_t size)
+{
+    bool any_lost = false;
+
+    for (GList *l = pump->in_flight.head; l; l = l->next) {
+        struct record *record = l->data;
+
+        if (!vwl_chain_uses(record->chain, iova, size)) {
+            continue;
+        }
+        if (keep_payload(pump, record)) {
+            vwl_chain_forget(record->chain);
+        } else {
+            record->lost = any_lost = true;
+        }
+    }
+    if (any_lost) {
+        log_host_bug(pump->log, "requests fail: their memory is not mapped "
+                     "any more, and there is no room for more than %zu bytes "
+                     "of such", pump->copied_bytes);
+        vwl_core_fail_requests(pump->core, is_lost, NULL);
+        vwl_pump_publish(pump, OUT);
+    }
+    for (GList *l = pump->in_flight.head; any_lost && l; l = l->next) {
+        struct record *record = l->data;
+
+        if (record->lost) {
+            vwl_chain_forget(record->chain); /* its ring stands still */
+        }
     }
 }
+
+/* ---- the rings -------------------------------------------------------- */
 
 void vwl_pump_publish(struct vwl_pump *pump, unsigned int index)
 {
@@ -178,6 +254,7 @@ void vwl_pump_run_out(struct vwl_pump *pump)
     if (!vwl_pump_runs(pump, OUT)) {
         return;
     }
+    vwl_pump_answer_done(pump);
     vq = vwl_session_vq(pump->session, OUT);
     vwl_vq_want_kick(vq, false);
     for (;;) {

@@ -86,6 +86,65 @@ static void test_iotlb(void)
     vwl_iotlb_destroy(tlb);
 }
 
+/* Readable and writable bytes side by side, on two pages: what is found again
+ * are the writable ones, where the pages are then. */
+static void test_found_again(void)
+{
+    struct guest g;
+    struct vwl_iotlb *tlb = vwl_iotlb_create();
+    struct vwl_chain *chain;
+    uint64_t iova;
+    unsigned int access;
+
+    guest_init(&g, false, 8);
+    g.setup.iotlb = tlb;
+    g.setup.desc = 0x10000;
+    g.setup.driver = 0x11000;
+    g.setup.device = 0x12000;
+    for (unsigned int i = 0; i < 3; i++) {
+        vwl_iotlb_update(tlb, 0x10000 + i * 0x1000, 0x1000, UVA + i * 0x1000,
+                         3);
+    }
+    vwl_iotlb_update(tlb, 0x50000, 0x2000, UVA + DATA, 3);
+    guest_start(&g);
+    desc(&g, 0, 0x50ff0, 8, NEXT, 1);
+    desc(&g, 1, 0x50ff8, 0x10, WRITE, 0);
+    offer(&g, 0);
+    chain = pop(&g);
+    g_assert_cmpint(vwl_chain_find(g.vq, chain), ==, 0);
+    g_assert_cmpuint(chain->n_out, ==, 1);
+    vwl_chain_forget(chain);
+    g_assert_cmpuint(chain->n_out, ==, 0);
+    g_assert_cmpuint(chain->n_in, ==, 0);
+    g_assert_cmpuint(vwl_chain_write(chain, 0, "12345678", 8), ==, 0);
+    vwl_iotlb_invalidate(tlb, 0, UINT64_MAX);
+    vwl_iotlb_update(tlb, 0x50000, 0x1000, UVA + DATA + 0x3000, 2);
+    g_assert_cmpint(vwl_chain_find(g.vq, chain), ==, -EAGAIN);
+    vwl_vq_miss(g.vq, &iova, &access);
+    g_assert_cmpuint(iova, ==, 0x51000);
+    g_assert_cmpuint(access, ==, VWL_ACCESS_WRITE);
+    vwl_iotlb_update(tlb, 0x51000, 0x1000, UVA + DATA, 2);
+    g_assert_cmpint(vwl_chain_find(g.vq, chain), ==, 0);
+    g_assert_cmpuint(chain->n_out, ==, 0);
+    g_assert_cmpuint(chain->n_in, ==, 2);
+    g_assert_cmpuint(chain->in_bytes, ==, 0x10);
+    g_assert_cmpuint(chain->in[0].gpa, ==, GPA + DATA + 0x3ff8);
+    g_assert_cmpuint(chain->in[1].gpa, ==, GPA + DATA);
+    g_assert_false(vwl_chain_uses(chain, 0x50ff0, 8));
+    g_assert_true(vwl_chain_uses(chain, 0x51007, 1));
+    g_assert_cmpuint(vwl_chain_write(chain, 0, "0123456789abcdef", 16), ==,
+                     16);
+    g_assert_cmpmem(g.ram + DATA + 0x3ff8, 8, "01234567", 8);
+    g_assert_cmpmem(g.ram + DATA, 8, "89abcdef", 8);
+    /* to nowhere */
+    vwl_chain_forget(chain);
+    vwl_iotlb_update(tlb, 0x51000, 0x1000, 0x1000, 2);
+    g_assert_cmpint(vwl_chain_find(g.vq, chain), ==, -EFAULT);
+    vwl_vq_push(g.vq, &chain, 16);
+    guest_finish(&g);
+    vwl_iotlb_destroy(tlb);
+}
+
 static void test_dirty(void)
 {
     struct guest g;
@@ -130,6 +189,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vq-memory/iotlb", test_iotlb);
+    g_test_add_func("/vq-memory/found-again", test_found_again);
     g_test_add_func("/vq-memory/dirty", test_dirty);
     return g_test_run();
 }
