@@ -1,128 +1,84 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A real sound server at the host, its clients in the guest: what is played
-there is, byte for byte, what the server's null sink was given; and what is
-recorded there is what was played.
+"""A real sound server at the host, its clients in the guest, with settings as
+they come: what is played there is, byte for byte, what the server's null sink
+was given; and what is recorded there is what was played.
 
-    sound.py TOOL
+    sound.py TOOL pulseaudio|pipewire
 """
-import os
 import pathlib
-import random
-import re
-import shutil
 import subprocess
 import sys
-import time
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import soundserver
 import world
+from soundserver import FORMAT
 
-for program in ('pulseaudio', 'pacat', 'parec', 'pactl'):
-    if shutil.which(program) is None:
-        print(f'1..0 # SKIP no {program}')
-        sys.exit(0)
-
-FORMAT = ['--raw', '--format=s16le', '--rate=48000', '--channels=2']
-FRAMES = 48000
-running = []
+KIND = sys.argv[2]
 
 
-def start(where, *command, home, **more):
-    """All have the same home, and so the server's cookie."""
-    folder = where / 'home'
-    folder.mkdir(exist_ok=True)
-    env = {'PATH': os.environ['PATH'], 'HOME': str(folder),
-           'XDG_RUNTIME_DIR': str(folder), 'LC_ALL': 'C',
-           'PULSE_RUNTIME_PATH': str(folder)}
-    process = subprocess.Popen(command, env=env, **more)
-    running.append(process)
-    return process
-
-
-def said(where, *command, home):
-    process = start(where, *command, home=home, stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT)
-    return process.communicate(timeout=60)[0].decode()
-
-
-def noise():
-    """Samples that are like nothing else, and none that is silence."""
-    return random.Random(1).randbytes(FRAMES * 4).replace(b'\0', b'\1')
-
-
-def main(suite, tool):
-    where = tool.path
-    native, guest = f'unix:{where}/native', f'unix:{where}/guest-native'
-    log = open(where / 'pulse.log', 'w')
-    server = start(where, 'pulseaudio', '-n', '--daemonize=no', '-v',
-                   '--exit-idle-time=-1', '--use-pid-file=no',
-                   '--disable-shm=no', '--high-priority=no', '--realtime=no',
-                   '-L', f'module-native-protocol-unix socket={where}/native',
-                   '-L', 'module-null-sink sink_name=null format=s16le '
-                   'rate=48000 channels=2',
-                   home='host', stdout=log, stderr=log)
-    samples = noise()
+def main(suite, tool, server):
+    where, home = tool.path, tool.path / 'home'
+    guest = f'unix:{where}/guest-native'
+    home.mkdir()
+    if KIND == 'pulseaudio':
+        (home / '.config/pulse').mkdir(parents=True)
+        (home / '.config/pulse/cookie').write_bytes(server.cookie())
+    samples = soundserver.noise()
     (where / 'samples').write_bytes(samples)
     with suite.case('a client in the guest reaches the server'):
-        world.until('the server serves', lambda: server.poll() is None and
-                    'null' in said(where, 'pactl', '--server=' + native,
-                                   'list', 'short', 'sinks', home='host'))
-        info = said(where, 'pactl', '--server=' + guest, 'info', home='guest')
+        info = server.run('pactl', 'info', server=guest, home=home)
         assert 'Default Sink: null' in info, info
     with suite.case('samples played in the guest arrive unchanged'):
-        host_file = open(where / 'host.raw', 'wb')
-        guest_file = open(where / 'guest.raw', 'wb')
-        at_host = start(where, 'parec', '--server=' + native, *FORMAT,
-                        '-d', 'null.monitor', home='host', stdout=host_file)
-        at_guest = start(where, 'parec', '--server=' + guest, *FORMAT,
-                         '-d', 'null.monitor', home='guest',
-                         stdout=guest_file)
-        world.until('both record', lambda: (
-            os.path.getsize(where / 'host.raw') > 0 and
-            os.path.getsize(where / 'guest.raw') > 0))
-        # all of it is with the server before the first is played
-        player = start(where, 'pacat', '--server=' + guest, *FORMAT,
-                       '-d', 'null', '--latency-msec=1500',
-                       str(where / 'samples'), home='guest')
-        assert player.wait(120) == 0, 'pacat failed'
-        world.until('the host heard it', lambda: samples in (
-            where / 'host.raw').read_bytes(), 60)
+        recorders = [
+            server.record(where / 'host.raw'),
+            server.record(where / 'guest.raw', server=guest, home=home)]
+        soundserver.played(
+            samples, where / 'host.raw', lambda: server.start(
+                'pacat', '--server=' + guest, *FORMAT, '-d', 'null',
+                '--latency-msec=1500', str(where / 'samples'), home=home))
     with suite.case('what the guest records is unchanged, too'):
-        world.until('the guest heard it', lambda: samples in (
-            where / 'guest.raw').read_bytes(), 60)
-        for process in (at_host, at_guest):
-            process.terminate()
-            process.wait(60)
-    with suite.case('the server shared memory with nobody in the guest'):
-        text = (where / 'pulse.log').read_text()
-        assert 'null' in text
-        assert not re.search(r'ailed to import|ailed to attach', text), text
+        # what the host plays, until the guest heard all of it
+        soundserver.played(
+            samples, where / 'guest.raw', lambda: server.start(
+                'pacat', '--server=' + server.native, *FORMAT, '-d', 'null',
+                '--latency-msec=1500', str(where / 'samples')))
+        for process in recorders:
+            server.end(process)
+    if KIND == 'pulseaudio':
+        with suite.case('memory is shared with the host, not with the guest'):
+            before = len(server.sharing())
+            server.run('pactl', 'info')
+            assert server.sharing()[before:] == ['yes'], 'it shares nothing'
+            server.run('pactl', 'info', server=guest, home=home)
+            assert server.sharing()[before:] == ['yes', 'no'], server.said()
     with suite.case('a server that goes takes its clients with it'):
-        waiting = start(where, 'pactl', '--server=' + guest, 'subscribe',
-                        home='guest', stdout=subprocess.DEVNULL,
-                        stderr=subprocess.DEVNULL)
-        time.sleep(0.5)
+        waiting = server.start('pactl', '--server=' + guest, 'subscribe',
+                               home=home, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+        world.until('it is there', lambda: server.run(
+            'pactl', 'list', 'short', 'clients').count('pactl') == 2)
         assert waiting.poll() is None
-        server.terminate()
-        server.wait(60)
+        server.end(server.process)
         assert waiting.wait(60) != 0
-    log.close()
 
 
+lacks = soundserver.missing(KIND)
+if lacks:
+    print(f'1..0 # SKIP no {lacks}')
+    sys.exit(0)
 suite = world.Suite()
-tool = world.Tool(sys.argv[1], '--wayland-sock=@DIR@/native,name=sound',
-                  '--socket=sound:@DIR@/guest-native')
-before = tool.fds()
-try:
-    main(suite, tool)
+with tempfile.TemporaryDirectory(prefix='vwl-sound.') as folder, \
+        soundserver.make(KIND, folder) as server:
+    tool = world.Tool(
+        sys.argv[1], f'--wayland-sock={server.native[len("unix:"):]}'
+        ',name=sound', '--socket=sound:@DIR@/guest-native')
+    before = tool.fds()
+    main(suite, tool, server)
     with suite.case('descriptors are back where they began'):
         world.until('descriptors are back', lambda: tool.fds() <= before)
     with suite.case('the tool ends well'):
         tool.stop()
-finally:
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 suite.end()

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A real sound server on the host, with a null sink: what is played to it can
+be recorded again, byte for byte.
+
+    with make('pulseaudio', folder) as server:      # or 'pipewire'
+        server.native                               # its socket
+        server.run('pactl', 'info')                 # a client of the host's
+"""
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+FORMAT = ['--raw', '--format=s16le', '--rate=48000', '--channels=2']
+FRAMES = 48000
+SERVERS = {'pulseaudio': ('pulseaudio',),
+           'pipewire': ('pipewire', 'pipewire-pulse', 'wireplumber',
+                        'dbus-run-session')}
+CLIENTS = 'pacat', 'parec', 'pactl'
+
+
+def missing(kind):
+    """The first program of kind's that is not installed."""
+    return next((program for program in (*SERVERS[kind], *CLIENTS)
+                 if shutil.which(program) is None), None)
+
+
+def noise(seed=1):
+    """Samples that are like nothing else, and none that is silence."""
+    return random.Random(seed).randbytes(FRAMES * 4).replace(b'\0', b'\1')
+
+
+def until(what, check, seconds=120):
+    end = time.monotonic() + seconds
+    while True:
+        got = check()
+        if got:
+            return got
+        assert time.monotonic() < end, f'never: {what}'
+        time.sleep(0.1)
+
+
+def played(samples, record, play, takes=12):
+    """Plays until all of the samples are in the record, one after the other.
+    All are with the server before the first is heard; but a server without
+    real-time scheduling may leave a cycle out on a busy machine. Silence is
+    then the only thing that may be in the place of a sample."""
+    for _ in range(takes):
+        began = os.path.getsize(record)
+        player = play()
+        assert player.wait(120) == 0, 'it cannot be played'
+        try:
+            until('', lambda: samples in heard(record, began), 15)
+            return
+        except AssertionError:
+            take = heard(record, began)
+        at = max(take.find(samples[i:i + 400]) - i
+                 for i in range(0, len(samples), 400)
+                 if samples[i:i + 400] in take)
+        wrong = [i for i, (a, b) in enumerate(zip(take[at:], samples))
+                 if a != b and a != 0]
+        assert not wrong, f'other samples at {wrong[:9]}'
+    raise AssertionError(f'no take of {takes} was whole')
+
+
+def heard(record, began):
+    with open(record, 'rb') as file:
+        file.seek(began)
+        return file.read()
+
+
+class Server:
+    user = ''  # whose it is, if another's
+
+    def __init__(self, where):
+        self.where = pathlib.Path(where)
+        self.home = self.where / 'home'
+        self.home.mkdir()
+        self.log = open(self.where / 'server.log', 'w+')
+        self.running = []
+
+    def environment(self, home):
+        return {'PATH': os.environ['PATH'], 'HOME': str(home),
+                'XDG_RUNTIME_DIR': str(home), 'LC_ALL': 'C',
+                'PULSE_RUNTIME_PATH': str(home)}
+
+    def start(self, *command, home=None, **more):
+        process = subprocess.Popen(
+            command, env=self.environment(home or self.home),
+            start_new_session=True, **more)
+        self.running.append(process)
+        return process
+
+    def serve(self, *command):
+        """One of the processes that are the server."""
+        before = ['setpriv', '--pdeathsig', 'KILL']
+        if self.user and os.getuid() == 0:
+            before += [f'--reuid={self.user}', '--regid=nogroup',
+                       '--clear-groups']
+        return self.start(*before, *command, stdout=self.log,
+                          stderr=self.log)
+
+    def run(self, *command, server=None, home=None):
+        """What a client says; of the host's own socket, unless told."""
+        process = self.start(command[0], f'--server={server or self.native}',
+                             *command[1:], home=home, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT)
+        return process.communicate(timeout=60)[0].decode()
+
+    def record(self, file, server=None, home=None):
+        """Starts to write down what the null sink is given; returns once
+        something came."""
+        with open(file, 'wb') as out:
+            process = self.start(
+                'parec', f'--server={server or self.native}', *FORMAT, '-d',
+                'null.monitor', home=home, stdout=out)
+        until('it records', lambda: os.path.getsize(file) > 0 or
+              process.poll() is not None)
+        assert process.poll() is None, 'parec ended'
+        return process
+
+    def serves(self):
+        return 'null' in self.run('pactl', 'list', 'short', 'sinks')
+
+    def said(self):
+        self.log.flush()
+        return (self.where / 'server.log').read_text(errors='replace')
+
+    def end(self, process):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def stop(self):
+        for process in reversed(self.running):
+            self.end(process)
+        self.log.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class PulseAudio(Server):
+    """As its users have it: nothing about shared memory is changed."""
+
+    def __init__(self, where):
+        super().__init__(where)
+        self.native = f'unix:{where}/native'
+        self.process = self.serve(
+            'pulseaudio', '-n', '--daemonize=no', '-vvvv',
+            '--exit-idle-time=-1', '--use-pid-file=no', '--high-priority=no',
+            '--realtime=no',
+            '-L', f'module-native-protocol-unix socket={where}/native',
+            '-L', 'module-null-sink sink_name=null format=s16le rate=48000 '
+            'channels=2')
+        until('PulseAudio serves', lambda: self.process.poll() is None and
+              self.serves())
+
+    def sharing(self):
+        """Of each client so far, whether memory is shared with it."""
+        return re.findall('Negotiated SHM: (yes|no)', self.said())
+
+    def cookie(self):
+        return (self.home / '.config/pulse/cookie').read_bytes()
+
+
+class PipeWire(Server):
+    """Its own user's, when started by root."""
+    user = 'nobody'
+
+    def __init__(self, where):
+        super().__init__(where)
+        self.native = f'unix:{self.home}/pulse/native'
+        os.chmod(self.where, 0o711)
+        if os.getuid() == 0:
+            shutil.chown(self.home, self.user)
+        self.serve('pipewire')
+        until('PipeWire serves', (self.home / 'pipewire-0').exists)
+        self.serve('dbus-run-session', '--', 'wireplumber')
+        self.process = self.serve('pipewire-pulse')
+        until('pipewire-pulse serves', (self.home / 'pulse/native').exists)
+        self.run('pactl', 'load-module', 'module-null-sink', 'sink_name=null',
+                 'format=s16le', 'rate=48000', 'channels=2')
+        until('it has a sink', lambda: 'Default Sink: null' in self.run(
+            'pactl', 'info'))
+
+    def environment(self, home):
+        env = super().environment(home)
+        if home == self.home:
+            del env['PULSE_RUNTIME_PATH']
+        return env
+
+
+def make(kind, where):
+    os.makedirs(where, exist_ok=True)
+    return {'pulseaudio': PulseAudio, 'pipewire': PipeWire}[kind](where)
