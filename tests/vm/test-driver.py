@@ -28,7 +28,7 @@ def test(function):
     return function
 
 
-def settle(what, want, timeout=10):
+def settle(what, want, timeout=60):
     """Waits until what() is want."""
     deadline = time.monotonic() + timeout
     while what() != want:
@@ -68,7 +68,7 @@ def end_session(vm, end):
              ">> /tmp/out) > /dev/null 2>&1 &")
     settle(lambda: "waiting" in vm.check("cat /tmp/out"), True)
     end()
-    settle(lambda: "done 0" in vm.check("cat /tmp/out"), True, 30)
+    settle(lambda: "done 0" in vm.check("cat /tmp/out"), True)
 
 
 @test
@@ -147,7 +147,8 @@ def unbind(run):
                 raise vms.Error("/dev/wl0 stays")
             vm.check(f"echo {name} > {driver_dir(vm)}/bind")
             ping(vm)
-        vm.check("kill $(pidof sleep); sleep 1; rmmod virtio_wl")
+        vm.check("kill $(pidof sleep); until rmmod virtio_wl; do sleep 0.2; "
+                 "done")
         run.healthy(vm)
 
 

@@ -39,7 +39,7 @@ def want(truth, why):
         raise vms.Error(why)
 
 
-def settle(what, wanted, timeout=10):
+def settle(what, wanted, timeout=60):
     deadline = time.monotonic() + timeout
     while what() != wanted:
         want(time.monotonic() < deadline,
@@ -282,7 +282,7 @@ def stuck_send(run):
     run.vm.finish(begun)
     want(not run.closed(), "closed before its last data was through")
     # it waits for that, but not for ever
-    settle(lambda: len(run.closed()), 1, 15)
+    settle(lambda: len(run.closed()), 1)
     stuck = run.of(hostile.SEND)[0]
     run.device.respond(stuck, struct.pack("<I", hostile.ERR))
 
@@ -321,9 +321,16 @@ def full_ring(run):
         held.append(request)
         return None
     run.device.answer = hold
+
+    def made():
+        return sum(len(run.of(kind)) for kind in
+                   (hostile.NEW, hostile.NEW_CTX, hostile.NEW_PIPE))
+
     # A process with 400 VFDs ends, no CLOSE is answered, and a request takes
     # two descriptors: the ring is full after 128 of them.
-    run.vm.check("wltest lots & sleep 4; kill -9 $!; true", timeout=60)
+    begun = run.vm.begin("wltest lots", timeout=120)
+    settle(lambda: made() >= 400, True)
+    run.vm.check("kill -9 $(pidof wltest)")
     settle(lambda: len(held), 128)
     time.sleep(0.5)
     with run.device.lock:
@@ -331,12 +338,8 @@ def full_ring(run):
         for request in held:
             run.device.respond(request, struct.pack("<I", hostile.OK))
     # each VFD that was made is closed
-    made = sum(len(run.of(kind)) for kind in
-               (hostile.NEW, hostile.NEW_CTX, hostile.NEW_PIPE))
-    settle(lambda: len(run.closed()) == sum(
-        len(run.of(kind)) for kind in
-        (hostile.NEW, hostile.NEW_CTX, hostile.NEW_PIPE)), True, 20)
-    want(made >= 400, f"only {made} were made")
+    settle(lambda: len(run.closed()) == made(), True)
+    run.vm.finish(begun)
 
 
 @test
