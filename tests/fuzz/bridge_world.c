@@ -25,6 +25,8 @@ struct send {
     void *opaque;
     int result;
     bool ctx; /* result is one */
+    int handles[VWL_TRANSPORT_MAX_VFDS];
+    unsigned int n_handles;
 };
 
 static struct fuzz_world *world_of(struct vwl_transport *t)
@@ -257,6 +259,9 @@ static int dispatch(struct vwl_transport *t)
         struct send send = g_array_index(world->sends, struct send, 0);
 
         g_array_remove_index(world->sends, 0);
+        for (unsigned int i = 0; i < send.n_handles; i++) {
+            fuzz_world_find(world, send.handles[i]); /* still open */
+        }
         send.done(send.opaque, send.result);
     }
     return 0;
@@ -280,6 +285,62 @@ static int send_async(struct vwl_transport *t, int vfd, const void *data,
     } else {
         fuzz_check(n_vfds == 0);
     }
+    for (unsigned int i = 0; i < n_vfds; i++) {
+        fuzz_check(fuzz_world_find(world, vfds[i])->kind != VFD_FOREIGN);
+    }
+    g_array_append_val(world->sends, send);
+    tell(world);
+    return 0;
+}
+
+static int gpu(struct vwl_transport *t, struct vwl_transport_gpu *out)
+{
+    bool some = !(world_of(t)->refuse & NO_GPU);
+
+    *out = (struct vwl_transport_gpu){
+        .buffers = some, .fences = some, .feedback = some, .device = 0xe280,
+    };
+    return 0;
+}
+
+static int import(struct vwl_transport *t, bool fence, int *fd, int *handle)
+{
+    struct fuzz_world *world = world_of(t);
+
+    if (world->refuse & REFUSE_IMPORT) {
+        return -ENOMEM;
+    }
+    *handle = add(world, VFD_FOREIGN);
+    close(*fd);
+    *fd = -1;
+    return 0;
+}
+
+/* Whole messages, with all of their descriptors and no others. */
+static int send_checked(struct vwl_transport *t, int vfd, const void *data,
+                        size_t len, const int *vfds, unsigned int n_vfds,
+                        vwl_transport_done_fn done, void *opaque)
+{
+    struct fuzz_world *world = world_of(t);
+    struct fuzz_vfd *to = fuzz_world_find(world, vfd);
+    struct send send = { done, opaque, world->result };
+
+    fuzz_check(len != 0 && n_vfds >= 1 && n_vfds <= 4 && to->host != NULL);
+    if (world->refuse & BUSY) {
+        tell(world);
+        return -EBUSY;
+    }
+    for (unsigned int i = 0; i < n_vfds; i++) {
+        fuzz_check(fuzz_world_find(world, vfds[i])->kind == VFD_FOREIGN);
+        send.handles[send.n_handles++] = vfds[i];
+    }
+    if (world->refuse & REFUSE_FOREIGN && send.result == 0) {
+        send.result = -ENOENT;
+    } else {
+        fuzz_check(to->host->hostile || to->host->bytes->len == 0);
+        fuzz_host_receive(to->host, data, len, vfds, n_vfds);
+        fuzz_check(to->host->hostile || to->host->bytes->len == 0);
+    }
     g_array_append_val(world->sends, send);
     tell(world);
     return 0;
@@ -290,7 +351,8 @@ static const struct vwl_transport_ops ops = {
     .map = map, .pipe = make_pipe, .recv = receive, .poll = poll_one,
     .close = close_one, .fd = event_fd, .watch = watch, .pending = pending,
     .dispatch = dispatch, .send_async = send_async,
-    .new_ctx_async = new_ctx_async,
+    .new_ctx_async = new_ctx_async, .gpu = gpu, .import = import,
+    .send_checked = send_checked,
 };
 
 void fuzz_world_init(struct fuzz_world *world)

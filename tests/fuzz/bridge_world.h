@@ -19,10 +19,13 @@
 
 struct vwl_transport;
 
-enum { REFUSE_CTX = 1, REFUSE_MEMORY = 2, REFUSE_PIPE = 4, BUSY = 8 };
+enum {
+    REFUSE_CTX = 1, REFUSE_MEMORY = 2, REFUSE_PIPE = 4, BUSY = 8,
+    REFUSE_IMPORT = 16, REFUSE_FOREIGN = 32, NO_GPU = 64,
+};
 
 struct fuzz_vfd {
-    enum { VFD_CTX, VFD_MEMORY, VFD_PIPE } kind;
+    enum { VFD_CTX, VFD_MEMORY, VFD_PIPE, VFD_FOREIGN } kind;
     bool closed, mapped, hup;
     bool inwards; /* a pipe that the guest reads */
     void *ptr;

@@ -172,6 +172,33 @@ static uint32_t make(struct fuzz_run *run, struct fuzz_client *client,
     return args[0];
 }
 
+/* Some planes of the file, and what is made of them; a fence for it. */
+static void buffer_of_planes(struct fuzz_run *run, struct fuzz_client *client,
+                             unsigned int how)
+{
+    uint32_t manager = fuzz_ensure(run, client, "zwp_linux_dmabuf_v1");
+    uint32_t params = make(run, client, manager, 1, 0);
+    uint32_t plane[5] = { 0, 16, 64, 0, 0 }, sync;
+    uint32_t size[5] = { 0, 16, 8, 1, 0 };
+    struct vwl_client *there = fuzz_find_client(run, client);
+
+    if (there == NULL || params == 0) {
+        return;
+    }
+    for (; plane[0] <= (how & 3) % 3; plane[0]++) {
+        fuzz_words(run, client, params, 1, 5, plane, run->file);
+    }
+    size[0] = fuzz_free_id(there);
+    fuzz_words(run, client, params, how & 4 ? 3 : 2, how & 4 ? 5 : 4,
+               size + !(how & 4), -1);
+    sync = fuzz_find_object(there, "zwp_linux_surface_synchronization_v1");
+    if (sync != 0) {
+        fuzz_words(run, client, sync, 1, 0, size, run->file);
+    }
+    fuzz_words(run, client, params, 0, 0, size, -1);
+    fuzz_settle(run);
+}
+
 /* What leads to ids of the host's, to descriptors, to names. */
 static void op_favourites(struct fuzz_run *run, struct fuzz_client *client,
                           unsigned int which)
@@ -197,6 +224,19 @@ static void op_favourites(struct fuzz_run *run, struct fuzz_client *client,
         make(run, client, make(run, client, manager, 2, surface), 1, 0);
         manager = fuzz_ensure(run, client, "wp_viewporter");
         make(run, client, manager, 1, surface);
+    }
+    if (which & 8) {
+        surface = make(run, client,
+                       fuzz_ensure(run, client, "wl_compositor"), 0, 0);
+        manager = fuzz_ensure(run, client,
+                              "zwp_linux_explicit_synchronization_v1");
+        make(run, client, make(run, client, manager, 1, surface), 2, 0);
+        manager = fuzz_ensure(run, client, "zwp_linux_dmabuf_v1");
+        make(run, client, manager, 2, 0);
+        make(run, client, manager, 3, surface);
+    }
+    if (which & 16) {
+        buffer_of_planes(run, client, which >> 5);
     }
 }
 
@@ -433,7 +473,7 @@ static void step(struct fuzz_run *run, struct fuzz_input *in)
         op_file(run, in);
         break;
     case 15:
-        run->world.refuse = take8(in) & 15;
+        run->world.refuse = take8(in) & 127;
         break;
     case 16:
         run->world.result = take8(in) & 1 ? -ENODEV : 0;

@@ -3,9 +3,10 @@
  * Snapshots of sessions that wl_world plays: saved at any moment, changed as
  * the input says by somebody who knows the format (the checksum is made to
  * fit), and taken in by the same core, by a fresh one or by one with lower
- * limits. What is refused changes nothing; what was not changed is accepted
- * and gives the state that the format's description says; a state once taken
- * in saves and loads as itself; and the session goes on.
+ * limits. What is refused changes nothing; what is accepted makes sense to a
+ * reader of its own and can be carried out; what was not changed is accepted,
+ * now or later, and gives the state that the format's description says; a
+ * state once taken in saves and loads as itself; and the session goes on.
  */
 #include "wl_world.h"
 
@@ -225,6 +226,9 @@ static uint32_t take_edge(struct world *world, const GByteArray *stream,
     if (how < 192) {
         return old ^ 1u << (how & 31);
     }
+    if (how >= 240 && how < 250 && layout->n_vfds) { /* where another is */
+        return get32(stream->data + layout->vfd[how % layout->n_vfds] + 32);
+    }
     return how < 224 ? old + (how & 15) - 8
                      : how < 254 ? how & 31 : take32(&world->in);
 }
@@ -346,7 +350,6 @@ static void learn(struct world *world, const GByteArray *stream)
 
         if (get32(vfd + 8) & KNOWN) {
             g_hash_table_add(world->known, GUINT_TO_POINTER(get32(vfd)));
-            g_hash_table_add(world->announced, GUINT_TO_POINTER(get32(vfd)));
         }
     }
     /* it may have closed some of these already */
@@ -355,9 +358,7 @@ static void learn(struct world *world, const GByteArray *stream)
         uint32_t n = get32(message) == M_RECV ? get32(message + 8) : 0;
 
         for (uint32_t j = 0; j < n; j++) {
-            uint32_t id = get32(message + MESSAGE + 4 * j);
-
-            g_hash_table_add(world->announced, GUINT_TO_POINTER(id));
+            world_announce(world, get32(message + MESSAGE + 4 * j));
         }
     }
 }
@@ -369,6 +370,96 @@ static void remake(struct world *world)
         fuzz_check(world->front.answers->len > 0);
         front_answer_oldest(&world->front, world->core);
     }
+}
+
+/* ---- what a state must be to be accepted ------------------------------- */
+
+static bool overlap(const uint8_t *a, const uint8_t *b)
+{
+    uint64_t a_end = get64(a + 32) + ((get64(a + 24) + 4095) & ~4095u);
+    uint64_t b_end = get64(b + 32) + ((get64(b + 24) + 4095) & ~4095u);
+
+    return get64(a + 32) < b_end && get64(b + 32) < a_end;
+}
+
+static const uint8_t *find_vfd(const GByteArray *stream,
+                               const struct layout *layout, uint32_t id)
+{
+    for (uint32_t i = 0; i < layout->n_vfds; i++) {
+        if (get32(stream->data + layout->vfd[i]) == id) {
+            return stream->data + layout->vfd[i];
+        }
+    }
+    return NULL;
+}
+
+static void check_vfds(const GByteArray *stream, const struct layout *layout)
+{
+    uint64_t anchor = get64(stream->data + HEADER + 16);
+    uint8_t page[VFD] = { 0 };
+
+    put64(page + 24, 4096);
+    put64(page + 32, anchor);
+    for (uint32_t i = 0; i < layout->n_vfds; i++) {
+        const uint8_t *vfd = stream->data + layout->vfd[i];
+        bool is_mapped = get32(vfd + 8) & MAPPED;
+
+        fuzz_check(get32(vfd + 8) & KNOWN || get32(vfd) >> 30 & 1);
+        fuzz_check(!is_mapped || get64(vfd + 32) < FRONT_WINDOW);
+        fuzz_check(!is_mapped || anchor == UINT64_MAX || !overlap(vfd, page));
+        for (uint32_t j = 0; j < i; j++) {
+            const uint8_t *other = stream->data + layout->vfd[j];
+
+            fuzz_check(get32(vfd) != get32(other));
+            fuzz_check(!is_mapped || !(get32(other + 8) & MAPPED) ||
+                       !overlap(vfd, other));
+        }
+    }
+}
+
+/* Who is not known is told once, and not listed before. */
+static void check_messages(const GByteArray *stream,
+                           const struct layout *layout)
+{
+    GHashTable *told = g_hash_table_new(NULL, NULL);
+
+    for (uint32_t i = 0; i < layout->n_messages; i++) {
+        const uint8_t *message = stream->data + layout->message[i];
+        uint32_t n = get32(message + 8);
+
+        fuzz_check(find_vfd(stream, layout, get32(message + 4)) != NULL);
+        if (get32(message) == M_NEW) {
+            const uint8_t *vfd = find_vfd(stream, layout, n);
+
+            fuzz_check(vfd && !(get32(vfd + 8) & KNOWN));
+            fuzz_check(g_hash_table_add(told, GUINT_TO_POINTER(n)));
+            continue;
+        }
+        fuzz_check((get32(message) == M_RECV) == (get32(message + 12) > 0));
+        for (uint32_t j = 0; j < n; j++) {
+            uint32_t id = get32(message + MESSAGE + 4 * j);
+            const uint8_t *vfd = find_vfd(stream, layout, id);
+
+            fuzz_check(!vfd || get32(vfd + 8) & KNOWN ||
+                       g_hash_table_contains(told, GUINT_TO_POINTER(id)));
+        }
+    }
+    for (uint32_t i = 0; i < layout->n_vfds; i++) {
+        const uint8_t *vfd = stream->data + layout->vfd[i];
+
+        fuzz_check(get32(vfd + 8) & KNOWN ||
+                   g_hash_table_contains(told, GUINT_TO_POINTER(get32(vfd))));
+    }
+    g_hash_table_unref(told);
+}
+
+static void check_state(const GByteArray *stream)
+{
+    struct layout layout;
+
+    read_layout(stream, &layout);
+    check_vfds(stream, &layout);
+    check_messages(stream, &layout);
 }
 
 /* It was accepted: what it says is what there is. */
@@ -384,12 +475,14 @@ static void restored(struct world *world, const GByteArray *stream,
         fuzz_check(equal(now, want));
         g_byte_array_unref(want);
     }
+    check_state(now);
     loader = feed(world->core, now, 4096);
     fuzz_check(loader != NULL);
     fuzz_check(apply(world, loader) == 0);
     again = save(world->core);
     fuzz_check(equal(now, again));
     learn(world, now);
+    world->restored = true;
     g_byte_array_unref(again);
     g_byte_array_unref(now);
     remake(world);
@@ -415,10 +508,8 @@ static void load_here(struct world *world, const GByteArray *stream,
         int err = apply(world, loader);
 
         world_was_reset(world, late);
-        fuzz_check(err == 0 || !is_ours);
-        if (err == 0) {
-            restored(world, stream, is_ours);
-        }
+        fuzz_check(err == 0); /* or it should have been refused */
+        restored(world, stream, is_ours);
     }
 }
 
@@ -442,11 +533,8 @@ static void load_fresh(struct world *world, const GByteArray *stream,
     g_array_set_size(world->front.ranges, 0);
     world_was_reset(world, false);
     world->front.forgot = false;
-    if (apply(world, loader) == 0) {
-        restored(world, stream, is_ours);
-    } else {
-        fuzz_check(!is_ours);
-    }
+    fuzz_check(apply(world, loader) == 0);
+    restored(world, stream, is_ours);
 }
 
 /* Whatever it accepts, it stays below its limits. */
@@ -465,7 +553,8 @@ static void load_small(struct world *world, const GByteArray *stream,
     limits.max_queued_bytes = how >> 6 & 1 ? 4096 : 30000;
     fuzz_check(world_make_core(world, &limits, &core) == 0);
     loader = feed(core, stream, step);
-    if (loader && apply(world, loader) == 0) {
+    if (loader) {
+        fuzz_check(apply(world, loader) == 0);
         vwl_core_stats(core, &stats);
         fuzz_check(stats.vfds <= limits.max_vfds);
         fuzz_check(stats.contexts <= limits.max_contexts);

@@ -3,10 +3,10 @@
  * Whole vhost-user sessions against the device as the loop runs it: well-made
  * starts and stops, any message with any descriptors, torn streams, rings that
  * are written and stepped in between, compositors, and front-ends that come
- * back. Every answer is well-formed, and a device that is left alone comes to
- * rest.
+ * back. Every answer is well-formed, what may not be said is refused or ends
+ * the connection (vhu_abuse.h), and a device that is left alone comes to rest.
  */
-#include "vhu_front.h"
+#include "vhu_abuse.h"
 
 #include <fcntl.h>
 
@@ -218,6 +218,7 @@ static void do_handshake(struct world *world)
         close(pair[1]);
         fuzz_close(&world->front.back);
         world->front.back = pair[0];
+        world->front.back_torn = world->front.ended = false;
         g_byte_array_set_size(world->front.back_rx, 0);
         g_array_set_size(world->front.asked, 0);
     }
@@ -394,6 +395,51 @@ static void do_log(struct world *world)
     close(fd);
 }
 
+/* Nothing is under way between the two but what comes next. */
+static bool is_quiet(struct world *world)
+{
+    if (world->front.sock < 0 || world->gone || world->front.torn) {
+        return false;
+    }
+    do_settle(world);
+    return !world->gone;
+}
+
+static void do_abuse(struct world *world, unsigned int which,
+                     unsigned int how)
+{
+    struct front *front = &world->front;
+    uint32_t request;
+
+    if (!is_quiet(world)) {
+        return;
+    }
+    if (which == 0) {
+        if (abuse_stream(front, how)) {
+            do_settle(world);
+            abuse_tail(front);
+        }
+        do_settle(world);
+        fuzz_check(world->gone);
+        return;
+    }
+    if (which == 1) {
+        front->answer[0] = UINT32_MAX;
+        request = abuse_request(front, how);
+        do_settle(world);
+        fuzz_check(!world->gone);
+        fuzz_check(front->answer[0] == UINT32_MAX ||
+                   front->answer[0] == request);
+        fuzz_check(front->answer[0] != request || front->value != 0);
+        return;
+    }
+    if (front->back >= 0 && !front->back_torn) {
+        abuse_reply(front, how);
+        do_settle(world);
+        fuzz_check(front->ended);
+    }
+}
+
 /* Any message: its payload is zeroes, then what the input says. */
 static void do_message(struct world *world)
 {
@@ -405,6 +451,10 @@ static void do_message(struct world *world)
     unsigned int n_fds;
     uint32_t size;
 
+    if (number >= 240 && number < 255) {
+        do_abuse(world, number % 3, how);
+        return;
+    }
     number = number == 255 ? VHOST_USER_GET_SHARED_MEMORY_REGIONS
                            : number % 48;
     row = vwl_vhu_row(number);
@@ -436,6 +486,7 @@ static void do_bytes(struct world *world)
 
     if (n && world->front.sock >= 0) {
         fd = take8(&world->in) & 1 ? fuzz_make_fd(&world->in, NULL) : -1;
+        world->front.torn = true;
         fuzz_send(world->front.sock, bytes, n, &fd, fd >= 0);
         fuzz_close(&fd);
     }
@@ -453,6 +504,7 @@ static void do_back(struct world *world)
         fuzz_close(&front->back);
     } else if (how < 48 && front->back >= 0) {
         n = take_bytes(&world->in, bytes, sizeof bytes);
+        front->back_torn = true;
         fuzz_send(front->back, bytes, n, NULL, 0);
     } else {
         front_answer(front, how & 3 ? 0 : (uint64_t)(int64_t)-(how >> 2));

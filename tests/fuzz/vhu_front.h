@@ -34,6 +34,11 @@ struct front_ring {
 
 struct front {
     int sock;       /* -1: closed */
+    bool torn;      /* the stream does not stand between two messages */
+    bool back_torn; /* nor does the other one */
+    bool ended;     /* the device ended the back-end channel */
+    uint32_t answer[2]; /* the last answer's request, and its size */
+    uint64_t value;     /* and its first eight bytes */
     int back;       /* our end of the back-end channel, or -1 */
     int ram_fd;
     uint8_t *ram;
@@ -69,6 +74,7 @@ static inline void front_hang_up(struct front *front)
 {
     fuzz_close(&front->sock);
     fuzz_close(&front->back);
+    front->torn = false;
     g_byte_array_set_size(front->rx, 0);
     g_byte_array_set_size(front->back_rx, 0);
     g_array_set_size(front->asked, 0);
@@ -107,7 +113,10 @@ static inline void front_say_fds(struct front *front, uint32_t request,
     if (size) {
         memcpy(bytes + 12, payload, size);
     }
-    fuzz_send(front->sock, bytes, 12 + size, fds, n_fds);
+    if (fuzz_send(front->sock, bytes, 12 + size, fds, n_fds) !=
+        (ssize_t)(12 + size)) {
+        front->torn = true;
+    }
 }
 
 static inline void front_say(struct front *front, uint32_t request,
@@ -150,8 +159,9 @@ static inline bool front_parse(GByteArray *rx, uint8_t head[12],
     return true;
 }
 
-/* Reads what the device says on a channel; descriptors go, but one. */
-static inline void front_receive(int sock, GByteArray *rx, int *keep)
+/* Reads what the device says on a channel; descriptors go, but one. True: it
+ * has ended. */
+static inline bool front_receive(int sock, GByteArray *rx, int *keep)
 {
     uint8_t bytes[8192];
     int fds[FUZZ_MAX_FDS];
@@ -169,12 +179,13 @@ static inline void front_receive(int sock, GByteArray *rx, int *keep)
             }
         }
     }
+    return n == 0 || errno != EAGAIN;
 }
 
 /* Every answer is well-formed. */
 static inline void front_read_answers(struct front *front)
 {
-    uint8_t head[12], payload[4096];
+    uint8_t head[12], payload[4096] = { 0 };
     int fd = -1;
 
     if (front->sock < 0) {
@@ -183,6 +194,9 @@ static inline void front_read_answers(struct front *front)
     front_receive(front->sock, front->rx, &fd);
     while (front_parse(front->rx, head, payload)) {
         fuzz_check(get32(head + 4) == 5);
+        front->answer[0] = get32(head);
+        front->answer[1] = get32(head + 8);
+        memcpy(&front->value, payload, sizeof front->value);
         if (get32(head) == VHOST_USER_GET_INFLIGHT_FD && fd >= 0) {
             fuzz_close(&front->inflight_fd);
             front->inflight_fd = fd;
@@ -215,7 +229,7 @@ static inline void front_read_requests(struct front *front)
     if (front->back < 0) {
         return;
     }
-    front_receive(front->back, front->back_rx, NULL);
+    front->ended |= front_receive(front->back, front->back_rx, NULL);
     while (front_parse(front->back_rx, head, payload)) {
         uint32_t number = get32(head);
 

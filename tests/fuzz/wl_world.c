@@ -19,6 +19,33 @@ static void asked_free(struct asked *asked)
     g_free(asked);
 }
 
+/* What the guest was told of, by an answer or by a message that lists it. */
+static bool may_name(struct world *world, uint32_t id)
+{
+    return g_hash_table_contains(world->known, GUINT_TO_POINTER(id)) &&
+        (!(id & VIRTIO_WL_VFD_HOST_ID_BIT) ||
+         g_hash_table_contains(world->listed, GUINT_TO_POINTER(id)));
+}
+
+static bool may_name_all(struct world *world, const uint8_t *head)
+{
+    uint32_t n = get32(head) == VIRTIO_WL_CMD_VFD_SEND ? get32(head + 12) : 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (!may_name(world, get32(head + 16 + 4 * i))) {
+            return false;
+        }
+    }
+    return may_name(world, get32(head + 8));
+}
+
+static void forget_id(struct world *world, uint32_t id)
+{
+    g_hash_table_remove(world->known, GUINT_TO_POINTER(id));
+    g_hash_table_remove(world->listed, GUINT_TO_POINTER(id));
+    g_hash_table_remove(world->hung, GUINT_TO_POINTER(id));
+}
+
 static void note_answer(struct world *world, struct asked *asked)
 {
     struct vwl_request *request = &asked->request;
@@ -46,9 +73,13 @@ static void note_answer(struct world *world, struct asked *asked)
     } else {
         fuzz_check(request->response_bytes == 4);
     }
+    if (type == VIRTIO_WL_RESP_INVALID_ID &&
+        (command == VIRTIO_WL_CMD_VFD_CLOSE ||
+         command == VIRTIO_WL_CMD_VFD_SEND)) {
+        fuzz_check(world->lost_track || !may_name_all(world, request->head));
+    }
     if (type == VIRTIO_WL_RESP_OK && command == VIRTIO_WL_CMD_VFD_CLOSE) {
-        g_hash_table_remove(world->known,
-                            GUINT_TO_POINTER(get32(request->head + 8)));
+        forget_id(world, get32(request->head + 8));
     }
 }
 
@@ -200,6 +231,41 @@ static bool is_known(struct world *world, uint32_t id)
            g_hash_table_contains(world->known, GUINT_TO_POINTER(id));
 }
 
+void world_announce(struct world *world, uint32_t id)
+{
+    gpointer key = GUINT_TO_POINTER(id);
+    guint n = GPOINTER_TO_UINT(g_hash_table_lookup(world->announced, key));
+
+    g_hash_table_insert(world->announced, key, GUINT_TO_POINTER(n + 1));
+}
+
+/* Once for each time that it was told; the guest may have closed it since. */
+static void check_listed(struct world *world, uint32_t id)
+{
+    gpointer key = GUINT_TO_POINTER(id);
+    guint n = GPOINTER_TO_UINT(g_hash_table_lookup(world->announced, key));
+
+    fuzz_check(n > 0);
+    g_hash_table_insert(world->announced, key, GUINT_TO_POINTER(n - 1));
+    if (is_known(world, id)) {
+        g_hash_table_add(world->listed, key);
+    }
+}
+
+/* Nothing follows a hang-up. */
+static void check_order(struct world *world, uint32_t id, bool is_hup)
+{
+    gpointer key = GUINT_TO_POINTER(id);
+
+    if (world->lost_track || world->restored) {
+        return;
+    }
+    fuzz_check(!g_hash_table_contains(world->hung, key));
+    if (is_hup) {
+        g_hash_table_add(world->hung, key);
+    }
+}
+
 static void check_message(struct world *world, const uint8_t *bytes, size_t n)
 {
     uint32_t id = get32(bytes + 8);
@@ -211,7 +277,7 @@ static void check_message(struct world *world, const uint8_t *bytes, size_t n)
         fuzz_check(n == 32 && id >> 30 == 1);
         fuzz_check(world->lost_track || !is_known(world, id));
         g_hash_table_add(world->known, GUINT_TO_POINTER(id));
-        g_hash_table_add(world->announced, GUINT_TO_POINTER(id));
+        world_announce(world, id);
         world->host_ids[world->n_host_ids++ & 7] = id;
         break;
     case VIRTIO_WL_CMD_VFD_RECV:
@@ -219,16 +285,14 @@ static void check_message(struct world *world, const uint8_t *bytes, size_t n)
         n_ids = get32(bytes + 12);
         fuzz_check(n > 16 + (size_t)n_ids * 4);
         fuzz_check(is_known(world, id));
+        check_order(world, id, false);
         for (uint32_t i = 0; i < n_ids; i++) {
-            uint32_t listed = get32(bytes + 16 + i * 4);
-
-            /* the guest may have closed it in between */
-            fuzz_check(g_hash_table_contains(world->announced,
-                                             GUINT_TO_POINTER(listed)));
+            check_listed(world, get32(bytes + 16 + i * 4));
         }
         break;
     case VIRTIO_WL_CMD_VFD_HUP:
         fuzz_check(n == 12 && is_known(world, id));
+        check_order(world, id, true);
         break;
     default:
         fuzz_check(!"an unknown message");
@@ -506,7 +570,9 @@ static void drop_pending(struct world *world)
     }
     g_hash_table_remove_all(world->known);
     g_hash_table_remove_all(world->announced);
-    world->lost_track = false;
+    g_hash_table_remove_all(world->listed);
+    g_hash_table_remove_all(world->hung);
+    world->lost_track = world->restored = false;
 }
 
 void world_was_reset(struct world *world, bool late)
@@ -605,6 +671,7 @@ void world_step(struct world *world)
         fuzz_advance_ms(take8(&world->in) * 20);
         vwl_core_dispatch_out(world->core);
     }
+    world_census(world);
 }
 
 const struct vwl_core_config world_limits = {
@@ -641,6 +708,8 @@ void world_init(struct world *world, const uint8_t *data, size_t size)
     memset(world->asked, 0xff, sizeof world->asked);
     world->known = g_hash_table_new(NULL, NULL);
     world->announced = g_hash_table_new(NULL, NULL);
+    world->listed = g_hash_table_new(NULL, NULL);
+    world->hung = g_hash_table_new(NULL, NULL);
     vwl_log_init(&world->log, fuzz_log, NULL);
     front_init(&world->front);
     how = take8(&world->in);
@@ -660,6 +729,8 @@ void world_finish(struct world *world)
     drop_pending(world);
     g_hash_table_unref(world->known);
     g_hash_table_unref(world->announced);
+    g_hash_table_unref(world->listed);
+    g_hash_table_unref(world->hung);
     for (unsigned int i = 0; i < WORLD_PEERS; i++) {
         fuzz_close(&world->peers[i]);
         fuzz_close(&world->held[i]);

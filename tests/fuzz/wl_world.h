@@ -2,9 +2,10 @@
 /*
  * A guest, its host peers and a front-end around one core, for the targets
  * that play whole sessions. Beside what sanitizers see: nothing is answered
- * twice or not at all, every message names VFDs that the guest knows, mappings
- * never overlap, nothing is left after a reset, and no descriptor stays
- * readable for nothing.
+ * twice or not at all, every message names VFDs that the guest knows, each id
+ * is listed once, nothing follows a hang-up, what the guest knows can be named,
+ * mappings never overlap, the core's sums are right after every step, nothing
+ * is left after a reset, and no descriptor stays readable for nothing.
  */
 #ifndef VWL_TEST_FUZZ_WL_WORLD_H
 #define VWL_TEST_FUZZ_WL_WORLD_H
@@ -38,8 +39,11 @@ struct world {
     unsigned int n_pending;
     const struct vwl_request *executing;
     GHashTable *known;     /* ids that the guest has */
-    GHashTable *announced; /* by the device, in this life of the guest */
+    GHashTable *announced; /* how often a message may still list them */
+    GHashTable *listed;    /* those of the device's ids that one has listed */
+    GHashTable *hung;      /* VFDs that hung up */
     bool lost_track;   /* an answer was cut short */
+    bool restored;     /* the queue came from outside */
     uint32_t host_ids[8];
     unsigned int n_host_ids;
     uint64_t token;
@@ -54,6 +58,10 @@ extern const struct vwl_core_config world_limits;
 
 /* One operation. */
 void world_step(struct world *world);
+/* Whether the core's sums are right: wl_census.c. */
+void world_census(struct world *world);
+/* Messages may list it once more. */
+void world_announce(struct world *world, uint32_t id);
 /* What the core forgets at a reset, the guest and the front-end forget. */
 void world_was_reset(struct world *world, bool late);
 
