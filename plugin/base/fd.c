@@ -2,8 +2,10 @@
 #include "base/fd.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 int vwl_fd_admit(int fd)
 {
@@ -30,4 +32,66 @@ int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd)
     }
     *fd = vwl_fd_steal(&made);
     return 0;
+}
+
+ssize_t vwl_fds_receive(int socket, const struct iovec *iov, size_t n_iov,
+                        int *fds, unsigned int *n_fds, bool *lost)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(VWL_FDS_MAX * sizeof(int))];
+    } control;
+    struct msghdr msg = {
+        .msg_iov = (struct iovec *)(uintptr_t)iov,
+        .msg_iovlen = n_iov,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
+    };
+    ssize_t n;
+
+    *n_fds = 0;
+    *lost = false;
+    do {
+        n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return -errno;
+    }
+    *lost = msg.msg_flags & MSG_CTRUNC;
+    for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg); cmsg;
+         cmsg = CMSG_NXTHDR(&msg, cmsg)) {
+        size_t bytes = cmsg->cmsg_len - CMSG_LEN(0);
+
+        if (cmsg->cmsg_level == SOL_SOCKET &&
+            cmsg->cmsg_type == SCM_RIGHTS &&
+            bytes <= (VWL_FDS_MAX - *n_fds) * sizeof(int)) {
+            memcpy(fds + *n_fds, CMSG_DATA(cmsg), bytes);
+            *n_fds += (unsigned int)(bytes / sizeof(int));
+        }
+    }
+    return n;
+}
+
+int vwl_fd_take_answer(int socket, int *fd)
+{
+    int32_t status = 0;
+    struct iovec iov = { &status, sizeof status };
+    int fds[VWL_FDS_MAX];
+    unsigned int n_fds;
+    bool lost;
+    ssize_t n = vwl_fds_receive(socket, &iov, 1, fds, &n_fds, &lost);
+
+    if (n == sizeof status && status == 0 && n_fds == 1) {
+        *fd = fds[0];
+        return 0;
+    }
+    vwl_fds_clear(fds, n_fds);
+    if (n <= 0) {
+        return n == 0 ? -ECONNREFUSED : n == -EAGAIN ? -EINPROGRESS : (int)n;
+    }
+    if (lost) {
+        return -EMFILE;
+    }
+    return n == sizeof status && status < 0 && status > -4096 &&
+           status != -EINPROGRESS ? status : -EPROTO;
 }

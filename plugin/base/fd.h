@@ -7,8 +7,11 @@
 #define VWL_BASE_FD_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* Closes *fd, if there is one, and resets it; errno survives. close is never
@@ -52,6 +55,23 @@ int vwl_fd_admit(int fd);
 /* A zeroed file of that size that nobody can shrink, grow or seal further:
  * a peer must not be able to take the guest's memory away. */
 int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd);
+
+/* The most descriptors that the kernel passes in one message (SCM_MAX_FD): with
+ * room for all of them a cut means this process's limit and nothing else. */
+#define VWL_FDS_MAX 253
+
+/* One message of a socket, without waiting, and the descriptors that come with
+ * it, closed on exec: its bytes, 0 at the end, or -errno. fds has room for
+ * VWL_FDS_MAX; *n_fds: how many came, with an error none. *lost: some that came
+ * had no place in this process. */
+ssize_t vwl_fds_receive(int socket, const struct iovec *iov, size_t n_iov,
+                        int *fds, unsigned int *n_fds, bool *lost);
+
+/* What a host answers to a question for a descriptor (vwl_host): one int32_t,
+ * 0 with the descriptor, or -errno without. 0; -EINPROGRESS: nothing
+ * yet; -ECONNREFUSED: nobody answers any more; -EPROTO: that is no answer; or
+ * what it said. */
+int vwl_fd_take_answer(int socket, int *fd);
 
 /* Scope cleanup: `vwl_autofd int fd = -1;` */
 #define vwl_autofd __attribute__((cleanup(vwl_fd_clear)))

@@ -17,7 +17,7 @@
 
 union control {
     struct cmsghdr head;
-    char bytes[CMSG_SPACE(sizeof(int))];
+    char bytes[CMSG_LEN(sizeof(int))]; /* CMSG_SPACE would take two */
 };
 
 /* One message: 32 bits, and a descriptor if there is one. */

@@ -62,43 +62,13 @@ static int begin(struct vwl_scout *scout, int *fd)
     return 0;
 }
 
-/* What socket_connect promises: one int32_t, 0 with a descriptor. */
-static int take_answer(int from, int *fd)
-{
-    union {
-        struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    int32_t status = -EPROTO;
-    struct iovec iov = { &status, sizeof status };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
-                          .msg_control = &control,
-                          .msg_controllen = sizeof control };
-    ssize_t n = recvmsg(from, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *cmsg;
-
-    if (n < 0) {
-        return errno == EINTR ? -EAGAIN : -errno;
-    }
-    cmsg = CMSG_FIRSTHDR(&msg);
-    if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
-        cmsg->cmsg_type == SCM_RIGHTS &&
-        cmsg->cmsg_len == CMSG_LEN(sizeof *fd)) {
-        memcpy(fd, CMSG_DATA(cmsg), sizeof *fd);
-    }
-    if (n != sizeof status || (status == 0) != (*fd >= 0)) {
-        return -EPROTO;
-    }
-    return status <= 0 && status > -4096 ? status : -EPROTO;
-}
-
 /* False: it has not come yet. */
 static bool on_answer(struct vwl_scout *scout)
 {
     vwl_autofd int fd = -1;
-    int err = take_answer(scout->answer_fd, &fd);
+    int err = vwl_fd_take_answer(scout->answer_fd, &fd);
 
-    if (err == -EAGAIN && fd < 0) {
+    if (err == -EINPROGRESS) {
         return false;
     }
     vwl_source_watch(scout->source, -1, 0);

@@ -10,9 +10,6 @@
 
 #include "base/fd.h"
 
-/* What one sendmsg can carry (SCM_MAX_FD): with room for all of them a cut
- * means this process's descriptor limit and nothing else. */
-#define SCM_MOST_FDS 253
 #define HEADER_BYTES sizeof(struct vhost_user_header)
 
 void vwl_vhu_msg_init(struct vwl_vhu_msg *msg)
@@ -46,69 +43,37 @@ void vwl_vhu_reader_finish(struct vwl_vhu_reader *reader)
     vwl_vhu_reader_init(reader);
 }
 
-/* Adds what rode along; how many did not fit the message (closed here). */
-static unsigned int take_fds(struct vwl_vhu_msg *msg, struct msghdr *hdr)
+/* Adds what rode along; false: some did not fit the message. */
+static bool take_fds(struct vwl_vhu_msg *msg, int *fds, unsigned int n)
 {
-    unsigned int excess = 0;
+    unsigned int room = MIN(n, VWL_VHU_MAX_FDS - msg->n_fds);
 
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
-        size_t n;
-
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < n; i++) {
-            int fd;
-
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (msg->n_fds < VWL_VHU_MAX_FDS) {
-                msg->fds[msg->n_fds++] = fd;
-            } else {
-                vwl_fd_clear(&fd);
-                excess++;
-            }
-        }
-    }
-    return excess;
+    memcpy(msg->fds + msg->n_fds, fds, room * sizeof *fds);
+    msg->n_fds += room;
+    vwl_fds_clear(fds + room, n - room);
+    return room == n;
 }
 
 /* Bytes, 0 for "not now", or -errno as of vwl_vhu_read. */
 static int receive(struct vwl_vhu_reader *reader, int fd, void *to,
                    size_t want, const char **why)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(SCM_MOST_FDS * sizeof(int))];
-    } control;
     struct iovec iov = { .iov_base = to, .iov_len = want };
-    struct msghdr hdr = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof control,
-    };
-    unsigned int before = reader->msg.n_fds;
-    unsigned int excess;
-    ssize_t n;
+    int fds[VWL_FDS_MAX];
+    unsigned int n_fds;
+    bool lost;
+    ssize_t n = vwl_fds_receive(fd, &iov, 1, fds, &n_fds, &lost);
 
-    do {
-        n = recvmsg(fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
-    reader->starved = n < 0 && (errno == ENOMEM || errno == ENOBUFS);
+    reader->starved = n == -ENOMEM || n == -ENOBUFS;
     if (n < 0) {
-        return reader->starved || errno == EAGAIN || errno == EWOULDBLOCK
-                   ? 0 : -ECONNRESET;
+        return reader->starved || n == -EAGAIN ? 0 : -ECONNRESET;
     }
-    excess = take_fds(&reader->msg, &hdr);
-    if (hdr.msg_flags & MSG_CTRUNC) {
-        reader->msg.fds_lost = true;
-    }
-    if (excess) {
+    reader->msg.fds_lost |= lost;
+    if (!take_fds(&reader->msg, fds, n_fds)) {
         *why = "too many descriptors";
         return -EPROTO;
     }
-    if (reader->msg.n_fds > before && reader->got > 0) {
+    if (n_fds > 0 && reader->got > 0) {
         *why = "descriptors in the middle of a message";
         return -EPROTO;
     }

@@ -271,30 +271,19 @@ static int ask_host(struct vwl_vfd *vfd)
 /* As try_connect. */
 static int take_answer(struct vwl_vfd *vfd)
 {
-    int32_t status = 0;
-    struct iovec iov = { &status, sizeof status };
-    int fds[VWL_PEER_MAX_FDS];
-    unsigned int n_fds = 0;
-    ssize_t n = vwl_peer_read_fds(vfd->answer_fd, &iov, 1, fds, &n_fds);
-    int err;
+    vwl_autofd int fd = -1;
+    int err = vwl_fd_take_answer(vfd->answer_fd, &fd);
 
-    if (n == -EAGAIN) {
-        return -EINPROGRESS;
+    if (err == -EINPROGRESS) {
+        return err;
     }
     vwl_fd_clear(&vfd->answer_fd);
-    if (n == 0) {
-        err = -ECONNREFUSED;
-    } else if (n < 0) {
-        err = (int)n;
-    } else if (n == sizeof status && status < 0) {
-        err = status == -EINPROGRESS ? -EPROTO : status;
-    } else if (n == sizeof status && status == 0 && n_fds == 1) {
-        vfd->fd = fds[0];
-        return 0;
-    } else {
-        err = -EPROTO;
+    if (err == 0) {
+        err = vwl_fd_admit(fd);
     }
-    vwl_closer_close_all(vfd->core->closer, fds, n_fds);
+    if (err == 0) {
+        vfd->fd = vwl_fd_steal(&fd);
+    }
     return err;
 }
 

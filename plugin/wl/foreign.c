@@ -224,35 +224,18 @@ uint32_t vwl_foreign_end(struct vwl_parcel *parcel)
     return err < 0 ? vwl_foreign_response(err) : 0;
 }
 
-/* 0: *fd is what was asked for. -EAGAIN: there is nothing yet. */
-static int take_answer(struct vwl_core *core, int from, int *fd)
-{
-    int32_t status = 0;
-    struct iovec iov = { &status, sizeof status };
-    int fds[VWL_PEER_MAX_FDS];
-    unsigned int n_fds = 0;
-    ssize_t n = vwl_peer_read_fds(from, &iov, 1, fds, &n_fds);
-
-    if (n == sizeof status && status == 0 && n_fds == 1) {
-        *fd = fds[0];
-        return 0;
-    }
-    vwl_closer_close_all(core->closer, fds, n_fds);
-    if (n < 0) {
-        return (int)n;
-    }
-    return n != sizeof status || status >= 0 || status == -EAGAIN ? -EPROTO
-                                                                  : status;
-}
-
 static void on_answer(struct vwl_core *core, struct ask *ask)
 {
     struct vwl_foreign *foreign = ask->foreign;
     int *slot = &foreign->parcel->fds[ask->slot];
-    int fd, err = take_answer(core, *slot, &fd);
+    vwl_autofd int fd = -1;
+    int err = vwl_fd_take_answer(*slot, &fd);
 
-    if (err == -EAGAIN) {
+    if (err == -EINPROGRESS) {
         return;
+    }
+    if (err == 0) {
+        err = vwl_fd_admit(fd);
     }
     if (err < 0) {
         log_debug(core->log, "ctx 0x%" PRIx32 ": a foreign id is refused: %s",
@@ -261,7 +244,7 @@ static void on_answer(struct vwl_core *core, struct ask *ask)
         return;
     }
     unask(ask);
-    *slot = fd;
+    *slot = vwl_fd_steal(&fd);
     if (foreign->n_pending == 0) {
         vwl_timer_cancel(&core->timers, &foreign->timer);
         vwl_outbox_feed(foreign->vfd); /* may free it */

@@ -233,52 +233,18 @@ ssize_t vwl_peer_read(enum vwl_peer_how how, int fd,
     return or_errno(n);
 }
 
-static bool all_admitted(const int *fds, unsigned int n)
-{
-    int highest = -1;
-
-    for (unsigned int i = 0; i < n; i++) {
-        highest = MAX(highest, fds[i]);
-    }
-    return highest < 0 || vwl_fd_admit(highest) == 0;
-}
-
 ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
                           int *fds, unsigned int *n_fds)
 {
-    union {
-        char bytes[CMSG_SPACE(VWL_PEER_MAX_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct msghdr msg = {
-        .msg_iov = (struct iovec *)(uintptr_t)iov,
-        .msg_iovlen = n_iov,
-        .msg_control = &control,
-        .msg_controllen = sizeof control,
-    };
-    unsigned int count = 0;
-    ssize_t n;
+    int highest = -1;
+    bool lost;
+    ssize_t n = vwl_fds_receive(fd, iov, n_iov, fds, n_fds, &lost);
 
-    do {
-        n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0) {
-        return -errno;
+    for (unsigned int i = 0; i < *n_fds; i++) {
+        highest = MAX(highest, fds[i]);
     }
-    for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg); cmsg;
-         cmsg = CMSG_NXTHDR(&msg, cmsg)) {
-        size_t some = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        if (cmsg->cmsg_level == SOL_SOCKET &&
-            cmsg->cmsg_type == SCM_RIGHTS &&
-            some <= VWL_PEER_MAX_FDS - count) {
-            memcpy(fds + count, CMSG_DATA(cmsg), some * sizeof(int));
-            count += (unsigned int)some;
-        }
+    if (lost || (highest >= 0 && vwl_fd_admit(highest) < 0)) {
+        return -EMFILE; /* those that came are the caller's to close */
     }
-    if (msg.msg_flags & MSG_CTRUNC || !all_admitted(fds, count)) {
-        n = -EMFILE; /* those that came are the caller's to close */
-    }
-    *n_fds = count;
     return n;
 }

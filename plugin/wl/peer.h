@@ -13,7 +13,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#define VWL_PEER_MAX_FDS 253 /* the kernel's own limit for one message */
+#define VWL_PEER_MAX_FDS VWL_FDS_MAX
 
 enum vwl_peer_how {
     VWL_PEER_NONE,        /* nothing can be moved */
