@@ -11,6 +11,7 @@
 #define VWL_GUEST_TRANSPORT_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -30,6 +31,14 @@ struct vwl_transport_mem {
 struct vwl_transport_dmabuf {
     struct vwl_transport_mem mem;
     uint32_t stride[3], offset[3]; /* bytes, of each plane */
+};
+
+/* What the guest's own GPU is to the host. */
+struct vwl_transport_gpu {
+    bool buffers;    /* some dma-bufs of the guest can be sent */
+    bool fences;     /* and some sync_files */
+    bool feedback;   /* the host's advice about them is of use here, with */
+    uint64_t device; /* this number (of stat) for its devices; 0: its own */
 };
 
 /* result: 0 or -errno. Called in a dispatch, never in send_async. */
@@ -66,6 +75,12 @@ struct vwl_transport_ops {
                         uint32_t height, uint32_t format,
                         struct vwl_transport_dmabuf *buffer);
     int (*dmabuf_sync)(struct vwl_transport *t, int vfd, uint32_t flags);
+    int (*gpu)(struct vwl_transport *t, struct vwl_transport_gpu *gpu);
+    int (*import)(struct vwl_transport *t, bool fence, int *fd, int *handle);
+    int (*send_checked)(struct vwl_transport *t, int vfd, const void *data,
+                        size_t len, const int *vfds, unsigned int n_vfds,
+                        vwl_transport_done_fn done, void *opaque);
+    int (*export_fence)(struct vwl_transport *t, int *vfd, int *fd);
     void (*destroy)(struct vwl_transport *t);
 };
 
@@ -205,6 +220,49 @@ static inline int vwl_transport_new_ctx_async(struct vwl_transport *t,
 {
     return t->ops->new_ctx_async != NULL ?
         t->ops->new_ctx_async(t, name, done, opaque) : -ENOSYS;
+}
+
+/* What can be sent of the guest's own GPU; asked of the host, who may need a
+ * moment. -errno: the host cannot say now. */
+static inline int vwl_transport_gpu(struct vwl_transport *t,
+                                    struct vwl_transport_gpu *gpu)
+{
+    *gpu = (struct vwl_transport_gpu){ 0 };
+    return t->ops->gpu != NULL ? t->ops->gpu(t, gpu) : 0;
+}
+
+/* A dma-buf or fence of this guest as a handle that send_checked may name,
+ * until it is closed. Takes *fd. Whether the host can use it, only that send
+ * tells. */
+static inline int vwl_transport_import(struct vwl_transport *t, bool fence,
+                                       int *fd, int *handle)
+{
+    return t->ops->import != NULL ? t->ops->import(t, fence, fd, handle)
+                                  : -ENOTTY;
+}
+
+/* As send_async, of a few bytes, with handles of import; done is told whether
+ * the host knows all of them: if not, nothing was sent. The handles are not
+ * to be closed before. */
+static inline int vwl_transport_send_checked(struct vwl_transport *t, int vfd,
+                                             const void *data, size_t len,
+                                             const int *vfds,
+                                             unsigned int n_vfds,
+                                             vwl_transport_done_fn done,
+                                             void *opaque)
+{
+    return t->ops->send_checked != NULL ?
+        t->ops->send_checked(t, vfd, data, len, vfds, n_vfds, done, opaque) :
+        -ENOTTY;
+}
+
+/* A received fence as a sync_file for programs; takes *vfd. -ENOTTY: it is
+ * none here, but it hangs up when it is signalled. */
+static inline int vwl_transport_export_fence(struct vwl_transport *t,
+                                             int *vfd, int *fd)
+{
+    return t->ops->export_fence != NULL ? t->ops->export_fence(t, vfd, fd)
+                                        : -ENOTTY;
 }
 
 /* NULL is fine. */

@@ -273,7 +273,11 @@ static int poll_now(int vfd, int timeout_ms)
     struct pollfd p = { vfd, POLLIN, 0 };
     int r = poll(&p, 1, timeout_ms);
 
-    return r < 0 ? (errno == EINTR ? 0 : -errno) : r;
+    if (r < 0) {
+        return errno == EINTR ? 0 : -errno;
+    }
+    /* that a SEND failed is no reason to receive, and might wait */
+    return r == 1 && (p.revents & ~POLLERR) != 0;
 }
 
 /* Of a VFD that is watched, epoll has told whether there may be something. */
@@ -434,7 +438,9 @@ static const struct vwl_transport_ops ops = {
     .poll = poll_one, .close = close_one, .fd = loop_fd, .watch = watch,
     .pending = pending, .dispatch = dispatch, .send_async = wl0_send_async,
     .new_ctx_async = wl0_new_ctx_async, .alloc_dmabuf = alloc_dmabuf,
-    .dmabuf_sync = dmabuf_sync, .destroy = destroy,
+    .dmabuf_sync = dmabuf_sync, .gpu = wl0_gpu, .import = wl0_import,
+    .send_checked = wl0_send_checked, .export_fence = wl0_export_fence,
+    .destroy = destroy,
 };
 
 struct vwl_transport *vwl_transport_wl0(const char *path)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Between the two files of the transport over /dev/wl0 alone.
+ * Between the three files of the transport over /dev/wl0 alone.
  *
  * Nothing here waits for a peer of the host: our own driver queues what is
  * sent and says EAGAIN when that is too much. Other drivers with these ioctls
@@ -96,6 +96,9 @@ void wl0_jobs_init(struct wl0 *wl0);
 int wl0_send_async(struct vwl_transport *t, int vfd, const void *data,
                    size_t len, const int *vfds, unsigned int n_vfds,
                    vwl_transport_done_fn done, void *opaque);
+int wl0_send_checked(struct vwl_transport *t, int vfd, const void *data,
+                     size_t len, const int *vfds, unsigned int n_vfds,
+                     vwl_transport_done_fn done, void *opaque);
 int wl0_new_ctx_async(struct vwl_transport *t, const char *name,
                       vwl_transport_done_fn done, void *opaque);
 /* The VFD has room again, or never will. */
@@ -107,5 +110,10 @@ void wl0_jobs_collect(struct wl0 *wl0);
 int wl0_jobs_fd(const struct wl0 *wl0); /* -1: no threads */
 void wl0_jobs_tell(struct wl0 *wl0);
 void wl0_jobs_finish(struct wl0 *wl0);
+
+/* wl0_gpu.c */
+int wl0_gpu(struct vwl_transport *t, struct vwl_transport_gpu *gpu);
+int wl0_import(struct vwl_transport *t, bool fence, int *fd, int *handle);
+int wl0_export_fence(struct vwl_transport *t, int *vfd, int *fd);
 
 #endif

@@ -308,12 +308,12 @@ static struct wl0_job *job_new(vwl_transport_done_fn done, void *opaque)
     return job;
 }
 
-static void set_nonblocking(int vfd)
+static void set_nonblocking(int vfd, bool on)
 {
     int flags = fcntl(vfd, F_GETFL);
 
-    if (flags >= 0 && (flags & O_NONBLOCK) == 0) {
-        fcntl(vfd, F_SETFL, flags | O_NONBLOCK);
+    if (flags >= 0 && ((flags & O_NONBLOCK) != 0) != on) {
+        fcntl(vfd, F_SETFL, flags ^ O_NONBLOCK);
     }
 }
 
@@ -325,7 +325,7 @@ static int send_or_wait(struct wl0 *wl0, struct wl0_vfd *v,
     int r = -EAGAIN;
 
     if (v->n_sends == 0) {
-        set_nonblocking(job->vfd);
+        set_nonblocking(job->vfd, true);
         r = send_pieces(job, job->vfd, vfds, n_vfds, WL0_MAX_SEND_OWN);
     }
     if (r != -EAGAIN) {
@@ -343,47 +343,68 @@ static int send_or_wait(struct wl0 *wl0, struct wl0_vfd *v,
     return 0;
 }
 
+static int send_later(struct wl0 *wl0, struct wl0_vfd *v,
+                      struct wl0_job *job, const int *vfds,
+                      unsigned int n_vfds)
+{
+    int r = take_fds(job, vfds, n_vfds);
+
+    if (r == 0) {
+        r = give_to_thread(wl0, job);
+    }
+    v->n_sends += r == 0;
+    return r;
+}
+
+/* checked: the answer is waited for, in a thread. Nothing else is sent to
+ * that VFD meanwhile, and what is received is there before it is asked for. */
+static int send_any(struct vwl_transport *t, int vfd, const void *data,
+                    size_t len, const int *vfds, unsigned int n_vfds,
+                    bool checked, struct wl0_job *job)
+{
+    struct wl0 *wl0 = (struct wl0 *)(void *)t;
+    struct wl0_vfd *v = wl0_vfd(wl0, vfd);
+    int r = job == NULL ? -ENOMEM : 0;
+
+    if (v == NULL || n_vfds > VWL_TRANSPORT_MAX_VFDS || len == 0) {
+        r = -EINVAL;
+    } else if (v->n_sends >= (checked ? 1 : WL0_MAX_SENDS)) {
+        r = -EBUSY;
+    } else if (r == 0) {
+        job->vfd = vfd;
+        job->len = len;
+        job->txn = malloc(sizeof *job->txn + len);
+        r = job->txn == NULL ? -ENOMEM : 0;
+    }
+    if (r == 0) {
+        memcpy(job->txn->data, data, len);
+        wl0_learn_driver(wl0, vfd);
+        if (checked) {
+            set_nonblocking(vfd, false);
+        }
+        r = wl0->own && !checked ? send_or_wait(wl0, v, job, vfds, n_vfds)
+                                 : send_later(wl0, v, job, vfds, n_vfds);
+    }
+    if (r < 0 && job != NULL) {
+        job_free(job);
+    }
+    return r;
+}
+
 int wl0_send_async(struct vwl_transport *t, int vfd, const void *data,
                    size_t len, const int *vfds, unsigned int n_vfds,
                    vwl_transport_done_fn done, void *opaque)
 {
-    struct wl0 *wl0 = (struct wl0 *)(void *)t;
-    struct wl0_vfd *v = wl0_vfd(wl0, vfd);
-    struct wl0_job *job;
-    int r;
+    return send_any(t, vfd, data, len, vfds, n_vfds, false,
+                    job_new(done, opaque));
+}
 
-    if (v == NULL || n_vfds > VWL_TRANSPORT_MAX_VFDS || len == 0) {
-        return -EINVAL;
-    }
-    if (v->n_sends == WL0_MAX_SENDS) {
-        return -EBUSY;
-    }
-    job = job_new(done, opaque);
-    if (job == NULL) {
-        return -ENOMEM;
-    }
-    job->vfd = vfd;
-    job->len = len;
-    job->txn = malloc(sizeof *job->txn + len);
-    if (job->txn == NULL) {
-        job_free(job);
-        return -ENOMEM;
-    }
-    memcpy(job->txn->data, data, len);
-    wl0_learn_driver(wl0, vfd);
-    if (wl0->own) {
-        r = send_or_wait(wl0, v, job, vfds, n_vfds);
-    } else {
-        r = take_fds(job, vfds, n_vfds);
-        if (r == 0) {
-            r = give_to_thread(wl0, job);
-        }
-        v->n_sends += r == 0;
-    }
-    if (r < 0) {
-        job_free(job);
-    }
-    return r;
+int wl0_send_checked(struct vwl_transport *t, int vfd, const void *data,
+                     size_t len, const int *vfds, unsigned int n_vfds,
+                     vwl_transport_done_fn done, void *opaque)
+{
+    return send_any(t, vfd, data, len, vfds, n_vfds, true,
+                    job_new(done, opaque));
 }
 
 int wl0_new_ctx_async(struct vwl_transport *t, const char *name,

@@ -202,6 +202,52 @@ struct vwl_drv_request *vwl_drv_send_async(struct vwl_drv *drv, uint32_t id,
     return req;
 }
 
+/* Entries as the negotiated features have them; returns where they end. */
+static uint8_t *put_foreign(struct vwl_drv *drv, uint8_t *at,
+                            const struct vwl_drv_foreign *entries,
+                            unsigned int n)
+{
+    bool wide = vwl_fe_has(drv->fe, VIRTIO_WL_F_SEND_FENCES);
+
+    for (unsigned int i = 0; i < n; i++) {
+        const struct virtio_wl_foreign_entry_v2 v2 = {
+            .kind = htole32(entries[i].kind),
+            .value = htole64(entries[i].value),
+        };
+        const struct virtio_wl_foreign_entry v1 = {
+            .kind = htole32(entries[i].kind),
+            .id = htole32((uint32_t)entries[i].value),
+        };
+        size_t size = wide ? sizeof v2 : sizeof v1;
+
+        memcpy(at, wide ? (const void *)&v2 : (const void *)&v1, size);
+        at += size;
+    }
+    return at;
+}
+
+struct vwl_drv_request *
+vwl_drv_send_foreign_async(struct vwl_drv *drv, uint32_t id,
+                           const struct vwl_drv_foreign *entries,
+                           unsigned int n, const void *data, size_t len)
+{
+    struct virtio_wl_ctrl_vfd_sendrecv head = {
+        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID),
+        .vfd_id = htole32(id), .vfd_count = htole32(n),
+    };
+    uint8_t *bytes = g_malloc(sizeof head + len + n *
+                              sizeof(struct virtio_wl_foreign_entry_v2));
+    uint8_t *end = put_foreign(drv, bytes + sizeof head, entries, n);
+    struct vwl_drv_request *req;
+
+    memcpy(bytes, &head, sizeof head);
+    memcpy(end, data, len);
+    req = vwl_drv_submit(drv, bytes, (size_t)(end - bytes) + len,
+                         SHORT_RESPONSE, NULL);
+    g_free(bytes);
+    return req;
+}
+
 int vwl_drv_send(struct vwl_drv *drv, uint32_t id, const uint32_t *ids,
                  unsigned int n_ids, const void *data, size_t len)
 {

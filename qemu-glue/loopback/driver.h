@@ -138,6 +138,17 @@ struct vwl_drv_request *vwl_drv_send_async(struct vwl_drv *drv, uint32_t id,
                                            unsigned int n_ids,
                                            const void *data, size_t len);
 
+/* What a SEND_FOREIGN_ID lists. */
+struct vwl_drv_foreign {
+    uint32_t kind; /* VIRTIO_WL_FOREIGN_* */
+    uint64_t value;
+};
+
+struct vwl_drv_request *
+vwl_drv_send_foreign_async(struct vwl_drv *drv, uint32_t id,
+                           const struct vwl_drv_foreign *entries,
+                           unsigned int n, const void *data, size_t len);
+
 struct vwl_drv_vfd *vwl_drv_find(struct vwl_drv *drv, uint32_t id);
 
 /* Data and ids of one VFD, in order: as much as there is of the first

@@ -6,6 +6,7 @@
 #ifndef VWL_LOOPBACK_TRANSPORT_DAEMON_H
 #define VWL_LOOPBACK_TRANSPORT_DAEMON_H
 
+struct vwl_exports;
 struct vwl_transport;
 
 /* Connects, shakes hands and starts the rings. NULL with errno set. Destroying
@@ -15,5 +16,10 @@ struct vwl_transport *vwl_transport_daemon(const char *path);
 /* The same over a connected vhost-user socket. Takes *fd (on some failures it
  * is still the caller's: not -1). */
 struct vwl_transport *vwl_transport_connected(int *fd);
+
+/* The device's host answers for these: buffers and fences of this machine can
+ * be sent. Borrowed; it outlives the transport. */
+void vwl_transport_use_exports(struct vwl_transport *t,
+                               struct vwl_exports *exports);
 
 #endif

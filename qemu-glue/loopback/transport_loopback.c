@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "../guest/transport.h"
 #include "driver.h"
+#include "exports.h"
 #include "transport_daemon.h"
 
 #include <errno.h>
@@ -9,6 +10,10 @@
 #include <unistd.h>
 
 #define CONNECT_MS 5000
+
+/* Handles that are no VFDs: their number in the exports, and what they are. */
+#define EXPORT (1u << 29)
+#define EXPORT_FENCE (1u << 28)
 
 struct sending {
     struct vwl_drv_request *request;
@@ -20,6 +25,7 @@ struct loopback {
     struct vwl_transport base;
     struct vwl_drv *drv;
     struct vwl_fe *own; /* driver and front-end are ours to destroy */
+    struct vwl_exports *exports; /* NULL: there are none */
     int epoll;
     GArray *sending;    /* of struct sending */
     uint64_t seen;      /* messages, at the last dispatch */
@@ -193,8 +199,18 @@ static int poll_one(struct vwl_transport *t, int vfd, int timeout_ms)
     return r == 0 ? 1 : r == -ETIMEDOUT ? 0 : r;
 }
 
+static bool is_export(int handle)
+{
+    return (uint32_t)handle >> 29 == 1;
+}
+
 static int close_one(struct vwl_transport *t, int vfd)
 {
+    if (is_export(vfd)) {
+        vwl_exports_remove(loopback(t)->exports,
+                           (uint32_t)vfd & VWL_EXPORTS_MAX_ID);
+        return 0;
+    }
     return result(vwl_drv_close(driver(t), (uint32_t)vfd));
 }
 
@@ -273,6 +289,60 @@ static int send_async(struct vwl_transport *t, int vfd, const void *data,
     return 0;
 }
 
+/* Host and guest are one machine: what the host says of devices is true. */
+static int gpu(struct vwl_transport *t, struct vwl_transport_gpu *out)
+{
+    bool all = loopback(t)->exports != NULL;
+
+    *out = (struct vwl_transport_gpu){
+        .buffers = all, .fences = all, .feedback = all,
+    };
+    return 0;
+}
+
+static int import(struct vwl_transport *t, bool fence, int *fd, int *handle)
+{
+    struct vwl_exports *exports = loopback(t)->exports;
+    int r = exports != NULL ? vwl_exports_add(exports, fd) : -ENOTTY;
+
+    if (r < 0) {
+        return r;
+    }
+    *handle = (int)(EXPORT | (fence ? EXPORT_FENCE : 0) | (uint32_t)r);
+    return 0;
+}
+
+static int send_checked(struct vwl_transport *t, int vfd, const void *data,
+                        size_t len, const int *vfds, unsigned int n_vfds,
+                        vwl_transport_done_fn done, void *opaque)
+{
+    struct vwl_drv_foreign entries[VWL_TRANSPORT_MAX_VFDS];
+    struct sending s = { NULL, done, opaque };
+
+    if (n_vfds > VWL_TRANSPORT_MAX_VFDS) {
+        return -EINVAL;
+    }
+    for (unsigned int i = 0; i < n_vfds; i++) {
+        uint32_t handle = (uint32_t)vfds[i];
+
+        entries[i] = (struct vwl_drv_foreign){
+            VIRTIO_WL_FOREIGN_LOCAL, handle,
+        };
+        if (is_export(vfds[i])) {
+            entries[i].kind = handle & EXPORT_FENCE ?
+                VIRTIO_WL_FOREIGN_VIRTGPU_FENCE : VIRTIO_WL_FOREIGN_VIRTGPU;
+            entries[i].value = handle & VWL_EXPORTS_MAX_ID;
+        }
+    }
+    s.request = vwl_drv_send_foreign_async(driver(t), (uint32_t)vfd, entries,
+                                           n_vfds, data, len);
+    if (s.request == NULL) {
+        return -EBUSY;
+    }
+    g_array_append_val(loopback(t)->sending, s);
+    return 0;
+}
+
 static void destroy(struct vwl_transport *t)
 {
     struct loopback *l = loopback(t);
@@ -296,6 +366,7 @@ static const struct vwl_transport_ops ops = {
     .poll = poll_one, .close = close_one, .fd = loop_fd, .watch = watch,
     .pending = pending, .dispatch = dispatch, .send_async = send_async,
     .alloc_dmabuf = alloc_dmabuf, .dmabuf_sync = dmabuf_sync,
+    .gpu = gpu, .import = import, .send_checked = send_checked,
     .destroy = destroy,
 };
 
@@ -386,4 +457,10 @@ struct vwl_transport *vwl_transport_connected(int *fd)
     }
     loopback(t)->own = fe;
     return t;
+}
+
+void vwl_transport_use_exports(struct vwl_transport *t,
+                               struct vwl_exports *exports)
+{
+    loopback(t)->exports = exports;
 }

@@ -31,7 +31,8 @@ ext_idle_notifier_v1 zwp_relative_pointer_manager_v1
 zwp_pointer_constraints_v1 zwp_pointer_gestures_v1
 zwp_keyboard_shortcuts_inhibit_manager_v1 zwp_input_timestamps_manager_v1
 zwp_tablet_manager_v2 zwp_text_input_manager_v1
-zwp_text_input_manager_v3'''.split()
+zwp_text_input_manager_v3 zwp_linux_dmabuf_v1
+zwp_linux_explicit_synchronization_v1'''.split()
 
 # What hosts may have and guests are not to see.
 HIDDEN = '''vwl_unheard_of_v1 wl_drm weston_debug_v1 weston_screenshooter
@@ -41,10 +42,14 @@ wp_drm_lease_device_v1 zwp_input_method_v1 zwp_input_panel_v1
 zwp_fullscreen_shell_v1 zwp_xwayland_keyboard_grab_manager_v1'''.split()
 
 # The bridge answers for these itself, or takes part: they have tests of
-# their own below.
+# their own, in special.py and dmabuf.py.
 OWN = {'wl_display', 'wl_registry', 'wl_shm_pool',
        ('wl_shm', 'create_pool'), ('wp_presentation_feedback', 'presented'),
-       ('wl_keyboard', 'keymap')}
+       ('wl_keyboard', 'keymap'), 'zwp_linux_buffer_params_v1',
+       ('zwp_linux_dmabuf_feedback_v1', 'format_table'),
+       ('zwp_linux_explicit_synchronization_v1', 'get_synchronization'),
+       'zwp_linux_surface_synchronization_v1',
+       'zwp_linux_buffer_release_v1'}
 
 INTERFACES = wayland.load_all(CORE, PROTOCOLS)
 LONG = 'Zaż\u00f3łć gęślą jaźń \U0001f427 ' * 20

@@ -215,7 +215,11 @@ static void test_descriptors(void)
     static const char *const known[] = {
         "wl_shm.create_pool", "wl_data_offer.receive", "wl_data_source.send",
         "wl_keyboard.keymap", "zwp_primary_selection_offer_v1.receive",
-        "zwp_primary_selection_source_v1.send", NULL,
+        "zwp_primary_selection_source_v1.send",
+        "zwp_linux_buffer_params_v1.add",
+        "zwp_linux_dmabuf_feedback_v1.format_table",
+        "zwp_linux_surface_synchronization_v1.set_acquire_fence",
+        "zwp_linux_buffer_release_v1.fenced_release", NULL,
     };
     GHashTable *seen = everything();
     GHashTableIter iter;
@@ -241,7 +245,7 @@ static void test_descriptors(void)
             n++;
         }
     }
-    g_assert_cmpuint(n, ==, 6);
+    g_assert_cmpuint(n, ==, 10);
     g_hash_table_unref(seen);
 }
 
@@ -251,9 +255,10 @@ static void test_offered(void)
         "wl_compositor", "wl_shm", "wl_seat", "wl_output", "xdg_wm_base",
         "wp_viewporter", "zwp_tablet_manager_v2", "xdg_activation_v1",
         "zxdg_decoration_manager_v1", "wp_single_pixel_buffer_manager_v1",
+        "zwp_linux_dmabuf_v1", "zwp_linux_explicit_synchronization_v1",
     };
     static const char *const hidden[] = {
-        "wl_drm", "zwp_linux_dmabuf_v1", "zwlr_screencopy_manager_v1",
+        "wl_drm", "zwlr_screencopy_manager_v1",
         "ext_session_lock_manager_v1", "wl_registry", "wl_surface", "",
     };
 

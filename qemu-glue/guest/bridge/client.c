@@ -12,65 +12,8 @@
 #include <unistd.h>
 
 #define READ_SIZE 65536u
-#define SEND_SIZE 65536u
-#define MAX_FDS 28u          /* of one sendmsg: what libwayland takes */
 #define MAX_WAITING_FDS 512u /* of a client, before their messages */
 #define ROUNDS 64u           /* records received at one go */
-
-static void queue_init(struct vwl_queue *queue)
-{
-    queue->bytes = g_byte_array_new();
-    queue->fds = g_array_new(FALSE, FALSE, sizeof(struct vwl_attached));
-}
-
-static struct vwl_attached *attached(struct vwl_queue *queue, guint i)
-{
-    return &g_array_index(queue->fds, struct vwl_attached, i);
-}
-
-static void queue_attach(struct vwl_queue *queue, int fd, size_t at)
-{
-    struct vwl_attached entry = { fd, at };
-
-    g_array_append_val(queue->fds, entry);
-}
-
-/* Takes bytes from the front; what stays attached moves along. */
-static void queue_shift(struct vwl_queue *queue, size_t bytes,
-                        unsigned int fds)
-{
-    if (fds != 0) {
-        g_array_remove_range(queue->fds, 0, fds);
-    }
-    for (guint i = 0; i < queue->fds->len; i++) {
-        struct vwl_attached *entry = attached(queue, i);
-
-        entry->at = entry->at > bytes ? entry->at - bytes : 0;
-    }
-    if (bytes != 0) {
-        g_byte_array_remove_range(queue->bytes, 0, (guint)bytes);
-    }
-}
-
-/* How much of a queue one message may hold, and its descriptors. */
-static size_t queue_batch(struct vwl_queue *queue, int *fds, unsigned int *n)
-{
-    size_t len = MIN(queue->bytes->len, SEND_SIZE);
-
-    for (*n = 0; *n < queue->fds->len; (*n)++) {
-        const struct vwl_attached *entry = attached(queue, *n);
-
-        if (entry->at >= len) {
-            break;
-        }
-        if (*n == MAX_FDS) {
-            /* never between a message and its descriptor */
-            return entry->at;
-        }
-        fds[*n] = entry->fd;
-    }
-    return len;
-}
 
 void vwl_client_fail(struct vwl_client *client, const char *why)
 {
@@ -120,7 +63,7 @@ void vwl_client_to_host(struct vwl_client *client, const void *bytes,
                         size_t len, int vfd)
 {
     if (vfd >= 0) {
-        queue_attach(&client->to_host, vfd, client->to_host.bytes->len);
+        vwl_queue_attach(&client->to_host, vfd, client->to_host.bytes->len);
     }
     g_byte_array_append(client->to_host.bytes, bytes, (guint)len);
 }
@@ -166,6 +109,59 @@ void vwl_client_close_vfd(struct vwl_client *client, int vfd)
     }
 }
 
+void vwl_client_alone(struct vwl_client *client,
+                      const struct vwl_object *object,
+                      const struct vwl_lone *lone)
+{
+    struct vwl_lone entry = *lone;
+
+    entry.end = client->to_host.bytes->len;
+    entry.object = object->host_id;
+    g_array_append_val(client->lone, entry);
+}
+
+static struct vwl_lone *lone_at(struct vwl_client *client, guint i)
+{
+    return &g_array_index(client->lone, struct vwl_lone, i);
+}
+
+static void drop_lone(struct vwl_client *client, struct vwl_lone *lone)
+{
+    for (unsigned int i = 0; i < lone->n; i++) {
+        vwl_transport_close(client->bridge->transport, lone->handles[i]);
+    }
+    if (lone->fence >= 0) {
+        close(lone->fence);
+    }
+    *lone = (struct vwl_lone){ .fence = -1 };
+}
+
+/* What an answer says of the descriptors, and not of the connection. */
+static bool is_refusal(int result)
+{
+    return result == -ENOENT || result == -EINVAL || result == -ENOTTY ||
+        result == -ENOMEM || result == -EPERM || result == -EBADF;
+}
+
+/* true: what went alone was not sent, and that is all. */
+static bool end_lone(struct vwl_client *client, int result)
+{
+    struct vwl_lone *lone = &client->asking;
+    struct vwl_object *object = vwl_objects_host(&client->objects,
+                                                 lone->object);
+    bool refused = is_refusal(result);
+
+    if (refused && object != NULL && !client->dead) {
+        if (object->kind == VWL_KIND_DMABUF_PARAMS) {
+            vwl_dmabuf_refused(client, object, lone->fatal);
+        } else if (object->kind == VWL_KIND_SYNC) {
+            vwl_sync_refused(client, object, &lone->fence);
+        }
+    }
+    drop_lone(client, lone);
+    return refused;
+}
+
 static void set_watches(struct vwl_client *client);
 
 static void on_sent(void *opaque, int result)
@@ -173,6 +169,9 @@ static void on_sent(void *opaque, int result)
     struct vwl_client *client = opaque;
 
     client->sending = false;
+    if (client->asking.end != 0 && end_lone(client, result)) {
+        result = 0;
+    }
     if (result < 0 && !client->host_gone) {
         /* what the host said before it hung up comes first */
         client->host_gone = true;
@@ -183,43 +182,85 @@ static void on_sent(void *opaque, int result)
     }
 }
 
-static void flush_to_host(struct vwl_client *client)
+/* Moves what is queued behind what was sent. */
+static void shift_to_host(struct vwl_client *client, size_t len,
+                          unsigned int n)
+{
+    vwl_queue_shift(&client->to_host, len, n);
+    close_sent(client, len);
+    for (guint i = 0; i < client->lone->len; i++) {
+        lone_at(client, i)->begin -= len;
+        lone_at(client, i)->end -= len;
+    }
+}
+
+static int send_alone(struct vwl_client *client)
 {
     struct vwl_queue *queue = &client->to_host;
-    int vfds[MAX_FDS];
+    struct vwl_lone lone = *lone_at(client, 0);
+    int vfds[VWL_MAX_FDS], r;
     unsigned int n;
-    size_t len;
-    int r;
+    size_t len = vwl_queue_batch(queue, lone.end, vfds, &n);
 
-    if (client->sending || client->host_gone || queue->bytes->len == 0) {
-        return;
+    r = vwl_transport_send_checked(client->bridge->transport, client->ctx,
+                                   queue->bytes->data, len, vfds, n, on_sent,
+                                   client);
+    if (r == 0) {
+        client->asking = lone;
+        g_array_remove_index(client->lone, 0);
+        shift_to_host(client, len, n);
     }
-    len = queue_batch(queue, vfds, &n);
+    return r;
+}
+
+static int send_batch(struct vwl_client *client)
+{
+    struct vwl_queue *queue = &client->to_host;
+    int vfds[VWL_MAX_FDS], r;
+    unsigned int n;
+    size_t len = queue->bytes->len;
+
+    if (client->lone->len != 0) {
+        len = lone_at(client, 0)->begin;
+    }
+    len = vwl_queue_batch(queue, len, vfds, &n);
     r = vwl_transport_send_async(client->bridge->transport, client->ctx,
                                  queue->bytes->data, len, vfds, n, on_sent,
                                  client);
-    if (r == -EBUSY) {
+    if (r == 0) {
+        shift_to_host(client, len, n);
+    }
+    return r;
+}
+
+static void flush_to_host(struct vwl_client *client)
+{
+    bool alone = client->lone->len != 0 && lone_at(client, 0)->begin == 0;
+    int r;
+
+    if (client->sending || client->host_gone || client->fence >= 0 ||
+        client->to_host.bytes->len == 0) {
         return;
     }
-    if (r < 0) {
+    r = alone ? send_alone(client) : send_batch(client);
+    client->sending = r == 0;
+    if (r < 0 && r != -EBUSY) {
         vwl_client_fail(client, "cannot send to the host");
-        return;
     }
-    client->sending = true;
-    queue_shift(queue, len, n);
-    close_sent(client, len);
 }
 
 static bool send_some(struct vwl_client *client)
 {
     struct vwl_queue *queue = &client->to_client;
     union {
-        char space[CMSG_SPACE(sizeof(int) * MAX_FDS)];
+        char space[CMSG_SPACE(sizeof(int) * VWL_MAX_FDS)];
         struct cmsghdr align;
     } control;
-    int fds[MAX_FDS];
+    int fds[VWL_MAX_FDS];
     unsigned int n;
-    struct iovec iov = { queue->bytes->data, queue_batch(queue, fds, &n) };
+    struct iovec iov = {
+        queue->bytes->data, vwl_queue_batch(queue, queue->bytes->len, fds, &n),
+    };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     ssize_t sent;
 
@@ -244,7 +285,7 @@ static bool send_some(struct vwl_client *client)
     for (unsigned int i = 0; i < n; i++) {
         close(fds[i]);
     }
-    queue_shift(queue, (size_t)sent, n);
+    vwl_queue_shift(queue, (size_t)sent, n);
     return true;
 }
 
@@ -288,7 +329,7 @@ static bool take_fds(struct vwl_client *client, struct msghdr *msg)
             int fd;
 
             memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            queue_attach(&client->from_client, fd, 0);
+            vwl_queue_attach(&client->from_client, fd, 0);
         }
     }
     return fits && client->from_client.fds->len <= MAX_WAITING_FDS;
@@ -402,7 +443,7 @@ static ssize_t receive(struct vwl_client *client)
         g_byte_array_append(queue->bytes, data, (guint)r);
     }
     for (unsigned int i = 0; r >= 0 && i < n; i++) {
-        queue_attach(queue, vfds[i], 0);
+        vwl_queue_attach(queue, vfds[i], 0);
     }
     return r;
 }
@@ -429,6 +470,7 @@ void vwl_client_from_host(struct vwl_client *client)
             relay(client, &client->from_host, vwl_relay_event);
         }
     }
+    vwl_sync_serve(client);
     if (round == ROUNDS) {
         client->bridge->again = true;
     } else if (client->raw) {
@@ -443,6 +485,9 @@ void vwl_client_from_host(struct vwl_client *client)
 static void on_free(void *opaque, struct vwl_object *object)
 {
     vwl_clock_object_freed(object);
+    if (object->kind == VWL_KIND_DMABUF_PARAMS) {
+        vwl_dmabuf_freed(opaque, object);
+    }
     vwl_shm_object_freed(opaque, object);
 }
 
@@ -454,13 +499,16 @@ struct vwl_client *vwl_client_new(struct vwl_bridge *bridge, int ctx, int fd)
     client->number = ++bridge->counter;
     client->ctx = ctx;
     client->fd = fd;
-    queue_init(&client->from_client);
-    queue_init(&client->to_client);
-    queue_init(&client->from_host);
-    queue_init(&client->to_host);
+    vwl_queue_init(&client->from_client);
+    vwl_queue_init(&client->to_client);
+    vwl_queue_init(&client->from_host);
+    vwl_queue_init(&client->to_host);
     client->closing = g_array_new(FALSE, FALSE, sizeof(struct vwl_attached));
     client->globals = g_hash_table_new(NULL, NULL);
     client->buffers = g_ptr_array_new();
+    client->lone = g_array_new(FALSE, FALSE, sizeof(struct vwl_lone));
+    client->releases = vwl_sync_releases_new();
+    client->asking.fence = client->fence = -1;
     g_queue_init(&client->idle);
     vwl_objects_init(&client->objects, on_free, client);
     vwl_transport_watch(bridge->transport, ctx, 1);
@@ -474,9 +522,9 @@ static void queue_finish(struct vwl_client *client, struct vwl_queue *queue,
     for (guint i = 0; i < queue->fds->len; i++) {
         if (vfds) {
             vwl_transport_close(client->bridge->transport,
-                                attached(queue, i)->fd);
+                                vwl_queue_attached(queue, i)->fd);
         } else {
-            close(attached(queue, i)->fd);
+            close(vwl_queue_attached(queue, i)->fd);
         }
     }
     g_byte_array_unref(queue->bytes);
@@ -502,6 +550,12 @@ void vwl_client_free(struct vwl_client *client)
     g_array_set_size(client->to_host.fds, 0);
     vwl_objects_finish(&client->objects);
     vwl_shm_finish(client);
+    vwl_sync_finish(client);
+    drop_lone(client, &client->asking);
+    for (guint i = 0; i < client->lone->len; i++) {
+        drop_lone(client, lone_at(client, i));
+    }
+    g_array_unref(client->lone);
     queue_finish(client, &client->from_client, false);
     queue_finish(client, &client->to_client, false);
     queue_finish(client, &client->from_host, true);

@@ -15,6 +15,8 @@
 #define VWL_MAX_CLIENT_PIPES 64u
 /* Bytes on their way beyond which the sender is not read. */
 #define VWL_HIGH_WATER (1u << 20)
+/* Of one sendmsg: what libwayland takes. */
+#define VWL_MAX_FDS 28u
 
 #define WL_ERROR_INVALID_OBJECT 0u
 #define WL_ERROR_INVALID_METHOD 1u
@@ -29,6 +31,8 @@ struct vwl_bridge {
     GPtrArray *arrivals;
     GPtrArray *listeners;
     unsigned int counter;
+    struct vwl_transport_gpu gpu;
+    bool gpu_known;
     bool again; /* more to receive than one round takes */
     bool gone;
 };
@@ -43,6 +47,17 @@ struct vwl_attached {
 struct vwl_queue {
     GByteArray *bytes;
     GArray *fds; /* of struct vwl_attached */
+};
+
+/* Bytes of a queue to the host that go in a message of their own: whether the
+ * host can use its descriptors, only the answer tells. */
+struct vwl_lone {
+    size_t begin, end;
+    uint32_t object; /* host id of whose requests they are */
+    bool fatal;      /* a refusal ends the client */
+    unsigned int n;
+    int handles[4];  /* of vwl_transport_import */
+    int fence;       /* the descriptor, should it be refused; or -1 */
 };
 
 /* Of a connection whose bytes mean nothing to the bridge. */
@@ -63,6 +78,8 @@ struct vwl_client {
     struct vwl_queue from_host, to_host;     /* with VFDs */
     GArray *closing; /* struct vwl_attached: VFDs to close once to_host is
                         sent up to there */
+    GArray *lone;    /* of struct vwl_lone, in to_host's order */
+    struct vwl_lone asking; /* is being sent; end 0: none */
     int ctx;         /* VFD; -1: hung up */
     bool sending, host_gone, failed;
     bool eof, deaf; /* the client's end: said all, hears nothing */
@@ -78,11 +95,26 @@ struct vwl_client {
     size_t idle_bytes, memory_bytes;
     unsigned int n_pools;
     unsigned int n_mapped; /* pools whose file is mapped */
+    unsigned int n_planes; /* dmabuf.c: descriptors that are held */
+    /* sync.c */
+    GArray *releases;  /* of struct vwl_release */
+    int fence;         /* nothing is sent before it is signalled; -1: none */
+    guint fence_watch;
 };
 
 /* bridge.c: g_unix_fd_add, but cheaper; it ends by g_source_remove. */
 guint vwl_bridge_watch(int fd, GIOCondition condition, GUnixFDSourceFunc fn,
                        void *opaque);
+
+/* queue.c */
+void vwl_queue_init(struct vwl_queue *queue);
+struct vwl_attached *vwl_queue_attached(struct vwl_queue *queue, guint i);
+void vwl_queue_attach(struct vwl_queue *queue, int fd, size_t at);
+/* Takes bytes from the front; what stays attached moves along. */
+void vwl_queue_shift(struct vwl_queue *queue, size_t bytes, unsigned int fds);
+/* How many of len bytes one message may hold, and its descriptors. */
+size_t vwl_queue_batch(struct vwl_queue *queue, size_t len, int *fds,
+                       unsigned int *n);
 
 /* client.c */
 /* Takes both its ends. */
@@ -107,6 +139,11 @@ void vwl_client_to_host(struct vwl_client *client, const void *bytes,
 void vwl_client_request(struct vwl_client *client, uint32_t object,
                         unsigned int opcode, const uint32_t *args,
                         unsigned int n_args, int vfd);
+/* What was queued since lone->begin (a length of to_host) is to go alone, with
+ * its handles; they and the fence are taken. */
+void vwl_client_alone(struct vwl_client *client,
+                      const struct vwl_object *object,
+                      const struct vwl_lone *lone);
 
 /* socket.c: what came from either side goes on to the other. */
 void vwl_socket_from_client(struct vwl_client *client);
@@ -136,6 +173,43 @@ void vwl_surface_request(struct vwl_client *client,
                          struct vwl_object *object,
                          const struct vwl_wire_message *msg);
 void vwl_surface_has_viewport(struct vwl_object *surface);
+
+/* dmabuf.c */
+/* Whether the client is to see a global; it may be of a lower version. */
+bool vwl_dmabuf_offers(struct vwl_client *client,
+                       const struct wl_interface *row, uint32_t *version);
+/* true: dealt with. */
+bool vwl_dmabuf_request(struct vwl_client *client, struct vwl_object *params,
+                        const struct vwl_wire_message *msg);
+/* The host's devices become the guest's. */
+void vwl_dmabuf_feedback(struct vwl_client *client,
+                         const struct vwl_wire_message *msg, void *data);
+void vwl_dmabuf_freed(struct vwl_client *client, struct vwl_object *params);
+/* The host cannot use what was sent alone for this object. */
+void vwl_dmabuf_refused(struct vwl_client *client, struct vwl_object *params,
+                        bool fatal);
+
+/* sync.c */
+GArray *vwl_sync_releases_new(void);
+/* true: dealt with. */
+bool vwl_sync_request(struct vwl_client *client, struct vwl_object *object,
+                      const struct vwl_wire_message *msg);
+void vwl_sync_made(struct vwl_client *client, struct vwl_object *sync,
+                   uint32_t surface);
+/* sync: a client id, or 0. */
+void vwl_sync_surface_gone(struct vwl_client *client, uint32_t sync);
+/* The host cannot use a fence: it is waited for here. Takes *fd. */
+void vwl_sync_refused(struct vwl_client *client, struct vwl_object *sync,
+                      int *fd);
+/* Of a release's events: true: dealt with. */
+bool vwl_sync_released(struct vwl_client *client, struct vwl_object *release,
+                       const struct vwl_wire_message *msg);
+/* The host is done with a release's id. true: the client is told later. */
+bool vwl_sync_delete_id(struct vwl_client *client,
+                        struct vwl_object *release);
+/* Tells of the fences that are signalled. */
+void vwl_sync_serve(struct vwl_client *client);
+void vwl_sync_finish(struct vwl_client *client);
 
 /* pipe.c */
 struct vwl_pipe;

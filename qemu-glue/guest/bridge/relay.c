@@ -19,7 +19,8 @@
 #define BUFFER_RELEASE 0
 #define KEYBOARD_KEYMAP 0
 #define VIEWPORTER_GET_VIEWPORT 1
-#define MAX_KEYMAP (16u << 20)
+#define DMABUF_FORMAT_TABLE 1
+#define MAX_COPY (16u << 20) /* keymaps, tables of formats */
 #define MAX_MESSAGE 65532u
 
 static void invalid_object(struct vwl_client *client, uint32_t id)
@@ -181,6 +182,8 @@ static void pass_request(struct vwl_client *client,
         vwl_names_begin(client, new);
     } else if (new != NULL && new->kind == VWL_KIND_FEEDBACK) {
         vwl_clock_asked(object, new);
+    } else if (new != NULL && new->kind == VWL_KIND_SYNC) {
+        vwl_sync_made(client, new, msg->args[1].value);
     }
 }
 
@@ -205,6 +208,11 @@ static bool hook_request(struct vwl_client *client,
         return false;
     case VWL_KIND_TOPLEVEL:
         return vwl_names_request(client, object, msg, data);
+    case VWL_KIND_DMABUF_PARAMS:
+        return vwl_dmabuf_request(client, object, msg);
+    case VWL_KIND_SYNC_FACTORY:
+    case VWL_KIND_SYNC:
+        return vwl_sync_request(client, object, msg);
     default:
         return false;
     }
@@ -275,9 +283,13 @@ static int give_fd(struct vwl_client *client, const struct vwl_object *object,
     int vfd = g_array_index(vfds, struct vwl_attached, 0).fd, fd;
 
     g_array_remove_index(vfds, 0);
-    if (object->kind == VWL_KIND_KEYBOARD && msg->opcode == KEYBOARD_KEYMAP) {
+    if ((object->kind == VWL_KIND_KEYBOARD &&
+         msg->opcode == KEYBOARD_KEYMAP) ||
+        (object->kind == VWL_KIND_DMABUF_FEEDBACK &&
         fd = vwl_pipe_copy_memory(client, &vfd,
-                                  MIN(msg->args[2].value, MAX_KEYMAP));
+        fd = vwl_pipe_copy_memory(client, &vfd,
+                                  MIN(msg->args[msg->n_args - 1].value,
+                                      MAX_COPY));
     } else {
         fd = vwl_pipe_from_host(client, &vfd);
     }
@@ -347,7 +359,7 @@ static void on_delete_id(struct vwl_client *client, uint32_t host_id)
     if (object == NULL || host_id == 1) {
         return;
     }
-    id = object->client_id;
+    id = vwl_sync_delete_id(client, object) ? 0 : object->client_id;
     vwl_objects_drop_host(&client->objects, object);
     if (id != 0) {
         vwl_objects_drop_client(&client->objects, object);
@@ -361,19 +373,20 @@ static bool on_global(struct vwl_client *client,
                       const struct vwl_wire_message *msg, void *data)
 {
     const struct wl_interface *row = NULL;
+    uint32_t version;
 
     if (msg->args[1].value != 0) {
         row = vwl_table_global((const char *)data + msg->args[1].at);
     }
-    if (row == NULL) {
+    version = MIN(msg->args[2].value,
+                  row != NULL ? (uint32_t)row->version : 0);
+    if (row == NULL || !vwl_dmabuf_offers(client, row, &version)) {
         return true;
     }
     g_hash_table_insert(client->globals,
                         GUINT_TO_POINTER(msg->args[0].value),
                         (void *)(uintptr_t)row);
-    if (msg->args[2].value > (uint32_t)row->version) {
-        vwl_wire_put(data, msg->args[2].at, (uint32_t)row->version);
-    }
+    vwl_wire_put(data, msg->args[2].at, version);
     return false;
 }
 
@@ -401,6 +414,11 @@ static bool hook_event(struct vwl_client *client, struct vwl_object *object,
     case VWL_KIND_FEEDBACK:
         vwl_clock_presented(object, msg, data);
         return false;
+    case VWL_KIND_DMABUF_FEEDBACK:
+        vwl_dmabuf_feedback(client, msg, data);
+        return false;
+    case VWL_KIND_BUFFER_RELEASE:
+        return vwl_sync_released(client, object, msg);
     case VWL_KIND_BUFFER:
         if (msg->opcode == BUFFER_RELEASE) {
             bool ours = object->client_id == 0;

@@ -59,10 +59,14 @@ struct vwl_surface {
     struct vwl_buffer *attached; /* not committed; may be NULL */
     bool attach;                 /* something was attached, or nothing */
     bool viewport, transformed;
+    bool fenced, released; /* asked for since the last commit */
+    uint32_t sync;         /* client id; 0: none */
     int32_t scale;
     struct vwl_damage damage;        /* of the surface's pixels */
     struct vwl_damage buffer_damage; /* of the buffer's */
 };
+
+struct vwl_surface *vwl_surface_of(struct vwl_object *object);
 
 void vwl_damage_add(struct vwl_damage *damage, struct vwl_rect rect);
 void vwl_damage_merge(struct vwl_damage *damage,

@@ -14,7 +14,7 @@ enum {
 
 #define SHM_ERROR_INVALID_FD 2u
 
-static struct vwl_surface *of(struct vwl_object *object)
+struct vwl_surface *vwl_surface_of(struct vwl_object *object)
 {
     if (object->data == NULL) {
         struct vwl_surface *surface = g_new0(struct vwl_surface, 1);
@@ -28,7 +28,7 @@ static struct vwl_surface *of(struct vwl_object *object)
 void vwl_surface_has_viewport(struct vwl_object *surface)
 {
     if (surface->kind == VWL_KIND_SURFACE) {
-        of(surface)->viewport = true;
+        vwl_surface_of(surface)->viewport = true;
     }
 }
 
@@ -53,6 +53,7 @@ static void forget(struct vwl_client *client, struct vwl_surface *surface)
         }
     }
     detach(client, surface);
+    vwl_sync_surface_gone(client, surface->sync);
 }
 
 static void attach(struct vwl_client *client, struct vwl_surface *surface,
@@ -115,7 +116,7 @@ static void commit(struct vwl_client *client, struct vwl_surface *surface)
     if (surface->attached != NULL) {
         show(client, surface, surface->attached);
     }
-    surface->attach = false;
+    surface->attach = surface->fenced = surface->released = false;
     surface->damage.n = surface->buffer_damage.n = 0;
     detach(client, surface);
 }
@@ -124,7 +125,7 @@ void vwl_surface_request(struct vwl_client *client,
                          struct vwl_object *object,
                          const struct vwl_wire_message *msg)
 {
-    struct vwl_surface *surface = of(object);
+    struct vwl_surface *surface = vwl_surface_of(object);
     const struct vwl_wire_arg *args = msg->args;
     struct vwl_rect rect;
 

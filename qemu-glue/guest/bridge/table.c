@@ -4,8 +4,6 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Not yet: linux-dmabuf and linux-explicit-synchronization, whose descriptors
- * must become the device's dmabufs and fences. */
 #define ROWS(row)                                \
     row(wl_compositor)                           \
     row(wl_subcompositor)                        \
@@ -37,7 +35,9 @@
     row(zwp_input_timestamps_manager_v1)         \
     row(zwp_tablet_manager_v2)                   \
     row(zwp_text_input_manager_v1)               \
-    row(zwp_text_input_manager_v3)
+    row(zwp_text_input_manager_v3)               \
+    row(zwp_linux_dmabuf_v1)                     \
+    row(zwp_linux_explicit_synchronization_v1)
 
 #define DECLARE(name) extern const struct wl_interface name##_interface;
 ROWS(DECLARE)
@@ -49,6 +49,11 @@ extern const struct wl_interface wl_surface_interface;
 extern const struct wl_interface wl_keyboard_interface;
 extern const struct wl_interface xdg_toplevel_interface;
 extern const struct wl_interface wp_presentation_feedback_interface;
+extern const struct wl_interface zwp_linux_buffer_params_v1_interface;
+extern const struct wl_interface zwp_linux_dmabuf_feedback_v1_interface;
+extern const struct wl_interface
+    zwp_linux_surface_synchronization_v1_interface;
+extern const struct wl_interface zwp_linux_buffer_release_v1_interface;
 
 #define POINT(name) &name##_interface,
 static const struct wl_interface *const rows[] = { ROWS(POINT) };
@@ -68,6 +73,13 @@ static const struct {
     { &xdg_toplevel_interface, VWL_KIND_TOPLEVEL },
     { &wp_presentation_interface, VWL_KIND_PRESENTATION },
     { &wp_presentation_feedback_interface, VWL_KIND_FEEDBACK },
+    { &zwp_linux_dmabuf_v1_interface, VWL_KIND_DMABUF },
+    { &zwp_linux_buffer_params_v1_interface, VWL_KIND_DMABUF_PARAMS },
+    { &zwp_linux_dmabuf_feedback_v1_interface, VWL_KIND_DMABUF_FEEDBACK },
+    { &zwp_linux_explicit_synchronization_v1_interface,
+      VWL_KIND_SYNC_FACTORY },
+    { &zwp_linux_surface_synchronization_v1_interface, VWL_KIND_SYNC },
+    { &zwp_linux_buffer_release_v1_interface, VWL_KIND_BUFFER_RELEASE },
 };
 
 const struct wl_interface *vwl_table_row(unsigned int i)

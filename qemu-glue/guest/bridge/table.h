@@ -24,6 +24,12 @@ enum vwl_kind {
     VWL_KIND_TOPLEVEL,
     VWL_KIND_PRESENTATION,
     VWL_KIND_FEEDBACK,
+    VWL_KIND_DMABUF,
+    VWL_KIND_DMABUF_PARAMS,
+    VWL_KIND_DMABUF_FEEDBACK,
+    VWL_KIND_SYNC_FACTORY,
+    VWL_KIND_SYNC,
+    VWL_KIND_BUFFER_RELEASE,
 };
 
 /* The interface of a global, or NULL: not offered. */

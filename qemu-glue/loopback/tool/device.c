@@ -7,12 +7,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "exports.h"
 #include "vhost-user-wl/plugin.h"
 
 struct device {
     const struct vwl_plugin *plugin;
     struct vwl_device *device;
     struct vwl_host host;
+    struct vwl_exports *exports;
     bool verbose;
 };
 
@@ -23,6 +25,33 @@ static void on_log(void *opaque, enum vwl_log_level level, const char *line)
     if (level < VWL_LOG_INFO || device->verbose) {
         fprintf(stderr, "virtio-wl-loopback: device: %s\n", line);
     }
+}
+
+/* Only the descriptor goes on: what the guest says of its layout is in its own
+ * messages. */
+static int on_resource(void *opaque, uint32_t id, struct vwl_resource *out)
+{
+    const struct device *device = opaque;
+    int fd = vwl_exports_get(device->exports, id);
+
+    if (fd < 0) {
+        return fd;
+    }
+    out->n_planes = 1;
+    out->plane[0].fd = fd;
+    return 0;
+}
+
+static int on_fence(void *opaque, uint64_t seqno, int *fd)
+{
+    const struct device *device = opaque;
+    int r = vwl_exports_get(device->exports, seqno);
+
+    if (r < 0) {
+        return r;
+    }
+    *fd = r;
+    return 0;
 }
 
 static bool fail(GError **error, const char *what, const char *why)
@@ -105,6 +134,7 @@ static bool start(struct device *device, const struct device_wishes *wishes,
 
     device->host = (struct vwl_host){
         .size = sizeof device->host, .opaque = device, .log = on_log,
+        .resource_export = on_resource, .fence_export = on_fence,
     };
     r = device->plugin->device_new(&config, &device->host, &device->device);
     g_array_unref(sockets);
@@ -132,6 +162,7 @@ struct device *device_open(const struct device_wishes *wishes, int *fd,
                                         : default_plugin();
 
     device->verbose = wishes->verbose;
+    device->exports = wishes->exports;
     if (!load(device, path, error) || !start(device, wishes, fd, error)) {
         device_close(device);
         device = NULL;

@@ -8,12 +8,14 @@
 #include <stdint.h>
 
 struct device;
+struct vwl_exports;
 
 struct device_wishes {
     const char *plugin; /* NULL: the one built or installed with this program */
     char **upstream;    /* PATH[,name=NAME] of the host's sockets; cut */
     const char *dmabufs; /* as in vwl_config; NULL: off */
     uint32_t poll_us;
+    struct vwl_exports *exports; /* what foreign ids mean */
     bool verbose;
 };
 

@@ -14,6 +14,7 @@
 #include "../../guest/transport.h"
 #include "../transport_daemon.h"
 #include "device.h"
+#include "exports.h"
 #include "serve.h"
 
 struct tool {
@@ -78,6 +79,7 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
 
 static bool run(struct tool *tool, GError **error)
 {
+    struct vwl_exports *exports = vwl_exports_new();
     struct vwl_transport *transport = NULL;
     struct device *device = NULL;
     bool ok = false;
@@ -89,14 +91,18 @@ static bool run(struct tool *tool, GError **error)
         const struct device_wishes wishes = {
             .plugin = tool->plugin, .upstream = tool->upstream,
             .dmabufs = tool->dmabufs, .poll_us = (uint32_t)tool->poll_us,
-            .verbose = tool->verbose,
+            .exports = exports, .verbose = tool->verbose,
         };
 
         device = device_open(&wishes, &fd, error);
         if (device == NULL) {
+            vwl_exports_free(exports);
             return false;
         }
         transport = vwl_transport_connected(&fd);
+        if (transport != NULL) {
+            vwl_transport_use_exports(transport, exports);
+        }
     }
     if (transport == NULL) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
@@ -110,6 +116,7 @@ static bool run(struct tool *tool, GError **error)
         close(fd);
     }
     device_close(device);
+    vwl_exports_free(exports);
     return ok;
 }
 
