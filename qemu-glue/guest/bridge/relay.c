@@ -286,7 +286,7 @@ static int give_fd(struct vwl_client *client, const struct vwl_object *object,
     if ((object->kind == VWL_KIND_KEYBOARD &&
          msg->opcode == KEYBOARD_KEYMAP) ||
         (object->kind == VWL_KIND_DMABUF_FEEDBACK &&
-        fd = vwl_pipe_copy_memory(client, &vfd,
+         msg->opcode == DMABUF_FORMAT_TABLE)) {
         fd = vwl_pipe_copy_memory(client, &vfd,
                                   MIN(msg->args[msg->n_args - 1].value,
                                       MAX_COPY));
