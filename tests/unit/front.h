@@ -384,4 +384,33 @@ static inline void take_one(struct front *f, unsigned int ring)
     g_assert_cmpint(vwl_vq_publish(vq), >=, 0);
 }
 
+/* A front-end after its handshake, and what two rings need. */
+struct bed {
+    struct front f;
+    struct ring_fds fds[2];
+};
+
+static inline void bed_init_with(struct bed *b, uint64_t features,
+                                 uint64_t protocol)
+{
+    front_init(&b->f, FEATURES_ALL, PROTOCOL_ALL);
+    ring_fds_init(&b->fds[0]);
+    ring_fds_init(&b->fds[1]);
+    handshake(&b->f, protocol);
+    set_features(&b->f, features);
+    g_string_truncate(b->f.trace, 0);
+}
+
+static inline void bed_init(struct bed *b)
+{
+    bed_init_with(b, FEATURES_QEMU, PROTOCOL_QEMU);
+}
+
+static inline void bed_finish(struct bed *b)
+{
+    ring_fds_finish(&b->fds[0]);
+    ring_fds_finish(&b->fds[1]);
+    front_finish(&b->f);
+}
+
 #endif

@@ -2,33 +2,6 @@
 /* Rings that get what they should not, break, are reset or suspended. */
 #include "front.h"
 
-struct bed {
-    struct front f;
-    struct ring_fds fds[2];
-};
-
-static void bed_init_with(struct bed *b, uint64_t features, uint64_t protocol)
-{
-    front_init(&b->f, FEATURES_ALL, PROTOCOL_ALL);
-    ring_fds_init(&b->fds[0]);
-    ring_fds_init(&b->fds[1]);
-    handshake(&b->f, protocol);
-    set_features(&b->f, features);
-    g_string_truncate(b->f.trace, 0);
-}
-
-static void bed_init(struct bed *b)
-{
-    bed_init_with(b, FEATURES_QEMU, PROTOCOL_QEMU);
-}
-
-static void bed_finish(struct bed *b)
-{
-    ring_fds_finish(&b->fds[0]);
-    ring_fds_finish(&b->fds[1]);
-    front_finish(&b->f);
-}
-
 /* Nothing but anonymous-inode descriptors is polled or written to. */
 static void test_descriptor_kinds(void)
 {

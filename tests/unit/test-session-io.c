@@ -8,28 +8,6 @@
 #define IOMMU (FEATURES_QEMU | 1ull << 33)
 #define ZEROS_24 "0000000000000000 0000000000000000 0000000000000000"
 
-struct bed {
-    struct front f;
-    struct ring_fds fds[2];
-};
-
-static void bed_init(struct bed *b, uint64_t features, uint64_t protocol)
-{
-    front_init(&b->f, FEATURES_ALL, PROTOCOL_ALL);
-    ring_fds_init(&b->fds[0]);
-    ring_fds_init(&b->fds[1]);
-    handshake(&b->f, protocol);
-    set_features(&b->f, features);
-    g_string_truncate(b->f.trace, 0);
-}
-
-static void bed_finish(struct bed *b)
-{
-    ring_fds_finish(&b->fds[0]);
-    ring_fds_finish(&b->fds[1]);
-    front_finish(&b->f);
-}
-
 /* Iova 0x10000000 is the first byte of memory. */
 #define UPDATE "0000001000000000 0000100000000000 00000000007f0000" \
                "0302000000000000"
@@ -53,7 +31,7 @@ static void test_iotlb(void)
     struct bed b;
     struct front *f = &b.f;
 
-    bed_init(&b, IOMMU, PROTOCOL_QEMU);
+    bed_init_with(&b, IOMMU, PROTOCOL_QEMU);
     start_out(&b);
     expect_trace(f, "");
     /* a miss of the descriptors, read */
@@ -109,7 +87,7 @@ static void test_iotlb_refused(void)
     };
     struct bed b;
 
-    bed_init(&b, IOMMU, PROTOCOL_QEMU);
+    bed_init_with(&b, IOMMU, PROTOCOL_QEMU);
     tell_fd(&b.f, 5, TABLE_ONE, b.f.ram_fd);
     g_string_truncate(b.f.trace, 0);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -129,7 +107,7 @@ static void test_miss_refused(void)
     struct bed b;
     struct front *f = &b.f;
 
-    bed_init(&b, IOMMU, PROTOCOL_QEMU);
+    bed_init_with(&b, IOMMU, PROTOCOL_QEMU);
     start_out(&b);
     expect_hex(f->back, "01000000 09000000 20000000 0040001000000000"
                "0000000000000000 0000000000000000 0101000000000000");
@@ -151,7 +129,7 @@ static void test_inflight_get(void)
     struct bed b;
     int fd;
 
-    bed_init(&b, FEATURES_QEMU, PROTOCOL_ALL);
+    bed_init_with(&b, FEATURES_QEMU, PROTOCOL_ALL);
     /* 2 queues of 256: 16 + 16 * 256, rounded up to 64, twice */
     say(&b.f, 31, 1, "0000000000000000 0000000000000000 0200 0001 00000000");
     fd = answered(&b.f, 31, "8020000000000000 0000000000000000 0200 0001"
@@ -177,7 +155,7 @@ static void test_inflight_resume(void)
     struct bed b;
     struct front *f = &b.f;
 
-    bed_init(&b, FEATURES_QEMU, PROTOCOL_ALL);
+    bed_init_with(&b, FEATURES_QEMU, PROTOCOL_ALL);
     /* version 1, 256 entries; request 3 was taken and never given back */
     memcpy(map + 0x1040 + 8, "\1\0\0\1", 4);
     map[0x1040 + 16 + 3 * 16] = 1;
@@ -221,7 +199,7 @@ static void test_log(void)
     struct bed b;
     struct front *f = &b.f;
 
-    bed_init(&b, FEATURES_QEMU, PROTOCOL_ALL);
+    bed_init_with(&b, FEATURES_QEMU, PROTOCOL_ALL);
     /* 256 pages of guest memory are 32 bytes, here from 0x1000 on */
     say_fds(f, 6, 1, "2000000000000000 0010000000000000", &log, 1);
     answered(f, 6, U64_0);
@@ -262,7 +240,7 @@ static void test_log_unasked(void)
     int log = make_memfd(0x1000);
     struct bed b;
 
-    bed_init(&b, FEATURES_QEMU, PROTOCOL_QEMU);
+    bed_init_with(&b, FEATURES_QEMU, PROTOCOL_QEMU);
     say_fds(&b.f, 6, 1, "2000000000000000 0000000000000000", &log, 1);
     expect_silence(b.f.sock);
     tell_fd(&b.f, 6, "2000000000000000 0000000000000000", log);
@@ -278,7 +256,7 @@ static void test_inband(void)
     struct bed b;
     struct front *f = &b.f;
 
-    bed_init(&b, FEATURES_QEMU, PROTOCOL_ALL);
+    bed_init_with(&b, FEATURES_QEMU, PROTOCOL_ALL);
     tell_fd(f, 5, TABLE_ONE, f->ram_fd);
     tell(f, 8, "01000000 00010000");
     tell(f, 10, "01000000 00000000");
@@ -307,7 +285,7 @@ static void test_inband(void)
     say(f, 35, 9, "02000000 00000000");
     answered(f, 35, U64_1);
     bed_finish(&b);
-    bed_init(&b, FEATURES_QEMU, PROTOCOL_QEMU); /* not negotiated */
+    bed_init_with(&b, FEATURES_QEMU, PROTOCOL_QEMU); /* not negotiated */
     say(&b.f, 35, 9, "01000000 00000000");
     answered(&b.f, 35, U64_1);
     bed_finish(&b);
@@ -322,7 +300,7 @@ static void test_held(void)
     struct front *f = &b.f;
     struct vwl_vq *vq;
 
-    bed_init(&b, FEATURES_QEMU, PROTOCOL_ALL);
+    bed_init_with(&b, FEATURES_QEMU, PROTOCOL_ALL);
     vq = vwl_session_vq(f->session, 1);
     tell_fd(f, 32, "8020000000000000 0000000000000000 0200 0001 00000000", fd);
     qemu_start(f, b.fds, 0, 0);
@@ -359,7 +337,7 @@ static void test_no_descriptors_left(void)
         return;
     }
     text = frame(12, 9, U64_1);
-    bed_init(&b, FEATURES_QEMU, PROTOCOL_QEMU);
+    bed_init_with(&b, FEATURES_QEMU, PROTOCOL_QEMU);
     send_hex(f->sock, text, &b.fds[1].kick, 1);
     g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &before), ==, 0);
     low = before;
