@@ -9,6 +9,7 @@
 #include "wl/state.h"
 
 enum map_state {
+    MAP_NO_ROOM,  /* it waits for others to leave the window */
     MAP_WAITS,    /* for the front-end's answer */
     MAP_CLEARS,   /* for stale mappings in its way to go */
     MAP_MAPPED,
@@ -17,10 +18,11 @@ enum map_state {
 };
 
 struct vwl_map {
-    struct vwl_list link; /* of vwl_maps.live */
+    struct vwl_list link; /* of vwl_maps.live, or of no_room */
     struct vwl_core *core;
     enum map_state state;
     bool abandoned;
+    bool leaves;           /* counted in n_leaving */
     bool restored;         /* counted in n_restored */
     bool cleared;          /* stale mappings were cleared away once */
     unsigned int clearing; /* answers that are still to come */
@@ -83,6 +85,7 @@ void vwl_maps_init(struct vwl_core *core)
 
     vwl_window_init(&maps->window, core->config.shm_window);
     vwl_list_init(&maps->live);
+    vwl_list_init(&maps->no_room);
     maps->by_file = g_hash_table_new(file_hash, file_equal);
     maps->by_cookie = g_hash_table_new_full(g_int64_hash, g_int64_equal,
                                             NULL, g_free);
@@ -122,9 +125,16 @@ static void file_remove(struct vwl_map *map)
 
 static void map_free(struct vwl_map *map)
 {
+    map->core->maps.n_leaving -= map->leaves;
     file_remove(map);
     vwl_list_remove(&map->link);
     g_free(map);
+}
+
+static void leave(struct vwl_map *map)
+{
+    map->core->maps.n_leaving += !map->leaves;
+    map->leaves = true;
 }
 
 static void op_add(struct vwl_core *core, uint64_t cookie, enum op_kind kind,
@@ -243,15 +253,14 @@ static int try_map(struct vwl_map *map)
 }
 
 static struct vwl_map *map_new(struct vwl_core *core, int fd,
-                               const struct stat *st, uint64_t offset,
-                               uint64_t len_bytes,
+                               const struct stat *st, uint64_t len_bytes,
                                void (*done)(void *owner, int err),
                                void *owner)
 {
     struct vwl_map *map = g_new0(struct vwl_map, 1);
 
     map->core = core;
-    map->offset = offset;
+    map->state = MAP_NO_ROOM;
     map->len = len_bytes;
     map->fd = fd;
     map->done = done;
@@ -259,9 +268,16 @@ static struct vwl_map *map_new(struct vwl_core *core, int fd,
     map->file[0] = st->st_dev;
     map->file[1] = st->st_ino;
     vwl_list_init(&map->twins);
-    vwl_list_insert(&core->maps.live, &map->link);
-    file_insert(map);
+    vwl_list_insert(&core->maps.no_room, &map->link);
     return map;
+}
+
+static void place(struct vwl_map *map, uint64_t offset)
+{
+    map->offset = offset;
+    vwl_list_remove(&map->link);
+    vwl_list_insert(&map->core->maps.live, &map->link);
+    file_insert(map);
 }
 
 int vwl_map_restore(struct vwl_core *core, int fd, uint64_t offset,
@@ -278,11 +294,60 @@ int vwl_map_restore(struct vwl_core *core, int fd, uint64_t offset,
     if (err < 0) {
         return err;
     }
-    *out = map_new(core, fd, &st, offset, len_bytes, done, owner);
+    *out = map_new(core, fd, &st, len_bytes, done, owner);
+    place(*out, offset);
     (*out)->state = MAP_RESTORED;
     (*out)->restored = true;
     core->maps.n_restored++;
     return 0;
+}
+
+/* Maps it where there is room, or waits for those that are about to leave: 0,
+ * -EINPROGRESS, or refused and gone. */
+static int find_room(struct vwl_map *map)
+{
+    struct vwl_maps *maps = &map->core->maps;
+    uint64_t offset;
+    int err = vwl_window_alloc(&maps->window, map->len, &offset);
+
+    if (err == -ENOSPC && maps->n_leaving > 0) {
+        return -EINPROGRESS;
+    }
+    if (err < 0) {
+        log_guest_bug(map->core->log, "no room for %" PRIu64 " bytes in the "
+                      "shared-memory window", map->len);
+        map_free(map);
+        return err;
+    }
+    place(map, offset);
+    err = try_map(map);
+    if (err < 0 && err != -EINPROGRESS) {
+        vwl_window_free(&maps->window, offset, map->len);
+        map_free(map);
+    }
+    return err;
+}
+
+/* Somebody left, or went without leaving its place: whoever waits for room
+ * gets it, goes on waiting, or is refused when nobody is left to wait for. The
+ * list may change with every one that is told. */
+static void room_changed(struct vwl_core *core)
+{
+    struct vwl_list *list = &core->maps.no_room, *link = list->next;
+
+    while (link != list) {
+        struct vwl_map *map = vwl_list_entry(link, struct vwl_map, link);
+        void (*done)(void *, int) = map->done;
+        void *owner = map->owner;
+        int err;
+
+        link = link->next;
+        err = find_room(map);
+        if (err != -EINPROGRESS) {
+            done(owner, err);
+            link = list->next;
+        }
+    }
 }
 
 int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
@@ -291,7 +356,6 @@ int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
 {
     struct vwl_map *map;
     struct stat st;
-    uint64_t offset;
     int err;
 
     if (!core->has_shm || !core->ops->shm_map) {
@@ -300,17 +364,9 @@ int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
     if (fstat(fd, &st) < 0) {
         return -errno;
     }
-    err = vwl_window_alloc(&core->maps.window, len_bytes, &offset);
-    if (err < 0) {
-        log_guest_bug(core->log, "no room for %" PRIu64 " bytes in the "
-                      "shared-memory window", len_bytes);
-        return err;
-    }
-    map = map_new(core, fd, &st, offset, len_bytes, done, owner);
-    err = try_map(map);
+    map = map_new(core, fd, &st, len_bytes, done, owner);
+    err = find_room(map);
     if (err < 0 && err != -EINPROGRESS) {
-        vwl_window_free(&core->maps.window, offset, len_bytes);
-        map_free(map);
         return err;
     }
     *out = map;
@@ -319,14 +375,17 @@ int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
 
 static void unmapped(struct vwl_map *map, int err)
 {
+    struct vwl_core *core = map->core;
+
     if (err == 0) {
-        vwl_window_free(&map->core->maps.window, map->offset, map->len);
+        vwl_window_free(&core->maps.window, map->offset, map->len);
     } else {
-        log_host_bug(map->core->log,
+        log_host_bug(core->log,
                      "shm: unmapping 0x%" PRIx64 " was refused: %s; the range"
                      " is not used again", map->offset, g_strerror(-err));
     }
     map_free(map);
+    room_changed(core);
 }
 
 static void start_unmap(struct vwl_map *map)
@@ -337,6 +396,7 @@ static void start_unmap(struct vwl_map *map)
 
     core->maps.n_mapped--;
     map->state = MAP_UNMAPS;
+    leave(map);
     err = core->ops->shm_unmap(core->opaque, cookie, map->offset, map->len);
     if (err == -EINPROGRESS) {
         op_add(core, cookie, OP_UNMAP, map);
@@ -361,26 +421,33 @@ void vwl_map_destroy(struct vwl_map *map)
     } else if (map->state == MAP_RESTORED) {
         uncount(map);
         unmapped(map, 0);
+    } else if (map->state == MAP_NO_ROOM) {
+        map_free(map);
     } else {
         map->abandoned = true;
+        leave(map);
     }
 }
 
 static void settle(struct vwl_map *map, int err)
 {
+    struct vwl_core *core = map->core;
     bool abandoned = map->abandoned;
     void (*done)(void *, int) = map->done;
     void *owner = map->owner;
 
     uncount(map);
     if (err < 0) {
-        vwl_window_free(&map->core->maps.window, map->offset, map->len);
+        vwl_window_free(&core->maps.window, map->offset, map->len);
         map_free(map);
     } else if (abandoned) {
         start_unmap(map);
     }
     if (!abandoned) {
         done(owner, err);
+    }
+    if (err < 0) {
+        room_changed(core);
     }
 }
 
@@ -461,56 +528,6 @@ uint64_t vwl_map_offset(const struct vwl_map *map)
     return map->offset;
 }
 
-static void on_anchor(void *owner, int err)
-{
-    struct vwl_core *core = owner;
-
-    if (err < 0) {
-        core->maps.anchor = NULL;
-    }
-}
-
-void vwl_maps_anchor(struct vwl_core *core)
-{
-    struct vwl_maps *maps = &core->maps;
-    vwl_autofd int fd = -1;
-    int copy, err;
-
-    if (maps->anchor_tried || !core->has_shm) {
-        return;
-    }
-    maps->anchor_tried = true;
-    err = vwl_sealed_memfd("vwl-anchor", VWL_PAGE_BYTES, &fd);
-    if (err == 0) {
-        err = vwl_map_create(core, fd, VWL_PAGE_BYTES, on_anchor, core,
-                             &maps->anchor);
-    }
-    copy = err == -EINPROGRESS || err == 0 ? vwl_fd_steal(&fd) : -1;
-    vwl_fd_clear(&core->anchor_fd);
-    core->anchor_fd = copy;
-    if (err < 0 && err != -EINPROGRESS) {
-        log_host_bug(core->log, "shm: no anchor page: %s", g_strerror(-err));
-    }
-}
-
-int vwl_maps_restore_anchor(struct vwl_core *core, uint64_t offset)
-{
-    struct vwl_maps *maps = &core->maps;
-    vwl_autofd int fd = -1;
-    int err = vwl_sealed_memfd("vwl-anchor", VWL_PAGE_BYTES, &fd);
-
-    if (err == 0) {
-        err = vwl_map_restore(core, fd, offset, VWL_PAGE_BYTES, on_anchor,
-                              core, &maps->anchor);
-    }
-    if (err == 0) {
-        maps->anchor_tried = true;
-        vwl_fd_clear(&core->anchor_fd);
-        core->anchor_fd = vwl_fd_steal(&fd);
-    }
-    return err;
-}
-
 static void remember(struct vwl_map *map)
 {
     struct vwl_map_range *range = g_new(struct vwl_map_range, 1);
@@ -536,6 +553,9 @@ void vwl_maps_reset(struct vwl_core *core, bool unmap)
             }
         }
         map_free(map);
+    }
+    while (!vwl_list_is_empty(&maps->no_room)) {
+        map_free(vwl_list_entry(maps->no_room.next, struct vwl_map, link));
     }
     g_hash_table_remove_all(maps->by_cookie);
     maps->anchor = NULL;

@@ -26,6 +26,8 @@ struct vwl_map;
 struct vwl_maps {
     struct vwl_window window;
     struct vwl_list live;     /* of vwl_map.link */
+    struct vwl_list no_room;  /* the same, of those that wait for room */
+    unsigned int n_leaving;   /* whose place will be free, or lost */
     GHashTable *by_file;      /* device and inode: struct vwl_map, the first */
     GHashTable *by_cookie;    /* struct vwl_map_op */
     GTree *stale;             /* offset: struct vwl_map_range */
@@ -42,7 +44,8 @@ void vwl_maps_finish(struct vwl_core *core);
 void vwl_maps_reset(struct vwl_core *core, bool unmap);
 
 /* Maps all len_bytes (a multiple of a page) of fd, which is borrowed until
- * done. 0: mapped now; -EINPROGRESS: done(owner, err) follows; other -errno:
+ * done. Where the window is full, it waits for the front-end to answer for what
+ * is being unmapped, no longer. 0: mapped now; -EINPROGRESS: done(owner, err) follows; other -errno:
  * refused. *map is set in the first two cases, and gone after done with an
  * error. */
 int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,

@@ -152,6 +152,110 @@ static void test_close_meanwhile(void)
     rig_free(rig);
 }
 
+static struct rig *small_window(uint64_t pages)
+{
+    struct vwl_core_config limits = rig_limits;
+    struct rig *rig;
+
+    limits.shm_window = pages * 4096;
+    rig = rig_new_limits(MODE_K23, &limits);
+    for (uint32_t i = 1; i <= pages; i++) {
+        g_assert_cmphex(ask_new(rig, 0x100, 100 + i, 0, 4096), ==, 0x1001);
+    }
+    g_assert_cmphex(ask_new(rig, 0x100, 200, 0, 4096), ==, 0x1101);
+    rig->map_later = true;
+    return rig;
+}
+
+/* What was closed leaves its place only when the front-end says so: a NEW that
+ * has no room waits for that. */
+static void test_room_later(void)
+{
+    struct rig *rig = small_window(4);
+    struct asked *large, *small, *third;
+    guint n = rig->ops->len;
+
+    for (uint32_t i = 101; i <= 103; i++) {
+        g_assert_cmphex(ask_close(rig, i), ==, 0x1000);
+    }
+    large = ask_shm(rig, 1, 2 * 4096);
+    small = ask_shm(rig, 2, 4096);
+    third = ask_shm(rig, 3, 4096);
+    g_assert_cmpuint(rig->ops->len, ==, n + 3);
+    /* the middle one: too small for the first, not for the second */
+    vwl_core_unmap_done(rig->core, op(rig, n + 1)->cookie, 0);
+    g_assert_cmpuint(rig->ops->len, ==, n + 4);
+    g_assert_true(op(rig, n + 3)->is_map);
+    g_assert_cmpuint(op(rig, n + 3)->offset, ==, 4096);
+    g_assert_cmpuint(op(rig, n + 3)->len, ==, 4096);
+    vwl_core_map_done(rig->core, op(rig, n + 3)->cookie, 0);
+    g_assert_cmpuint(rig->completed->len, ==, 1);
+    g_assert_true(rig->completed->pdata[0] == &small->request);
+    g_assert_cmphex(get32(small->request.response), ==, 0x1001);
+    /* nobody is left whom the large one could wait for */
+    vwl_core_unmap_done(rig->core, op(rig, n)->cookie, 0);
+    g_assert_cmpuint(rig->ops->len, ==, n + 5);
+    g_assert_cmpuint(op(rig, n + 4)->offset, ==, 0);
+    g_assert_cmpuint(rig->completed->len, ==, 1);
+    vwl_core_unmap_done(rig->core, op(rig, n + 2)->cookie, 0);
+    g_assert_cmpuint(rig->completed->len, ==, 2);
+    g_assert_true(rig->completed->pdata[1] == &large->request);
+    g_assert_cmphex(get32(large->request.response), ==, 0x1101);
+    vwl_core_map_done(rig->core, op(rig, n + 4)->cookie, 0);
+    g_assert_cmpuint(rig->completed->len, ==, 3);
+    g_assert_cmphex(get32(third->request.response), ==, 0x1001);
+    asked_free(large);
+    asked_free(small);
+    asked_free(third);
+    rig_free(rig);
+}
+
+/* An UNMAP that is refused, a mapping that nobody wants any more, a CLOSE of
+ * what waits, a message of a host peer, a reset. */
+static void test_room_never(void)
+{
+    struct rig *rig = small_window(2);
+    struct asked *asked, *other;
+    int compositor = rig_context(rig, 1), fd = sealed_file(100, 0);
+    guint n = rig->ops->len;
+    size_t len;
+
+    g_assert_cmphex(ask_close(rig, 101), ==, 0x1000);
+    asked = ask_shm(rig, 3, 4096);
+    vwl_core_unmap_done(rig->core, op(rig, n)->cookie, -EIO);
+    g_assert_cmpuint(rig->completed->len, ==, 1);
+    g_assert_cmphex(get32(asked->request.response), ==, 0x1101);
+    asked_free(asked);
+    /* the one that waits is closed; the next one is mapped, and closed */
+    g_assert_cmphex(ask_close(rig, 102), ==, 0x1000);
+    asked = ask_shm(rig, 3, 4096);
+    other = ask_shm(rig, 4, 4096);
+    g_assert_cmphex(ask_close(rig, 3), ==, 0x1000);
+    g_assert_cmphex(get32(asked->request.response), ==, 0x1100);
+    asked_free(asked);
+    vwl_core_unmap_done(rig->core, op(rig, n + 1)->cookie, 0);
+    g_assert_cmpuint(op(rig, n + 2)->offset, ==, 4096);
+    g_assert_cmphex(ask_close(rig, 4), ==, 0x1000);
+    asked_free(other);
+    /* it still has the only place; a refusal sets it free */
+    host_send(compositor, "data", 4, &fd, 1);
+    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmpuint(rig->ops->len, ==, n + 3);
+    vwl_core_map_done(rig->core, op(rig, n + 2)->cookie, -EIO);
+    g_assert_cmpuint(rig->ops->len, ==, n + 4);
+    vwl_core_map_done(rig->core, op(rig, n + 3)->cookie, 0);
+    rig_expect_new(rig, 0, 1, 100);
+    rig_expect_recv(rig, 1, 1, &len);
+    g_assert_cmphex(ask_close(rig, get32(rig->message + 16)), ==, 0x1000);
+    asked = ask_shm(rig, 3, 4096);
+    vwl_core_reset(rig->core, false);
+    g_assert_cmpuint(rig->completed->len, ==, 3);
+    asked_free(asked);
+    close(fd);
+    close(compositor);
+    rig_free(rig);
+}
+
 /* A refused UNMAP: the range is not used again until a reset. */
 static void test_unmap_refused(void)
 {
@@ -439,6 +543,8 @@ int main(int argc, char **argv)
     g_test_add_func("/core/shm/slow-group", test_slow_group);
     g_test_add_func("/core/shm/map-refused", test_map_refused);
     g_test_add_func("/core/shm/close-meanwhile", test_close_meanwhile);
+    g_test_add_func("/core/shm/room-later", test_room_later);
+    g_test_add_func("/core/shm/room-never", test_room_never);
     g_test_add_func("/core/shm/unmap-refused", test_unmap_refused);
     g_test_add_func("/core/shm/stale", test_stale);
     g_test_add_func("/core/shm/reset", test_reset);
