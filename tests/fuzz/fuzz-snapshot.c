@@ -376,8 +376,8 @@ static void remake(struct world *world)
 
 static bool overlap(const uint8_t *a, const uint8_t *b)
 {
-    uint64_t a_end = get64(a + 32) + ((get64(a + 24) + 4095) & ~4095u);
-    uint64_t b_end = get64(b + 32) + ((get64(b + 24) + 4095) & ~4095u);
+    uint64_t a_end = get64(a + 32) + ((get64(a + 24) + 4095) & ~UINT64_C(4095));
+    uint64_t b_end = get64(b + 32) + ((get64(b + 24) + 4095) & ~UINT64_C(4095));
 
     return get64(a + 32) < b_end && get64(b + 32) < a_end;
 }
@@ -417,7 +417,7 @@ static void check_vfds(const GByteArray *stream, const struct layout *layout)
     }
 }
 
-/* Who is not known is told once, and not listed before. */
+/* Who is not known is told once, and listed after that, by who told it. */
 static void check_messages(const GByteArray *stream,
                            const struct layout *layout)
 {
@@ -432,7 +432,9 @@ static void check_messages(const GByteArray *stream,
             const uint8_t *vfd = find_vfd(stream, layout, n);
 
             fuzz_check(vfd && !(get32(vfd + 8) & KNOWN));
-            fuzz_check(g_hash_table_add(told, GUINT_TO_POINTER(n)));
+            fuzz_check(g_hash_table_insert(
+                told, GUINT_TO_POINTER(n),
+                GUINT_TO_POINTER(get32(message + 4) + 1)));
             continue;
         }
         fuzz_check((get32(message) == M_RECV) == (get32(message + 12) > 0));
@@ -441,7 +443,8 @@ static void check_messages(const GByteArray *stream,
             const uint8_t *vfd = find_vfd(stream, layout, id);
 
             fuzz_check(!vfd || get32(vfd + 8) & KNOWN ||
-                       g_hash_table_contains(told, GUINT_TO_POINTER(id)));
+                       g_hash_table_lookup(told, GUINT_TO_POINTER(id)) ==
+                       GUINT_TO_POINTER(get32(message + 4) + 1));
         }
     }
     for (uint32_t i = 0; i < layout->n_vfds; i++) {
@@ -537,6 +540,28 @@ static void load_fresh(struct world *world, const GByteArray *stream,
     restored(world, stream, is_ours);
 }
 
+static void check_limits(const GByteArray *stream,
+                         const struct vwl_core_config *limits)
+{
+    struct layout layout;
+    uint64_t memory = 0;
+    uint32_t contexts = 0;
+
+    read_layout(stream, &layout);
+    for (uint32_t i = 0; i < layout.n_vfds; i++) {
+        const uint8_t *vfd = stream->data + layout.vfd[i];
+
+        contexts += get32(vfd + 4) == CTX;
+        /* what it received may come on top */
+        if (get32(vfd + 8) & FILE_FOLLOWS && !(get32(vfd) >> 30 & 1)) {
+            memory += (get64(vfd + 24) + 4095) & ~UINT64_C(4095);
+        }
+    }
+    fuzz_check(layout.n_vfds <= limits->max_vfds);
+    fuzz_check(contexts <= limits->max_contexts);
+    fuzz_check(memory <= limits->max_shm_bytes);
+}
+
 /* Whatever it accepts, it stays below its limits. */
 static void load_small(struct world *world, const GByteArray *stream,
                        size_t step)
@@ -554,6 +579,7 @@ static void load_small(struct world *world, const GByteArray *stream,
     fuzz_check(world_make_core(world, &limits, &core) == 0);
     loader = feed(core, stream, step);
     if (loader) {
+        check_limits(stream, &limits);
         fuzz_check(apply(world, loader) == 0);
         vwl_core_stats(core, &stats);
         fuzz_check(stats.vfds <= limits.max_vfds);
@@ -601,6 +627,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             world_step(&world);
         } else {
             do_snapshot(&world);
+            world_census(&world);
         }
     }
     world_finish(&world);
