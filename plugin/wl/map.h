@@ -45,9 +45,9 @@ void vwl_maps_reset(struct vwl_core *core, bool unmap);
 
 /* Maps all len_bytes (a multiple of a page) of fd, which is borrowed until
  * done. Where the window is full, it waits for the front-end to answer for what
- * is being unmapped, no longer. 0: mapped now; -EINPROGRESS: done(owner, err) follows; other -errno:
- * refused. *map is set in the first two cases, and gone after done with an
- * error. */
+ * is being unmapped, no longer. 0: mapped now; -EINPROGRESS: done(owner, err)
+ * follows; other -errno: refused. *map is set in the first two cases, and gone
+ * after done with an error. */
 int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
                    void (*done)(void *owner, int err), void *owner,
                    struct vwl_map **map);
