@@ -553,8 +553,8 @@ static void test_interrupted_new(void)
 static void test_unread(void)
 {
     static uint8_t data[100000];
-    enum { N = 12 };
-    const size_t size = 3u << 20;
+    enum { N = 72 };
+    const size_t size = 640u << 10;
     int ctx[N], other = make_ctx();
 
     CHECK(other >= 0);

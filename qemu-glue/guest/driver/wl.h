@@ -7,6 +7,7 @@
  * in.c     messages from the device
  * vfd.c    VFDs, their ids, their life
  * file.c   a VFD as a file: read, write, poll
+ * fence.c  a VFD as a fence of the kernel's
  * foreign.c what is sent and no VFD
  * ioctl.c  NEW, SEND, RECV, DMABUF_SYNC
  * map.c    a VFD as memory
@@ -60,8 +61,12 @@
 #define WL_IN_MAX_BYTES		(256U << 10)
 #define WL_IN_ALL_BYTES		(16U << 20)
 #define WL_IN_MAX_BUFS		1024
-/* Buffers that the device has at least, and those with unread messages. */
-#define WL_IN_RESERVE		8
+/*
+ * Buffers that the device has at least, and those with unread messages. The
+ * more it always has, the fewer VFDs may go unread before it sends to them
+ * for ever: it lets each keep as many as are left.
+ */
+#define WL_IN_RESERVE		1
 #define WL_IN_MAX_HELD		4096
 /* VFDs that were announced and not delivered (yet). */
 #define WL_ANNOUNCED_MAX	2048
@@ -70,6 +75,7 @@
 /* Segments of one request. */
 #define WL_MAX_SEGS		128
 
+struct dma_fence;
 struct wl_vfd;
 struct wl_req;
 
@@ -149,6 +155,7 @@ enum wl_req_state {
 /* What a SEND lists. */
 struct wl_item {
 	struct file *file;	/* a VFD's, or what must live until the answer */
+	struct wl_vfd *vfd;	/* LOCAL: what the file keeps */
 	u32 kind;		/* VIRTIO_WL_FOREIGN_* */
 	u64 value;		/* its number */
 };
@@ -213,6 +220,7 @@ struct wl_vfd {
 	unsigned int n_out;		/* SENDs under way to it */
 	size_t n_out_bytes;
 	bool has_file;			/* has or had one */
+	struct dma_fence *fence;	/* what owns it; no reference */
 	bool closing;			/* the owner let go */
 	bool close_sent;
 	struct delayed_work linger;
@@ -260,6 +268,13 @@ int wl_vfd_deliver(struct wl_vfd *vfd, struct wl_msg *msg);
 void wl_vfd_hang_up(struct wl_vfd *vfd, int err);
 void wl_vfds_die(struct wl_device *wd);
 
+/* Of one session of one device. */
+static inline bool wl_vfds_are_siblings(const struct wl_vfd *a,
+					const struct wl_vfd *b)
+{
+	return a->wd == b->wd && a->session == b->session;
+}
+
 /* file.c */
 struct file *wl_file_create(struct wl_vfd *vfd, unsigned int mode);
 void wl_file_abandon(struct file *file);
@@ -269,8 +284,14 @@ ssize_t wl_send(struct file *file, struct wl_item *items, unsigned int n_items,
 ssize_t wl_recv(struct file *file, char __user *data, size_t room,
 		s32 *fds, struct file **files, unsigned int *n_files);
 
+/* fence.c */
+bool wl_vfd_is_fence(const struct wl_vfd *vfd);
+struct file *wl_fence_file_create(struct wl_vfd *vfd);
+void wl_fence_signal(struct wl_vfd *vfd, int err);
+struct wl_vfd *wl_vfd_of_fence(struct dma_fence *fence);
+
 /* foreign.c */
-int wl_foreign_take(struct wl_device *wd, int fd, struct wl_item *item);
+int wl_foreign_take(struct wl_vfd *to, int fd, struct wl_item *item);
 void *wl_foreign_put(struct wl_device *wd, void *at,
 		     const struct wl_item *items, unsigned int n);
 
