@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Programs of a virtual machine on a real sway: what they show, what is typed
-into them, their clipboard, and kills at bad moments.
+into them, their clipboard, their sound, and kills at bad moments.
 
     test-apps.py --mode=plugin|daemon --qemu=PATH --plugin=PATH --daemon=PATH
                  --bridge=PATH [TEST...]
@@ -29,13 +29,15 @@ os.environ.setdefault("VWL_PATIENCE", "180")
 os.environ["XDG_RUNTIME_DIR"] = "/tmp"
 sys.path.insert(0, f"{hosts.TOP}/tests/bridge")
 import showcase  # noqa: E402
+import soundserver  # noqa: E402
 import stage  # noqa: E402
 
 GUEST = f"{hosts.TOP}/qemu-glue/guest"
-PACKAGES = ["foot", "gnome-calculator", "wl-clipboard"]  # the demo's
+PACKAGES = ["foot", "gnome-calculator", "wl-clipboard",  # the demo's
+            "pulseaudio-utils"]
 TEXT = "Hällo, Welt 123"
 KIND = "application/x-data"
-SIZE = 4 << 20
+SIZES = {"plugin": 64 << 20, "daemon": 4 << 20}
 TESTS = {}
 
 
@@ -50,7 +52,8 @@ class AppsHost(hosts.Host):
         super().__init__(*args)
 
     def sockets(self):
-        return [(self.desktop.path, "")]
+        return [(self.desktop.path, ""),
+                (f"{self.desktop.dir}/sound/native", "sound")]
 
 
 class Run:
@@ -88,7 +91,7 @@ class Run:
     def start_bridge(self):
         self.check("rm -f $XDG_RUNTIME_DIR/wayland-0*")
         self.check("virtio-wl-bridge --title-prefix=\"[guest] \" "
-                   "--app-id-prefix=guest. > $XDG_RUNTIME_DIR/bridge 2>&1 &")
+                   "--app-id-prefix=guest. --socket=sound:pulse/native > $XDG_RUNTIME_DIR/bridge 2>&1 &")
         stage.until("the bridge's socket", lambda: self.vm.run(
             "test -S /run/user/1000/wayland-0")[0] == 0)
 
@@ -117,9 +120,11 @@ class Run:
 
 @test
 def clipboard(run):
-    """Both ways, byte for byte. Runs before anything is typed: after
-    that, wl-paste in the guest has been seen to wait in vain."""
-    data = os.urandom(SIZE)
+    """Both ways, byte for byte. Runs before anything is typed: wl-paste
+    waits for a keymap, and once wtype's keyboard is gone sway has none for
+    new programs, with a bridge or without."""
+    size = SIZES[run.host.mode]
+    data = os.urandom(size)
     digest = hashlib.sha256(data).hexdigest()
     copier = run.programs.run(stage.HOST, "wl-copy", "--foreground", "-t",
                               KIND, stdin=subprocess.PIPE)
@@ -131,21 +136,56 @@ def clipboard(run):
         said[:] = run.vm.run(run.script("timeout 20 wl-paste -l"), 60)
         return KIND in said[1]
     stage.until(lambda: f"the host's offer in the guest: {said}", offered)
-    got = run.check(f"wl-paste -n -t {KIND} | sha256sum")
-    stage.must(f"{SIZE} bytes came to the guest", got.split()[0] == digest)
+    got = run.check(f"wl-paste -n -t {KIND} | sha256sum", 600)
+    stage.must(f"{size} bytes came to the guest", got.split()[0] == digest)
     copier.kill()
     copier.wait()
-    want = run.check(f"head -c {SIZE} /dev/urandom > data; sha256sum data")
+    want = run.check(f"head -c {size} /dev/urandom > data; sha256sum data",
+                     600)
     run.start(f"wl-copy --foreground -t {KIND} < data")
 
-    def paste(*words):
+    def paste(seconds, *words):
         return subprocess.run(
-            ["timeout", "60", "wl-paste", *words], capture_output=True,
+            ["timeout", seconds, "wl-paste", *words], capture_output=True,
             env={**os.environ, "WAYLAND_DISPLAY": stage.HOST}).stdout
     stage.until("the guest's offer on the host",
-                lambda: KIND.encode() in paste("-l"))
-    got = hashlib.sha256(paste("-n", "-t", KIND)).hexdigest()
-    stage.must(f"{SIZE} bytes came from the guest", got == want.split()[0])
+                lambda: KIND.encode() in paste("60", "-l"))
+    got = hashlib.sha256(paste("600", "-n", "-t", KIND)).hexdigest()
+    stage.must(f"{size} bytes came from the guest", got == want.split()[0])
+    run.check("rm data")
+
+
+@test
+def sound(run):
+    """By a client as Debian has it, at the path where it looks: a second of
+    noise that the guest plays, and what it records of that, is unchanged. No
+    byte of it is zero, every byte of the silence around it is."""
+    folder = f"{run.desktop.dir}/sound"
+    home = "/run/user/1000/home"
+    how = " ".join(soundserver.FORMAT)
+    with soundserver.make("pulseaudio", folder) as server:
+        run.check("mkdir -p .config/pulse")
+        run.vm.put(f"{home}/.config/pulse/cookie", server.cookie(), 0o644)
+        stage.must("the guest reaches the host's server",
+                   "Default Sink: null" in run.check("pactl info"))
+        stage.must("and shares no memory with it",
+                   server.sharing()[-1] == "no")
+        server.record(f"{folder}/raw")
+        run.start(f"parec {how} -d null.monitor recorded")
+        run.check("until [ -s recorded ]; do sleep 0.2; done")
+        digest = run.check(
+            f"head -c {4 * soundserver.FRAMES} /dev/urandom | "
+            "tr \"\\000\" \"\\001\" > samples; sha256sum < samples").split()[0]
+        # all of it is with the server before the first is played
+        run.check(f"pacat {how} -d null --latency-msec=1500 samples")
+        stage.until("the guest's samples, at the host", lambda: hashlib.sha256(
+            soundserver.heard(f"{folder}/raw", 0).replace(b"\0", b"")
+        ).hexdigest() == digest)
+        stage.must("what it plays is unchanged", True)
+        stage.until("the guest's samples, recorded", lambda: run.check(
+            "tr -d \"\\000\" < recorded | sha256sum").split()[0] == digest)
+        stage.must("what it records is unchanged", True)
+        run.check("killall parec; rm recorded samples")
 
 
 @test
