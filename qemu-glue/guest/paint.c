@@ -38,6 +38,7 @@ static const char usage[] =
     "  --size=WxH            default 320x200\n"
     "  --title=TEXT  --app-id=TEXT\n"
     "  --dmabuf              paint a dmabuf rather than shared memory\n"
+    "  --card=PATH           of a DRM card, without any device\n"
     "  --seconds=N           go after N seconds (0: once it is painted)\n"
     "  --stdin               go when standard input ends\n"
     "  --timeout=SECONDS     for the picture to appear, default 10\n"
@@ -46,6 +47,7 @@ static const char usage[] =
 struct settings {
     struct vwl_painter_options painter;
     struct vwl_transport *transport;
+    const char *card;
     int seconds, timeout;
     int until_eof;
 };
@@ -87,6 +89,7 @@ static int parse(struct settings *s, int argc, char **argv)
         { "title", required_argument, NULL, 't' },
         { "app-id", required_argument, NULL, 'a' },
         { "dmabuf", no_argument, NULL, 'b' },
+        { "card", required_argument, NULL, 'k' },
         { "seconds", required_argument, NULL, 'n' },
         { "stdin", no_argument, NULL, 'i' },
         { "timeout", required_argument, NULL, 'o' },
@@ -108,6 +111,7 @@ static int parse(struct settings *s, int argc, char **argv)
         case 'n': s->seconds = atoi(optarg); break;
         case 'o': s->timeout = atoi(optarg); break;
         case 'b': s->painter.dmabuf = true; break;
+        case 'k': s->card = optarg; break;
         case 'i': s->until_eof = 1; break;
         case 'z':
             r = sscanf(optarg, "%ux%u", &s->painter.width,
@@ -124,6 +128,13 @@ static int parse(struct settings *s, int argc, char **argv)
         fputs(r < 0 ? "" : usage, stderr);
         return -1;
     }
+    if (s->card != NULL &&
+        vwl_transport_socket_use_card(s->transport, s->card) < 0) {
+        fprintf(stderr, "vwl-paint: %s: no card for this transport\n",
+                s->card);
+        return -1;
+    }
+    s->painter.dmabuf |= s->card != NULL;
     return 0;
 }
 

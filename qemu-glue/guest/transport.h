@@ -280,6 +280,8 @@ struct vwl_transport *vwl_transport_loopback(struct vwl_drv *drv);
 /* Straight to the Wayland socket at path: no device, names are ignored. For
  * telling a program's faults from the device's. */
 struct vwl_transport *vwl_transport_socket(const char *path);
+/* Its dmabufs are a DRM card's, from now on; 0 or -errno. */
+int vwl_transport_socket_use_card(struct vwl_transport *t, const char *path);
 
 /* Over /dev/wl0, or path if it is not NULL. NULL with errno set. */
 struct vwl_transport *vwl_transport_wl0(const char *path);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "transport.h"
 
+#include "card.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +16,7 @@
 struct direct {
     struct vwl_transport base;
     struct sockaddr_un addr;
+    int card; /* -1: none */
 };
 
 static int new_ctx(struct vwl_transport *t, const char *name, int *vfd)
@@ -161,15 +164,36 @@ static int close_one(struct vwl_transport *t, int vfd)
     return close(vfd) < 0 ? -errno : 0;
 }
 
+static int alloc_dmabuf(struct vwl_transport *t, uint32_t width,
+                        uint32_t height, uint32_t format,
+                        struct vwl_transport_dmabuf *buffer)
+{
+    const struct direct *direct = (const struct direct *)(const void *)t;
+
+    return direct->card < 0 ? -ENOTTY :
+        vwl_card_alloc(direct->card, width, height, buffer);
+}
+
+static int dmabuf_sync(struct vwl_transport *t, int vfd, uint32_t flags)
+{
+    return vwl_card_sync(vfd, flags);
+}
+
 static void destroy(struct vwl_transport *t)
 {
+    const struct direct *direct = (const struct direct *)(const void *)t;
+
+    if (direct->card >= 0) {
+        close(direct->card);
+    }
     free(t);
 }
 
 static const struct vwl_transport_ops ops = {
     .name = "socket", .new_ctx = new_ctx, .alloc = alloc, .unmap = unmap,
     .map = map, .pipe = make_pipe, .send = send_all, .recv = receive,
-    .poll = poll_one, .close = close_one, .destroy = destroy,
+    .poll = poll_one, .close = close_one, .alloc_dmabuf = alloc_dmabuf,
+    .dmabuf_sync = dmabuf_sync, .destroy = destroy,
 };
 
 struct vwl_transport *vwl_transport_socket(const char *path)
@@ -185,7 +209,19 @@ struct vwl_transport *vwl_transport_socket(const char *path)
         return NULL;
     }
     direct->base.ops = &ops;
+    direct->card = -1;
     direct->addr.sun_family = AF_UNIX;
     strcpy(direct->addr.sun_path, path);
     return &direct->base;
+}
+
+int vwl_transport_socket_use_card(struct vwl_transport *t, const char *path)
+{
+    struct direct *direct = (struct direct *)(void *)t;
+
+    if (t->ops != &ops) {
+        return -EINVAL;
+    }
+    direct->card = open(path, O_RDWR | O_CLOEXEC);
+    return direct->card < 0 ? -errno : 0;
 }

@@ -47,7 +47,8 @@ def build_wl0test(directory):
          "-Wno-missing-field-initializers", "-D_GNU_SOURCE",
          "-pthread", "-static", "-o", path, f"-I{guest}",
          f"-I{TOP}/include", f"{TOP}/tests/vm/wl0test.c",
-         f"{guest}/transport_wl0.c", f"{guest}/wl0_jobs.c"], check=True)
+         f"{guest}/transport_wl0.c", f"{guest}/wl0_gpu.c",
+         f"{guest}/wl0_jobs.c"], check=True)
     return path
 
 

@@ -37,6 +37,8 @@ class Run:
         self.options = options
         self.programs = [options.buffers, options.fences, options.daemon,
                          options.plugin, options.painter]
+        if options.loopback:
+            self.programs.append(options.loopback)
         self.image = gpu.Image(self.programs)
         self.env = (f"export VWL_PLUGIN={gpu.path(options.plugin)} "
                     f"VWL_DAEMON={gpu.path(options.daemon)}; ")
@@ -264,7 +266,35 @@ def compositor(run):
                 shutil.copy(f"{vm.dir}/shot.ppm",
                             f"{run.options.pictures}/weston-{number}.ppm")
             vm.check(f"killall vwl-paint; {NO_PAINTER}", 60)
+        if run.options.loopback:
+            through_bridge(run, vm, card)
         run.healthy(vm)
+
+
+def through_bridge(run, vm, card):
+    """A program's own dma-buf of the display's node: by linux-dmabuf through
+    the bridge and the device, by number, to weston."""
+    vm.check("GALLIUM_DRIVER=softpipe "
+             f"{gpu.path(run.options.loopback)} --listen=/run/bridge "
+             f"--plugin={gpu.path(run.options.plugin)} --trace "
+             "--wayland-sock=/run/wayland > /run/bridge.log 2>&1 & "
+             "echo $! > /run/bridge.pid")
+    wait_for(vm, "[ -S /run/bridge ]", "/run/bridge.log")
+    vm.check(f"{gpu.path(run.options.painter)} --card={card} "
+             "--wayland-socket=/run/bridge --size=317x211 "
+             "--timeout=100 > /run/bridged.out 2>&1 &")
+    wait_for(vm, "grep -q . /run/bridged.out", "/run/bridge.log")
+    if "painted" not in vm.check("cat /run/bridged.out"):
+        raise vms.Error(vm.check("cat /run/bridged.out /run/bridge.log"))
+    shows(vm, "317x211", f"{vm.dir}/shot.ppm")
+    if run.options.pictures:
+        shutil.copy(f"{vm.dir}/shot.ppm",
+                    f"{run.options.pictures}/weston-bridge.ppm")
+    said = vm.check("cat /run/bridge.log")
+    if "zwp_linux_buffer_params_v1" not in said or "wl_shm_pool" in said:
+        raise vms.Error(f"not by a dmabuf: {said}")
+    vm.check(f"killall vwl-paint; {NO_PAINTER}", 60)
+    vm.check("kill $(cat /run/bridge.pid)")
 
 
 def main():
@@ -276,6 +306,7 @@ def main():
     parser.add_argument("--fences", required=True)
     parser.add_argument("--qemu-gpu", required=True)
     parser.add_argument("--painter", required=True)
+    parser.add_argument("--loopback", help="the bridge is tried, too")
     parser.add_argument("--pictures", help="keep screenshots in this folder")
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
