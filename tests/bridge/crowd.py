@@ -100,15 +100,40 @@ def sharp():
     actor.close()
 
 
+def sharp_cursor():
+    stage.sway('output', 'HEADLESS-1', 'resolution', '%dx%d' % BIG,
+               'scale', str(SCALE))
+    mouse = stage.Pointer((BIG[0] // SCALE, BIG[1] // SCALE))
+    actor = Actor(GUEST).start().take_seat()
+    Window(actor, 'cursor', 300, 200, (200, 0, 0))
+    stage.place(stage.window(PREFIX + 'cursor'), 100, 100)
+    mouse.move(150, 150)
+    serial = actor.wait('wl_pointer.enter').args[0]
+    cursor = actor.surface()
+    actor.say(actor.pointer, 'set_cursor', serial, cursor, 3, 5)
+    actor.paint(cursor, 17, 23, (0, 200, 0), SCALE)
+    box = SCALE * (150 - 3), SCALE * (150 - 5), SCALE * 17, SCALE * 23
+
+    def is_there():
+        picture = stage.shot(cursor=True)
+        return picture.box((0, 200, 0)) == box and \
+            picture.count((0, 200, 0)) == box[2] * box[3]
+    until('a cursor of scale 2 by its hot spot', is_there)
+    must('a cursor of scale 2 by its hot spot', True)
+    actor.close()
+
+
 def programs_of_scale_2():
     stage.sway('output', 'HEADLESS-1', 'resolution', '%dx%d' % BIG,
                'scale', str(SCALE))
     until('the scale', lambda: stage.shot().width == BIG[0])
-    for app_id, command in (
-            ('foot', ['foot', '-e', 'sh', '-c', 'echo sharp; sleep 1000']),
-            ('gtk4-demo', ['gtk4-demo'])):
+    for app_id, command, slack in (
+            ('foot', ['foot', '-e', 'sh', '-c', 'echo sharp; sleep 1000'], 0),
+            ('gtk4-demo', ['gtk4-demo'], 0),
+            # a caret that blinks
+            ('featherpad', ['featherpad', '--standalone'], 256)):
         with stage.Programs() as programs:
-            twins = apps.Twins(programs, app_id, command)
+            twins = apps.Twins(programs, app_id, command, slack)
             twins.size(640, 420)
             twins.alike('at scale 2')
             stage.sway('output', 'HEADLESS-1', 'scale', '1')
@@ -158,4 +183,4 @@ def fifty():
 
 
 if __name__ == '__main__':
-    stage.main(fifty, sharp, programs_of_scale_2)
+    stage.main(fifty, sharp, sharp_cursor, programs_of_scale_2)
