@@ -91,7 +91,8 @@ class Run:
     def start_bridge(self):
         self.check("rm -f $XDG_RUNTIME_DIR/wayland-0*")
         self.check("virtio-wl-bridge --title-prefix=\"[guest] \" "
-                   "--app-id-prefix=guest. --socket=sound:pulse/native > $XDG_RUNTIME_DIR/bridge 2>&1 &")
+                   "--app-id-prefix=guest. --socket=sound:pulse/native "
+                   "> $XDG_RUNTIME_DIR/bridge 2>&1 &")
         stage.until("the bridge's socket", lambda: self.vm.run(
             "test -S /run/user/1000/wayland-0")[0] == 0)
 
@@ -116,6 +117,18 @@ class Run:
         self.vm.run("killall -q -9 foot gnome-calculator wl-copy wl-paste")
         self.gone("guest.foot")
         self.gone("guest.gnome-calculator")
+
+
+def paste(seconds, *words):
+    """On the host."""
+    return subprocess.run(
+        ["timeout", seconds, "wl-paste", *words], capture_output=True,
+        env={**os.environ, "WAYLAND_DISPLAY": stage.HOST}).stdout
+
+
+def offered_by_guest():
+    stage.until("the guest's offer on the host",
+                lambda: KIND.encode() in paste("60", "-l"))
 
 
 @test
@@ -144,15 +157,34 @@ def clipboard(run):
                      600)
     run.start(f"wl-copy --foreground -t {KIND} < data")
 
-    def paste(seconds, *words):
-        return subprocess.run(
-            ["timeout", seconds, "wl-paste", *words], capture_output=True,
-            env={**os.environ, "WAYLAND_DISPLAY": stage.HOST}).stdout
-    stage.until("the guest's offer on the host",
-                lambda: KIND.encode() in paste("60", "-l"))
+    offered_by_guest()
     got = hashlib.sha256(paste("600", "-n", "-t", KIND)).hexdigest()
     stage.must(f"{size} bytes came from the guest", got == want.split()[0])
     run.check("rm data")
+
+
+@test
+def kill_in_transfer(run):
+    """The bridge, in the middle of what a program of the host's pastes: both
+    ends learn of it, a new bridge serves new programs. As above, nothing is
+    typed."""
+    size = 64 << 20
+    run.check(f"truncate -s {size} data")
+    run.start(f"wl-copy --foreground -t {KIND} < data")
+    offered_by_guest()
+    reader = run.programs.run(stage.HOST, "wl-paste", "-n", "-t", KIND,
+                              stdout=subprocess.PIPE)
+    got = len(reader.stdout.read(65536))
+    stage.must("some of it came", got == 65536)
+    run.vm.check("killall -9 virtio-wl-bridge")
+    while piece := reader.stdout.read(1 << 16):
+        got += len(piece)
+    reader.wait(60)
+    stage.must(f"the reader sees an end, after {got} bytes", got < size)
+    stage.until("the writer's end", lambda: not run.lives("wl-copy"))
+    run.check("rm data")
+    run.start_bridge()
+    run.terminal()
 
 
 @test
