@@ -10,6 +10,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -131,13 +132,20 @@ class Desktop:
 
 
 def own_desktop(folder, desktop):
-    """Its window is there until Ctrl-C, and apt is not asked."""
-    demo = Demo(folder, '--keep', **desktop.env)
+    """Its window is there until Ctrl-C, and apt is not asked. As sudo -E
+    leaves it, the home is the user's: nothing of root's comes into it."""
+    home = pathlib.Path(folder) / 'home'
+    home.mkdir()
+    if os.getuid() == 0:
+        shutil.chown(home, 'nobody')
+    demo = Demo(folder, '--keep', **desktop.env, HOME=str(home),
+                XDG_CACHE_HOME=f'{home}/.cache')
     demo.wait_for('runs on until Ctrl-C')
     assert desktop.shows(folder), 'no window on the desktop'
     os.kill(demo.process.pid, signal.SIGINT)
     demo.ends(130, str(desktop.path))
     assert not demo.asked_apt(), demo.said()
+    assert os.getuid() or not list(home.iterdir()), 'files of root at home'
     until(lambda: 'the window is there still', lambda: desktop.shows(
         folder, '--absent'))
 
