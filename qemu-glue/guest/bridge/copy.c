@@ -20,6 +20,7 @@
 
 /* From here on the cache only delays: nobody here looks at it again. */
 #define STREAM_MIN_BYTES ((size_t)512 << 10)
+#define FETCH_AHEAD_BYTES 8192u
 
 static int64_t end_of(int32_t at, int32_t size)
 {
@@ -131,7 +132,8 @@ void vwl_pool_map(struct vwl_client *client, struct vwl_pool *pool)
 }
 
 #ifdef __SSE2__
-/* Past the cache, since memory that was not read need not be fetched first. */
+/* Past the cache, since memory that was not read need not be fetched first.
+ * The processor's own prefetching ends with each page. */
 static void stream(char *to, const char *from, size_t len)
 {
     size_t head = -(uintptr_t)to & 15;
@@ -141,6 +143,8 @@ static void stream(char *to, const char *from, size_t len)
     from += head;
     len -= head;
     for (; len >= 64; to += 64, from += 64, len -= 64) {
+        _mm_prefetch((const char *)((uintptr_t)from + FETCH_AHEAD_BYTES),
+                     _MM_HINT_T0);
         for (unsigned int i = 0; i < 64; i += 16) {
             _mm_stream_si128((__m128i *)(void *)(to + i),
                              _mm_loadu_si128((const __m128i *)
