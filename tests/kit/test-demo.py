@@ -66,26 +66,36 @@ class Demo:
         assert re.search(text, self.said()), self.said()
 
     def of_ours(self):
-        """Processes with our mark in their environment."""
-        found = []
+        """Processes with our mark in their environment: {id: words}"""
+        found = {}
         for path in pathlib.Path('/proc').glob('[0-9]*/environ'):
             with contextlib.suppress(OSError):
                 if self.mark.encode() in path.read_bytes():
-                    found.append(path.parent.joinpath(
-                        'cmdline').read_bytes())
-        return [words for words in found if words]
+                    found[int(path.parent.name)] = path.parent.joinpath(
+                        'cmdline').read_bytes()
+        return {pid: words for pid, words in found.items() if words}
+
+    def close(self):
+        """What must have ended already."""
+        for pid in self.of_ours():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
 
     def ends(self, status, *texts):
         try:
             got = self.process.wait(90)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.close()
             raise AssertionError('it does not end: ' + self.said()) from None
         assert got == status, f'{got}, not {status}: {self.said()}'
         for text in texts:
             assert text in self.said(), f'not {text!r}: {self.said()}'
-        until(lambda: f'left running: {self.of_ours()}',
-              lambda: not self.of_ours(), 20)
+        try:
+            until(lambda: f'left running: {self.of_ours()}',
+                  lambda: not self.of_ours(), 20)
+        finally:
+            self.close()
         left = os.listdir(self.tmp / 'tmp')
         assert not left, f'left behind: {left}'
 
