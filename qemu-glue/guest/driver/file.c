@@ -85,7 +85,7 @@ static int add_items(struct wl_req *req, struct wl_item *items, unsigned int n)
 			req->kept[req->n_kept++] = get_file(items[i].file);
 			continue;
 		}
-		vfd = wl_vfd_of_file(items[i].file);
+		vfd = items[i].vfd;
 		items[i].value = vfd->id;
 		ids[i] = cpu_to_le32(vfd->id);
 		wl_vfd_get(vfd);
@@ -194,7 +194,8 @@ static int take_file(struct wl_msg *msg, s32 *fd, struct file **file)
 	*fd = get_unused_fd_flags(O_CLOEXEC);
 	if (*fd < 0)
 		return *fd;
-	*file = wl_file_create(vfd, mode_of(vfd));
+	*file = wl_vfd_is_fence(vfd) ? wl_fence_file_create(vfd) :
+				       wl_file_create(vfd, mode_of(vfd));
 	if (IS_ERR(*file)) {
 		put_unused_fd(*fd);
 		return PTR_ERR(*file);

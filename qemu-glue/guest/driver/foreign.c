@@ -85,17 +85,22 @@ static int take_buffer(int fd, struct wl_item *item)
 
 #ifdef CONFIG_SYNC_FILE
 
-static int take_fence(struct wl_device *wd, int fd, struct wl_item *item)
+static int take_fence(struct wl_vfd *to, int fd, struct wl_item *item)
 {
 	struct dma_fence *fence;
+	struct wl_vfd *own;
 	int err = 0;
 
-	if (!wl_has_feature(wd, VIRTIO_WL_F_SEND_FENCES))
-		return -EINVAL;
 	fence = sync_file_get_fence(fd);
 	if (!fence)
 		return -EINVAL;
-	if (dma_fence_is_signaled(fence)) {
+	own = wl_vfd_of_fence(fence);
+	if (own && wl_vfds_are_siblings(own, to)) {
+		/* the host's own, whose VFD the file keeps */
+		item->vfd = own;
+	} else if (!wl_has_feature(to->wd, VIRTIO_WL_F_SEND_FENCES)) {
+		err = -EINVAL;
+	} else if (dma_fence_is_signaled(fence)) {
 		/* whoever made it: they are all alike */
 		item->kind = VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE;
 	} else if (!strcmp(fence->ops->get_driver_name(fence), GPU)) {
@@ -110,7 +115,7 @@ static int take_fence(struct wl_device *wd, int fd, struct wl_item *item)
 
 #else
 
-static int take_fence(struct wl_device *wd, int fd, struct wl_item *item)
+static int take_fence(struct wl_vfd *to, int fd, struct wl_item *item)
 {
 	return -EINVAL;
 }
@@ -118,11 +123,11 @@ static int take_fence(struct wl_device *wd, int fd, struct wl_item *item)
 #endif
 
 /* item->file is fd's, and no VFD. -EINVAL: the host knows no number for it. */
-int wl_foreign_take(struct wl_device *wd, int fd, struct wl_item *item)
+int wl_foreign_take(struct wl_vfd *to, int fd, struct wl_item *item)
 {
 	int err = take_buffer(fd, item);
 
-	return err == -EINVAL ? take_fence(wd, fd, item) : err;
+	return err == -EINVAL ? take_fence(to, fd, item) : err;
 }
 
 /* Writes the entries of a SEND; returns where they end. */

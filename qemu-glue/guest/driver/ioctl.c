@@ -233,11 +233,10 @@ static int take_item(struct wl_vfd *vfd, int fd, struct wl_item *item)
 	*item = (struct wl_item){ .file = fget(fd) };
 	if (!item->file)
 		return -EBADF;
-	sent = wl_vfd_of_file(item->file);
+	sent = item->vfd = wl_vfd_of_file(item->file);
 	if (!sent)
-		return wl_foreign_take(vfd->wd, fd, item);
-	return sent->wd == vfd->wd && sent->session == vfd->session ? 0 :
-								      -EINVAL;
+		return wl_foreign_take(vfd, fd, item);
+	return wl_vfds_are_siblings(sent, vfd) ? 0 : -EINVAL;
 }
 
 static long ioctl_send(struct file *file, void __user *user)

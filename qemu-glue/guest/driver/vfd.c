@@ -263,6 +263,7 @@ void wl_vfd_hang_up(struct wl_vfd *vfd, int err)
 		vfd->in_err = err;
 	wake_up_all(&vfd->wait);
 	spin_unlock_irq(&vfd->lock);
+	wl_fence_signal(vfd, err);
 }
 
 /* The session is over (wl_out_stop was called): so are its VFDs. */
@@ -301,6 +302,7 @@ void wl_vfds_die(struct wl_device *wd)
 			linger(vfd, 0);
 		wake_up_all(&vfd->wait);
 		spin_unlock_irq(&vfd->lock);
+		wl_fence_signal(vfd, -ENODEV);
 		free_msgs(wd, &msgs);
 		if (vfd->orphan)
 			wl_vfd_close(vfd);

@@ -19,8 +19,9 @@
  *           descriptors mean that the peer hung up. Consecutive messages are
  *           joined, so that descriptors come with the data they were sent
  *           with, or before it.
- * read, write, poll and mmap work on a VFD where its kind allows. One that is a
- * fence of the host's polls POLLHUP when that is signalled. A VFD whose
+ * read, write, poll and mmap work on a VFD where its kind allows. A fence of the
+ * host's arrives as a sync_file, where the kernel has those (else it polls
+ * POLLHUP when it is signalled); it can be sent again. A VFD whose
  * device was reset or is gone polls EPOLLERR and EPOLLHUP; its memory is gone
  * (SIGBUS), and only what had been received already can still be read.
  */
