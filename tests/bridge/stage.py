@@ -63,6 +63,10 @@ class Picture:
     def cut(self, x, y, width, height):
         return b''.join(self.row(x, y + i, width) for i in range(height))
 
+    def part(self, x, y, width, height):
+        return Picture(b'P6\n%d %d\n255\n' % (width, height) +
+                       self.cut(x, y, width, height))
+
     def count(self, colour):
         wanted = bytes(colour)
         return sum(self.data[i:i + 3] == wanted
