@@ -193,6 +193,7 @@ class Screen:
     def __init__(self, w):
         self.w = w
         self.pools, self.buffers = {}, {}
+        self.made = 0  # pools, so far
 
     def turn(self, last):
         """What the bridge says, up to a request of this name; its values."""
@@ -201,6 +202,7 @@ class Screen:
             if said.name == 'create_pool':
                 new_id, fd, size = said.args
                 assert os.fstat(fd).st_size >= size
+                self.made += 1
                 self.pools[new_id] = mmap.mmap(fd, size, prot=mmap.PROT_READ)
                 os.close(fd)
             elif said.name == 'create_buffer':
@@ -273,6 +275,54 @@ def shared_memory(w):
         commit(*damage)
     _, got = commit(-5, -5, 2**31 - 1, 2**31 - 1)
     assert got == image, 'not everything was copied'
+    os.close(fd)
+
+
+def memory_again(w):
+    """A buffer is the client's again when the host says so, and not before;
+    frames go into the memory that is there, also those of other buffers."""
+    screen = Screen(w)
+    surface = new(w, w.bind('wl_compositor'), 'create_surface', None)
+    shm = w.bind('wl_shm')
+    fd = os.memfd_create('pool')
+    os.ftruncate(fd, 65536)
+    pool = w.client.new()
+    w.client.say(shm, 'create_pool', pool, fd, 65536)
+
+    def make():
+        buffer = w.client.new()
+        w.client.say(pool, 'create_buffer', buffer, 0, 32, 32, 128, 1)
+        return buffer
+
+    def show(buffer, value):
+        os.pwrite(fd, bytes([value]) * 4096, 0)
+        w.client.say(surface, 'attach', buffer, 0, 0)
+        w.client.say(surface, 'damage', 0, 0, 32, 32)
+        w.client.say(surface, 'commit')
+        there = screen.turn('attach').args[0]
+        screen.turn('commit')
+        assert screen.pixels(there)[1] == [bytes([value]) * 128] * 32
+        return there
+
+    def release(buffer, there):
+        w.host.say(there, 'release')
+        assert w.client.expect(buffer, 'release') == []
+
+    buffers = make(), make()
+    before = show(buffers[1], 1)
+    for frame in range(40):
+        there = show(buffers[frame % 2], frame)
+        w.sync()  # which allows no other event
+        release(buffers[(frame + 1) % 2], before)
+        before = there
+    assert screen.made == 2, f'{screen.made} pools for two buffers'
+    for frame in range(40):
+        buffer = make()
+        there = show(buffer, frame)
+        w.client.say(buffer, 'destroy')
+        assert w.client.expect(1, 'delete_id') == [buffer]
+        w.host.say(there, 'release')
+    assert screen.made < 6, f'{screen.made} pools for one buffer at a time'
     os.close(fd)
 
 
@@ -468,6 +518,7 @@ for name, test in [
         ('ids come back', ids_come_back),
         ("errors name the client's object", errors),
         ('shared memory, by damage', shared_memory),
+        ('memory, again and again', memory_again),
         ('damage from afar', far_damage),
         ('formats of several planes', planes),
         ('presentation by the same clock', same_clock),
