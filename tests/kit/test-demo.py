@@ -52,7 +52,9 @@ class Demo:
             [*command, DEMO, '--no-vm', f'--output={self.tmp}/shot.png',
              *options], env=settings, cwd=self.tmp, text=True,
             stdout=open(self.tmp / 'said', 'w'), stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, start_new_session=True)
+            stdin=subprocess.DEVNULL, start_new_session=True,
+            # a job in a shell's background ignores it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def said(self):
         return (self.tmp / 'said').read_text(errors='replace')
