@@ -86,7 +86,7 @@ class Demo:
 
     def ends(self, status, *texts):
         try:
-            got = self.process.wait(90)
+            got = self.process.wait(200)
         except subprocess.TimeoutExpired:
             self.close()
             raise AssertionError('it does not end: ' + self.said()) from None
@@ -102,7 +102,7 @@ class Demo:
         assert not left, f'left behind: {left}'
 
 
-def until(what, check, seconds=90):
+def until(what, check, seconds=200):
     end = time.monotonic() + seconds
     while True:
         got = check()
