@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Sends buffers and fences of the guest's virtio-gpu through /dev/wl0 to the
- * host's peer.py: `gputest [dumb] [blob] [fence] [strangers]`. Prints a line
+ * host's peer.py: `gputest [dumb] [blob] [fence] [strangers]
+ * [host-fences]`. Prints a line
  * for each: its name, the number of the resource as virtio-gpu says, and "ok",
  * or what went wrong. A buffer holds the pattern of peer.py, whose checksum
  * the host sends back.
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <linux/sync_file.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -246,7 +248,7 @@ static int dmabuf_of(int card)
     return prime.fd;
 }
 
-/* One that is signalled; the host sends it back: it hangs up at once. */
+/* One that is signalled; the host sends it back. */
 static void test_fence(void)
 {
     struct {
@@ -267,9 +269,72 @@ static void test_fence(void)
         die("it does not come back");
     }
     p.fd = txn.head.fds[0];
-    printf("%s\n", poll(&p, 1, 20000) == 1 && p.revents & POLLHUP
-           ? "ok" : "does not hang up");
+    printf("%s\n", poll(&p, 1, 20000) == 1 ? "ok" : "is not signalled");
     fflush(stdout);
+}
+
+static int fence_status(int fd)
+{
+    struct sync_fence_info fence = { 0 };
+    struct sync_file_info info = {
+        .num_fences = 1, .sync_fence_info = (uintptr_t)&fence,
+    };
+
+    if (ioctl(fd, SYNC_IOC_FILE_INFO, &info) < 0 || info.num_fences != 1 ||
+        strcmp(fence.driver_name, "virtio_wl") != 0) {
+        die("not a fence");
+    }
+    return info.status;
+}
+
+static int wait_for(int fd, int ms)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+
+    return poll(&p, 1, ms) == 1 && p.revents & POLLIN;
+}
+
+/* Three of the host's, of a device double: sent back, merged, signalled by the
+ * first's hang-up and the second's device going away; the last is left. */
+static void test_host_fences(void)
+{
+    struct {
+        struct virtwl_ioctl_txn head;
+        uint8_t data[64];
+    } txn = { .head = { .len = sizeof txn.data } };
+    struct sync_merge_data merge = { .name = "both" };
+    int *fds = txn.head.fds;
+
+    if (ioctl(ctx, VIRTWL_IOCTL_RECV, &txn) < 0 || fds[2] < 0) {
+        die("no fences");
+    }
+    merge.fd2 = fds[1];
+    if (ioctl(fds[0], SYNC_IOC_MERGE, &merge) < 0 ||
+        fence_status(fds[0]) != 0 || wait_for(fds[0], 0) ||
+        wait_for(merge.fence, 0)) {
+        die("signalled from the beginning");
+    }
+    if (send_fd(fds[0], ECHO, 1, "e") < 0 ||
+        send_fd(merge.fence, ECHO, 1, "e") != -EINVAL) {
+        die("cannot be sent back");
+    }
+    if (!wait_for(fds[0], 60000) || fence_status(fds[0]) != 1 ||
+        fence_status(fds[1]) != 0 || wait_for(merge.fence, 0)) {
+        die("the hang-up does not signal it");
+    }
+    /* its VFD is there for as long as the fence is: in the merged one */
+    if (send_fd(fds[0], ECHO, 1, "f") < 0) {
+        die("cannot be sent when it is signalled");
+    }
+    close(fds[0]);
+    close(fds[2]);
+    if (send_fd(fds[1], ECHO, 1, "g") < 0) {
+        die("the second cannot be sent");
+    }
+    if (!wait_for(merge.fence, 60000) || fence_status(fds[1]) != -ENODEV) {
+        die("the device's end does not signal it");
+    }
+    printf("host-fences 0 ok\n");
 }
 
 /* What the host knows no number of. */
@@ -300,6 +365,7 @@ int main(int argc, char **argv)
     } tests[] = {
         { "dumb", test_dumb }, { "blob", test_blob },
         { "fence", test_fence }, { "strangers", test_strangers },
+        { "host-fences", test_host_fences },
     };
 
     ctx = open_context();

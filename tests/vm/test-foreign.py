@@ -13,16 +13,23 @@ import argparse
 import array
 import json
 import os
+import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+import gpu
 import host as hosts
+import hostile
 import peer
 import vm as vms
+
+sys.path.insert(0, hosts.TOP + "/tests/bridge")
+import wayland  # noqa: E402
 
 TESTS = {}
 SIZE = 65536
@@ -39,14 +46,14 @@ def want(condition, text):
         raise vms.Error(text)
 
 
-def build_gputest(directory):
-    path = f"{directory}/gputest"
+def build(directory, name, *link):
+    path = f"{directory}/{name}"
     flags = subprocess.run(["pkg-config", "--cflags", "libdrm"], check=True,
                            stdout=subprocess.PIPE, text=True).stdout.split()
     subprocess.run(
-        ["gcc", "-O1", "-Wall", "-Wextra", "-static", "-o", path,
+        ["gcc", "-O1", "-Wall", "-Wextra", *link, "-o", path,
          f"-I{hosts.TOP}/qemu-glue/guest/driver", *flags,
-         f"{hosts.TOP}/tests/vm/gputest.c"], check=True)
+         f"{hosts.TOP}/tests/vm/{name}.c"], check=True)
     return path
 
 
@@ -54,7 +61,7 @@ def make_image(directory, kernel):
     return subprocess.run(
         [f"{hosts.TOP}/qemu-glue/guest/make-image", f"--kernel={kernel}",
          "--module=virtio_gpu", "--module=vgem",
-         f"--add={build_gputest(directory)}"],
+         f"--add={build(directory, 'gputest', '-static')}"],
         check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
@@ -173,6 +180,165 @@ def no_gpu(run):
             healthy(vm)
 
 
+class Compositor:
+    """A double at the far end of the bridge: what it hears is in `said`."""
+
+    GLOBALS = (("wl_compositor", 4), ("zwp_linux_dmabuf_v1", 4),
+               ("zwp_linux_explicit_synchronization_v1", 2))
+
+    def __init__(self, path):
+        self.said = []
+        self.interfaces = wayland.load_all(*(
+            subprocess.run(["pkg-config", "--variable=pkgdatadir", package],
+                           stdout=subprocess.PIPE, check=True,
+                           text=True).stdout.strip() + more
+            for package, more in (("wayland-scanner", "/wayland.xml"),
+                                  ("wayland-protocols", ""))))
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(8)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            sock, _ = self.listener.accept()
+            threading.Thread(target=self._serve, args=(sock,),
+                             daemon=True).start()
+
+    def _serve(self, sock):
+        end = wayland.Peer(sock, self.interfaces, server=True)
+        sock.settimeout(None)
+        try:
+            while True:
+                self._answer(end, end.hear())
+        except (wayland.Gone, OSError):
+            end.close()
+
+    def _answer(self, end, said):
+        name, args = said.name, said.args
+        if name == "get_registry":
+            for number, row in enumerate(self.GLOBALS, 1):
+                end.say(args[0], "global", number, *row)
+        elif name == "sync":
+            end.say(args[0], "done", 0)
+            end.say(1, "delete_id", args[0])
+        elif name == "get_default_feedback":
+            end.say(args[0], "main_device", b"\xef\xbe\xad\xde" * 2)
+            end.say(args[0], "tranche_target_device", b"\xef\xbe\xad\xde" * 2)
+        elif name == "create":
+            end.say(said.id, "created", end.new())
+        elif name == "get_release":
+            there, ours = os.pipe()
+            end.say(args[0], "fenced_release", there)
+            os.close(there)
+            os.close(ours)
+            end.say(1, "delete_id", args[0])
+        elif name in ("add", "set_acquire_fence"):
+            right = os.pread(args[0], SIZE, 0) == peer.pattern(SIZE)
+            os.close(args[0])
+            self.said.append((name, right, *args[1:]))
+            return
+        if name in ("create", "create_immed", "commit"):
+            self.said.append((name,))
+
+
+@test
+def bridged(run):
+    """A program's buffers and fences, through the guest's bridge and driver,
+    by number to the host's compositor; what the host has no number for."""
+    if not run.options.bridge:
+        print("# skipped: no bridge was built")
+        return
+    programs = [build(run.dir, "dmabuftest"), run.options.bridge]
+    with run.host("daemon") as host, gpu.Image(programs) as image:
+        bridge = Bridge(f"{host.dir}/bridge")
+        compositor = Compositor(f"{host.dir}/compositor")
+        host.sockets = lambda: [(f"{host.dir}/compositor", "")]
+        host.daemon_args = [f"--resource-bridge={host.dir}/bridge"]
+        with host.vm(image.dir, devices=[GPU]) as vm:
+            vm.boot(300)
+            vm.check(f"{gpu.path(run.options.bridge)} --listen=/run/wl "
+                     "> /run/wl.log 2>&1 & for i in $(seq 200); do "
+                     "[ -S /run/wl ] && exit 0; sleep 0.1; done; exit 1", 60)
+            said = vm.check(f"{gpu.path(programs[0])} /run/wl", 120)
+            print("\n".join("# | " + line for line in said.splitlines()),
+                  flush=True)
+            lines_ = said.splitlines()
+            want(lines_[0] == "feedback ok" and lines_[2:] ==
+                 ["at once ok", "refused ok", "fences ok", "release ok",
+                  "error 7"], said)
+            number = int(lines_[1].split()[1])
+            plane = ("add", True, 0, 0, 256, 0, 0)
+            want(compositor.said ==
+                 [plane, ("create",), plane, ("create_immed",),
+                  ("set_acquire_fence", True), ("commit",), ("commit",),
+                  ("commit",)], f"the compositor heard {compositor.said}")
+            asked = bridge.questions
+            # a buffer and a fence to find out whether they can be sent
+            want("GetBuffer" in asked[0] and asked[1:] ==
+                 [{"GetFence": {"seqno": 0}}, {"GetBuffer": {"id": number}},
+                  {"GetBuffer": {"id": number}}, {"GetFence": {"seqno": 0}}],
+                 f"it asked {asked}")
+            healthy(vm)
+
+
+@test
+def host_fences(run):
+    """The host's fences are sync_files of the guest's kernel."""
+    directory = tempfile.mkdtemp(prefix="vwl-fences-")
+    device = hostile.Backend(f"{directory}/device")
+    first = 0x40000001
+    with vms.VM(run.options.qemu, run.image,
+                args=["-chardev", f"socket,id=vu0,path={directory}/device"],
+                devices=["vhost-user-wl-pci,chardev=vu0,id=wl0"]) as vm:
+        vm.boot(300)
+        begun = vm.begin("gputest host-fences", timeout=120)
+        context = wait_for(device, hostile.NEW_CTX, 1)[0].id
+        for number in range(first, first + 3):
+            tell(device, hostile.new_message(number, flags=8))
+        tell(device, hostile.recv_message(
+            context, range(first, first + 3), b"fences"))
+        sent = wait_for(device, hostile.SEND, 1)
+        tell(device, hostile.hup_message(first))
+        sent = wait_for(device, hostile.SEND, 3)
+        want([struct.unpack_from("<II", each.data, 12) for each in sent] ==
+             [(1, first), (1, first), (1, first + 1)], "sent back otherwise")
+        # the first lives on in the merged one
+        closed = [each.id for each in wait_for(device, hostile.CLOSE, 1)]
+        want(closed == [first + 2], f"closed: {closed}")
+        vm.check("cd /sys/bus/virtio/drivers/virtio_wl; "
+                 "echo virtio* > unbind", 60)
+        status, said = vm.finish(begun)
+        want(status == 0 and said == "host-fences 0 ok\n", said)
+        healthy(vm)
+        # the last fence is gone: so may be the module
+        vm.check("for i in $(seq 100); do rmmod virtio_wl && exit 0; "
+                 "sleep 0.1; done; exit 1", 60)
+        healthy(vm)
+    device.close()
+    shutil.rmtree(directory)
+
+
+def tell(device, message):
+    deadline = time.monotonic() + 60
+    while not device.say(message):
+        want(time.monotonic() < deadline, "the driver posts no buffer")
+        time.sleep(0.02)
+
+
+def wait_for(device, kind, count):
+    """The requests of this kind, when there are so many."""
+    deadline = time.monotonic() + 60
+    while True:
+        with device.lock:
+            found = [each for each in device.requests if each.type == kind]
+        if len(found) >= count:
+            return found
+        want(time.monotonic() < deadline,
+             f"{len(found)} of {count} requests {kind:#x} came")
+        time.sleep(0.02)
+
+
 @test
 def wrong_gpu(run):
     """What a user gets wrong."""
@@ -208,6 +374,7 @@ def main():
     parser.add_argument("--qemu", required=True)
     parser.add_argument("--plugin", required=True)
     parser.add_argument("--daemon", required=True)
+    parser.add_argument("--bridge", help="virtio-wl-bridge")
     parser.add_argument("--kernel", default="6.12")
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
