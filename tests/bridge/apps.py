@@ -96,10 +96,11 @@ class Twins:
             mouse.click(x, y, button)
             until(what + ' over the window', shown)
 
-        def undo(_):
+        def closed():  # a key is lost while the focus goes to the menu
             stage.keys('-k', 'Escape')
-            until(what + ' off the window', lambda: not shown())
-        self.alike(what, do=do, undo=undo)
+            return not shown()
+        self.alike(what, do=do, undo=lambda _: until(
+            what + ' off the window', closed))
 
     def both(self, do):
         for win in self.windows:
