@@ -19,7 +19,7 @@ FORMAT = ['--raw', '--format=s16le', '--rate=48000', '--channels=2']
 FRAMES = 48000
 SERVERS = {'pulseaudio': ('pulseaudio',),
            'pipewire': ('pipewire', 'pipewire-pulse', 'wireplumber',
-                        'dbus-run-session')}
+                        'dbus-daemon')}
 CLIENTS = 'pacat', 'parec', 'pactl'
 
 
@@ -182,12 +182,16 @@ class PipeWire(Server):
     def __init__(self, where):
         super().__init__(where)
         self.native = f'unix:{self.home}/pulse/native'
+        self.bus = f'unix:path={self.home}/bus'
         os.chmod(self.where, 0o711)
         if os.getuid() == 0:
             shutil.chown(self.home, self.user)
         self.serve('pipewire')
         until('PipeWire serves', (self.home / 'pipewire-0').exists)
-        self.serve('dbus-run-session', '--', 'wireplumber')
+        self.serve('dbus-daemon', '--session', '--nofork',
+                   '--address=' + self.bus)
+        until('a session bus', (self.home / 'bus').exists)
+        self.serve('wireplumber')
         self.process = self.serve('pipewire-pulse')
         until('pipewire-pulse serves', (self.home / 'pulse/native').exists)
         self.run('pactl', 'load-module', 'module-null-sink', 'sink_name=null',
@@ -199,6 +203,7 @@ class PipeWire(Server):
         env = super().environment(home)
         if home == self.home:
             del env['PULSE_RUNTIME_PATH']
+            env['DBUS_SESSION_BUS_ADDRESS'] = self.bus
         return env
 
 
