@@ -196,7 +196,7 @@ static void buffer_of_planes(struct fuzz_run *run, struct fuzz_client *client,
         fuzz_words(run, client, sync, 1, 0, size, run->file);
     }
     fuzz_words(run, client, params, 0, 0, size, -1);
-    fuzz_settle(run);
+    fuzz_iterate(run, 4); /* not settled: the host may refuse it */
 }
 
 /* What leads to ids of the host's, to descriptors, to names. */

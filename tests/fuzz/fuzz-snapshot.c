@@ -472,6 +472,7 @@ static void restored(struct world *world, const GByteArray *stream,
     GByteArray *now = save(world->core), *again;
     struct vwl_loader *loader;
 
+    check_state(stream);
     if (is_ours) {
         GByteArray *want = expected(stream);
 

@@ -5,11 +5,27 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BIG 70000
+#define PATTERN 251
 
+/* Everybody sends this, from its beginning. */
 static uint8_t big[BIG];
+
+/* Whether these may follow *last in a stream: the pattern goes on, or somebody
+ * begins it again. */
+static bool is_stream(uint8_t *last, const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] != 0 && bytes[i] != (*last + 1) % PATTERN) {
+            return false;
+        }
+        *last = bytes[i];
+    }
+    return true;
+}
 
 /* ---- requests --------------------------------------------------------- */
 
@@ -44,6 +60,7 @@ static void forget_id(struct world *world, uint32_t id)
     g_hash_table_remove(world->known, GUINT_TO_POINTER(id));
     g_hash_table_remove(world->listed, GUINT_TO_POINTER(id));
     g_hash_table_remove(world->hung, GUINT_TO_POINTER(id));
+    g_hash_table_remove(world->streams, GUINT_TO_POINTER(id));
 }
 
 static void note_answer(struct world *world, struct asked *asked)
@@ -70,6 +87,10 @@ static void note_answer(struct world *world, struct asked *asked)
                    !g_hash_table_contains(world->known,
                                           GUINT_TO_POINTER(id)));
         g_hash_table_add(world->known, GUINT_TO_POINTER(id));
+        if (command == VIRTIO_WL_CMD_VFD_NEW_CTX ||
+            command == VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED) {
+            g_hash_table_insert(world->streams, GUINT_TO_POINTER(id), NULL);
+        }
     } else {
         fuzz_check(request->response_bytes == 4);
     }
@@ -175,6 +196,7 @@ static void do_send(struct world *world)
     put32(bytes, VIRTIO_WL_CMD_VFD_SEND);
     put32(bytes + 8, take_id(world));
     put32(bytes + 12, n_ids);
+    memcpy(bytes + 16 + n_ids * 4, big, len - 16 - n_ids * 4);
     for (unsigned int i = 0; i < n_ids; i++) {
         put32(bytes + 16 + i * 4, take_id(world));
     }
@@ -215,6 +237,7 @@ static void do_raw(struct world *world)
     uint32_t id = take_id(world);
     size_t len, less;
 
+    world->rubbish = true;
     put32(bytes, type);
     put32(bytes + 8, id);
     len = 12 + take_bytes(&world->in, bytes + 12, sizeof bytes - 12);
@@ -266,6 +289,22 @@ static void check_order(struct world *world, uint32_t id, bool is_hup)
     }
 }
 
+/* Of contexts: others may read from pipes, too. */
+static void check_bytes(struct world *world, uint32_t id, const uint8_t *bytes,
+                        size_t len)
+{
+    gpointer key = GUINT_TO_POINTER(id), value;
+    uint8_t last;
+
+    if (!g_hash_table_lookup_extended(world->streams, key, NULL, &value)) {
+        return;
+    }
+    last = (uint8_t)GPOINTER_TO_UINT(value);
+    fuzz_check(is_stream(&last, bytes, len) || world->rubbish ||
+               world->restored || world->lost_track);
+    g_hash_table_insert(world->streams, key, GUINT_TO_POINTER(last));
+}
+
 static void check_message(struct world *world, const uint8_t *bytes, size_t n)
 {
     uint32_t id = get32(bytes + 8);
@@ -289,6 +328,7 @@ static void check_message(struct world *world, const uint8_t *bytes, size_t n)
         for (uint32_t i = 0; i < n_ids; i++) {
             check_listed(world, get32(bytes + 16 + i * 4));
         }
+        check_bytes(world, id, bytes + 16 + n_ids * 4, n - 16 - n_ids * 4);
         break;
     case VIRTIO_WL_CMD_VFD_HUP:
         fuzz_check(n == 12 && is_known(world, id));
@@ -359,6 +399,7 @@ static void do_accept(struct world *world)
 {
     int *peer = &world->peers[pick(&world->in, WORLD_PEERS)];
 
+    world->last[peer - world->peers] = 0;
     fuzz_close(peer);
     *peer = fuzz_accept(0);
     if (*peer < 0) {
@@ -375,6 +416,7 @@ static int peer_fd(struct world *world, int peer)
         return fcntl(world->held[how & 7], F_DUPFD_CLOEXEC, 0);
     }
     if (how == 40) {
+        world->rubbish = true; /* its own data come back to it */
         return fcntl(peer, F_DUPFD_CLOEXEC, 0);
     }
     if (how > 128) {
@@ -405,16 +447,22 @@ static void peer_send(struct world *world, int peer)
     }
 }
 
-static void peer_receive(struct world *world, int peer)
+static void peer_receive(struct world *world, unsigned int index)
 {
     static uint8_t data[BIG];
     int fds[FUZZ_MAX_FDS];
     unsigned int n_fds;
+    ssize_t n = fuzz_receive(world->peers[index], data,
+                             take8(&world->in) * 256u, fds, &n_fds);
 
-    fuzz_receive(peer, data, take8(&world->in) * 256u, fds, &n_fds);
+    fuzz_check(n <= 0 || is_stream(&world->last[index], data, (size_t)n) ||
+               world->rubbish);
     for (unsigned int i = 0; i < n_fds; i++) {
         int *held = &world->held[i % WORLD_HELD];
+        struct stat st;
 
+        /* a context's other end: two write to it now */
+        world->rubbish |= fstat(fds[i], &st) == 0 && S_ISSOCK(st.st_mode);
         fuzz_close(held);
         *held = fds[i];
     }
@@ -438,7 +486,7 @@ static void do_peer(struct world *world)
         break;
     case 2:
     case 3:
-        peer_receive(world, *peer);
+        peer_receive(world, how & 7);
         break;
     default:
         peer_send(world, *peer);
@@ -572,6 +620,7 @@ static void drop_pending(struct world *world)
     g_hash_table_remove_all(world->announced);
     g_hash_table_remove_all(world->listed);
     g_hash_table_remove_all(world->hung);
+    g_hash_table_remove_all(world->streams);
     world->lost_track = world->restored = false;
 }
 
@@ -710,6 +759,10 @@ void world_init(struct world *world, const uint8_t *data, size_t size)
     world->announced = g_hash_table_new(NULL, NULL);
     world->listed = g_hash_table_new(NULL, NULL);
     world->hung = g_hash_table_new(NULL, NULL);
+    world->streams = g_hash_table_new(NULL, NULL);
+    for (unsigned int i = 0; i < BIG; i++) {
+        big[i] = (uint8_t)(i % PATTERN);
+    }
     vwl_log_init(&world->log, fuzz_log, NULL);
     front_init(&world->front);
     how = take8(&world->in);
@@ -731,6 +784,7 @@ void world_finish(struct world *world)
     g_hash_table_unref(world->announced);
     g_hash_table_unref(world->listed);
     g_hash_table_unref(world->hung);
+    g_hash_table_unref(world->streams);
     for (unsigned int i = 0; i < WORLD_PEERS; i++) {
         fuzz_close(&world->peers[i]);
         fuzz_close(&world->held[i]);

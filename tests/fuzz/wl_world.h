@@ -3,7 +3,8 @@
  * A guest, its host peers and a front-end around one core, for the targets
  * that play whole sessions. Beside what sanitizers see: nothing is answered
  * twice or not at all, every message names VFDs that the guest knows, each id
- * is listed once, nothing follows a hang-up, what the guest knows can be named,
+ * is listed once, no byte of a context is lost or doubled either way, nothing
+ * follows a hang-up, what the guest knows can be named,
  * mappings never overlap, the core's sums are right after every step, nothing
  * is left after a reset, and no descriptor stays readable for nothing.
  */
@@ -32,6 +33,8 @@ struct world {
     bool has_shm;
     struct front front;
     int peers[WORLD_PEERS]; /* compositors' ends */
+    uint8_t last[WORLD_PEERS]; /* the byte that each received last */
+    bool rubbish; /* somebody sent anything, or in the middle of another */
     int held[WORLD_HELD];   /* what they were sent */
     int asked[WORLD_ASKED]; /* for foreign ids: where the answers go */
     unsigned int next_asked;
@@ -42,6 +45,7 @@ struct world {
     GHashTable *announced; /* how often a message may still list them */
     GHashTable *listed;    /* those of the device's ids that one has listed */
     GHashTable *hung;      /* VFDs that hung up */
+    GHashTable *streams;   /* of contexts: the last byte that came */
     bool lost_track;   /* an answer was cut short */
     bool restored;     /* the queue came from outside */
     uint32_t host_ids[8];
