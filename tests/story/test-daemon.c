@@ -9,6 +9,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -187,6 +188,49 @@ static void test_exit_on_disconnect(void)
     vwl_fe_destroy(fe);
     g_assert_cmpint(process_wait(&process), ==, 0);
     place_finish(&place);
+}
+
+/* A host that is short of descriptors or memory for a while: a front-end waits
+ * as long, and the daemon does not run in circles meanwhile. */
+static void test_no_accept(void)
+{
+    static const int errors[] = { EMFILE, ENFILE, ENOBUFS, ENOMEM };
+
+    if (g_strcmp0(g_getenv("VWL_SANITIZED"), "1") == 0) {
+        g_test_skip("the sanitizers' library must be the first one");
+        return;
+    }
+    for (unsigned int i = 0; i < G_N_ELEMENTS(errors); i++) {
+        g_autofree char *number = g_strdup_printf("%d", errors[i]);
+        g_autofree char *text = NULL;
+        struct process process = { 0 };
+        struct place place;
+        struct vwl_drv *drv;
+        struct vwl_fe *fe;
+        unsigned int tries = 0;
+        const char *at;
+
+        place_init(&place);
+        g_setenv("VWL_NO_ACCEPT_ERRNO", number, TRUE);
+        g_setenv("LD_PRELOAD", g_getenv("VWL_NO_ACCEPT"), TRUE);
+        process_daemon(&process, true,
+                       (const char *const[]){ place.socket_option,
+                                              place.peer_option,
+                                              "--exit-on-disconnect", NULL });
+        g_unsetenv("LD_PRELOAD");
+        g_unsetenv("VWL_NO_ACCEPT_ERRNO");
+        fe = connect_fe(place.socket, &drv);
+        vwl_drv_destroy(drv);
+        vwl_fe_destroy(fe);
+        g_assert_cmpint(process_wait(&process), ==, 0);
+        text = process_errors(&process);
+        at = strstr(text, "accept failed ");
+        g_assert_nonnull(at);
+        g_assert_cmpint(sscanf(at, "accept failed %u", &tries), ==, 1);
+        g_test_message("%s: %u tries", g_strerror(errors[i]), tries);
+        g_assert_cmpuint(tries, <, 100);
+        place_finish(&place);
+    }
 }
 
 /* Without --wayland-sock: what libwayland would connect to. */
@@ -441,6 +485,7 @@ int main(int argc, char **argv)
     g_test_add_func("/daemon/outputs", test_outputs);
     g_test_add_func("/daemon/refusals", test_refusals);
     g_test_add_func("/daemon/listening", test_listening);
+    g_test_add_func("/daemon/no-accept", test_no_accept);
     g_test_add_func("/daemon/exit-on-disconnect", test_exit_on_disconnect);
     g_test_add_func("/daemon/default-socket", test_default_socket);
     g_test_add_func("/daemon/inherited", test_inherited);
