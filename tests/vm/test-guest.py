@@ -123,6 +123,7 @@ def owner(guest):
 def socket(guest):
     """It is there from login on, for its user alone, and no bridge yet."""
     guest.wait("no socket", "test -S $XDG_RUNTIME_DIR/wayland-0")
+    guest.wait("no session bus", "test -S $XDG_RUNTIME_DIR/bus")
     expect(guest.check("stat -c %a:%U $XDG_RUNTIME_DIR/wayland-0") ==
            "600:user", "the socket is not its user's")
     expect(guest.bridge() == "inactive", "the bridge runs for nobody")
@@ -148,6 +149,23 @@ def restart(guest):
     """The bridge is killed: its windows go, a new program starts a new one."""
     guest.check("systemctl --user kill -s KILL virtio-wl-bridge.service")
     guest.wait_shot("a window without a bridge", "--squares", "0")
+    guest.start("weston-simple-shm")
+    guest.wait_shot("no window of the new bridge", "--squares", "1")
+
+
+@test
+def options(guest):
+    """The service takes them from the user's file: windows have a prefix, and
+    a socket of the host's is at its place."""
+    guest.check("mkdir -p ~/.config && echo 'OPTIONS=\"--title-prefix=[work] "
+                "--socket=sound:pulse/native\"' > ~/.config/virtio-wl-bridge "
+                "&& systemctl --user restart virtio-wl-bridge")
+    guest.wait("no socket for sound", "test -S $XDG_RUNTIME_DIR/pulse/native")
+    words = guest.check("tr '\\0' '\\n' < "
+                        "/proc/$(pidof virtio-wl-bridge)/cmdline").split()
+    expect(words[1:] == ["--title-prefix=[work]",
+                         "--socket=sound:pulse/native"], words)
+    guest.wait_shot("a window without its bridge", "--squares", "0")
     guest.start("weston-simple-shm")
     guest.wait_shot("no window of the new bridge", "--squares", "1")
 
