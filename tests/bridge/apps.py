@@ -86,7 +86,8 @@ class Twins:
     def menu(self, what, mouse, x, y, button=stage.LEFT):
         """Closed when it is there, not before: wlroots would end a program
         that it closes a popup of while that still learns of its size."""
-        below = x - 100, y + 25, min(300, stage.SIZE[0] - x + 100), 200
+        # not as far as featherpad tells root below that it is root
+        below = x - 100, y + 25, min(300, stage.SIZE[0] - x + 100), 150
 
         def shown():  # white on white, some of them; but for a caret
             return self.plain.part(*below).differs(stage.shot(below)) > 500
@@ -96,11 +97,16 @@ class Twins:
             mouse.click(x, y, button)
             until(what + ' over the window', shown)
 
-        def closed():  # a key is lost while the focus goes to the menu
+        def undo(win):
             stage.keys('-k', 'Escape')
-            return not shown()
-        self.alike(what, do=do, undo=lambda _: until(
-            what + ' off the window', closed))
+
+            def closed():
+                if shown():  # the key came before the focus: click beside it
+                    mouse.click(stage.SIZE[0] - 9, stage.SIZE[1] - 9)
+                    self.focus(win)
+                return not shown()
+            until(what + ' off the window', closed)
+        self.alike(what, do=do, undo=undo)
 
     def both(self, do):
         for win in self.windows:
