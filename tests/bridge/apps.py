@@ -5,6 +5,7 @@ the bridge, both get the same keys, clicks and sizes, and must look the same
 in every pixel.
 """
 import os
+import time
 
 import stage
 from stage import GUEST, HOST, PREFIX, WORK, must, until
@@ -93,7 +94,12 @@ class Twins:
             return self.plain.part(*below).differs(stage.shot(below)) > 500
 
         def do(_):
-            until('the plain window before ' + what, lambda: not shown())
+            # or it looks otherwise, now that it has the focus
+            end = time.monotonic() + 10
+            until('the plain window before ' + what,
+                  lambda: not shown() or time.monotonic() > end)
+            if shown():
+                self.plain = until('a picture at rest', self.at_rest)
             mouse.click(x, y, button)
             until(what + ' over the window', shown)
 
