@@ -22,6 +22,9 @@
 #include "wayland.h"
 
 #define ROUNDS 5
+/* Where everything runs, and the client when it is to paint beside that. */
+#define CPU 1
+#define CLIENT_CPU 0
 
 struct route {
     const char *name;
@@ -168,6 +171,7 @@ struct work {
     gboolean spot;
     unsigned int times, slow_times;
     size_t bytes;
+    bool beside; /* the client has a processor of its own */
 };
 
 static unsigned int times_of(const struct route *route,
@@ -226,18 +230,21 @@ static double clipboard(const struct route *route, const struct work *work)
 
 static const struct work works[] = {
     { "1920x1080, all of it", "us/frame", false, frames, 1920, 1080, FALSE,
-      150, 15, 0 },
+      150, 15, 0, false },
+    { "1920x1080, painted elsewhere", "us/frame", false, frames, 1920, 1080,
+      FALSE, 150, 15, 0, true },
     { "1920x1080, 256x16 changed", "us/frame", false, frames, 1920, 1080,
-      TRUE, 600, 60, 0 },
+      TRUE, 600, 60, 0, false },
     { "256x256, all of it", "us/frame", false, frames, 256, 256, FALSE, 1000,
-      200, 0 },
-    { "round trip", "us", false, round_trips, 0, 0, FALSE, 2000, 500, 0 },
+      200, 0, false },
+    { "round trip", "us", false, round_trips, 0, 0, FALSE, 2000, 500, 0,
+      false },
     { "connect and first round trip", "us", false, connects, 0, 0, FALSE, 100,
-      10, 0 },
+      10, 0, false },
     { "selection, 60 KiB", "MB/s", true, clipboard, 0, 0, FALSE, 1, 1,
-      60u << 10 },
+      60u << 10, false },
     { "selection, 64 MiB", "MB/s", true, clipboard, 0, 0, FALSE, 1, 0,
-      64u << 20 },
+      64u << 20, false },
 };
 
 static double cpu_of(pid_t stub, const struct route *route)
@@ -258,6 +265,7 @@ static void measure(struct bench *bench, const struct work *work)
         "wayland", work->name, work->unit, work->more, "native");
     double used[G_N_ELEMENTS(bench->routes)] = { 0 };
 
+    bench_pin(0, work->beside ? CLIENT_CPU : CPU);
     for (int i = 0; i < (int)bench_times(ROUNDS); i++) {
         for (unsigned int j = 0; j < bench->n_routes; j++) {
             const struct route *route = &bench->routes[j];
@@ -288,7 +296,7 @@ int main(int argc, char **argv)
 
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    bench_pin(0, 1);
+    bench_pin(0, CPU);
     bench.folder = g_dir_make_tmp("vwl-bench-XXXXXX", NULL);
     bench.stub_path = in(&bench, "stub");
     bench.stub = child();

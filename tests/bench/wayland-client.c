@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <wayland-client.h>
-#include <wchar.h>
 
 #include "bench.h"
 
@@ -111,10 +110,9 @@ static const struct wl_buffer_listener buffer_listener = { on_release };
 static void paint(uint32_t *pixels, int width, int x, int y, int w, int h,
                   uint32_t frame)
 {
-    G_STATIC_ASSERT(sizeof(wchar_t) == sizeof(uint32_t));
     for (int row = y; row < y + h; row++) {
-        wmemset((wchar_t *)(void *)pixels + (size_t)row * (size_t)width + x,
-                (wchar_t)bench_colour(frame, (uint32_t)row), (size_t)w);
+        memset(pixels + (size_t)row * (size_t)width + x,
+               bench_shade(frame, (uint32_t)row), (size_t)w * 4);
     }
 }
 
