@@ -37,7 +37,8 @@ def needs(is_there, what):
 class Demo:
     """One run; what it leaves in its TMPDIR or running is a failure."""
 
-    def __init__(self, folder, *options, apt=None, command=(), **env):
+    def __init__(self, folder, *options, apt=None, command=(), demo=DEMO,
+                 **env):
         self.tmp = pathlib.Path(tempfile.mkdtemp(dir=folder, prefix='run.'))
         (self.tmp / 'bin').mkdir()
         (self.tmp / 'tmp').mkdir()
@@ -58,7 +59,7 @@ class Demo:
             'XDG_CACHE_HOME': f'{self.tmp}/cache',
             'APT_ASKED': f'{self.tmp}/asked', **env}
         self.process = subprocess.Popen(
-            [*command, DEMO, '--no-vm', f'--output={self.tmp}/shot.png',
+            [*command, demo, '--no-vm', f'--output={self.tmp}/shot.png',
              *options], env=settings, cwd=self.tmp, text=True,
             stdout=open(self.tmp / 'said', 'w'), stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, start_new_session=True,
@@ -176,7 +177,7 @@ def interrupted(folder, desktop):
     for text, signum in (('Building the device', signal.SIGINT),
                          ('Starting the device', signal.SIGHUP),
                          ('Starting a guest program', signal.SIGTERM)):
-        demo = Demo(folder, **desktop.env)
+        demo = Demo(folder, '--keep', **desktop.env)
         demo.wait_for(text)
         os.killpg(demo.process.pid, signum)
         demo.ends(128 + signum)
@@ -203,7 +204,9 @@ def dead_compositor(folder, _):
 def no_permission(folder, desktop):
     """Another user than the desktop's, and than root."""
     needs(os.getuid() == 0, 'root')
-    demo = Demo(folder, **desktop.env, command=(
+    # where that one can read it, wherever this tree is
+    glue = shutil.copytree(TOP / 'qemu-glue', f'{folder}/qemu-glue')
+    demo = Demo(folder, **desktop.env, demo=f'{glue}/demo', command=(
         'setpriv', '--reuid=games', '--regid=games', '--clear-groups'))
     demo.ends(1, 'for games to see')
 
