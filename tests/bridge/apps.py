@@ -197,6 +197,7 @@ def gtk():
     with stage.Programs() as programs:
         programs.keyboard()
         mouse = stage.Pointer()
+        mouse.move(*stage.SIZE)
         twins = Twins(programs, 'gtk4-demo', ['gtk4-demo'])
         twins.size(900, 560)
         twins.alike('at first')
