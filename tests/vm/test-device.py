@@ -258,7 +258,7 @@ def elsewhere(run):
 # What a guest may do
 
 
-@test()
+@test("plugin") # before a daemon it is the same code, and takes a minute
 def touch_all(run):
     with run.vm(args=SANDBOX) as vm:
         vm.boot()
