@@ -19,7 +19,7 @@ static void on_complete(void *opaque, struct vwl_request *request)
                vwl_pump_runs(pump, OUT)) {
         vwl_pump_answer(pump, record);
     } else {
-        record->done = true;
+        record->done = pump->unplaced = true;
     }
 }
 

@@ -55,6 +55,7 @@ struct vwl_pump {
     bool due[VWL_SESSION_QUEUES];    /* the ring wants a look */
     bool pushed[VWL_SESSION_QUEUES]; /* there is something to publish */
     bool bad_kick[VWL_SESSION_QUEUES]; /* not to be polled until it changes */
+    bool unplaced;     /* a request is done that could not be given back */
     bool starved;      /* the in ring has no buffers: wait for a kick */
     bool blocked_in;   /* the in ring waits for a translation */
     bool suspended;

@@ -2,6 +2,7 @@
 #include "loop/pump_priv.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* Chains of one ring in one dispatch: then the other sources have a turn. */
@@ -76,7 +77,7 @@ bool vwl_pump_answer(struct vwl_pump *pump, struct record *record)
     size_t written;
 
     if (err < 0 && err != -ENOMEM) {
-        record->done = true;
+        record->done = pump->unplaced = true;
         ring_failed(pump, OUT, err);
         return false;
     }
@@ -111,6 +112,7 @@ void vwl_pump_answer_done(struct vwl_pump *pump)
     if (!vwl_pump_runs(pump, OUT)) {
         return;
     }
+    pump->unplaced = false;
     for (GList *l = pump->in_flight.head; l; l = next) {
         struct record *record = l->data;
 
@@ -181,8 +183,8 @@ void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova,
     }
     if (any_lost) {
         log_host_bug(pump->log, "requests fail: their memory is not mapped "
-                     "any more, and there is no room for more than %zu bytes "
-                     "of such", pump->copied_bytes);
+                     "any more, and there is no room for more than %" PRIu64
+                     " bytes of such", pump->max_copied_bytes);
         vwl_core_fail_requests(pump->core, is_lost, NULL);
         vwl_pump_publish(pump, OUT);
     }
@@ -254,7 +256,9 @@ void vwl_pump_run_out(struct vwl_pump *pump)
     if (!vwl_pump_runs(pump, OUT)) {
         return;
     }
-    vwl_pump_answer_done(pump);
+    if (pump->unplaced) {
+        vwl_pump_answer_done(pump);
+    }
     vq = vwl_session_vq(pump->session, OUT);
     vwl_vq_want_kick(vq, false);
     for (;;) {
