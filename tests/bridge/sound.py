@@ -75,7 +75,7 @@ with tempfile.TemporaryDirectory(prefix='vwl-sound.') as folder, \
     tool = world.Tool(
         sys.argv[1], f'--wayland-sock={server.native[len("unix:"):]}'
         ',name=sound', '--socket=sound:@DIR@/guest-native')
-    before = tool.fds()
+    before = tool.fds_at_rest()
     main(suite, tool, server)
     with suite.case('descriptors are back where they began'):
         world.until('descriptors are back', lambda: tool.fds() <= before)

@@ -42,10 +42,29 @@ class Tool:
             env={k: v.replace('@DIR@', self.dir.name)
                  for k, v in {**os.environ, **(env or {})}.items()})
         atexit.register(self.process.kill)
-        until('the tool listens', (self.path / 'guest').exists)
+        until('the tool listens', self.listens)
+
+    def listens(self):
+        accepting = f' 00010000 .* {re.escape(str(self.path))}/guest$'
+        return re.search(accepting, pathlib.Path('/proc/net/unix').read_text(),
+                         re.MULTILINE)
 
     def fds(self):
         return len(os.listdir(f'/proc/{self.process.pid}/fd'))
+
+    def fds_at_rest(self):
+        """All that it opens at first is open, and its loop runs: a client
+        came through. What that one took is given back."""
+        client, host = self.connect()
+        client.close()
+        host.settimeout(30)
+        assert host.recv(1) == b''
+        host.close()
+        counts = []
+        while len(counts) < 10 or len(set(counts[-10:])) > 1:
+            counts.append(self.fds())
+            time.sleep(0.02)
+        return counts[-1]
 
     def connect(self):
         """(the client's socket, the double's)"""

@@ -306,6 +306,10 @@ void vwl_client_flush(struct vwl_client *client)
     flush_to_host(client);
     while (client->to_client.bytes->len != 0 && send_some(client)) {
     }
+    if (client->full && client->to_client.bytes->len <= VWL_HIGH_WATER) {
+        client->full = false;
+        client->bridge->again = true; /* what came meanwhile is not news */
+    }
     if (is_over(client)) {
         client->dead = true;
         client->bridge->again = true;
@@ -402,7 +406,6 @@ static gboolean on_writable(gint fd, GIOCondition condition, gpointer data)
     struct vwl_client *client = data;
 
     client->out_watch = 0;
-    client->bridge->again = true; /* the host may be read again */
     vwl_client_flush(client);
     return G_SOURCE_REMOVE;
 }
@@ -456,8 +459,8 @@ void vwl_client_from_host(struct vwl_client *client)
 
     for (round = 0; round < ROUNDS && !client->dead &&
          !client->raw_state.host_eof; round++) {
-        if (client->to_client.bytes->len > VWL_HIGH_WATER ||
-            vwl_transport_poll(t, client->ctx, 0) != 1) {
+        client->full = client->to_client.bytes->len > VWL_HIGH_WATER;
+        if (client->full || vwl_transport_poll(t, client->ctx, 0) != 1) {
             break;
         }
         r = receive(client);

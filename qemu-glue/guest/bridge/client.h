@@ -83,6 +83,7 @@ struct vwl_client {
     int ctx;         /* VFD; -1: hung up */
     bool sending, host_gone, failed;
     bool eof, deaf; /* the client's end: said all, hears nothing */
+    bool full;      /* to_client: the host is not read meanwhile */
     bool dead;      /* to be freed when no send is under way */
     bool raw;       /* not Wayland: socket.c */
     struct vwl_raw raw_state;

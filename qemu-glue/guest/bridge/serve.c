@@ -194,11 +194,9 @@ bool vwl_serve_open(struct vwl_serve *serve, GError **error)
         serve->activated = true;
         return open_named(serve, error);
     }
-    if (!default_path(serve, error)) {
-        return false;
-    }
-    return listen_or_fail(serve->listen, &serve->fd, error) &&
-        open_named(serve, error);
+    /* whoever finds the first socket finds them all */
+    return default_path(serve, error) && open_named(serve, error) &&
+        listen_or_fail(serve->listen, &serve->fd, error);
 }
 
 static void on_gone(void *opaque)
