@@ -117,29 +117,32 @@ static void forget(struct guest *guest, struct stream *stream)
     memset(stream->memory, 0, sizeof stream->memory);
 }
 
-/* Whatever the guest had is gone, and what holds it at the host sees it. */
-static void check_rest(struct guest *guest)
+static bool is_at_rest(struct guest *guest)
 {
-    int64_t end = g_get_monotonic_time() + INT64_C(60) * 1000000;
+    struct vwl_stats stats;
     unsigned int fds;
 
     rig_settle(guest->rig);
     if (!soak.daemon) {
-        struct vwl_stats stats = rig_stats(guest->rig);
+        stats = rig_stats(guest->rig);
+        return stats.vfds == 0 && stats.shm_bytes == 0 &&
+            stats.queued_bytes == 0;
+    }
+    fds = rig_count_fds(guest->rig->pid);
+    if (guest->fds_at_rest == 0) {
+        guest->fds_at_rest = fds;
+    }
+    return fds == guest->fds_at_rest;
+}
 
-        soak_check(stats.vfds == 0 && stats.shm_bytes == 0 &&
-                   stats.queued_bytes == 0, guest, "something was left");
-        return;
+/* Whatever the guest had is gone, and what holds it at the host sees it. */
+static void check_rest(struct guest *guest)
+{
+    int64_t end = g_get_monotonic_time() + INT64_C(60) * 1000000;
+
+    while (!is_at_rest(guest)) {
+        soak_check(g_get_monotonic_time() < end, guest, "something was left");
     }
-    while ((fds = rig_count_fds(guest->rig->pid)) != guest->fds_at_rest &&
-           guest->fds_at_rest) {
-        if (g_get_monotonic_time() > end) {
-            soak_fail("guest %u: %u descriptors at rest were %u",
-                      guest->number, fds, guest->fds_at_rest);
-        }
-        rig_settle(guest->rig);
-    }
-    guest->fds_at_rest = fds;
 }
 
 static void turn_pipes(struct guest *guest)
