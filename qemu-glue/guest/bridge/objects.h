@@ -22,6 +22,7 @@ struct vwl_object {
     enum vwl_kind kind;
     uint32_t version;
     uint32_t client_id, host_id; /* 0: none */
+    bool in_use;                 /* the bridge's own, not destroyed yet */
     void *data;                  /* the kind's own */
 };
 

@@ -359,6 +359,10 @@ static void on_delete_id(struct vwl_client *client, uint32_t host_id)
     if (object == NULL || host_id == 1) {
         return;
     }
+    if (object->in_use) {
+        vwl_client_fail(client, "the host deleted what is in use");
+        return;
+    }
     id = vwl_sync_delete_id(client, object) ? 0 : object->client_id;
     vwl_objects_drop_host(&client->objects, object);
     if (id != 0) {

@@ -77,6 +77,7 @@ static void memory_free(struct vwl_client *client, struct vwl_memory *memory)
     struct vwl_transport *t = client->bridge->transport;
 
     if (!client->dead) {
+        memory->pool->in_use = false;
         vwl_client_request(client, memory->pool->host_id, POOL_DESTROY, NULL,
                            0, -1);
     }
@@ -139,6 +140,7 @@ static struct vwl_memory *memory_new(struct vwl_client *client, size_t size,
     memory = g_new0(struct vwl_memory, 1);
     memory->mem = mem;
     memory->pool = pool;
+    pool->in_use = true;
     client->memory_bytes += mem.size;
     args[0] = pool->host_id;
     args[1] = (uint32_t)mem.size;
@@ -168,6 +170,7 @@ bool vwl_shm_materialize(struct vwl_client *client,
                          buffer->extent);
         return false;
     }
+    object->in_use = true;
     args[0] = object->host_id;
     args[1] = 0;
     args[2] = (uint32_t)buffer->width;
@@ -309,6 +312,7 @@ void vwl_buffer_settle(struct vwl_client *client, struct vwl_buffer *buffer)
         vwl_client_request(client, object->host_id, BUFFER_DESTROY, NULL, 0,
                            -1);
     }
+    object->in_use = false;
     object->data = NULL;
     g_ptr_array_remove_fast(client->buffers, buffer);
     if (buffer->memory != NULL) {
