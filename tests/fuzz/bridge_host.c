@@ -164,12 +164,16 @@ static void judge_shm(struct fuzz_host *host,
         struct fuzz_vfd *memory = fuzz_world_find(host->world, args->vfd);
 
         /* i and n; the descriptor has no word */
-        fuzz_check(memory->kind == VFD_MEMORY);
-        fuzz_check(args->word[2] > 0 && args->word[2] <= memory->size);
+        fuzz_check(memory->kind == (host->world->share_pools ? VFD_FOREIGN
+                                                             : VFD_MEMORY));
+        fuzz_check(args->word[2] > 0);
         pool = object_get(host, args->word[0]);
-        pool->size = args->word[2];
+        if (memory->kind == VFD_MEMORY) {
+            fuzz_check(args->word[2] <= memory->size);
+            pool->size = args->word[2];
+        }
     } else if (strcmp(object->iface->name, "wl_shm_pool") == 0 &&
-               opcode == 0) {
+               opcode == 0 && !host->world->share_pools) {
         int64_t offset = (int32_t)args->word[1];
         int64_t width = (int32_t)args->word[2];
         int64_t height = (int32_t)args->word[3];

@@ -34,6 +34,8 @@ void fuzz_run_init(struct fuzz_run *run, unsigned int how)
         run->clients[i].fd = -1;
     }
     options.title_prefix = options.app_id_prefix = how & 1 ? "[vm] " : NULL;
+    options.share_pools = (how & 0x30) == 0x30;
+    run->world.share_pools = options.share_pools;
     run->bridge = vwl_bridge_new(run->world.transport, &options);
     listen_at_nowhere(run);
     run->raw = (how & 12) == 12;

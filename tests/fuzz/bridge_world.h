@@ -57,6 +57,7 @@ struct fuzz_world {
     GPtrArray *vfds; /* of struct fuzz_vfd; handles begin with 1 */
     GArray *sends;
     unsigned int refuse;
+    bool share_pools; /* what the bridge was told */
     int event;
     bool news, async;
     int result; /* of sends */

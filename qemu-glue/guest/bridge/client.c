@@ -156,6 +156,8 @@ static bool end_lone(struct vwl_client *client, int result)
             vwl_dmabuf_refused(client, object, lone->fatal);
         } else if (object->kind == VWL_KIND_SYNC) {
             vwl_sync_refused(client, object, &lone->fence);
+        } else if (object->kind == VWL_KIND_POOL) {
+            vwl_shm_refused(client);
         }
     }
     drop_lone(client, lone);

@@ -162,6 +162,8 @@ void vwl_relay_event(struct vwl_client *client, void *data, size_t size);
 /* shm.c. A take of a request returns true when it was dealt with. */
 bool vwl_shm_request(struct vwl_client *client, struct vwl_object *object,
                      const struct vwl_wire_message *msg, const void *data);
+/* The host cannot use a pool that was handed over. */
+void vwl_shm_refused(struct vwl_client *client);
 /* Before a request goes on that names an object. false: the client failed. */
 bool vwl_shm_materialize(struct vwl_client *client,
                          struct vwl_object *object);

@@ -229,7 +229,8 @@ bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
     const struct vwl_bridge_options options = {
         .title_prefix = serve->title_prefix,
         .app_id_prefix = serve->app_id_prefix,
-        .trace = serve->trace, .gone = on_gone, .opaque = serve,
+        .trace = serve->trace, .share_pools = serve->share_pools,
+        .gone = on_gone, .opaque = serve,
     };
     struct vwl_bridge *bridge;
     guint term, interrupt;

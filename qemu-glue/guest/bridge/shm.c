@@ -182,11 +182,39 @@ bool vwl_shm_materialize(struct vwl_client *client,
     return true;
 }
 
+void vwl_shm_refused(struct vwl_client *client)
+{
+    vwl_client_error(client, 1, WL_ERROR_NO_MEMORY,
+                     "the host cannot use this pool");
+}
+
+/* Where guest and host can share it, the file itself goes to the host, and all
+ * that is said of it. Takes fd. */
+static void hand_over(struct vwl_client *client, const struct vwl_object *shm,
+                      struct vwl_object *object, uint32_t size, int fd)
+{
+    struct vwl_lone lone = {
+        .begin = client->to_host.bytes->len, .n = 1, .fence = -1,
+    };
+    uint32_t args[2] = { object->host_id, size };
+
+    if (vwl_transport_import(client->bridge->transport, false, &fd,
+                             &lone.handles[0]) < 0) {
+        close(fd);
+        vwl_shm_refused(client);
+        return;
+    }
+    vwl_client_request(client, shm->host_id, SHM_CREATE_POOL, args, 2,
+                       lone.handles[0]);
+    vwl_client_alone(client, object, &lone);
+}
+
 static void create_pool(struct vwl_client *client,
                         const struct vwl_object *shm,
                         const struct vwl_wire_message *msg)
 {
     int fd = vwl_client_take_fd(client);
+    bool shared = client->bridge->options.share_pools;
     int32_t size = (int32_t)msg->args[2].value;
     struct vwl_object *object;
     struct vwl_pool *pool;
@@ -206,11 +234,15 @@ static void create_pool(struct vwl_client *client,
     }
     object = client->failed ? NULL :
         vwl_objects_new(&client->objects, msg->args[0].iface, shm->version,
-                        msg->args[0].value, false);
+                        msg->args[0].value, shared);
     if (object == NULL) {
         close(fd);
         vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT,
                          "invalid new id %u", msg->args[0].value);
+        return;
+    }
+    if (shared) {
+        hand_over(client, shm, object, (uint32_t)size, fd);
         return;
     }
     pool = g_new0(struct vwl_pool, 1);
@@ -348,11 +380,14 @@ bool vwl_shm_request(struct vwl_client *client, struct vwl_object *object,
         create_pool(client, object, msg);
         return true;
     case VWL_KIND_POOL:
+        if (object->data == NULL) {
+            return false; /* the host has it */
+        }
         pool_request(client, object, msg);
         return true;
     case VWL_KIND_BUFFER:
         if (object->data == NULL) {
-            return false; /* of another protocol's */
+            return false; /* of another protocol's, or of such a pool */
         }
         destroy_buffer(client, object);
         return true;

@@ -42,6 +42,9 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
         { "poll-us", 0, 0, G_OPTION_ARG_INT, &tool->poll_us,
           "Look at the rings for so long before sleeping (0)",
           "MICROSECONDS" },
+        { "share-pools", 0, 0, G_OPTION_ARG_NONE, &tool->serve.share_pools,
+          "Hand clients' shared memory over instead of copying it: host and "
+          "guest are one machine here", NULL },
         { "verbose", 0, 0, G_OPTION_ARG_NONE, &tool->verbose,
           "Print what the device says", NULL },
         { "version", 0, 0, G_OPTION_ARG_NONE, &tool->version,
@@ -64,9 +67,11 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
         return false;
     }
     if (ok && tool->daemon_socket != NULL &&
-        (tool->dmabufs != NULL || tool->poll_us != 0)) {
+        (tool->dmabufs != NULL || tool->poll_us != 0 ||
+         tool->serve.share_pools)) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "give --dmabuf and --poll-us to the daemon");
+                    "give --dmabuf and --poll-us to the daemon; it cannot "
+                    "share pools");
         return false;
     }
     if (ok && tool->poll_us < 0) {

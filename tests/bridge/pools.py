@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""wl_shm with --share-pools: a client and a compositor double at the two ends,
+and the same file of memory at both.
+
+    pools.py TOOL CORE_XML PROTOCOLS_DIRECTORY
+"""
+import contextlib
+import mmap
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import wayland
+import world
+
+TOOL, CORE, PROTOCOLS = sys.argv[1:4]
+INTERFACES = wayland.load_all(CORE, PROTOCOLS)
+OFFERED = [('wl_compositor', 4), ('wl_shm', 1)]
+INVALID_STRIDE, INVALID_FD = 1, 2
+
+
+class World(world.World):
+    def __init__(self, tool):
+        super().__init__(tool, INTERFACES, OFFERED)
+        self.bind('wl_compositor')
+        self.bind('wl_shm')
+
+    def pool(self, fd, size):
+        """What the host got: a descriptor of the very same file."""
+        made = self.client.new()
+        self.client.say(self.alive['wl_shm'], 'create_pool', made, fd, size)
+        self.ids[made], there, said = self.host.expect(
+            self.ids[self.alive['wl_shm']], 'create_pool')
+        a, b = os.fstat(fd), os.fstat(there)
+        assert (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino), 'another file'
+        assert said == size, f'{size} came as {said}'
+        return made, there
+
+    def new(self, parent, request, *values):
+        """A request that makes an object, whose id is the None."""
+        made = self.client.new()
+        self.request(parent, request,
+                     *(made if v is None else v for v in values))
+        return made
+
+    def fails(self, code):
+        where, got, text = self.client.expect(1, 'error')
+        assert (where, got) == (self.alive['wl_shm'], code), (got, text)
+
+
+def memory(size):
+    fd = os.memfd_create('pool')
+    os.ftruncate(fd, size)
+    return fd
+
+
+def life(w):
+    """Pool and buffers with the numbers as they were said; frames without a
+    word of the bridge's own; what is painted is there at once."""
+    size = 64 * 64 * 4
+    fd = memory(size)
+    pool, there = w.pool(fd, size)
+    surface = w.new(w.alive['wl_compositor'], 'create_surface', None)
+    buffers = [w.new(pool, 'create_buffer', None, i * 64, 16, 8, 256, 1)
+               for i in range(3)]
+    with mmap.mmap(fd, size) as ours, mmap.mmap(there, size) as theirs:
+        for i in range(30):
+            buffer = buffers[i % 3]
+            ours[i * 100:i * 100 + 4] = b'%4d' % i
+            w.request(surface, 'attach', buffer, 0, 0)
+            w.request(surface, 'damage_buffer', 0, 0, 16, 8)
+            w.request(surface, 'commit')
+            assert theirs[i * 100:i * 100 + 4] == b'%4d' % i
+            w.event(buffer, 'release')
+    w.request(pool, 'resize', size * 2)
+    w.request(pool, 'destroy')
+    w.destroyed(pool)
+    for buffer in buffers:
+        w.request(buffer, 'destroy')
+        w.destroyed(buffer)
+    os.close(fd)
+    os.close(there)
+
+
+def in_order(w):
+    """Many at once, and other requests between them."""
+    fds = [memory(4096 * (i + 1)) for i in range(20)]
+    shm, compositor = w.alive['wl_shm'], w.alive['wl_compositor']
+    made = []
+    for i, fd in enumerate(fds):
+        pool, surface, buffer = (w.client.new() for _ in range(3))
+        w.client.say(shm, 'create_pool', pool, fd, 4096 * (i + 1))
+        w.client.say(compositor, 'create_surface', surface)
+        w.client.say(pool, 'create_buffer', buffer, 0, 4, 4, 16, i)
+        w.client.say(surface, 'attach', buffer, 0, 0)
+        made.append((pool, surface, buffer))
+    for i, fd in enumerate(fds):
+        pool, there, size = w.host.expect(w.ids[shm], 'create_pool')
+        assert os.fstat(there).st_ino == os.fstat(fd).st_ino
+        assert size == 4096 * (i + 1)
+        surface, = w.host.expect(w.ids[compositor], 'create_surface')
+        buffer, *said = w.host.expect(pool, 'create_buffer')
+        assert said == [0, 4, 4, 16, i], said
+        assert w.host.expect(surface, 'attach') == [buffer, 0, 0]
+        os.close(there)
+        os.close(fd)
+
+
+def not_memory(w):
+    """It alone is told so, and ends."""
+    ends = os.pipe()
+    w.client.say(w.alive['wl_shm'], 'create_pool', w.client.new(), ends[0],
+                 4096)
+    w.fails(INVALID_FD)
+    for end in ends:
+        os.close(end)
+
+
+def no_size(w):
+    fd = memory(4096)
+    w.client.say(w.alive['wl_shm'], 'create_pool', w.client.new(), fd, 0)
+    w.fails(INVALID_STRIDE)
+    os.close(fd)
+
+
+def errors_of_the_host(w):
+    """Numbers are for the host to judge: its word is the client's."""
+    fd = memory(4096)
+    pool, there = w.pool(fd, 4096)
+    w.new(pool, 'create_buffer', None, -1, 1 << 30, 7, 3, 9)
+    w.host.say(1, 'error', w.ids[w.alive['wl_shm']], INVALID_STRIDE, 'no')
+    w.fails(INVALID_STRIDE)
+    os.close(fd)
+    os.close(there)
+
+
+def without_end(w):
+    """Pools come and go; nothing of them stays."""
+    for _ in range(300):
+        fd = memory(4096)
+        pool, there = w.pool(fd, 4096)
+        os.close(fd)
+        os.close(there)
+        w.request(pool, 'destroy')
+        w.destroyed(pool)
+
+
+def gone_meanwhile(w):
+    for _ in range(50):
+        fd = memory(4096)
+        w.client.say(w.alive['wl_shm'], 'create_pool', w.client.new(), fd,
+                     4096)
+        os.close(fd)
+
+
+suite = world.Suite()
+tool = world.Tool(TOOL, '--share-pools')
+before = tool.fds_at_rest()
+bystander = World(tool)
+held = tool.fds() - before
+for name, test in [
+        ('a pool, its buffers and their frames', life),
+        ('many at once, in order', in_order),
+        ('a pipe is no memory', not_memory),
+        ('nothing is no pool', no_size),
+        ('what the host refuses', errors_of_the_host),
+        ('pools without end', without_end),
+        ('an end in the middle', gone_meanwhile)]:
+    with suite.case(name):
+        with contextlib.closing(World(tool)) as w:
+            test(w)
+        bystander.sync()
+with suite.case('descriptors are back where they began'):
+    world.until('descriptors are back',
+                lambda: tool.fds() <= before + held)
+bystander.close()
+with suite.case('the tool ends well'):
+    tool.stop()
+suite.end()
