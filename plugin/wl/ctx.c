@@ -143,9 +143,12 @@ static void receive_group(struct vwl_vfd *vfd, int *fds, unsigned int n_fds,
     vwl_group_settle_one(group);
 }
 
-static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
-                           unsigned int n_buffer)
+static unsigned int ctx_receive(struct vwl_vfd *vfd,
+                                struct vwl_in_buffer *buffers,
+                                unsigned int n_buffers)
 {
+    const struct iovec *buffer = buffers[0].iov;
+    const unsigned int n_buffer = buffers[0].n;
     uint8_t staged[VWL_RECV_DATA_BYTES], head[VWL_RECV_HEAD_BYTES];
     struct iovec iov[64];
     int fds[VWL_PEER_MAX_FDS];
@@ -183,7 +186,8 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
     }
     vwl_recv_head(head, vfd->id, 0);
     vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
-    return VWL_RECV_HEAD_BYTES + n;
+    buffers[0].len = VWL_RECV_HEAD_BYTES + (size_t)n;
+    return 1;
 }
 
 static int ctx_fd_to_send(const struct vwl_vfd *vfd)

@@ -337,21 +337,48 @@ static struct vwl_vfd *next_ready(struct vwl_core *core, bool *polled)
     }
 }
 
-static ssize_t next_message(struct vwl_core *core,
-                            const struct iovec *buffer,
-                            unsigned int n_buffer, uint64_t token)
+/* What the VFD has to say, into as many buffers as are its share. */
+static unsigned int receive(struct vwl_vfd *vfd,
+                            struct vwl_in_buffer *buffers, unsigned int n)
+{
+    struct vwl_core *core = vfd->core;
+    struct vwl_inbox *inbox = &core->inbox;
+    unsigned int filled = vfd->ops->receive(
+        vfd, buffers, MIN(n, vwl_share_left(&inbox->share, vfd)));
+
+    for (unsigned int i = 0; i < filled; i++) {
+        core->counters.received_bytes += buffers[i].len - VWL_RECV_HEAD_BYTES;
+        delivered(core, vfd, buffers[i].token);
+    }
+    if (filled > 0) {
+        vfd->answers |= vfd == inbox->guessed;
+    }
+    if (filled > 0 && buffers[filled - 1].len ==
+                          VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES) {
+        inbox->streams = vfd->ops->receive == vwl_stream_receive;
+        keep_ready(inbox, vfd);
+    }
+    return filled;
+}
+
+static int next_messages(struct vwl_core *core, struct vwl_in_buffer *buffers,
+                         unsigned int n)
 {
     struct vwl_inbox *inbox = &core->inbox;
     bool polled = false;
 
+    inbox->streams = false;
     for (;;) {
         struct vwl_vfd *vfd;
-        ssize_t n;
+        unsigned int filled;
+        ssize_t len;
 
         if (!vwl_list_is_empty(&inbox->fifo)) {
-            return deliver(core, vwl_list_entry(inbox->fifo.next,
-                                                struct vwl_message, link),
-                           buffer, n_buffer, token);
+            len = deliver(core, vwl_list_entry(inbox->fifo.next,
+                                               struct vwl_message, link),
+                          buffers[0].iov, buffers[0].n, buffers[0].token);
+            buffers[0].len = (size_t)MAX(len, 0);
+            return len < 0 ? (int)len : 1;
         }
         vfd = next_ready(core, &polled);
         if (!vfd) {
@@ -360,30 +387,27 @@ static ssize_t next_message(struct vwl_core *core,
             }
             continue;
         }
-        n = vfd->ops->receive(vfd, buffer, n_buffer);
-        if (n > 0) {
-            core->counters.received_bytes += (uint64_t)n -
-                VWL_RECV_HEAD_BYTES;
-            delivered(core, vfd, token);
-            vfd->answers |= vfd == inbox->guessed;
-            if (n == VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES) {
-                keep_ready(inbox, vfd);
-            }
-            return n;
+        filled = receive(vfd, buffers, n);
+        if (filled > 0) {
+            return (int)filled;
         }
     }
 }
 
-ssize_t vwl_core_next_message(struct vwl_core *core,
-                              const struct iovec *buffer,
-                              unsigned int n_buffer, uint64_t token)
+int vwl_core_next_messages(struct vwl_core *core,
+                           struct vwl_in_buffer *buffers, unsigned int n)
 {
-    ssize_t n;
+    int filled;
 
     core->inbox.handing = true;
-    n = next_message(core, buffer, n_buffer, token);
+    filled = next_messages(core, buffers, n);
     core->inbox.handing = false;
-    return n;
+    return filled;
+}
+
+unsigned int vwl_core_buffers_wanted(const struct vwl_core *core)
+{
+    return core->inbox.streams ? VWL_IN_AT_ONCE : 1;
 }
 
 bool vwl_core_has_more(const struct vwl_core *core)
@@ -469,6 +493,7 @@ void vwl_inbox_reset(struct vwl_core *core)
     vwl_share_reset(&core->inbox.share);
     core->inbox.n_ready = core->inbox.next_ready = 0;
     core->inbox.n_kept = core->inbox.rounds = 0;
+    core->inbox.streams = false;
 }
 
 void vwl_inbox_finish(struct vwl_core *core)

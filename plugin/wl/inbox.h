@@ -46,7 +46,7 @@ struct vwl_message_view {
 struct vwl_inbox {
     struct vwl_list fifo; /* of vwl_message.link */
     uint64_t queued_bytes;
-    bool handing; /* vwl_core_next_message is at work */
+    bool handing; /* vwl_core_next_messages is at work */
 
     struct vwl_vfd *ready[VWL_READY_MAX]; /* NULL where one was closed */
     int n_ready;
@@ -54,6 +54,7 @@ struct vwl_inbox {
     int n_kept; /* of ready: filled a buffer, so looked at once more */
     int rounds; /* that were made without asking epoll */
     bool more;  /* epoll may know of more than it said */
+    bool streams; /* what came last filled its buffer, and more could go on */
     struct vwl_vfd *expected; /* that was sent something and tends to answer at
                                  once; NULL: nobody */
     struct vwl_vfd *guessed;  /* the one that was read for that reason */

@@ -2,8 +2,9 @@
 #include "wl/vfd.h"
 
 /* It polls readable when it is signalled, and stays so. */
-static ssize_t fence_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
-                             unsigned int n_buffer)
+static unsigned int fence_receive(struct vwl_vfd *vfd,
+                                  struct vwl_in_buffer *buffers,
+                                  unsigned int n)
 {
     vwl_vfd_in_end(vfd);
     return 0;

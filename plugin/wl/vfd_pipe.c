@@ -8,36 +8,67 @@
 #include "wl/state.h"
 #include "wl/vfd.h"
 
-ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
-                           unsigned int n_buffer)
+#define MAX_PIECES 64u /* of guest memory, for one read */
+
+/* As many of the buffers as one read may fill: the first, and more if all are
+ * whole. *room: of the first. */
+static unsigned int gather(const struct vwl_in_buffer *buffers, unsigned int n,
+                           struct iovec iov[MAX_PIECES], size_t *room)
+{
+    unsigned int n_iov = 0;
+    size_t more;
+
+    *room = VWL_RECV_DATA_BYTES;
+    for (unsigned int i = 0; i < n && *room == VWL_RECV_DATA_BYTES; i++) {
+        unsigned int pieces = vwl_iov_slice(
+            buffers[i].iov, buffers[i].n, VWL_RECV_HEAD_BYTES,
+            VWL_RECV_DATA_BYTES, iov + n_iov, MAX_PIECES - n_iov, &more);
+
+        if (i > 0 && more < VWL_RECV_DATA_BYTES) {
+            break;
+        }
+        *room = more;
+        n_iov += pieces;
+    }
+    return n_iov;
+}
+
+unsigned int vwl_stream_receive(struct vwl_vfd *vfd,
+                                struct vwl_in_buffer *buffers, unsigned int n)
 {
     uint8_t staged[VWL_RECV_DATA_BYTES], head[VWL_RECV_HEAD_BYTES];
-    struct iovec iov[64];
-    unsigned int n_iov;
-    size_t room;
-    ssize_t n;
+    struct iovec iov[MAX_PIECES];
+    unsigned int n_iov, filled = 0;
+    size_t room, left;
+    ssize_t got;
 
-    n_iov = vwl_iov_slice(buffer, n_buffer, VWL_RECV_HEAD_BYTES,
-                          VWL_RECV_DATA_BYTES, iov, G_N_ELEMENTS(iov), &room);
+    n_iov = gather(buffers, n, iov, &room);
     if (room == 0) {
         iov[0] = (struct iovec){ staged, sizeof staged };
         n_iov = 1;
     }
-    n = vwl_peer_read(vfd->how, vfd->fd, &vfd->core->bounce, iov, n_iov);
-    if (n == -EAGAIN) {
+    got = vwl_peer_read(vfd->how, vfd->fd, &vfd->core->bounce, iov, n_iov);
+    if (got == -EAGAIN) {
         return 0;
     }
-    if (n <= 0) {
+    if (got <= 0) {
         vwl_vfd_in_end(vfd);
         return 0;
     }
     if (room == 0) {
-        vwl_inbox_push_recv(vfd, NULL, 0, staged, (size_t)n);
+        vwl_inbox_push_recv(vfd, NULL, 0, staged, (size_t)got);
         return 0;
     }
     vwl_recv_head(head, vfd->id, 0);
-    vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
-    return VWL_RECV_HEAD_BYTES + n;
+    for (left = (size_t)got; left > 0; filled++) {
+        size_t len = MIN(left, room);
+
+        vwl_iov_write(buffers[filled].iov, buffers[filled].n, 0, head,
+                      sizeof head);
+        buffers[filled].len = VWL_RECV_HEAD_BYTES + len;
+        left -= len;
+    }
+    return filled;
 }
 
 static int pipe_fd_to_send(const struct vwl_vfd *vfd)

@@ -195,6 +195,95 @@ static void test_shared_read(void)
     rig_free(rig);
 }
 
+#define WHOLE (16u + 3968u) /* a header, and as much data as one takes */
+
+struct buffers {
+    uint8_t bytes[VWL_IN_AT_ONCE][4096];
+    struct iovec iov[VWL_IN_AT_ONCE];
+    struct vwl_in_buffer in[VWL_IN_AT_ONCE];
+};
+
+static int next_into(struct rig *rig, struct buffers *b, unsigned int n,
+                     size_t last_room)
+{
+    memset(b->bytes, 0xee, sizeof b->bytes);
+    for (unsigned int i = 0; i < n; i++) {
+        b->iov[i] = (struct iovec){ b->bytes[i],
+                                    i + 1 < n ? 4096 : last_room };
+        b->in[i] = (struct vwl_in_buffer){ &b->iov[i], 1, rig->token++, 0 };
+    }
+    return vwl_core_next_messages(rig->core, b->in, n);
+}
+
+/* Its data goes on from buffer to buffer, with a header in each. */
+static void expect_data(const struct buffers *b, unsigned int n, uint32_t id,
+                        const char *data, size_t len)
+{
+    for (unsigned int i = 0; i < n; i++) {
+        size_t here = MIN(len, WHOLE - 16);
+
+        g_assert_cmpuint(b->in[i].len, ==, 16 + here);
+        g_assert_cmphex(get32(b->bytes[i]), ==, 0x103);
+        g_assert_cmpuint(get32(b->bytes[i] + 8), ==, id);
+        g_assert_cmpuint(get32(b->bytes[i] + 12), ==, 0);
+        g_assert_cmpmem(b->bytes[i] + 16, here, data, here);
+        g_assert_cmphex(b->bytes[i][16 + here], ==, 0xee);
+        data += here;
+        len -= here;
+    }
+    g_assert_cmpuint(len, ==, 0);
+}
+
+/* One read fills many buffers, once it is known that there is a stream. */
+static void test_many_buffers(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+    int compositor = rig_context(rig, 1), end;
+    struct buffers *b = g_new(struct buffers, 1);
+    char data[40000];
+    struct vwl_stats stats = { 0 };
+
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = (char)(i * 7 + i / 251);
+    }
+    g_assert_cmphex(ask_new(rig, 0x105, 2, 2, 0), ==, 0x1001);
+    end = remote_end(rig, compositor, 2);
+    vwl_core_buffers_free(rig->core, 256, 256);
+    g_assert_cmpuint(vwl_core_buffers_wanted(rig->core), ==, 1);
+    g_assert_cmpint(write(end, data, 40000), ==, 40000);
+    g_assert_cmpint(next_into(rig, b, 1, 4096), ==, 1);
+    expect_data(b, 1, 2, data, 3968);
+    g_assert_cmpuint(vwl_core_buffers_wanted(rig->core), ==, VWL_IN_AT_ONCE);
+    g_assert_true(vwl_core_has_more(rig->core));
+    g_assert_cmpint(next_into(rig, b, 8, 4096), ==, 8);
+    expect_data(b, 8, 2, data + 3968, 8 * 3968);
+    /* a small one is not filled behind another */
+    g_assert_cmpint(next_into(rig, b, 2, 1000), ==, 1);
+    expect_data(b, 1, 2, data + 9 * 3968, 3968);
+    g_assert_cmpint(next_into(rig, b, 8, 4096), ==, 1);
+    expect_data(b, 1, 2, data + 10 * 3968, 320);
+    g_assert_cmpuint(vwl_core_buffers_wanted(rig->core), ==, 1);
+    g_assert_cmpint(next_into(rig, b, 8, 4096), ==, 0);
+    vwl_core_stats(rig->core, &stats);
+    g_assert_cmpuint(stats.messages, ==, 11);
+    g_assert_cmpuint(stats.received_bytes, ==, 40000);
+    /* no more than its share: of six it may have three */
+    g_assert_cmpint(write(end, data, 40000), ==, 40000);
+    vwl_core_buffers_free(rig->core, 0, 256);
+    vwl_core_buffers_free(rig->core, 256, 256);
+    for (uint64_t token = 0; token < rig->token; token++) {
+        vwl_core_buffer_returned(rig->core, token);
+    }
+    vwl_core_buffers_free(rig->core, 6, 256);
+    g_assert_cmpint(next_into(rig, b, 8, 4096), ==, 3);
+    expect_data(b, 3, 2, data, 3 * 3968);
+    g_assert_cmpint(next_into(rig, b, 8, 4096), ==, 0);
+    close(end);
+    close(compositor);
+    g_free(b);
+    rig_free(rig);
+}
+
 /* Answered for, then closed by the guest: it still arrives. */
 static void test_linger(void)
 {
@@ -233,6 +322,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/pipe/reader-gone", test_reader_gone);
     g_test_add_func("/core/pipe/shared-full", test_shared_full);
     g_test_add_func("/core/pipe/shared-read", test_shared_read);
+    g_test_add_func("/core/pipe/many-buffers", test_many_buffers);
     g_test_add_func("/core/pipe/linger", test_linger);
     return g_test_run();
 }
