@@ -150,8 +150,8 @@ struct vwl_in_buffer {
 
 #define VWL_IN_AT_ONCE 8
 
-/* How many buffers the next message could use, if it is one of a stream that
- * fills them: 1 to VWL_IN_AT_ONCE. More than that are not of use. */
+/* How many buffers the next read could use: 1, or VWL_IN_AT_ONCE after one that
+ * filled all of its own. More than that are of no use. */
 unsigned int vwl_core_buffers_wanted(const struct vwl_core *core);
 
 /* Fills buffers, the first first, each with a message for the guest. Returns

@@ -163,6 +163,58 @@ static ssize_t write_recv(struct vwl_message *message,
     return (ssize_t)(at + len);
 }
 
+unsigned int vwl_inbox_gather(const struct vwl_in_buffer *buffers,
+                              unsigned int n,
+                              struct iovec iov[VWL_READ_PIECES],
+                              uint8_t staged[VWL_RECV_DATA_BYTES],
+                              size_t *room)
+{
+    unsigned int n_iov = 0;
+    size_t more;
+
+    *room = VWL_RECV_DATA_BYTES;
+    for (unsigned int i = 0; i < n && *room == VWL_RECV_DATA_BYTES; i++) {
+        unsigned int pieces = vwl_iov_slice(
+            buffers[i].iov, buffers[i].n, VWL_RECV_HEAD_BYTES,
+            VWL_RECV_DATA_BYTES, iov + n_iov, VWL_READ_PIECES - n_iov, &more);
+
+        if (i > 0 && more < VWL_RECV_DATA_BYTES) {
+            break;
+        }
+        *room = more;
+        n_iov += pieces;
+    }
+    if (*room == 0) {
+        iov[0] = (struct iovec){ staged, VWL_RECV_DATA_BYTES };
+        n_iov = 1;
+    }
+    return n_iov;
+}
+
+unsigned int vwl_inbox_put_read(struct vwl_vfd *vfd,
+                                struct vwl_in_buffer *buffers,
+                                const uint8_t *staged, size_t room,
+                                size_t len)
+{
+    uint8_t head[VWL_RECV_HEAD_BYTES];
+    unsigned int filled = 0;
+
+    if (room == 0) {
+        vwl_inbox_push_recv(vfd, NULL, 0, staged, len);
+        return 0;
+    }
+    vwl_recv_head(head, vfd->id, 0);
+    for (; len > 0; filled++) {
+        struct vwl_in_buffer *buffer = &buffers[filled];
+        size_t here = MIN(len, room);
+
+        vwl_iov_write(buffer->iov, buffer->n, 0, head, sizeof head);
+        buffer->len = sizeof head + here;
+        len -= here;
+    }
+    return filled;
+}
+
 /* A message went into a buffer; vfd: who keeps it, or NULL. */
 static void delivered(struct vwl_core *core, struct vwl_vfd *vfd,
                       uint64_t token)
@@ -355,7 +407,7 @@ static unsigned int receive(struct vwl_vfd *vfd,
     }
     if (filled > 0 && buffers[filled - 1].len ==
                           VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES) {
-        inbox->streams = vfd->ops->receive == vwl_stream_receive;
+        inbox->streams = true;
         keep_ready(inbox, vfd);
     }
     return filled;

@@ -4,49 +4,18 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "wl/iov.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
-
-#define MAX_PIECES 64u /* of guest memory, for one read */
-
-/* As many of the buffers as one read may fill: the first, and more if all are
- * whole. *room: of the first. */
-static unsigned int gather(const struct vwl_in_buffer *buffers, unsigned int n,
-                           struct iovec iov[MAX_PIECES], size_t *room)
-{
-    unsigned int n_iov = 0;
-    size_t more;
-
-    *room = VWL_RECV_DATA_BYTES;
-    for (unsigned int i = 0; i < n && *room == VWL_RECV_DATA_BYTES; i++) {
-        unsigned int pieces = vwl_iov_slice(
-            buffers[i].iov, buffers[i].n, VWL_RECV_HEAD_BYTES,
-            VWL_RECV_DATA_BYTES, iov + n_iov, MAX_PIECES - n_iov, &more);
-
-        if (i > 0 && more < VWL_RECV_DATA_BYTES) {
-            break;
-        }
-        *room = more;
-        n_iov += pieces;
-    }
-    return n_iov;
-}
 
 unsigned int vwl_stream_receive(struct vwl_vfd *vfd,
                                 struct vwl_in_buffer *buffers, unsigned int n)
 {
-    uint8_t staged[VWL_RECV_DATA_BYTES], head[VWL_RECV_HEAD_BYTES];
-    struct iovec iov[MAX_PIECES];
-    unsigned int n_iov, filled = 0;
-    size_t room, left;
+    uint8_t staged[VWL_RECV_DATA_BYTES];
+    struct iovec iov[VWL_READ_PIECES];
+    size_t room;
+    unsigned int n_iov = vwl_inbox_gather(buffers, n, iov, staged, &room);
     ssize_t got;
 
-    n_iov = gather(buffers, n, iov, &room);
-    if (room == 0) {
-        iov[0] = (struct iovec){ staged, sizeof staged };
-        n_iov = 1;
-    }
     got = vwl_peer_read(vfd->how, vfd->fd, &vfd->core->bounce, iov, n_iov);
     if (got == -EAGAIN) {
         return 0;
@@ -55,20 +24,7 @@ unsigned int vwl_stream_receive(struct vwl_vfd *vfd,
         vwl_vfd_in_end(vfd);
         return 0;
     }
-    if (room == 0) {
-        vwl_inbox_push_recv(vfd, NULL, 0, staged, (size_t)got);
-        return 0;
-    }
-    vwl_recv_head(head, vfd->id, 0);
-    for (left = (size_t)got; left > 0; filled++) {
-        size_t len = MIN(left, room);
-
-        vwl_iov_write(buffers[filled].iov, buffers[filled].n, 0, head,
-                      sizeof head);
-        buffers[filled].len = VWL_RECV_HEAD_BYTES + len;
-        left -= len;
-    }
-    return filled;
+    return vwl_inbox_put_read(vfd, buffers, staged, room, (size_t)got);
 }
 
 static int pipe_fd_to_send(const struct vwl_vfd *vfd)
