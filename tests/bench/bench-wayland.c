@@ -36,7 +36,7 @@ struct route {
 struct bench {
     char *folder, *stub_path;
     pid_t stub;
-    struct route routes[5];
+    struct route routes[6];
     unsigned int n_routes;
 };
 
@@ -91,14 +91,15 @@ static void start_relay(struct bench *bench)
     close(listener);
 }
 
-static void start_loopback(struct bench *bench)
+static void start_loopback(struct bench *bench, const char *name,
+                           const char *option)
 {
-    struct route *route = add(bench, "device", "loopback");
+    struct route *route = add(bench, name, name);
     char *listen = g_strdup_printf("--listen=%s", route->path);
     char *stub = g_strdup_printf("--wayland-sock=%s", bench->stub_path);
     char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
     const char *argv[] = { g_getenv("VWL_LOOPBACK"), listen, stub, plugin,
-                           NULL };
+                           option, NULL };
 
     route->groups[0] = bench_spawn(argv, NULL);
     wait_path(route->path);
@@ -306,7 +307,8 @@ int main(int argc, char **argv)
     wait_path(bench.stub_path);
     add(&bench, "native", "stub");
     start_relay(&bench);
-    start_loopback(&bench);
+    start_loopback(&bench, "device", NULL);
+    start_loopback(&bench, "sharing", "--share-pools");
     start_daemon(&bench);
     start_waypipe(&bench);
     for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {
