@@ -146,7 +146,7 @@ static ssize_t write_recv(struct vwl_message *message,
     if (message->done == 0) {
         data += message->n_ids * sizeof(uint32_t);
     }
-    len = MIN(len, room - at);
+    len = MIN(len, MIN(room - at, VWL_RECV_DATA_BYTES));
     vwl_recv_head(head, message->owner->id, message->n_ids);
     vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
     for (unsigned int i = 0; i < message->n_ids; i++) {

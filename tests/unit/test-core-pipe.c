@@ -284,6 +284,47 @@ static void test_many_buffers(void)
     rig_free(rig);
 }
 
+/* What comes with descriptors is told whole, though one read took more of it
+ * than a message holds: the ids first, and the data in order. */
+static void test_large_group(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+    int compositor = rig_context(rig, 1), ends[2];
+    struct buffers *b = g_new(struct buffers, 1);
+    const uint8_t *some;
+    char data[20000];
+    size_t len, at = 0;
+    uint32_t id;
+
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = (char)(i * 5 + i / 251);
+    }
+    g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+    host_send(compositor, data, 3968, NULL, 0);
+    g_assert_cmpint(next_into(rig, b, 1, 4096), ==, 1);
+    expect_data(b, 1, 1, data, 3968);
+    g_assert_cmpuint(vwl_core_buffers_wanted(rig->core), ==, VWL_IN_AT_ONCE);
+    host_send(compositor, data, sizeof data, ends, 1);
+    g_assert_cmpint(next_into(rig, b, 8, 4096), ==, 1);
+    g_assert_cmpuint(b->in[0].len, ==, 32);
+    g_assert_cmphex(get32(b->bytes[0]), ==, 0x100);
+    id = get32(b->bytes[0] + 8);
+    for (unsigned int i = 0; at < sizeof data; i++) {
+        some = rig_expect_recv(rig, 1, i == 0, &len);
+        g_assert_cmpuint(len, <=, 3968);
+        g_assert_cmpmem(some, len, data + at, len);
+        at += len;
+    }
+    g_assert_cmpuint(at, ==, sizeof data);
+    g_assert_cmphex(ask_close(rig, id), ==, 0x1000);
+    g_assert_cmpint(rig_next(rig), ==, 0);
+    close(ends[0]);
+    close(ends[1]);
+    close(compositor);
+    g_free(b);
+    rig_free(rig);
+}
+
 /* Answered for, then closed by the guest: it still arrives. */
 static void test_linger(void)
 {
@@ -323,6 +364,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/pipe/shared-full", test_shared_full);
     g_test_add_func("/core/pipe/shared-read", test_shared_read);
     g_test_add_func("/core/pipe/many-buffers", test_many_buffers);
+    g_test_add_func("/core/pipe/large-group", test_large_group);
     g_test_add_func("/core/pipe/linger", test_linger);
     return g_test_run();
 }
