@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define END_MS 2000 /* a path of a dead file system may hold it up */
+#define NO_MEMORY_MS 10
 #define REMOVE_SOCKET UINT32_MAX /* instead of a socket's number */
 
 union control {
@@ -92,6 +93,10 @@ static bool next(const struct options *options, int from)
     ssize_t n = recvmsg(from, &msg, MSG_CMSG_CLOEXEC);
     int answer;
 
+    if (n < 0 && (errno == ENOMEM || errno == ENOBUFS)) {
+        poll(NULL, 0, NO_MEMORY_MS); /* the question stays where it is */
+        return true;
+    }
     if (n <= 0) {
         return n < 0 && errno == EINTR;
     }

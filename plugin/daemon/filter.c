@@ -68,6 +68,7 @@ static const char *const daemon_calls[] = {
 };
 
 static const char *const connector_calls[] = {
+    "poll", "ppoll", "ppoll_time64",
     "recvmsg", "sendmsg", "connect", "close", "unlink", "unlinkat",
     "rt_sigreturn", "restart_syscall", "exit", "exit_group",
 };

@@ -191,7 +191,8 @@ static void test_exit_on_disconnect(void)
 }
 
 /* A host that is short of descriptors or memory for a while: a front-end waits
- * as long, and the daemon does not run in circles meanwhile. */
+ * as long, and the daemon does not run in circles meanwhile; a guest that
+ * connects, too. */
 static void test_no_accept(void)
 {
     static const int errors[] = { EMFILE, ENFILE, ENOBUFS, ENOMEM };
@@ -209,8 +210,10 @@ static void test_no_accept(void)
         struct vwl_fe *fe;
         unsigned int tries = 0;
         const char *at;
+        int listener;
 
         place_init(&place);
+        listener = process_listen(place.peer, 4);
         g_setenv("VWL_NO_ACCEPT_ERRNO", number, TRUE);
         g_setenv("LD_PRELOAD", g_getenv("VWL_NO_ACCEPT"), TRUE);
         process_daemon(&process, true,
@@ -220,6 +223,8 @@ static void test_no_accept(void)
         g_unsetenv("LD_PRELOAD");
         g_unsetenv("VWL_NO_ACCEPT_ERRNO");
         fe = connect_fe(place.socket, &drv);
+        g_assert_cmpint(vwl_drv_new_ctx(drv, 1, NULL), ==,
+                        VIRTIO_WL_RESP_VFD_NEW);
         vwl_drv_destroy(drv);
         vwl_fe_destroy(fe);
         g_assert_cmpint(process_wait(&process), ==, 0);
@@ -229,6 +234,7 @@ static void test_no_accept(void)
         g_assert_cmpint(sscanf(at, "accept failed %u", &tries), ==, 1);
         g_test_message("%s: %u tries", g_strerror(errors[i]), tries);
         g_assert_cmpuint(tries, <, 100);
+        close(listener);
         place_finish(&place);
     }
 }
