@@ -418,10 +418,11 @@ void vwl_pump_run_in(struct vwl_pump *pump)
             break;
         }
     }
-    /* A guest that posts buffers is asked to say so only while one is
-     * missing. */
-    if (!pump->starved && vwl_core_wants_buffers(pump->core) &&
-        vwl_vq_want_kick(vq, true)) {
-        pump->due[IN] = true;
+    /* A guest that posts buffers is asked to say so only while one is missing.
+     * No kick tells of those that came meanwhile, were taken before they were
+     * looked at, and put back. */
+    if (!pump->starved && vwl_core_wants_buffers(pump->core)) {
+        note_buffers(pump, vq);
+        pump->due[IN] |= vwl_vq_want_kick(vq, true);
     }
 }
