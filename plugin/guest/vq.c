@@ -21,6 +21,7 @@ static void release(struct vwl_vq *vq)
     g_clear_pointer(&vq->pending, g_free);
     g_clear_pointer(&vq->again, g_free);
     vq->n_pending = vq->n_again = vq->next_again = 0;
+    vq->last_pop = NULL;
     g_array_set_size(vq->unscanned, 0);
     vq->scanned = 0;
 }
@@ -331,7 +332,7 @@ int vwl_vq_pop(struct vwl_vq *vq, struct vwl_chain **out)
     rc = take_next(vq, box);
     if (rc > 0) {
         box->epoch = vq->epoch;
-        box->pop_no = ++vq->n_pops;
+        vq->last_pop = box;
         if (vwl_box_fill(vq, box) < 0) {
             rc = -ENOMEM;
         }
@@ -358,17 +359,16 @@ void vwl_vq_unpop(struct vwl_vq *vq, struct vwl_chain **chain)
 
     *chain = NULL;
     if (belongs(vq, box) && vq->broken == 0) {
-        if (box->pop_no != vq->n_pops) {
+        if (box != vq->last_pop) {
             vq->broken = -EPROTO;
         } else if (box->chain.resubmitted) {
             vq->next_again--;
-            vq->n_pops--;
         } else {
-            vq->n_pops--;
             vq->ops->untake(vq, box);
             vq->scanned += places_of(vq, box);
         }
     }
+    vq->last_pop = NULL;
     vwl_box_put(vq, box);
 }
 
@@ -389,6 +389,9 @@ void vwl_vq_push(struct vwl_vq *vq, struct vwl_chain **chain, uint32_t written)
 
     *chain = NULL;
     written = (uint32_t)MIN(written, box->chain.in_bytes);
+    if (vq->last_pop == box) {
+        vq->last_pop = NULL;
+    }
     if (belongs(vq, box)) {
         mark_written(vq, &box->chain, written);
         if (vq->broken == 0 && vq->n_pending >= vq->size) {

@@ -116,9 +116,9 @@ void vwl_vq_set_log(struct vwl_vq *vq, bool log_used, uint64_t log_gpa);
  * and n_in 0) to be pushed with length 0. */
 int vwl_vq_pop(struct vwl_vq *vq, struct vwl_chain **out);
 
-/* Puts the chain that was popped last back, unread; it is freed. Several go
- * back in the reverse order of their pops; the ring breaks when it is the turn
- * of another, put back or not. */
+/* Puts the chain that was popped last back, unread; it is freed. Only the
+ * most recent pop, and only if nothing was popped since (else the ring
+ * breaks). */
 void vwl_vq_unpop(struct vwl_vq *vq, struct vwl_chain **chain);
 
 /* Gives a chain back with `written` bytes in its device-writable pieces

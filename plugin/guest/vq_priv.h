@@ -48,7 +48,6 @@ struct vwl_chain_box {
     uint64_t token;      /* address of the first descriptor */
     uint64_t epoch;      /* the start of vq that it belongs to */
     const struct vwl_vq *vq;
-    uint64_t pop_no;     /* of those that were popped and not put back */
     bool tracked;        /* chain.track is its entry in the region */
     struct vwl_range *ranges; /* only with an IOTLB */
     unsigned int n_ranges;
@@ -171,7 +170,7 @@ struct vwl_vq {
 
     struct vwl_gather gather;
     struct vwl_track_stage stage;
-    uint64_t n_pops;              /* less those that were put back */
+    struct vwl_chain_box *last_pop;
     struct vwl_chain_box *spare;
     unsigned int n_spare;
 };

@@ -315,87 +315,48 @@ static void note_buffers(struct vwl_pump *pump, struct vwl_vq *vq)
     }
 }
 
-/* Pops up to n buffers; *err is why there are no more: as of vwl_vq_pop. */
-static unsigned int take_buffers(struct vwl_vq *vq, struct vwl_chain **chains,
-                                 unsigned int n, int *err)
+/* One message into one buffer; false when there is nothing more to do. */
+static bool deliver(struct vwl_pump *pump, struct vwl_vq *vq)
 {
-    unsigned int taken = 0;
+    struct iovec pieces[IN_PIECES];
+    struct vwl_chain *chain;
+    uint64_t token;
+    ssize_t n;
+    int got = vwl_vq_pop(vq, &chain);
 
-    *err = 1;
-    while (taken < n && (*err = vwl_vq_pop(vq, &chains[taken])) > 0) {
-        taken++;
-    }
-    if (*err == -ENOMEM && taken > 0) {
-        vwl_vq_unpop(vq, &chains[taken]); /* it will be the first then */
-        *err = 0;
-    }
-    return taken;
-}
-
-static void put_back(struct vwl_vq *vq, struct vwl_chain **chains,
-                     unsigned int from, unsigned int to)
-{
-    while (to > from) {
-        vwl_vq_unpop(vq, &chains[--to]);
-    }
-}
-
-/* No buffer was there; whether it is worth another look. */
-static bool without_buffer(struct vwl_pump *pump, struct vwl_vq *vq, int err,
-                           struct vwl_chain **chain)
-{
-    if (err == 0) {
+    if (got == 0) {
         if (vwl_vq_want_kick(vq, true)) {
             return true;
         }
         pump->starved = true;
         return false;
     }
-    if (err == -ENOMEM) {
-        vwl_vq_push(vq, chain, 0);
+    if (got == -ENOMEM) {
+        vwl_vq_push(vq, &chain, 0);
         pump->pushed[IN] = true;
         return true;
     }
-    pump->blocked_in = err == -EAGAIN;
-    ring_failed(pump, IN, err);
-    return false;
-}
-
-/* A message into each of some buffers; false when there is nothing more to do.
- * Takes what it has filled off the budget. */
-static bool deliver(struct vwl_pump *pump, struct vwl_vq *vq,
-                    unsigned int *budget)
-{
-    unsigned int wanted = MIN(vwl_core_buffers_wanted(pump->core), *budget);
-    struct iovec pieces[VWL_IN_AT_ONCE][IN_PIECES];
-    struct vwl_in_buffer buffers[VWL_IN_AT_ONCE];
-    struct vwl_chain *chains[VWL_IN_AT_ONCE];
-    int err, filled;
-    unsigned int n = take_buffers(vq, chains, wanted, &err);
-
-    if (n == 0 || err < 0) {
-        put_back(vq, chains, 0, n);
-        return without_buffer(pump, vq, err, &chains[0]);
+    if (got < 0) {
+        pump->blocked_in = got == -EAGAIN;
+        ring_failed(pump, IN, got);
+        return false;
     }
-    for (unsigned int i = 0; i < n; i++) {
-        buffers[i] = (struct vwl_in_buffer){
-            pieces[i], in_pieces(chains[i], pieces[i]),
-            vwl_chain_token(chains[i]), 0,
-        };
+    token = vwl_chain_token(chain);
+    n = vwl_core_next_message(pump->core, pieces, in_pieces(chain, pieces),
+                              token);
+    if (n == 0) {
+        vwl_vq_unpop(vq, &chain);
+        return false;
     }
-    filled = vwl_core_next_messages(pump->core, buffers, n);
-    if (filled < 0) {
+    if (n < 0) {
         log_guest_bug(pump->log, "in queue: a buffer of %zu bytes is too small",
-                      chains[0]->in_bytes);
-        filled = 1; /* with nothing */
+                      chain->in_bytes);
+        n = 0;
     }
-    put_back(vq, chains, (unsigned int)filled, n);
-    for (int i = 0; i < filled; i++) {
-        vwl_vq_push(vq, &chains[i], (uint32_t)buffers[i].len);
-        pump->pushed[IN] = pump->moved = true;
-    }
-    *budget -= (unsigned int)filled;
-    return filled > 0;
+    vwl_vq_push(vq, &chain, (uint32_t)n);
+    pump->pushed[IN] = true;
+    pump->moved = true;
+    return true;
 }
 
 void vwl_pump_run_in(struct vwl_pump *pump)
@@ -412,8 +373,8 @@ void vwl_pump_run_in(struct vwl_pump *pump)
     pump->blocked_in = false;
     vwl_vq_want_kick(vq, false);
     note_buffers(pump, vq);
-    while (deliver(pump, vq, &budget) && vwl_core_has_more(pump->core)) {
-        if (budget == 0) {
+    while (deliver(pump, vq) && vwl_core_has_more(pump->core)) {
+        if (--budget == 0) {
             pump->due[IN] = true;
             break;
         }

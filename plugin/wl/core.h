@@ -81,7 +81,7 @@ struct vwl_core_ops {
                      uint64_t len);
     /* Guest address of region 0: 0, or -EAGAIN. */
     int (*shm_base)(void *opaque, uint64_t *gpa);
-    /* vwl_core_next_messages may have something although nothing is readable:
+    /* vwl_core_next_message may have something although nothing is readable:
      * look when the guest has room. */
     void (*message_ready)(void *opaque);
     /* As vwl_host's; -EOPNOTSUPP or NULL: the core connects by path. */
@@ -138,28 +138,13 @@ int vwl_core_in_fd(const struct vwl_core *core);
 int vwl_core_out_fd(const struct vwl_core *core);
 void vwl_core_dispatch_out(struct vwl_core *core);
 
-/* Room for one message to the guest. token identifies the guest's buffer:
- * a VFD_RECV keeps it until the guest gives it back
- * (vwl_core_buffer_returned). */
-struct vwl_in_buffer {
-    const struct iovec *iov;
-    unsigned int n;
-    uint64_t token;
-    size_t len; /* of the message, once there is one */
-};
-
-#define VWL_IN_AT_ONCE 8
-
-/* How many buffers the next read could use: 1, or VWL_IN_AT_ONCE after one that
- * filled all of its own. More than that are of no use. */
-unsigned int vwl_core_buffers_wanted(const struct vwl_core *core);
-
-/* Fills buffers, the first first, each with a message for the guest. Returns
- * how many; 0: there is no message (bytes in unused buffers may have been
- * overwritten); -ENOBUFS: there is one but the first buffer is too small for
- * it. n: at least 1. */
-int vwl_core_next_messages(struct vwl_core *core,
-                           struct vwl_in_buffer *buffers, unsigned int n);
+/* Fills the buffer with the next message for the guest. Returns its exact
+ * length; 0: there is none (the buffer is unused, though bytes in it may have
+ * been overwritten); -ENOBUFS: there is one but the buffer is too small for
+ * it. token identifies the guest's buffer: a VFD_RECV keeps it until the guest
+ * gives it back (vwl_core_buffer_returned). */
+ssize_t vwl_core_next_message(struct vwl_core *core, const struct iovec *buffer,
+                              unsigned int n_buffer, uint64_t token);
 
 /* After a message: whether it is worth asking for another one at once. False:
  * polling in_fd will tell just as well, and costs less. */

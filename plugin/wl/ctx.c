@@ -143,36 +143,47 @@ static void receive_group(struct vwl_vfd *vfd, int *fds, unsigned int n_fds,
     vwl_group_settle_one(group);
 }
 
-static unsigned int ctx_receive(struct vwl_vfd *vfd,
-                                struct vwl_in_buffer *buffers,
-                                unsigned int n)
+static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
+                           unsigned int n_buffer)
 {
-    uint8_t staged[VWL_RECV_DATA_BYTES];
-    struct iovec iov[VWL_READ_PIECES];
+    uint8_t staged[VWL_RECV_DATA_BYTES], head[VWL_RECV_HEAD_BYTES];
+    struct iovec iov[64];
     int fds[VWL_PEER_MAX_FDS];
-    unsigned int n_fds = 0;
+    unsigned int n_iov, n_fds = 0;
     size_t room;
-    unsigned int n_iov = vwl_inbox_gather(buffers, n, iov, staged, &room);
-    ssize_t got = vwl_peer_read_fds(vfd->fd, iov, n_iov, fds, &n_fds);
+    ssize_t n;
 
-    if (got == -EMFILE) {
+    n_iov = vwl_iov_slice(buffer, n_buffer, VWL_RECV_HEAD_BYTES,
+                          VWL_RECV_DATA_BYTES, iov, G_N_ELEMENTS(iov), &room);
+    if (room == 0) {
+        iov[0] = (struct iovec){ staged, sizeof staged };
+        n_iov = 1;
+    }
+    n = vwl_peer_read_fds(vfd->fd, iov, n_iov, fds, &n_fds);
+    if (n == -EMFILE) {
         vwl_closer_close_all(vfd->core->closer, fds, n_fds);
-        end_context(vfd, "descriptors were cut off", (int)got);
+        end_context(vfd, "descriptors were cut off", (int)n);
         return 0;
     }
-    if (got == -EAGAIN) {
+    if (n == -EAGAIN) {
         return 0;
     }
-    if (got <= 0) {
+    if (n <= 0) {
         vwl_closer_close_all(vfd->core->closer, fds, n_fds);
         vwl_vfd_in_end(vfd);
         return 0;
     }
     if (n_fds) {
-        receive_group(vfd, fds, n_fds, iov, n_iov, (size_t)got);
+        receive_group(vfd, fds, n_fds, iov, n_iov, (size_t)n);
         return 0;
     }
-    return vwl_inbox_put_read(vfd, buffers, staged, room, (size_t)got);
+    if (room == 0) {
+        vwl_inbox_push_recv(vfd, NULL, 0, staged, (size_t)n);
+        return 0;
+    }
+    vwl_recv_head(head, vfd->id, 0);
+    vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
+    return VWL_RECV_HEAD_BYTES + n;
 }
 
 static int ctx_fd_to_send(const struct vwl_vfd *vfd)

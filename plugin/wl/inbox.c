@@ -146,7 +146,7 @@ static ssize_t write_recv(struct vwl_message *message,
     if (message->done == 0) {
         data += message->n_ids * sizeof(uint32_t);
     }
-    len = MIN(len, MIN(room - at, VWL_RECV_DATA_BYTES));
+    len = MIN(len, room - at);
     vwl_recv_head(head, message->owner->id, message->n_ids);
     vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
     for (unsigned int i = 0; i < message->n_ids; i++) {
@@ -161,58 +161,6 @@ static ssize_t write_recv(struct vwl_message *message,
     message->len -= len;
     message->n_ids = 0;
     return (ssize_t)(at + len);
-}
-
-unsigned int vwl_inbox_gather(const struct vwl_in_buffer *buffers,
-                              unsigned int n,
-                              struct iovec iov[VWL_READ_PIECES],
-                              uint8_t staged[VWL_RECV_DATA_BYTES],
-                              size_t *room)
-{
-    unsigned int n_iov = 0;
-    size_t more;
-
-    *room = VWL_RECV_DATA_BYTES;
-    for (unsigned int i = 0; i < n && *room == VWL_RECV_DATA_BYTES; i++) {
-        unsigned int pieces = vwl_iov_slice(
-            buffers[i].iov, buffers[i].n, VWL_RECV_HEAD_BYTES,
-            VWL_RECV_DATA_BYTES, iov + n_iov, VWL_READ_PIECES - n_iov, &more);
-
-        if (i > 0 && more < VWL_RECV_DATA_BYTES) {
-            break;
-        }
-        *room = more;
-        n_iov += pieces;
-    }
-    if (*room == 0) {
-        iov[0] = (struct iovec){ staged, VWL_RECV_DATA_BYTES };
-        n_iov = 1;
-    }
-    return n_iov;
-}
-
-unsigned int vwl_inbox_put_read(struct vwl_vfd *vfd,
-                                struct vwl_in_buffer *buffers,
-                                const uint8_t *staged, size_t room,
-                                size_t len)
-{
-    uint8_t head[VWL_RECV_HEAD_BYTES];
-    unsigned int filled = 0;
-
-    if (room == 0) {
-        vwl_inbox_push_recv(vfd, NULL, 0, staged, len);
-        return 0;
-    }
-    vwl_recv_head(head, vfd->id, 0);
-    for (; len > 0; filled++) {
-        struct vwl_in_buffer *buffer = &buffers[filled];
-        size_t here = MIN(len, room);
-
-        vwl_iov_write(buffer->iov, buffer->n, 0, head, sizeof head);
-        buffer->len = sizeof head + here;
-        len -= here;
-    }
-    return filled;
 }
 
 /* A message went into a buffer; vfd: who keeps it, or NULL. */
@@ -389,48 +337,21 @@ static struct vwl_vfd *next_ready(struct vwl_core *core, bool *polled)
     }
 }
 
-/* What the VFD has to say, into as many buffers as are its share. */
-static unsigned int receive(struct vwl_vfd *vfd,
-                            struct vwl_in_buffer *buffers, unsigned int n)
-{
-    struct vwl_core *core = vfd->core;
-    struct vwl_inbox *inbox = &core->inbox;
-    unsigned int filled = vfd->ops->receive(
-        vfd, buffers, MIN(n, vwl_share_left(&inbox->share, vfd)));
-
-    for (unsigned int i = 0; i < filled; i++) {
-        core->counters.received_bytes += buffers[i].len - VWL_RECV_HEAD_BYTES;
-        delivered(core, vfd, buffers[i].token);
-    }
-    if (filled > 0) {
-        vfd->answers |= vfd == inbox->guessed;
-    }
-    if (filled > 0 && buffers[filled - 1].len ==
-                          VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES) {
-        inbox->streams = true;
-        keep_ready(inbox, vfd);
-    }
-    return filled;
-}
-
-static int next_messages(struct vwl_core *core, struct vwl_in_buffer *buffers,
-                         unsigned int n)
+static ssize_t next_message(struct vwl_core *core,
+                            const struct iovec *buffer,
+                            unsigned int n_buffer, uint64_t token)
 {
     struct vwl_inbox *inbox = &core->inbox;
     bool polled = false;
 
-    inbox->streams = false;
     for (;;) {
         struct vwl_vfd *vfd;
-        unsigned int filled;
-        ssize_t len;
+        ssize_t n;
 
         if (!vwl_list_is_empty(&inbox->fifo)) {
-            len = deliver(core, vwl_list_entry(inbox->fifo.next,
-                                               struct vwl_message, link),
-                          buffers[0].iov, buffers[0].n, buffers[0].token);
-            buffers[0].len = (size_t)MAX(len, 0);
-            return len < 0 ? (int)len : 1;
+            return deliver(core, vwl_list_entry(inbox->fifo.next,
+                                                struct vwl_message, link),
+                           buffer, n_buffer, token);
         }
         vfd = next_ready(core, &polled);
         if (!vfd) {
@@ -439,27 +360,30 @@ static int next_messages(struct vwl_core *core, struct vwl_in_buffer *buffers,
             }
             continue;
         }
-        filled = receive(vfd, buffers, n);
-        if (filled > 0) {
-            return (int)filled;
+        n = vfd->ops->receive(vfd, buffer, n_buffer);
+        if (n > 0) {
+            core->counters.received_bytes += (uint64_t)n -
+                VWL_RECV_HEAD_BYTES;
+            delivered(core, vfd, token);
+            vfd->answers |= vfd == inbox->guessed;
+            if (n == VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES) {
+                keep_ready(inbox, vfd);
+            }
+            return n;
         }
     }
 }
 
-int vwl_core_next_messages(struct vwl_core *core,
-                           struct vwl_in_buffer *buffers, unsigned int n)
+ssize_t vwl_core_next_message(struct vwl_core *core,
+                              const struct iovec *buffer,
+                              unsigned int n_buffer, uint64_t token)
 {
-    int filled;
+    ssize_t n;
 
     core->inbox.handing = true;
-    filled = next_messages(core, buffers, n);
+    n = next_message(core, buffer, n_buffer, token);
     core->inbox.handing = false;
-    return filled;
-}
-
-unsigned int vwl_core_buffers_wanted(const struct vwl_core *core)
-{
-    return core->inbox.streams ? VWL_IN_AT_ONCE : 1;
+    return n;
 }
 
 bool vwl_core_has_more(const struct vwl_core *core)
@@ -545,7 +469,6 @@ void vwl_inbox_reset(struct vwl_core *core)
     vwl_share_reset(&core->inbox.share);
     core->inbox.n_ready = core->inbox.next_ready = 0;
     core->inbox.n_kept = core->inbox.rounds = 0;
-    core->inbox.streams = false;
 }
 
 void vwl_inbox_finish(struct vwl_core *core)

@@ -3,9 +3,9 @@
  * Messages towards the guest: those that are complete and wait for a buffer,
  * and the peers that have something.
  *
- * Complete messages go first; only when there is none a peer is read, each in
- * turn: one VFD_RECV, or some of a stream. So nothing piles up here while the
- * guest posts no buffers, and nothing comes between the messages of one group.
+ * Complete messages go first; only when there is none a peer is read, one
+ * VFD_RECV for each in turn. So nothing piles up here while the guest posts no
+ * buffers, and nothing comes between the messages of one group.
  */
 #ifndef VWL_WL_INBOX_H
 #define VWL_WL_INBOX_H
@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include "wl/list.h"
 #include "wl/share.h"
@@ -25,7 +24,6 @@
 #define VWL_READY_MAX 64
 
 struct vwl_core;
-struct vwl_in_buffer;
 struct vwl_vfd;
 
 enum vwl_message_kind {
@@ -48,7 +46,7 @@ struct vwl_message_view {
 struct vwl_inbox {
     struct vwl_list fifo; /* of vwl_message.link */
     uint64_t queued_bytes;
-    bool handing; /* vwl_core_next_messages is at work */
+    bool handing; /* vwl_core_next_message is at work */
 
     struct vwl_vfd *ready[VWL_READY_MAX]; /* NULL where one was closed */
     int n_ready;
@@ -56,7 +54,6 @@ struct vwl_inbox {
     int n_kept; /* of ready: filled a buffer, so looked at once more */
     int rounds; /* that were made without asking epoll */
     bool more;  /* epoll may know of more than it said */
-    bool streams; /* what came last filled its buffer, and more could go on */
     struct vwl_vfd *expected; /* that was sent something and tends to answer at
                                  once; NULL: nobody */
     struct vwl_vfd *guessed;  /* the one that was read for that reason */
@@ -79,24 +76,6 @@ void vwl_inbox_push_new(struct vwl_vfd *owner, struct vwl_vfd *fresh);
 void vwl_inbox_push_recv(struct vwl_vfd *owner, const uint32_t *ids,
                          unsigned int n_ids, const void *data, size_t len);
 void vwl_inbox_push_hup(struct vwl_vfd *vfd);
-
-/* Pieces of guest memory for one read. */
-#define VWL_READ_PIECES 64u
-
-/* Where the data of one read goes: the first buffer, and more if all are whole;
- * `staged` if there is no room in the first. Returns the number of pieces.
- * *room: of the first buffer. */
-unsigned int vwl_inbox_gather(const struct vwl_in_buffer *buffers,
-                              unsigned int n,
-                              struct iovec iov[VWL_READ_PIECES],
-                              uint8_t staged[VWL_RECV_DATA_BYTES],
-                              size_t *room);
-/* After that read of len bytes (not 0): makes messages of them. Returns how
- * many buffers have one; 0: what was staged is queued. */
-unsigned int vwl_inbox_put_read(struct vwl_vfd *vfd,
-                                struct vwl_in_buffer *buffers,
-                                const uint8_t *staged, size_t room,
-                                size_t len);
 
 /* All that is queued, in order. */
 void vwl_inbox_visit(const struct vwl_core *core,

@@ -91,17 +91,6 @@ bool vwl_share_is_used_up(const struct vwl_share *share,
         vfd->n_lent >= share->n_free;
 }
 
-/* Each buffer that it takes is one fewer that is free. */
-unsigned int vwl_share_left(const struct vwl_share *share,
-                            const struct vwl_vfd *vfd)
-{
-    if (!share->ring_size) {
-        return UINT_MAX;
-    }
-    return vfd->n_lent < share->n_free ?
-        (share->n_free - vfd->n_lent + 1) / 2 : 1;
-}
-
 static void reconsider_shares(struct vwl_share *share)
 {
     struct vwl_list *link = share->paused.next;

@@ -36,9 +36,6 @@ void vwl_share_use(struct vwl_share *share, struct vwl_vfd *vfd,
                    uint64_t token);
 bool vwl_share_is_used_up(const struct vwl_share *share,
                           const struct vwl_vfd *vfd);
-/* How many more it may take before it is, at least 1. */
-unsigned int vwl_share_left(const struct vwl_share *share,
-                            const struct vwl_vfd *vfd);
 /* The VFD goes. */
 void vwl_share_forget(struct vwl_vfd *vfd);
 

@@ -174,8 +174,7 @@ static const char *check_message(struct vwl_loader *loader,
         return n ? "a message that cannot be" : NULL;
     }
     ids = n <= VWL_PEER_MAX_FDS ? snapshot_take(cursor, n * UINT64_C(4)) : NULL;
-    if (!ids || !snapshot_take(cursor, len) ||
-        len > VWL_IN_AT_ONCE * VWL_RECV_DATA_BYTES) {
+    if (!ids || !snapshot_take(cursor, len) || len > VWL_RECV_DATA_BYTES) {
         return "a message is cut off";
     }
     for (uint32_t i = 0; i < n; i++) {

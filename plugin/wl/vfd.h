@@ -20,7 +20,6 @@
 #include "wl/timer.h"
 
 struct vwl_core;
-struct vwl_in_buffer;
 struct vwl_group;
 struct vwl_map;
 struct vwl_request;
@@ -41,10 +40,10 @@ struct vwl_vfd_ops {
     const char *name;
     uint32_t send_refusal; /* response to a SEND to it; 0: it takes data */
     bool takes_fds;        /* a SEND to it may carry VFDs */
-    /* Reads messages, straight into the buffers if it can: how many it has
-     * filled; 0: nothing now, or it was queued. NULL: nothing to read. */
-    unsigned int (*receive)(struct vwl_vfd *vfd,
-                            struct vwl_in_buffer *buffers, unsigned int n);
+    /* Reads one message, straight into the buffer if it can: its length; 0:
+     * nothing now, or it was queued. NULL: nothing to read. */
+    ssize_t (*receive)(struct vwl_vfd *vfd, const struct iovec *buffer,
+                       unsigned int n_buffer);
     /* The descriptor that stands for it in a SEND, borrowed; -1: none. */
     int (*fd_to_send)(const struct vwl_vfd *vfd);
     /* It was sent. May be NULL. */
@@ -182,9 +181,8 @@ int vwl_ctx_create(struct vwl_core *core, struct vwl_request *request,
                    uint32_t id, const char *path);
 /* Its answer_fd is readable. */
 void vwl_ctx_answered(struct vwl_vfd *vfd);
-unsigned int vwl_stream_receive(struct vwl_vfd *vfd,
-                                struct vwl_in_buffer *buffers,
-                                unsigned int n);
+ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
+                           unsigned int n_buffer);
 /* What a received descriptor becomes; takes *fd. -EINPROGRESS: the group is
  * told by vwl_group_settle_one. */
 int vwl_received_create(struct vwl_core *core, int *fd, uint64_t *copied,

@@ -2,9 +2,8 @@
 #include "wl/vfd.h"
 
 /* It polls readable when it is signalled, and stays so. */
-static unsigned int fence_receive(struct vwl_vfd *vfd,
-                                  struct vwl_in_buffer *buffers,
-                                  unsigned int n)
+static ssize_t fence_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
+                             unsigned int n_buffer)
 {
     vwl_vfd_in_end(vfd);
     return 0;

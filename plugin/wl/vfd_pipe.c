@@ -4,27 +4,40 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "wl/iov.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
-unsigned int vwl_stream_receive(struct vwl_vfd *vfd,
-                                struct vwl_in_buffer *buffers, unsigned int n)
+ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
+                           unsigned int n_buffer)
 {
-    uint8_t staged[VWL_RECV_DATA_BYTES];
-    struct iovec iov[VWL_READ_PIECES];
+    uint8_t staged[VWL_RECV_DATA_BYTES], head[VWL_RECV_HEAD_BYTES];
+    struct iovec iov[64];
+    unsigned int n_iov;
     size_t room;
-    unsigned int n_iov = vwl_inbox_gather(buffers, n, iov, staged, &room);
-    ssize_t got;
+    ssize_t n;
 
-    got = vwl_peer_read(vfd->how, vfd->fd, &vfd->core->bounce, iov, n_iov);
-    if (got == -EAGAIN) {
+    n_iov = vwl_iov_slice(buffer, n_buffer, VWL_RECV_HEAD_BYTES,
+                          VWL_RECV_DATA_BYTES, iov, G_N_ELEMENTS(iov), &room);
+    if (room == 0) {
+        iov[0] = (struct iovec){ staged, sizeof staged };
+        n_iov = 1;
+    }
+    n = vwl_peer_read(vfd->how, vfd->fd, &vfd->core->bounce, iov, n_iov);
+    if (n == -EAGAIN) {
         return 0;
     }
-    if (got <= 0) {
+    if (n <= 0) {
         vwl_vfd_in_end(vfd);
         return 0;
     }
-    return vwl_inbox_put_read(vfd, buffers, staged, room, (size_t)got);
+    if (room == 0) {
+        vwl_inbox_push_recv(vfd, NULL, 0, staged, (size_t)n);
+        return 0;
+    }
+    vwl_recv_head(head, vfd->id, 0);
+    vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
+    return VWL_RECV_HEAD_BYTES + n;
 }
 
 static int pipe_fd_to_send(const struct vwl_vfd *vfd)

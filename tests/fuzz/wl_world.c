@@ -339,34 +339,21 @@ static void check_message(struct world *world, const uint8_t *bytes, size_t n)
     }
 }
 
-/* The first buffer as the input has it, whole ones behind. */
-static int next_messages(struct world *world, size_t room, size_t cut)
+static ssize_t next_message(struct world *world, size_t room, size_t cut)
 {
-    static uint8_t bytes[VWL_IN_AT_ONCE][4096];
+    uint8_t bytes[4096];
     struct iovec iov[2] = {
-        { bytes[0], MIN(cut, room) },
-        { bytes[0] + MIN(cut, room), room - MIN(cut, room) },
+        { bytes, MIN(cut, room) },
+        { bytes + MIN(cut, room), room - MIN(cut, room) },
     };
-    struct iovec whole[VWL_IN_AT_ONCE];
-    struct vwl_in_buffer buffers[VWL_IN_AT_ONCE];
-    unsigned int wanted = vwl_core_buffers_wanted(world->core);
-    int filled;
+    ssize_t n = vwl_core_next_message(world->core, iov, 2, world->token++);
 
-    fuzz_check(wanted >= 1 && wanted <= VWL_IN_AT_ONCE);
-    for (unsigned int i = 0; i < wanted; i++) {
-        whole[i] = (struct iovec){ bytes[i], sizeof bytes[i] };
-        buffers[i] = (struct vwl_in_buffer){ i ? &whole[i] : iov, i ? 1 : 2,
-                                             world->token + i, 0 };
+    fuzz_check(n >= 0 || n == -ENOBUFS);
+    fuzz_check(n <= (ssize_t)room);
+    if (n > 0) {
+        check_message(world, bytes, (size_t)n);
     }
-    filled = vwl_core_next_messages(world->core, buffers, wanted);
-    fuzz_check(filled >= 0 || filled == -ENOBUFS);
-    fuzz_check(filled <= (int)wanted);
-    world->token += (unsigned int)MAX(filled, 1);
-    for (int i = 0; i < filled; i++) {
-        fuzz_check(buffers[i].len <= (i ? sizeof bytes[i] : room));
-        check_message(world, bytes[i], buffers[i].len);
-    }
-    return filled;
+    return n;
 }
 
 static void do_next(struct world *world)
@@ -374,7 +361,7 @@ static void do_next(struct world *world)
     unsigned int how = take8(&world->in);
 
     vwl_core_buffers_free(world->core, how & 15, 16);
-    next_messages(world, how >> 4 & 3 ? 4096 : take8(&world->in),
+    next_message(world, how >> 4 & 3 ? 4096 : take8(&world->in),
                  how >> 6 ? 4096 : take8(&world->in));
     if (how >> 6 & 1) {
         vwl_core_buffer_returned(world->core,
@@ -388,19 +375,14 @@ static void do_settle(struct world *world)
 {
     unsigned int rounds = 0;
     bool busy = true;
-    int filled;
 
     while (busy) {
         fuzz_check(rounds++ < 2000);
         busy = false;
         vwl_core_buffers_free(world->core, 16, 16);
-        filled = next_messages(world, 4096, 4096);
-        for (int i = 0; i < filled; i++) {
-            vwl_core_buffer_returned(world->core,
-                                     world->token - 1 - (unsigned int)i);
-        }
-        if (filled > 0) {
+        if (next_message(world, 4096, 4096) > 0) {
             busy = true;
+            vwl_core_buffer_returned(world->core, world->token - 1);
         } else if (fuzz_readable(vwl_core_in_fd(world->core))) {
             busy = true;
         }

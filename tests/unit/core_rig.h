@@ -458,12 +458,9 @@ G_GNUC_UNUSED static int rig_context(struct rig *rig, uint32_t id)
 G_GNUC_UNUSED static ssize_t rig_next(struct rig *rig)
 {
     struct iovec iov = { rig->message, rig->message_room };
-    struct vwl_in_buffer buffer = { &iov, 1, rig->token++, 0 };
-    int filled;
 
     memset(rig->message, 0xee, sizeof rig->message);
-    filled = vwl_core_next_messages(rig->core, &buffer, 1);
-    return filled > 0 ? (ssize_t)buffer.len : filled;
+    return vwl_core_next_message(rig->core, &iov, 1, rig->token++);
 }
 
 G_GNUC_UNUSED static void rig_expect_hup(struct rig *rig, uint32_t id)

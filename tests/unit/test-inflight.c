@@ -411,12 +411,6 @@ static void test_packed_bytes(void)
     g_assert_cmpuint(g.region[PACKED(2)], ==, 0);
     g_assert_cmpuint(get16(g.region + 12), ==, 2);
     g_assert_cmpuint(get16(g.region + 14), ==, 2);
-    vwl_vq_unpop(g.vq, &a);
-    g_assert_cmpuint(g.region[PACKED(0)], ==, 0);
-    g_assert_cmpuint(get16(g.region + 12), ==, 0);
-    g_assert_cmpuint(get16(g.region + 14), ==, 0);
-    a = pop(&g);
-    g_assert_cmpuint(g.region[PACKED(0)], ==, 1);
     b = pop(&g);
     vwl_vq_push(g.vq, &b, 1);
     g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);

@@ -520,42 +520,6 @@ static void test_scan_unpop(void)
     guest_finish(&g);
 }
 
-/* Of several the last goes back first, and then they come again in order. */
-static void test_unpop_several(void)
-{
-    struct guest g;
-    struct vwl_chain *chains[3];
-
-    guest_init(&g, false, 4);
-    guest_start(&g);
-    for (unsigned int i = 0; i < 3; i++) {
-        desc(&g, i, GPA + i, 1, WRITE, 0);
-        offer(&g, i);
-    }
-    scan_is(&g, "0 1 2 ", 3);
-    for (unsigned int i = 0; i < 3; i++) {
-        chains[i] = pop(&g);
-    }
-    pop_nothing(&g);
-    vwl_vq_unpop(g.vq, &chains[2]);
-    vwl_vq_unpop(g.vq, &chains[1]);
-    vwl_vq_push(g.vq, &chains[0], 1);
-    scan_is(&g, "", 0);
-    g_assert_cmpuint(vwl_vq_waiting(g.vq), ==, 2);
-    for (unsigned int i = 1; i < 3; i++) {
-        chains[i] = pop(&g);
-        g_assert_cmpuint(vwl_chain_token(chains[i]), ==, GPA + i);
-    }
-    vwl_vq_push(g.vq, &chains[2], 1);
-    vwl_vq_publish(g.vq);
-    used_is(&g, 0, 0, 1);
-    used_is(&g, 1, 2, 1);
-    g_assert_cmpuint(used_index(&g), ==, 2);
-    vwl_vq_unpop(g.vq, &chains[1]); /* the one behind it is used already */
-    g_assert_true(vwl_vq_is_broken(g.vq));
-    guest_finish(&g);
-}
-
 /* The driver sends a kick only if the event is among what it adds just now:
  * one for an entry that was seen and left alone would end all kicks. */
 static void test_scan_event(void)
@@ -611,7 +575,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vq-split/notify-flags", test_notify_flags);
     g_test_add_func("/vq-split/notify-event", test_notify_event);
     g_test_add_func("/vq-split/scan-unpop", test_scan_unpop);
-    g_test_add_func("/vq-split/unpop-several", test_unpop_several);
     g_test_add_func("/vq-split/scan-event", test_scan_event);
     return g_test_run();
 }
