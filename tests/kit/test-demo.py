@@ -34,6 +34,12 @@ def needs(is_there, what):
         raise Skip('needs ' + what)
 
 
+def heed_signals():
+    """A job in a shell's background ignores the one, nohup the other."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Demo:
     """One run; what it leaves in its TMPDIR or running is a failure."""
 
@@ -63,8 +69,7 @@ class Demo:
              *options], env=settings, cwd=self.tmp, text=True,
             stdout=open(self.tmp / 'said', 'w'), stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, start_new_session=True,
-            # a job in a shell's background ignores it
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+            preexec_fn=heed_signals)
 
     def said(self):
         return (self.tmp / 'said').read_text(errors='replace')
