@@ -35,13 +35,6 @@ class World(world.World):
         super().__init__(tool, INTERFACES, offered or OFFERED)
         self.tool = tool
 
-    def new(self, parent, request, *values):
-        """A request that makes an object, whose id is the None."""
-        made = self.client.new()
-        self.request(parent, request,
-                     *(made if v is None else v for v in values))
-        return made
-
     def surface(self):
         if 'wl_compositor' not in self.alive:
             self.bind('wl_compositor')

@@ -38,13 +38,6 @@ class World(world.World):
         assert said == size, f'{size} came as {said}'
         return made, there
 
-    def new(self, parent, request, *values):
-        """A request that makes an object, whose id is the None."""
-        made = self.client.new()
-        self.request(parent, request,
-                     *(made if v is None else v for v in values))
-        return made
-
     def fails(self, code):
         where, got, text = self.client.expect(1, 'error')
         assert (where, got) == (self.alive['wl_shm'], code), (got, text)

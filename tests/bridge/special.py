@@ -26,13 +26,6 @@ OFFERED = [(name, INTERFACES[name].version) for name in (
 SECOND = 10**9
 
 
-def new(w, parent, request, *values):
-    """A request that makes an object, whose id is the None."""
-    made = w.client.new()
-    w.request(parent, request, *(made if v is None else v for v in values))
-    return made
-
-
 # ---- keymaps ----
 
 def keymap_of(w, keyboard, content):
@@ -44,7 +37,7 @@ def keymap_of(w, keyboard, content):
 
 
 def keymaps(w):
-    keyboard = new(w, w.bind('wl_seat'), 'get_keyboard', None)
+    keyboard = w.new(w.bind('wl_seat'), 'get_keyboard', None)
     for size in (1, 4095, 4096, 4097, 65536, 300001):
         content = bytes(i * 7 % 251 for i in range(size))
         fd = keymap_of(w, keyboard, content)
@@ -63,7 +56,7 @@ def keymaps(w):
 def many_pipes(w):
     """Each message keeps its own, though they come in one piece."""
     seat = w.bind('wl_seat')
-    device = new(w, w.bind('wl_data_device_manager'), 'get_data_device',
+    device = w.new(w.bind('wl_data_device_manager'), 'get_data_device',
                  None, seat)
     offer = w.event(device, 'data_offer', w.host.new())[0]
     data, fds, ends = b'', [], []
@@ -87,7 +80,7 @@ def many_pipes(w):
 
 def torn_events(w):
     """Byte by byte; the descriptor comes with the first."""
-    source = new(w, w.bind('wl_data_device_manager'), 'create_data_source',
+    source = w.new(w.bind('wl_data_device_manager'), 'create_data_source',
                  None)
     ends = os.pipe()
     data, fds = w.host.encode(w.ids[source], 'send', 'text/plain', ends[1])
@@ -105,7 +98,7 @@ def torn_events(w):
 
 def torn_requests(w):
     compositor = w.bind('wl_compositor')
-    surface = new(w, compositor, 'create_surface', None)
+    surface = w.new(compositor, 'create_surface', None)
     data, _ = w.client.encode(surface, 'damage', 1, 2, 3, 4)
     for i in range(len(data)):
         w.client.send(data[i:i + 1])
@@ -118,9 +111,9 @@ def host_ids(w):
     """What the host makes has one id; it may use it again, for another
     interface too."""
     seat = w.bind('wl_seat')
-    device = new(w, w.bind('wl_data_device_manager'), 'get_data_device',
+    device = w.new(w.bind('wl_data_device_manager'), 'get_data_device',
                  None, seat)
-    tablets = new(w, w.bind('zwp_tablet_manager_v2'), 'get_tablet_seat',
+    tablets = w.new(w.bind('zwp_tablet_manager_v2'), 'get_tablet_seat',
                   None, seat)
     first = wayland.SERVER_IDS
     for _ in range(100):
@@ -139,8 +132,8 @@ def event_after_destroy(w):
     something with it."""
     seat = w.bind('wl_seat')
     manager = w.bind('wl_data_device_manager')
-    device = new(w, manager, 'get_data_device', None, seat)
-    source = new(w, manager, 'create_data_source', None)
+    device = w.new(manager, 'get_data_device', None, seat)
+    source = w.new(manager, 'create_data_source', None)
     w.request(device, 'release')
     w.request(source, 'destroy')
     made = w.event(device, 'data_offer', w.host.new())[0]
@@ -152,27 +145,27 @@ def event_after_destroy(w):
         assert file.read() == b''
     w.destroyed(device)
     w.destroyed(source)
-    second = new(w, manager, 'get_data_device', None, seat)
+    second = w.new(manager, 'get_data_device', None, seat)
     assert w.event(second, 'data_offer', w.host.new())[0] == made + 1
 
 
 def ids_come_back(w):
     """Far more objects than there may be at a time."""
     compositor = w.bind('wl_compositor')
-    region = new(w, compositor, 'create_region', None)
+    region = w.new(compositor, 'create_region', None)
     seen = set()
     for _ in range(3000):
         w.request(region, 'destroy')
         w.destroyed(region)
         w.client.next = region
-        region = new(w, compositor, 'create_region', None)
+        region = w.new(compositor, 'create_region', None)
         seen.add(w.ids[region])
     assert len(seen) < 10, f'{len(seen)} ids for one object'
 
 
 def errors(w):
     """An error names the client's object, comes last and whole."""
-    surface = new(w, w.bind('wl_compositor'), 'create_surface', None)
+    surface = w.new(w.bind('wl_compositor'), 'create_surface', None)
     shm = w.bind('wl_shm')
     w.host.say(w.ids[shm], 'format', 7)
     w.host.say(1, 'error', w.ids[surface], 3, 'Größe \u2260 0')
@@ -225,7 +218,7 @@ class Screen:
 def shared_memory(w):
     """The rows that were damaged, and only those, are what the client has."""
     screen = Screen(w)
-    surface = new(w, w.bind('wl_compositor'), 'create_surface', None)
+    surface = w.new(w.bind('wl_compositor'), 'create_surface', None)
     shm = w.bind('wl_shm')
     width, height, stride, offset = 37, 23, 37 * 4 + 12, 1000
     fd = os.memfd_create('pool')
@@ -282,7 +275,7 @@ def memory_again(w):
     """A buffer is the client's again when the host says so, and not before;
     frames go into the memory that is there, also those of other buffers."""
     screen = Screen(w)
-    surface = new(w, w.bind('wl_compositor'), 'create_surface', None)
+    surface = w.new(w.bind('wl_compositor'), 'create_surface', None)
     shm = w.bind('wl_shm')
     fd = os.memfd_create('pool')
     os.ftruncate(fd, 65536)
@@ -330,7 +323,7 @@ def far_damage(w):
     """More rectangles than are kept, some of them far to the left: joined
     they cover all."""
     screen = Screen(w)
-    surface = new(w, w.bind('wl_compositor'), 'create_surface', None)
+    surface = w.new(w.bind('wl_compositor'), 'create_surface', None)
     shm = w.bind('wl_shm')
     fd = os.memfd_create('pool')
     os.ftruncate(fd, 4096)
@@ -358,7 +351,7 @@ def far_damage(w):
 def planes(w):
     """What changed is in every plane of a format that has several."""
     screen = Screen(w)
-    surface = new(w, w.bind('wl_compositor'), 'create_surface', None)
+    surface = w.new(w.bind('wl_compositor'), 'create_surface', None)
     shm = w.bind('wl_shm')
     fd = os.memfd_create('pool')
     os.ftruncate(fd, 384)
@@ -388,7 +381,7 @@ class Clock:
         self.w = w
         self.number, self.offset = number, offset
         self.presentation = w.bind('wp_presentation')
-        self.surface = new(w, w.bind('wl_compositor'), 'create_surface', None)
+        self.surface = w.new(w.bind('wl_compositor'), 'create_surface', None)
         w.event(self.presentation, 'clock_id', number)
 
     def now(self):
@@ -398,7 +391,7 @@ class Clock:
         """(asked, what the host said, what the client heard, when)"""
         w = self.w
         asked = self.now()
-        feedback = new(w, self.presentation, 'feedback', self.surface, None)
+        feedback = w.new(self.presentation, 'feedback', self.surface, None)
         time.sleep(0.003)
         at = self.now() + int(self.offset * SECOND) if told is None else told
         w.host.say(w.ids[feedback], 'presented', at // SECOND >> 32,
@@ -467,7 +460,7 @@ def traced(program):
     """Whatever programs say, their terminal is not told."""
     tool = world.Tool(program, '--trace')
     w = World(tool)
-    source = new(w, w.bind('wl_data_device_manager'), 'create_data_source',
+    source = w.new(w.bind('wl_data_device_manager'), 'create_data_source',
                  None)
     w.request(source, 'offer', 'a \x1b]0;title\x07 "b" \u009b')
     w.close()

@@ -151,6 +151,13 @@ class World:
         self._same(message, values, heard.args, self.ids)
         return heard.args
 
+    def new(self, parent, request, *values):
+        """A request that makes an object, whose id is the None."""
+        made = self.client.new()
+        self.request(parent, request,
+                     *(made if v is None else v for v in values))
+        return made
+
     def event(self, obj, name, *values):
         """The double says it (ids are the client's), the client hears it."""
         message = self._message(self.host, self.ids[obj], name)

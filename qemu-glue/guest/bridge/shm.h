@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * wl_shm, answered by the bridge: a pool is the client's file and never
- * crosses; a buffer gets memory of the host's when it is first shown, into
- * which the rows that changed are read. Only a file that is sealed against it
- * is mapped: a client may shrink any other at any time.
+ * wl_shm, answered by the bridge: a pool is the client's file and never crosses
+ * (but with share_pools: then the host answers); a buffer gets memory of the
+ * host's when it is first shown, into which the rows that changed are read.
+ * Only a file that is sealed against it is mapped: a client may shrink any
+ * other at any time.
  */
 #ifndef VWL_BRIDGE_SHM_H
 #define VWL_BRIDGE_SHM_H
