@@ -14,6 +14,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -82,16 +83,28 @@ def at_rest(win):
         lambda one, two: one == two and one)(screen_of(win), screen_of(win)))
 
 
-def is_focused(win):
-    return any(w['id'] == win['id'] and w['focused']
-               for w in stage.windows())
-
-
 def type_into(win, *keys):
     stage.sway('[con_id=%d]' % win['id'], 'focus')
-    stage.until('the focus', lambda: is_focused(win))
+    stage.until('the focus', lambda: any(
+        w['id'] == win['id'] and w['focused'] for w in stage.windows()))
     at_rest(win)
     stage.keys('-d', '30', *keys)
+
+
+def shows_focus(win):
+    """The focus goes elsewhere and comes back, and the window looks different
+    then. Not if it was slow: it still looked as before when it was looked at.
+    """
+    other = next(w for w in stage.windows() if w['id'] != win['id'])
+    stage.sway('[con_id=%d]' % other['id'], 'focus')
+    before = at_rest(win)
+    stage.sway('[con_id=%d]' % win['id'], 'focus')
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        if screen_of(win) != before:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def calculate(win):
@@ -102,11 +115,7 @@ def calculate(win):
     def written():
         return len(set(stage.shot(history).data)) > 20
     stage.must('the calculator has no history', not written())
-    if not is_focused(win): # whichever window came last is
-        unfocused = screen_of(win)
-        stage.sway('[con_id=%d]' % win['id'], 'focus')
-        stage.until('a look of being focused',
-                    lambda: screen_of(win) != unfocused)
+    stage.until('a look of being focused', lambda: shows_focus(win))
     type_into(win, '6*7', '-k', 'Return')
     stage.until('a result in the history', written)
     stage.must('the calculator has calculated', True)
