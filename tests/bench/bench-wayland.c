@@ -307,8 +307,8 @@ int main(int argc, char **argv)
     wait_path(bench.stub_path);
     add(&bench, "native", "stub");
     start_relay(&bench);
-    start_loopback(&bench, "device", NULL);
-    start_loopback(&bench, "sharing", "--share-pools");
+    start_loopback(&bench, "device", "--copy-pools");
+    start_loopback(&bench, "loopback", NULL);
     start_daemon(&bench);
     start_waypipe(&bench);
     for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {

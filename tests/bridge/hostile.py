@@ -43,8 +43,8 @@ def expect(name, code, do, make=raw.Window, on=None):
         client.sock.close()
 
 
-def buffers(*numbers):
-    return lambda c: c.buffer(c.pool(4096)[0], *numbers)
+def buffers(*numbers, **how):
+    return lambda c: c.buffer(c.pool(4096, **how)[0], *numbers)
 
 
 TOP = 0x7fffffff
@@ -55,18 +55,21 @@ for numbers in [(-4, 8, 8, 32), (0, 0, 8, 32), (0, 8, 0, 32), (0, -8, 8, 32),
                 (0, 16384, 65536, 65536), (TOP, 8, 8, 32),
                 (-TOP, 8, 8, TOP), (0, TOP, 1, 4)]:
     expect('buffer %s' % (numbers,), STRIDE, buffers(*numbers), on='shm')
+    expect('buffer %s in a file that stays' % (numbers,), STRIDE,
+           buffers(*numbers, sealed=True), on='shm')
 for size in (0, -1, -4096):
     expect('pool of %d' % size, STRIDE,
            lambda c, size=size: c.send(c.shm, 0, 'ni', c.new(), size,
                                        fds=[os.memfd_create('x')]), on='shm')
 
 
-def shrink_pool(c):
-    pool, _ = c.pool(8192)
-    c.send(pool, 2, 'i', 4096)
+def resize(size, **how):
+    return lambda c: c.send(c.pool(8192, **how)[0], 2, 'i', size)
 
 
-expect('a pool that shrinks', BAD_FD, shrink_pool, on='shm')
+expect('a pool that shrinks', BAD_FD, resize(4096), on='shm')
+expect('a pool that shrinks, in a file that stays', BAD_FD,
+       resize(4096, sealed=True), on='shm')
 
 
 def kinds():

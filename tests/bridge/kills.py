@@ -210,7 +210,7 @@ class Tool:
         self.process = programs.run(
             upstream, *before, os.environ['VWL_TOOL'],
             '--wayland-sock=' + upstream, '--listen=' + path,
-            '--app-id-prefix=own.')
+            '--app-id-prefix=own.', *os.environ['VWL_POOLS'].split())
         until('a bridge', self.answers)
 
     def answers(self):

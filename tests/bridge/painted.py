@@ -5,7 +5,9 @@ each commit with the damage of its own change alone, a pool that grows, a
 buffer that is made anew. What stays on the screen is right in every pixel
 only if whoever copies by damage keeps count of it.
 
-    painted.py SOCKET WIDTH HEIGHT    prints "painted", then waits
+    painted.py SOCKET WIDTH HEIGHT [sealed]    prints "painted", then waits
+
+Its file may be sealed against shrinking: then a bridge can trust its size.
 """
 import os
 import pathlib
@@ -32,7 +34,7 @@ def main():
     size = stride * height
     dice = random.Random(11)
     client = raw.Window(path)
-    pool, fd = client.pool(size)
+    pool, fd = client.pool(size, sealed='sealed' in sys.argv[4:])
     buffers = [client.buffer(pool, 0, width, height, stride)]
     os.ftruncate(fd, 2 * size + 4096)
     client.send(pool, 2, 'i', 2 * size + 4096)

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""wl_shm with --share-pools: a client and a compositor double at the two ends,
+"""wl_shm as it is handed over: a client and a compositor double at the two ends,
 and the same file of memory at both.
 
     pools.py TOOL CORE_XML PROTOCOLS_DIRECTORY
 """
 import contextlib
+import fcntl
 import mmap
 import os
 import pathlib
@@ -18,7 +19,7 @@ import world
 TOOL, CORE, PROTOCOLS = sys.argv[1:4]
 INTERFACES = wayland.load_all(CORE, PROTOCOLS)
 OFFERED = [('wl_compositor', 4), ('wl_shm', 1)]
-INVALID_STRIDE, INVALID_FD = 1, 2
+INVALID_FORMAT, INVALID_STRIDE, INVALID_FD = 0, 1, 2
 
 
 class World(world.World):
@@ -43,9 +44,10 @@ class World(world.World):
         assert (where, got) == (self.alive['wl_shm'], code), (got, text)
 
 
-def memory(size):
-    fd = os.memfd_create('pool')
+def memory(size, seals=fcntl.F_SEAL_SHRINK):
+    fd = os.memfd_create('pool', os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, size)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     return fd
 
 
@@ -67,6 +69,7 @@ def life(w):
             w.request(surface, 'commit')
             assert theirs[i * 100:i * 100 + 4] == b'%4d' % i
             w.event(buffer, 'release')
+    os.ftruncate(fd, size * 2)
     w.request(pool, 'resize', size * 2)
     w.request(pool, 'destroy')
     w.destroyed(pool)
@@ -119,14 +122,61 @@ def no_size(w):
 
 
 def errors_of_the_host(w):
-    """Numbers are for the host to judge: its word is the client's."""
+    """Formats are for the host to judge: its word is the client's."""
     fd = memory(4096)
     pool, there = w.pool(fd, 4096)
-    w.new(pool, 'create_buffer', None, -1, 1 << 30, 7, 3, 9)
-    w.host.say(1, 'error', w.ids[w.alive['wl_shm']], INVALID_STRIDE, 'no')
-    w.fails(INVALID_STRIDE)
+    w.new(pool, 'create_buffer', None, 0, 4, 4, 16, 9)
+    w.host.say(1, 'error', w.ids[w.alive['wl_shm']], INVALID_FORMAT, 'no')
+    w.fails(INVALID_FORMAT)
     os.close(fd)
     os.close(there)
+
+
+def never_to_the_host(w, code, request, *words):
+    fd = memory(8192)
+    pool, there = w.pool(fd, 8192)
+    w.client.say(pool, request, *(w.client.new() if word == 'new' else word
+                                  for word in words))
+    w.fails(code)
+    os.close(fd)
+    os.close(there)
+
+
+def outside(w):
+    """A buffer that its pool does not hold."""
+    never_to_the_host(w, INVALID_STRIDE, 'create_buffer', 'new', 4096, 32, 33,
+                      128, 1)
+
+
+def larger_than_its_file(w):
+    never_to_the_host(w, INVALID_FD, 'resize', 8193)
+
+
+def smaller_again(w):
+    never_to_the_host(w, INVALID_FD, 'resize', 8191)
+
+
+def copied(w, fd, size=4096):
+    """The host sees memory of its own, and nothing before it is shown."""
+    shm = w.alive['wl_shm']
+    pool, buffer = w.client.new(), w.client.new()
+    w.client.say(shm, 'create_pool', pool, fd, size)
+    w.client.say(pool, 'create_buffer', buffer, 0, 4, 4, 16, 1)
+    w.client.say(pool, 'destroy')
+    surface = w.new(w.alive['wl_compositor'], 'create_surface', None)
+    w.client.say(surface, 'attach', buffer, 0, 0)
+    w.client.say(surface, 'commit')
+    _, there, _ = w.host.expect(w.ids[shm], 'create_pool')
+    assert os.fstat(there).st_ino != os.fstat(fd).st_ino, 'the same file'
+    os.close(there)
+    os.close(fd)
+
+
+def read_only():
+    fd = memory(4096)
+    again = os.open(f'/proc/self/fd/{fd}', os.O_RDONLY)
+    os.close(fd)
+    return again
 
 
 def without_end(w):
@@ -149,7 +199,7 @@ def gone_meanwhile(w):
 
 
 suite = world.Suite()
-tool = world.Tool(TOOL, '--share-pools')
+tool = world.Tool(TOOL)
 before = tool.fds_at_rest()
 bystander = World(tool)
 held = tool.fds() - before
@@ -159,6 +209,18 @@ for name, test in [
         ('a pipe is no memory', not_memory),
         ('nothing is no pool', no_size),
         ('what the host refuses', errors_of_the_host),
+        ('a buffer outside its pool', outside),
+        ('a pool that outgrows its file', larger_than_its_file),
+        ('a pool that shrinks', smaller_again),
+        ('a file that could shrink is copied',
+         lambda w: copied(w, memory(4096, fcntl.F_SEAL_GROW))),
+        ('a file that is too small is copied',
+         lambda w: copied(w, memory(4095, fcntl.F_SEAL_SHRINK))),
+        ('a file that cannot be written to is copied',
+         lambda w: copied(w, memory(4096, fcntl.F_SEAL_SHRINK |
+                                    fcntl.F_SEAL_WRITE))),
+        ('a file that is open for reading is copied',
+         lambda w: copied(w, read_only())),
         ('pools without end', without_end),
         ('an end in the middle', gone_meanwhile)]:
     with suite.case(name):

@@ -227,7 +227,7 @@ def offer(version):
 
 
 suite = world.Suite()
-tool = world.Tool(TOOL)
+tool = world.Tool(TOOL, '--copy-pools')
 first = Walk(tool, INTERFACES, offer(HIGHEST))
 before = tool.fds()
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A Wayland client without a library: it says exactly what it is told to."""
 import array
+import fcntl
 import os
 import select
 import socket
@@ -130,11 +131,13 @@ class Window(Client):
         serial = struct.unpack('=I', self.seen(self.xdg, 0)[-1][2])[0]
         self.send(self.xdg, 4, 'u', serial)
 
-    def pool(self, size, fd=None):
-        """(id, file): memory of the given size."""
+    def pool(self, size, fd=None, sealed=False):
+        """(id, file): memory of the given size, which may stay so."""
         if fd is None:
-            fd = os.memfd_create('pool')
+            fd = os.memfd_create('pool', os.MFD_ALLOW_SEALING)
             os.ftruncate(fd, size)
+            if sealed:
+                fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         new = self.new()
         self.send(self.shm, 0, 'ni', new, size, fds=[fd])
         return new, fd

@@ -458,7 +458,7 @@ def unknown_clocks(w):
 
 def traced(program):
     """Whatever programs say, their terminal is not told."""
-    tool = world.Tool(program, '--trace')
+    tool = world.Tool(program, '--copy-pools', '--trace')
     w = World(tool)
     source = w.new(w.bind('wl_data_device_manager'), 'create_data_source',
                  None)
@@ -484,7 +484,8 @@ def device_options(program):
                                stderr=subprocess.PIPE, text=True, timeout=60)
         assert ended.returncode == status and why in ended.stderr, \
             (options, ended)
-    tool = world.Tool(program, '--dmabuf=auto', '--poll-us=100')
+    tool = world.Tool(program, '--copy-pools', '--dmabuf=auto',
+                      '--poll-us=100')
     w = World(tool)
     shared_memory(w)
     w.close()
@@ -498,7 +499,7 @@ class World(world.World):
 
 
 suite = world.Suite()
-tool = world.Tool(TOOL)
+tool = world.Tool(TOOL, '--copy-pools')
 first = World(tool)
 before = tool.fds()
 for name, test in [

@@ -76,7 +76,7 @@ static bool is_usable(struct fuzz_host *host,
 {
     fuzz_check(object != NULL);
     if (object->dead) {
-        fuzz_check(object->size == 0);
+        fuzz_check(!object->own);
         host->hostile = true;
     }
     return !object->dead;
@@ -154,9 +154,8 @@ static void walk_arg(struct fuzz_host *host, char type, bool nullable,
 }
 
 /* What libwayland checks of wl_shm, and more. */
-static void judge_shm(struct fuzz_host *host,
-                      const struct fuzz_object *object, unsigned int opcode,
-                      const struct walked *args)
+static void judge_shm(struct fuzz_host *host, struct fuzz_object *object,
+                      unsigned int opcode, const struct walked *args)
 {
     struct fuzz_object *pool;
 
@@ -164,16 +163,22 @@ static void judge_shm(struct fuzz_host *host,
         struct fuzz_vfd *memory = fuzz_world_find(host->world, args->vfd);
 
         /* i and n; the descriptor has no word */
-        fuzz_check(memory->kind == (host->world->share_pools ? VFD_FOREIGN
-                                                             : VFD_MEMORY));
+        fuzz_check(memory->kind == VFD_MEMORY ||
+                   (memory->kind == VFD_FOREIGN && host->world->share_pools));
         fuzz_check(args->word[2] > 0);
         pool = object_get(host, args->word[0]);
         if (memory->kind == VFD_MEMORY) {
             fuzz_check(args->word[2] <= memory->size);
-            pool->size = args->word[2];
+            pool->own = true;
         }
+        pool->size = args->word[2];
     } else if (strcmp(object->iface->name, "wl_shm_pool") == 0 &&
-               opcode == 0 && !host->world->share_pools) {
+               opcode == 2) {
+        fuzz_check(host->world->share_pools);
+        fuzz_check((int32_t)args->word[0] >= (int64_t)object->size);
+        object->size = args->word[0];
+    } else if (strcmp(object->iface->name, "wl_shm_pool") == 0 &&
+               opcode == 0) {
         int64_t offset = (int32_t)args->word[1];
         int64_t width = (int32_t)args->word[2];
         int64_t height = (int32_t)args->word[3];
@@ -182,7 +187,7 @@ static void judge_shm(struct fuzz_host *host,
         fuzz_check(offset >= 0 && width > 0 && height > 0 &&
                    stride >= width);
         fuzz_check(offset + stride * height <= object->size);
-        object_get(host, args->word[0])->size = 1;
+        object_get(host, args->word[0])->own = object->own;
     }
 }
 

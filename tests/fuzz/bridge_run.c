@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bridge_run.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -42,6 +43,9 @@ void fuzz_run_init(struct fuzz_run *run, unsigned int how)
     run->world.async = (how & 4) != 0;
     vwl_bridge_listen(run->bridge, run->listener, run->raw ? "other" : NULL);
     run->file = fuzz_memfd(FUZZ_POOL_SIZE);
+    if (options.share_pools) {
+        fuzz_check(fcntl(run->file, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+    }
 }
 
 struct vwl_client *fuzz_find_client(struct fuzz_run *run,

@@ -37,7 +37,8 @@ struct fuzz_vfd {
 struct fuzz_object {
     const struct wl_interface *iface;
     uint32_t id;
-    int64_t size; /* of a wl_shm_pool; not 0: the bridge's own */
+    int64_t size; /* of a wl_shm_pool */
+    bool own;     /* the bridge made it for itself */
     bool dead;    /* destroyed by the client */
 };
 

@@ -8,6 +8,7 @@
  */
 #include "fuzz.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -415,15 +416,23 @@ static void op_pipe(struct fuzz_run *run, struct fuzz_input *in)
     }
 }
 
+static void resize_file(struct fuzz_run *run, off_t size)
+{
+    if (ftruncate(run->file, size) < 0) {
+        /* it is sealed then, to be shared */
+        fuzz_check(run->world.share_pools && errno == EPERM);
+    }
+}
+
 static void op_file(struct fuzz_run *run, struct fuzz_input *in)
 {
     unsigned int how = take8(in);
 
     if (how & 1) {
-        fuzz_check(ftruncate(run->file, how >> 1 << 9) == 0);
+        resize_file(run, how >> 1 << 9);
     }
     if (!(how & 2)) {
-        fuzz_check(ftruncate(run->file, FUZZ_POOL_SIZE) == 0);
+        resize_file(run, FUZZ_POOL_SIZE);
     }
 }
 

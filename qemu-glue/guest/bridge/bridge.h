@@ -19,8 +19,8 @@ struct vwl_bridge_options {
      * hostile guest can leave them out. May be NULL. */
     const char *title_prefix, *app_id_prefix;
     bool trace; /* every message, to stderr */
-    /* Clients' pools go to the host as they are, not copied: its transport can
-     * import any file of memory. */
+    /* Clients' pools that cannot shrink go to the host as they are, not
+     * copied: its transport can import any file of memory. */
     bool share_pools;
     /* The transport is gone; nothing more will happen. */
     void (*gone)(void *opaque);

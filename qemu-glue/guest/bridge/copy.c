@@ -109,18 +109,24 @@ void vwl_pool_unmap(struct vwl_client *client, struct vwl_pool *pool)
     }
 }
 
-void vwl_pool_map(struct vwl_client *client, struct vwl_pool *pool)
+bool vwl_file_stays(int fd, int64_t bytes)
 {
-    int seals = fcntl(pool->fd, F_GET_SEALS);
+    int seals = fcntl(fd, F_GET_SEALS);
     struct statfs fs;
     struct stat st;
+
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0 &&
+        fstat(fd, &st) == 0 && st.st_size >= bytes &&
+        fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
+void vwl_pool_map(struct vwl_client *client, struct vwl_pool *pool)
+{
     void *map;
 
     vwl_pool_unmap(client, pool);
-    if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 ||
-        pool->size < MAP_MIN_BYTES || client->n_mapped >= MAX_MAPPED ||
-        fstat(pool->fd, &st) < 0 || st.st_size < pool->size ||
-        fstatfs(pool->fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC) {
+    if (pool->size < MAP_MIN_BYTES || client->n_mapped >= MAX_MAPPED ||
+        !vwl_file_stays(pool->fd, pool->size)) {
         return;
     }
     map = mmap(NULL, (size_t)pool->size, PROT_READ, MAP_SHARED, pool->fd, 0);

@@ -2,6 +2,7 @@
 #include "shm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -188,19 +189,32 @@ void vwl_shm_refused(struct vwl_client *client)
                      "the host cannot use this pool");
 }
 
-/* Where guest and host can share it, the file itself goes to the host, and all
- * that is said of it. Takes fd. */
+/* Where guest and host are one machine, the host can have the file itself: one
+ * that stays as it is, and that compositors can map as they do. */
+static bool can_be_shared(const struct vwl_client *client, int fd, int size)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    return client->bridge->options.share_pools && vwl_file_stays(fd, size) &&
+        (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) == 0 &&
+        (fcntl(fd, F_GETFL) & (O_ACCMODE | O_PATH)) == O_RDWR;
+}
+
+/* The file goes to the host, and all that is said of it. */
 static void hand_over(struct vwl_client *client, const struct vwl_object *shm,
-                      struct vwl_object *object, uint32_t size, int fd)
+                      struct vwl_object *object, const struct vwl_pool *pool)
 {
     struct vwl_lone lone = {
         .begin = client->to_host.bytes->len, .n = 1, .fence = -1,
     };
-    uint32_t args[2] = { object->host_id, size };
+    uint32_t args[2] = { object->host_id, (uint32_t)pool->size };
+    int fd = fcntl(pool->fd, F_DUPFD_CLOEXEC, 3);
 
-    if (vwl_transport_import(client->bridge->transport, false, &fd,
-                             &lone.handles[0]) < 0) {
-        close(fd);
+    if (fd < 0 || vwl_transport_import(client->bridge->transport, false, &fd,
+                                       &lone.handles[0]) < 0) {
+        if (fd >= 0) {
+            close(fd);
+        }
         vwl_shm_refused(client);
         return;
     }
@@ -214,8 +228,8 @@ static void create_pool(struct vwl_client *client,
                         const struct vwl_wire_message *msg)
 {
     int fd = vwl_client_take_fd(client);
-    bool shared = client->bridge->options.share_pools;
     int32_t size = (int32_t)msg->args[2].value;
+    bool shared = can_be_shared(client, fd, size);
     struct vwl_object *object;
     struct vwl_pool *pool;
     struct statfs fs;
@@ -241,22 +255,24 @@ static void create_pool(struct vwl_client *client,
                          "invalid new id %u", msg->args[0].value);
         return;
     }
-    if (shared) {
-        hand_over(client, shm, object, (uint32_t)size, fd);
-        return;
-    }
     pool = g_new0(struct vwl_pool, 1);
     pool->refs = 1;
+    pool->shared = shared;
     pool->fd = fd;
     pool->size = size;
     pool->shm = shm->client_id;
     pool->host_shm = shm->host_id;
     object->data = pool;
     client->n_pools++;
-    vwl_pool_map(client, pool);
+    if (shared) {
+        hand_over(client, shm, object, pool);
+    } else {
+        vwl_pool_map(client, pool);
+    }
 }
 
-static void create_buffer(struct vwl_client *client, struct vwl_pool *pool,
+/* These return what vwl_shm_request does. */
+static bool create_buffer(struct vwl_client *client, struct vwl_pool *pool,
                           const struct vwl_wire_message *msg)
 {
     struct vwl_buffer b = {
@@ -277,7 +293,10 @@ static void create_buffer(struct vwl_client *client, struct vwl_pool *pool,
         vwl_client_error(client, pool->shm, INVALID_STRIDE,
                          "invalid width, height or stride (%dx%d, %d)",
                          b.width, b.height, b.stride);
-        return;
+        return true;
+    }
+    if (pool->shared) {
+        return false;
     }
     b.extent = (size_t)bytes;
     if (b.bytes_per_pixel == 0) {
@@ -289,11 +308,12 @@ static void create_buffer(struct vwl_client *client, struct vwl_pool *pool,
     if (b.object == NULL) {
         vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT,
                          "invalid new id %u", msg->args[0].value);
-        return;
+        return true;
     }
     pool->refs++;
     b.object->data = g_memdup2(&b, sizeof b);
     g_ptr_array_add(client->buffers, b.object->data);
+    return true;
 }
 
 static void drop_client(struct vwl_client *client, struct vwl_object *object)
@@ -304,31 +324,43 @@ static void drop_client(struct vwl_client *client, struct vwl_object *object)
     vwl_client_delete_id(client, id);
 }
 
-static void pool_request(struct vwl_client *client, struct vwl_object *object,
+static bool resize_pool(struct vwl_client *client, struct vwl_pool *pool,
+                        int32_t size)
+{
+    if (size < pool->size) {
+        vwl_client_error(client, pool->shm, INVALID_FD,
+                         "shrinking pool invalid");
+    } else if (pool->shared && !vwl_file_stays(pool->fd, size)) {
+        vwl_client_error(client, pool->shm, INVALID_FD,
+                         "pool is larger than its file");
+    } else {
+        pool->size = size;
+        if (pool->shared) {
+            return false;
+        }
+        vwl_pool_map(client, pool);
+    }
+    return true;
+}
+
+static bool pool_request(struct vwl_client *client, struct vwl_object *object,
                          const struct vwl_wire_message *msg)
 {
     struct vwl_pool *pool = object->data;
-    int32_t size;
 
     switch (msg->opcode) {
     case POOL_CREATE_BUFFER:
-        create_buffer(client, pool, msg);
-        break;
+        return create_buffer(client, pool, msg);
     case POOL_DESTROY:
-        drop_client(client, object);
-        break;
-    case POOL_RESIZE:
-        size = (int32_t)msg->args[0].value;
-        if (size < pool->size) {
-            vwl_client_error(client, pool->shm, INVALID_FD,
-                             "shrinking pool invalid");
-            break;
+        if (pool->shared) {
+            return false;
         }
-        pool->size = size;
-        vwl_pool_map(client, pool);
-        break;
+        drop_client(client, object);
+        return true;
+    case POOL_RESIZE:
+        return resize_pool(client, pool, (int32_t)msg->args[0].value);
     default:
-        break;
+        return true;
     }
 }
 
@@ -380,14 +412,10 @@ bool vwl_shm_request(struct vwl_client *client, struct vwl_object *object,
         create_pool(client, object, msg);
         return true;
     case VWL_KIND_POOL:
-        if (object->data == NULL) {
-            return false; /* the host has it */
-        }
-        pool_request(client, object, msg);
-        return true;
+        return pool_request(client, object, msg);
     case VWL_KIND_BUFFER:
         if (object->data == NULL) {
-            return false; /* of another protocol's, or of such a pool */
+            return false; /* of another protocol's, or of a shared pool */
         }
         destroy_buffer(client, object);
         return true;

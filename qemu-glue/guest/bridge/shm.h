@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * wl_shm, answered by the bridge: a pool is the client's file and never crosses
- * (but with share_pools: then the host answers); a buffer gets memory of the
- * host's when it is first shown, into which the rows that changed are read.
- * Only a file that is sealed against it is mapped: a client may shrink any
- * other at any time.
+ * (but with share_pools: then the host has it if its file is sealed against
+ * shrinking, and all that was checked here); a buffer gets memory of the host's
+ * when it is first shown, into which the rows that changed are read. Only a
+ * file that is sealed against it is mapped: a client may shrink any other at
+ * any time.
  */
 #ifndef VWL_BRIDGE_SHM_H
 #define VWL_BRIDGE_SHM_H
@@ -28,6 +29,7 @@ struct vwl_pool {
     unsigned int refs; /* the object and its buffers */
     int fd;
     int64_t size;
+    bool shared;     /* the host has the file, and the objects */
     const char *map; /* the whole of it; NULL: it is read */
     size_t map_bytes;
     uint32_t host_shm; /* host id of the wl_shm it was made of */
@@ -72,6 +74,9 @@ struct vwl_surface *vwl_surface_of(struct vwl_object *object);
 void vwl_damage_add(struct vwl_damage *damage, struct vwl_rect rect);
 void vwl_damage_merge(struct vwl_damage *damage,
                       const struct vwl_damage *more, int32_t scale);
+
+/* Whether the file has so many bytes and keeps them: of tmpfs, sealed. */
+bool vwl_file_stays(int fd, int64_t bytes);
 
 /* Maps the pool's file if that is safe, and worth while; again after it has
  * grown. */

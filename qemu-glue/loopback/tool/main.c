@@ -21,7 +21,7 @@ struct tool {
     struct vwl_serve serve;
     char **upstream, *daemon_socket, *plugin, *dmabufs;
     int poll_us;
-    gboolean verbose, version;
+    gboolean copy_pools, verbose, version;
 };
 
 static bool parse(struct tool *tool, int argc, char **argv, GError **error)
@@ -42,9 +42,9 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
         { "poll-us", 0, 0, G_OPTION_ARG_INT, &tool->poll_us,
           "Look at the rings for so long before sleeping (0)",
           "MICROSECONDS" },
-        { "share-pools", 0, 0, G_OPTION_ARG_NONE, &tool->serve.share_pools,
-          "Hand clients' shared memory over instead of copying it: host and "
-          "guest are one machine here", NULL },
+        { "copy-pools", 0, 0, G_OPTION_ARG_NONE, &tool->copy_pools,
+          "Copy what clients draw, as a virtual machine's bridge must and as "
+          "before a daemon, instead of handing their memory over", NULL },
         { "verbose", 0, 0, G_OPTION_ARG_NONE, &tool->verbose,
           "Print what the device says", NULL },
         { "version", 0, 0, G_OPTION_ARG_NONE, &tool->version,
@@ -67,11 +67,9 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
         return false;
     }
     if (ok && tool->daemon_socket != NULL &&
-        (tool->dmabufs != NULL || tool->poll_us != 0 ||
-         tool->serve.share_pools)) {
+        (tool->dmabufs != NULL || tool->poll_us != 0)) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "give --dmabuf and --poll-us to the daemon; it cannot "
-                    "share pools");
+                    "give --dmabuf and --poll-us to the daemon");
         return false;
     }
     if (ok && tool->poll_us < 0) {
@@ -107,6 +105,8 @@ static bool run(struct tool *tool, GError **error)
         transport = vwl_transport_connected(&fd);
         if (transport != NULL) {
             vwl_transport_use_exports(transport, exports);
+            /* A daemon could not say whose files the numbers are. */
+            tool->serve.share_pools = !tool->copy_pools;
         }
     }
     if (transport == NULL) {
