@@ -233,4 +233,9 @@ with suite.case('descriptors are back where they began'):
 bystander.close()
 with suite.case('the tool ends well'):
     tool.stop()
+with suite.case('every file is copied with --copy-pools'):
+    tool = world.Tool(TOOL, '--copy-pools')
+    with contextlib.closing(World(tool)) as w:
+        copied(w, memory(4096))
+    tool.stop()
 suite.end()
