@@ -311,6 +311,10 @@ G_GNUC_UNUSED static void rig_free(struct rig *rig)
     g_ptr_array_unref(rig->completed);
     g_array_unref(rig->ops);
     g_free(rig);
+    /* a thread may still be at what could wait: see wl/closer.h */
+    for (int i = 0; i < 1000 && count_fds() != n_fds; i++) {
+        g_usleep(10000);
+    }
     g_assert_cmpint(count_fds(), ==, n_fds);
 }
 
