@@ -225,6 +225,65 @@ static void test_linger(void)
     rig_free(rig);
 }
 
+static uint8_t byte_at(size_t at)
+{
+    return (uint8_t)((uint32_t)at * 2654435761u >> 23);
+}
+
+/* Some of what the guest sent; what the pipe does not hold is the device's. */
+static size_t read_some(int end, size_t from, size_t len)
+{
+    uint8_t bytes[20000];
+    ssize_t n = read(end, bytes, len);
+
+    g_assert_cmpint(n, >=, 0);
+    for (size_t i = 0; i < (size_t)n; i++) {
+        g_assert_cmpuint(bytes[i], ==, byte_at(from + i));
+    }
+    return (size_t)n;
+}
+
+/* In pieces of all sizes, while it is full: each byte once, in order. */
+static void test_in_pieces(void)
+{
+    struct rig *rig = rig_new(MODE_K23);
+    int compositor = rig_context(rig, 1), end;
+    size_t sent = 0, taken = 0;
+    uint8_t bytes[6000];
+
+    g_assert_cmphex(ask_new(rig, 0x105, 2, 1, 0), ==, 0x1001);
+    end = remote_end(rig, compositor, 2);
+    for (unsigned int i = 0; i < 2000; i++) {
+        size_t len = (size_t)g_test_rand_int_range(1, sizeof bytes);
+
+        /* it has room for all of it, so that none is waited for */
+        while (sent - taken > 60000) {
+            len = (size_t)g_test_rand_int_range(1, 20000);
+            taken += read_some(end, taken, len);
+            while (is_readable(vwl_core_out_fd(rig->core))) {
+                vwl_core_dispatch_out(rig->core);
+            }
+            len = MIN(len, sizeof bytes);
+        }
+        for (size_t j = 0; j < len; j++) {
+            bytes[j] = byte_at(sent + j);
+        }
+        g_assert_cmphex(ask_send(rig, 2, NULL, 0, bytes, len), ==, 0x1000);
+        sent += len;
+    }
+    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+    while (taken < sent) {
+        taken += read_some(end, taken, 20000);
+        while (is_readable(vwl_core_out_fd(rig->core))) {
+            vwl_core_dispatch_out(rig->core);
+        }
+    }
+    g_assert_cmpuint(read_some(end, taken, 1), ==, 0);
+    close(end);
+    close(compositor);
+    rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -234,5 +293,6 @@ int main(int argc, char **argv)
     g_test_add_func("/core/pipe/shared-full", test_shared_full);
     g_test_add_func("/core/pipe/shared-read", test_shared_read);
     g_test_add_func("/core/pipe/linger", test_linger);
+    g_test_add_func("/core/pipe/in-pieces", test_in_pieces);
     return g_test_run();
 }
