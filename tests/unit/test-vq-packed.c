@@ -96,6 +96,29 @@ static void test_order(void)
     guest_finish(&g);
 }
 
+/* A chain that is longer than the ring into which it would go back. */
+static void test_shorter_ring(void)
+{
+    struct vwl_chain *chain;
+    struct guest g;
+
+    guest_init(&g, true, 4);
+    guest_start(&g);
+    slot(&g, 0, GPA + DATA, 1, 0, NEXT | WRITE | ROUND(1));
+    slot(&g, 1, GPA + DATA + 8, 1, 0, NEXT | WRITE | ROUND(1));
+    slot(&g, 2, GPA + DATA + 16, 1, 0, WRITE | ROUND(1));
+    chain = pop(&g);
+    vwl_vq_stop(g.vq);
+    g.setup.base = 0x80008000u;
+    g.setup.size = 2;
+    g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, &chain, 1), ==, -EINVAL);
+    g.setup.size = 3;
+    g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, &chain, 1), ==, 0);
+    give(&g, &chain, 1, 1);
+    used_is(&g, 0, 0, 1, 0x8082);
+    guest_finish(&g);
+}
+
 static void test_indirect(void)
 {
     struct guest g;
@@ -418,6 +441,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vq-packed/request", test_request);
     g_test_add_func("/vq-packed/order", test_order);
+    g_test_add_func("/vq-packed/shorter-ring", test_shorter_ring);
     g_test_add_func("/vq-packed/indirect", test_indirect);
     for (unsigned int i = 0; i < G_N_ELEMENTS(broken); i++) {
         g_autofree char *path =
