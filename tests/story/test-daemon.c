@@ -444,6 +444,19 @@ static void test_kills(void)
     place_finish(&place);
 }
 
+/* The kernel counts what is in flight on sockets for all of a user's processes
+ * together, against the limit of the one that sends. */
+static int new_in_the_end(struct vwl_drv *drv, uint32_t id)
+{
+    int type = vwl_drv_new(drv, id, 4096);
+
+    for (int i = 0; i < 1000 && type == VIRTIO_WL_RESP_OUT_OF_MEMORY; i++) {
+        g_usleep(10000);
+        type = vwl_drv_new(drv, id, 4096);
+    }
+    return type;
+}
+
 /* A daemon without descriptors to spare still serves its front-ends. */
 static void test_few_descriptors(void)
 {
@@ -462,7 +475,8 @@ static void test_few_descriptors(void)
     for (int round = 0; round < 3; round++) {
         fe = connect_fe(place.socket, &drv);
         for (id = 1; id < 200; id++) {
-            type = vwl_drv_new(drv, id, 4096);
+            type = id <= 8 ? new_in_the_end(drv, id)
+                           : vwl_drv_new(drv, id, 4096);
             if (type != VIRTIO_WL_RESP_VFD_NEW) {
                 break;
             }
@@ -474,8 +488,7 @@ static void test_few_descriptors(void)
         g_assert_cmpint(vwl_fe_stop(fe), ==, 0);
         g_assert_cmpint(vwl_fe_start(fe), ==, 0);
         g_assert_cmpint(vwl_drv_close(drv, 1), ==, VIRTIO_WL_RESP_OK);
-        g_assert_cmpint(vwl_drv_new(drv, 1, 4096), ==,
-                        VIRTIO_WL_RESP_VFD_NEW);
+        g_assert_cmpint(new_in_the_end(drv, 1), ==, VIRTIO_WL_RESP_VFD_NEW);
         vwl_drv_destroy(drv);
         vwl_fe_destroy(fe);
     }
