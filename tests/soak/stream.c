@@ -203,8 +203,15 @@ void soak_pipe_free(struct stream *pipe)
 /* Every one of its writer's bytes has come, unless somebody was killed. */
 static void check_end(struct stream *pipe)
 {
-    soak_check(pipe->cut || (pipe->ended && pipe->received == pipe->goal),
-               pipe->guest, "a pipe ended early");
+    if (!pipe->cut && !(pipe->ended && pipe->received == pipe->goal)) {
+        soak_fail("guest %u: a pipe %s guest ended early: %" G_GUINT64_FORMAT
+                  " of %" G_GUINT64_FORMAT " bytes came, %" G_GUINT64_FORMAT
+                  " were sent, %" G_GUINT64_FORMAT " answered for, a request "
+                  "%s pending", pipe->guest->number,
+                  pipe->from_guest ? "from the" : "to the", pipe->received,
+                  (guint64)pipe->goal, pipe->sent, pipe->answered,
+                  pipe->request ? "is" : "is not");
+    }
     soak_check(pipe->cut || pipe->sent == pipe->goal, pipe->guest,
                "a pipe's bytes do not add up");
     pipe->guest->tally.pipe_bytes += pipe->received;
