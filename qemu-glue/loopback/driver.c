@@ -296,8 +296,10 @@ static void collect_out(struct vwl_drv *drv)
 void vwl_drv_collect(struct vwl_drv *drv)
 {
     if (!drv->stopped) {
-        vwl_drv_collect_in(drv);
+        /* what came before an answer is seen with it: the id of a CLOSE may
+         * be another's next */
         collect_out(drv);
+        vwl_drv_collect_in(drv);
     }
 }
 
