@@ -191,6 +191,15 @@ static bool is_lazy(const struct channel *channel)
     return g_get_monotonic_time() < channel->lazy_until_us;
 }
 
+/* A CLOSE would drop a pipe's end that the device has not answered for. */
+static bool sends_pipe(const struct channel *channel)
+{
+    const struct parcel *last = g_queue_peek_tail(
+        (GQueue *)(uintptr_t)&channel->to_host);
+
+    return channel->out.request && last && last->is_pipe;
+}
+
 static void turn_open(struct channel *channel)
 {
     struct guest *guest = channel->guest;
@@ -209,7 +218,7 @@ static void turn_open(struct channel *channel)
     }
     soak_check((is_lazy(channel) || host_side(channel)) &&
                guest_side(channel), guest, "a connection ended by itself");
-    if (g_get_monotonic_time() > channel->until_us) {
+    if (g_get_monotonic_time() > channel->until_us && !sends_pipe(channel)) {
         end_life(channel);
     }
 }
