@@ -192,10 +192,9 @@ static bool is_lazy(const struct channel *channel)
 }
 
 /* A CLOSE would drop a pipe's end that the device has not answered for. */
-static bool sends_pipe(const struct channel *channel)
+static bool sends_pipe(struct channel *channel)
 {
-    const struct parcel *last = g_queue_peek_tail(
-        (GQueue *)(uintptr_t)&channel->to_host);
+    const struct parcel *last = g_queue_peek_tail(&channel->to_host);
 
     return channel->out.request && last && last->is_pipe;
 }
