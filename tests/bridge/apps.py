@@ -90,8 +90,10 @@ class Twins:
         # not as far as featherpad tells root below that it is root
         below = x - 100, y + 25, min(300, stage.SIZE[0] - x + 100), 150
 
-        def shown():  # white on white, some of them; but for a caret
-            return self.plain.part(*below).differs(stage.shot(below)) > 500
+        # GTK without the focus has 600 other pixels there, and may be late to
+        # change its look; the smallest menu, white on white, has 1,869
+        def shown():
+            return self.plain.part(*below).differs(stage.shot(below)) > 1000
 
         def do(_):
             # or it looks otherwise, now that it has the focus
