@@ -25,6 +25,10 @@ LEFT, RIGHT = 0x110, 0x111
 actors = []
 
 
+class Never(SystemExit):
+    """What was waited for did not come."""
+
+
 def until(what, check, *args, patience=PATIENCE):
     """What check returns, once that is true."""
     end = time.monotonic() + patience
@@ -35,8 +39,8 @@ def until(what, check, *args, patience=PATIENCE):
         if got:
             return got
         if time.monotonic() > end:
-            raise SystemExit('FAILED: never: %s' %
-                             (what() if callable(what) else what))
+            raise Never('FAILED: never: %s' %
+                        (what() if callable(what) else what))
         time.sleep(0.1)
 
 
