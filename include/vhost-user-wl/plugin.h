@@ -68,11 +68,11 @@ struct vwl_config {
     uint64_t shm_window;
 
     /* Limits; 0 = the default. Exceeding one is answered OUT_OF_MEMORY. */
-    uint32_t max_vfds;      /* 16384; every kind together */
-    uint32_t max_contexts;  /* 1024; connections to host sockets */
-    uint32_t max_in_flight; /* requests that wait for a peer; half a queue */
-    uint32_t reserved;      /* 0 */
-    uint64_t max_shm_bytes; /* of guest-made shared memory and of private
+    uint32_t max_vfds;         /* 16384; every kind together */
+    uint32_t max_contexts;     /* 1024; connections to host sockets */
+    uint32_t max_in_flight;    /* requests that wait for a peer; half a queue */
+    uint32_t reserved;         /* 0 */
+    uint64_t max_shm_bytes;    /* of guest-made shared memory and of private
                                copies; as much as shm_window */
     uint64_t max_queued_bytes; /* towards the guest, held back until it posts
                                   buffers; 16 MiB */
@@ -147,8 +147,7 @@ struct vwl_host {
     /* [device] Export a virtio-gpu resource of this device's own guest. Its
      * first plane's descriptor is what the guest sends. Must not block.
      * NULL: resources are refused. */
-    int (*resource_export)(void *opaque, uint32_t id,
-                           struct vwl_resource *out);
+    int (*resource_export)(void *opaque, uint32_t id, struct vwl_resource *out);
 
     /* [device] A sync_file for a virtio-gpu fence; *fd is the plugin's. 0 is
      * one that is signalled. Must not block.
@@ -185,8 +184,7 @@ struct vwl_host {
      * most. kind is VIRTIO_WL_FOREIGN_VIRTGPU, with a resource's id, or
      * _VIRTGPU_FENCE or _VIRTGPU_SIGNALED_FENCE, with a fence's number.
      * -errno; -EOPNOTSUPP: the two above are tried. NULL: the same. */
-    int (*foreign_request)(void *opaque, uint32_t kind, uint64_t id,
-                           int *fd);
+    int (*foreign_request)(void *opaque, uint32_t kind, uint64_t id, int *fd);
 };
 
 /* Allocated by the host, filled by device_stats. Gauges are of now, counters
@@ -194,23 +192,23 @@ struct vwl_host {
 struct vwl_stats {
     size_t size;
     /* gauges */
-    uint64_t vfds;          /* open VFDs of every kind */
-    uint64_t contexts;      /* connections to host sockets */
-    uint64_t shm_bytes;     /* guest-made shared memory and private copies */
-    uint64_t shm_mappings;  /* pieces mapped into region 0 */
-    uint64_t in_flight;     /* requests that wait */
-    uint64_t queued_bytes;  /* towards the guest */
+    uint64_t vfds;         /* open VFDs of every kind */
+    uint64_t contexts;     /* connections to host sockets */
+    uint64_t shm_bytes;    /* guest-made shared memory and private copies */
+    uint64_t shm_mappings; /* pieces mapped into region 0 */
+    uint64_t in_flight;    /* requests that wait */
+    uint64_t queued_bytes; /* towards the guest */
     /* counters */
-    uint64_t requests;      /* of the out queue */
-    uint64_t refused;       /* those answered with an error */
-    uint64_t messages;      /* delivered to the guest */
-    uint64_t sent_bytes;    /* guest to host, data of SEND */
+    uint64_t requests;       /* of the out queue */
+    uint64_t refused;        /* those answered with an error */
+    uint64_t messages;       /* delivered to the guest */
+    uint64_t sent_bytes;     /* guest to host, data of SEND */
     uint64_t received_bytes; /* host to guest, data of RECV */
-    uint64_t hangups;       /* VFD_HUP messages */
-    uint64_t resets;        /* device resets */
-    uint64_t sessions;      /* front-ends served */
+    uint64_t hangups;        /* VFD_HUP messages */
+    uint64_t resets;         /* device resets */
+    uint64_t sessions;       /* front-ends served */
     /* gauges */
-    uint64_t dmabufs;       /* that guests have, made here or received */
+    uint64_t dmabufs; /* that guests have, made here or received */
     /* of the host's compositor; 0 until somebody asked it (device_probe, or a
      * guest that wants dmabufs, with "auto") */
     uint64_t host_dmabuf_version; /* of zwp_linux_dmabuf_v1; 0: it has none */
@@ -231,8 +229,8 @@ struct vwl_plugin {
      * and *host (NULL: none). Starts no thread, opens no socket.
      * -EINVAL: the configuration is wrong (the log says how). Other: a device
      * that cfg->dmabufs names cannot be opened. */
-    int (*device_new)(const struct vwl_config *cfg,
-                      const struct vwl_host *host, struct vwl_device **out);
+    int (*device_new)(const struct vwl_config *cfg, const struct vwl_host *host,
+                      struct vwl_device **out);
 
     /* [owner] Serves a front-end. Takes *fd, a connected vhost-user stream
      * socket. With a context, sources are attached to it and nothing else is

@@ -129,8 +129,8 @@ enum vhost_user_backend_request {
 #define VHOST_USER_ACCESS_RO 1
 #define VHOST_USER_ACCESS_WO 2
 #define VHOST_USER_ACCESS_RW 3
-#define VHOST_USER_SHMEM_MAP_F_RW 0x1u         /* standard dialect */
-#define VHOST_USER_PRIVATE_SHMEM_MAP_F_R 0x1u  /* private dialect */
+#define VHOST_USER_SHMEM_MAP_F_RW 0x1u        /* standard dialect */
+#define VHOST_USER_PRIVATE_SHMEM_MAP_F_R 0x1u /* private dialect */
 #define VHOST_USER_PRIVATE_SHMEM_MAP_F_W 0x2u
 
 /* virtio device status bits, for GET_STATUS and SET_STATUS. */

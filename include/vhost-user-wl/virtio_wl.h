@@ -114,9 +114,9 @@ struct virtio_wl_ctrl_vfd_new_dmabuf {
     __le32 flags;
     __le64 pfn;
     __le32 size;
-    __le32 width;  /* pixels; 0 in the response */
-    __le32 height; /* pixels; 0 in the response */
-    __le32 format; /* DRM fourcc; 0 in the response */
+    __le32 width;                     /* pixels; 0 in the response */
+    __le32 height;                    /* pixels; 0 in the response */
+    __le32 format;                    /* DRM fourcc; 0 in the response */
     __le32 stride0, stride1, stride2; /* bytes */
     __le32 offset0, offset1, offset2; /* bytes */
 };

@@ -29,8 +29,8 @@ static int complete(void *ours, size_t our_size, const void *theirs)
     return 0;
 }
 
-static int device_new(const struct vwl_config *cfg,
-                      const struct vwl_host *host, struct vwl_device **out)
+static int device_new(const struct vwl_config *cfg, const struct vwl_host *host,
+                      struct vwl_device **out)
 {
     struct vwl_config config;
     struct vwl_host callbacks;

@@ -23,8 +23,8 @@ int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd)
     vwl_autofd int made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (made < 0 || ftruncate(made, (off_t)size_bytes) < 0 ||
-        fcntl(made, F_ADD_SEALS,
-              F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+        fcntl(made, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
+            0) {
         return -errno;
     }
     if (vwl_fd_admit(made) < 0) {
@@ -62,8 +62,7 @@ ssize_t vwl_fds_receive(int socket, const struct iovec *iov, size_t n_iov,
          cmsg = CMSG_NXTHDR(&msg, cmsg)) {
         size_t bytes = cmsg->cmsg_len - CMSG_LEN(0);
 
-        if (cmsg->cmsg_level == SOL_SOCKET &&
-            cmsg->cmsg_type == SCM_RIGHTS &&
+        if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
             bytes <= (VWL_FDS_MAX - *n_fds) * sizeof(int)) {
             memcpy(fds + *n_fds, CMSG_DATA(cmsg), bytes);
             *n_fds += (unsigned int)(bytes / sizeof(int));
@@ -93,5 +92,7 @@ int vwl_fd_take_answer(int socket, int *fd)
         return -EMFILE;
     }
     return n == sizeof status && status < 0 && status > -4096 &&
-           status != -EINPROGRESS ? status : -EPROTO;
+                   status != -EINPROGRESS
+               ? status
+               : -EPROTO;
 }

@@ -25,8 +25,8 @@ struct vwl_log {
     void (*sink)(void *opaque, enum vwl_log_level level, const char *line);
     void *opaque;
     struct {
-        int64_t window_us;   /* start of the running window, monotonic */
-        unsigned int count;  /* lines in it */
+        int64_t window_us;  /* start of the running window, monotonic */
+        unsigned int count; /* lines in it */
         unsigned int dropped;
     } limit[VWL_BLAME_COUNT];
 };
@@ -45,17 +45,14 @@ void vwl_log_write(struct vwl_log *log, enum vwl_log_level level,
 
 /* Writes text of length len into out (capacity cap, NUL-terminated), bytes
  * outside printable ASCII, quotes and backslashes as \xNN. Returns out. */
-const char *vwl_log_escape(const char *text, size_t len, char *out,
-                           size_t cap);
+const char *vwl_log_escape(const char *text, size_t len, char *out, size_t cap);
 
 #define log_guest_bug(log, ...) \
     vwl_log_blame((log), VWL_BLAME_GUEST, __VA_ARGS__)
 #define log_compositor_bug(log, ...) \
     vwl_log_blame((log), VWL_BLAME_COMPOSITOR, __VA_ARGS__)
-#define log_host_bug(log, ...) \
-    vwl_log_blame((log), VWL_BLAME_HOST, __VA_ARGS__)
-#define log_our_bug(log, ...) \
-    vwl_log_blame((log), VWL_BLAME_OUR, __VA_ARGS__)
+#define log_host_bug(log, ...) vwl_log_blame((log), VWL_BLAME_HOST, __VA_ARGS__)
+#define log_our_bug(log, ...) vwl_log_blame((log), VWL_BLAME_OUR, __VA_ARGS__)
 #define log_info(log, ...) vwl_log_write((log), VWL_LOG_INFO, __VA_ARGS__)
 #define log_debug(log, ...) vwl_log_write((log), VWL_LOG_DEBUG, __VA_ARGS__)
 

@@ -36,8 +36,7 @@ static int open_dumb(struct vwl_allocator *allocator, const char *path)
 /* Drivers choose the stride; what is not packed RGB is laid out in it. */
 static int ask(int fd, const struct vwl_format *format,
                const struct vwl_buffer_wish *wish,
-               const struct vwl_buffer *ours,
-               struct drm_mode_create_dumb *dumb)
+               const struct vwl_buffer *ours, struct drm_mode_create_dumb *dumb)
 {
     bool packed = format->n_planes == 1;
 
@@ -68,8 +67,7 @@ static int alloc_dumb(struct vwl_allocator *allocator,
     }
     err = vwl_format_layout(format, wish, dumb.pitch, &made);
     if (err == 0 && drmPrimeHandleToFD(allocator->fd, dumb.handle,
-                                       DRM_CLOEXEC | DRM_RDWR,
-                                       &made.fd) < 0) {
+                                       DRM_CLOEXEC | DRM_RDWR, &made.fd) < 0) {
         err = -errno;
     }
     destroy.handle = dumb.handle;

@@ -43,18 +43,17 @@ static struct gbm_bo *create(struct gbm_device *device,
                              const struct vwl_buffer *ours)
 {
     if (format->n_planes == 1) {
-        return gbm_bo_create(device, wish->width, wish->height,
-                             format->fourcc, GBM_BO_USE_LINEAR);
+        return gbm_bo_create(device, wish->width, wish->height, format->fourcc,
+                             GBM_BO_USE_LINEAR);
     }
     return gbm_bo_create(device, ours->stride[0],
-                         vwl_format_lines(format, wish->height),
-                         GBM_FORMAT_R8, GBM_BO_USE_LINEAR);
+                         vwl_format_lines(format, wish->height), GBM_FORMAT_R8,
+                         GBM_BO_USE_LINEAR);
 }
 
 static int alloc_gbm(struct vwl_allocator *allocator,
                      const struct vwl_format *format,
-                     const struct vwl_buffer_wish *wish,
-                     struct vwl_buffer *out)
+                     const struct vwl_buffer_wish *wish, struct vwl_buffer *out)
 {
     struct vwl_buffer made;
     struct gbm_bo *bo;
@@ -70,10 +69,8 @@ static int alloc_gbm(struct vwl_allocator *allocator,
     }
     err = vwl_format_layout(format, wish, gbm_bo_get_stride(bo), &made);
     /* what gbm_bo_get_fd gives cannot be written to with every driver */
-    if (err == 0 && drmPrimeHandleToFD(allocator->fd,
-                                       gbm_bo_get_handle(bo).u32,
-                                       DRM_CLOEXEC | DRM_RDWR,
-                                       &made.fd) < 0) {
+    if (err == 0 && drmPrimeHandleToFD(allocator->fd, gbm_bo_get_handle(bo).u32,
+                                       DRM_CLOEXEC | DRM_RDWR, &made.fd) < 0) {
         err = -errno;
     }
     err = err < 0 ? err : vwl_buffer_settle(&made, wish->max_bytes, true);

@@ -34,8 +34,8 @@ static const struct vwl_allocator_ops *const kinds[] = {
 
 int vwl_device_open(const char *path, int *fd)
 {
-    vwl_autofd int opened = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK |
-                                 O_NOCTTY);
+    vwl_autofd int opened = open(path,
+                                 O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
 
     if (opened < 0 || fstat(opened, &st) < 0) {
@@ -142,8 +142,7 @@ static int add(struct vwl_allocators *set, const struct vwl_allocator_ops *ops,
 
 static void node_path(char *path, size_t size, bool render, unsigned int index)
 {
-    g_snprintf(path, (gulong)size, "/dev/dri/%s%u",
-               render ? "renderD" : "card",
+    g_snprintf(path, (gulong)size, "/dev/dri/%s%u", render ? "renderD" : "card",
                index + (render ? FIRST_RENDER_NODE : 0));
 }
 
@@ -191,14 +190,13 @@ static int open_word(struct vwl_allocators *set, const char *word)
             int err = open_kind(set, kinds[i], path ? path + 1 : NULL, false);
 
             if (err < 0) {
-                log_host_bug(set->log, "dmabufs: %s cannot be opened: %s",
-                             word, g_strerror(-err));
+                log_host_bug(set->log, "dmabufs: %s cannot be opened: %s", word,
+                             g_strerror(-err));
             }
             return err;
         }
     }
-    log_host_bug(set->log, "dmabufs: '%s' is no allocator of this build",
-                 word);
+    log_host_bug(set->log, "dmabufs: '%s' is no allocator of this build", word);
     return -EINVAL;
 }
 
@@ -268,11 +266,10 @@ const char *vwl_allocators_name(const struct vwl_allocators *set,
     return one->ops->name;
 }
 
-static int alloc_by(const struct vwl_allocators *set, bool (*wanted)(
-                        const struct vwl_allocator *, dev_t),
+static int alloc_by(const struct vwl_allocators *set,
+                    bool (*wanted)(const struct vwl_allocator *, dev_t),
                     dev_t device, const struct vwl_format *format,
-                    const struct vwl_buffer_wish *wish,
-                    struct vwl_buffer *out)
+                    const struct vwl_buffer_wish *wish, struct vwl_buffer *out)
 {
     int err = -ENODEV;
 

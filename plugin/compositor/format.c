@@ -11,7 +11,10 @@
  * twice that where another plane's is half of it. */
 #define STRIDE_ALIGNMENT 256u
 
-#define PACKED(name, size) { DRM_FORMAT_##name, 1, { size }, 1 }
+#define PACKED(name, size)                \
+    {                                     \
+        DRM_FORMAT_##name, 1, { size }, 1 \
+    }
 
 static const struct vwl_format formats[] = {
     PACKED(XRGB8888, 4),
@@ -71,9 +74,9 @@ static uint32_t samples(uint32_t pixels, uint32_t subsampling)
 static uint64_t plane_stride(const struct vwl_format *format,
                              unsigned int plane, uint64_t stride0)
 {
-    return plane == 0 ? stride0 :
-        stride0 * format->bytes[plane] /
-            ((uint64_t)format->bytes[0] * format->subsampling);
+    return plane == 0 ? stride0
+                      : stride0 * format->bytes[plane] /
+                            ((uint64_t)format->bytes[0] * format->subsampling);
 }
 
 static uint64_t least_stride(const struct vwl_format *format,
@@ -90,8 +93,9 @@ uint32_t vwl_format_lines(const struct vwl_format *format, uint32_t height)
 
     for (unsigned int i = 1; i < format->n_planes; i++) {
         lines += samples(height, format->subsampling) *
-            (uint64_t)format->bytes[i] /
-            ((uint64_t)format->bytes[0] * format->subsampling) + 1;
+                     (uint64_t)format->bytes[i] /
+                     ((uint64_t)format->bytes[0] * format->subsampling) +
+                 1;
     }
     return (uint32_t)MIN(lines, UINT32_MAX);
 }
@@ -101,9 +105,10 @@ int vwl_format_layout(const struct vwl_format *format,
                       struct vwl_buffer *out)
 {
     uint32_t alignment = STRIDE_ALIGNMENT *
-        (format->n_planes == 3 ? format->subsampling : 1);
-    uint64_t first = stride0 ? stride0 :
-        round_up(least_stride(format, 0, wish->width), alignment);
+                         (format->n_planes == 3 ? format->subsampling : 1);
+    uint64_t first = stride0 ? stride0
+                             : round_up(least_stride(format, 0, wish->width),
+                                        alignment);
     struct vwl_buffer made = { .fd = -1, .map_fd = -1 };
     uint64_t end = 0, most = MIN(wish->max_bytes, UINT32_MAX);
 

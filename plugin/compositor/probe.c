@@ -126,16 +126,16 @@ static int read_table(int fd, uint32_t size, GArray *table)
     return 0;
 }
 
-static void on_table(void *data,
-                     struct zwp_linux_dmabuf_feedback_v1 *feedback, int fd,
-                     uint32_t size)
+static void on_table(void *data, struct zwp_linux_dmabuf_feedback_v1 *feedback,
+                     int fd, uint32_t size)
 {
     struct vwl_probe *probe = data;
     int err = read_table(fd, size, probe->table);
 
     if (err < 0) {
-        log_compositor_bug(probe->log, "probe: a format table of %" PRIu32
-                           " bytes: %s", size, g_strerror(-err));
+        log_compositor_bug(probe->log,
+                           "probe: a format table of %" PRIu32 " bytes: %s",
+                           size, g_strerror(-err));
     }
     close(fd);
 }
@@ -166,8 +166,9 @@ static void on_tranche_formats(void *data,
 
     for (size_t i = 0; i < indices->size / sizeof *index; i++) {
         if (index[i] < probe->table->len) {
-            const struct table_entry *entry =
-                &g_array_index(probe->table, struct table_entry, index[i]);
+            const struct table_entry *entry = &g_array_index(probe->table,
+                                                             struct table_entry,
+                                                             index[i]);
 
             add_pair(probe->coming, entry->fourcc, entry->modifier);
         }
@@ -205,8 +206,7 @@ static void on_feedback_done(void *data,
     probe->changed = true;
 }
 
-static const struct zwp_linux_dmabuf_feedback_v1_listener
-    feedback_listener = {
+static const struct zwp_linux_dmabuf_feedback_v1_listener feedback_listener = {
     .done = on_feedback_done,
     .format_table = on_table,
     .main_device = on_main_device,
@@ -246,8 +246,8 @@ static void bind_dmabuf(struct vwl_probe *probe, uint32_t name,
     }
     zwp_linux_dmabuf_v1_add_listener(probe->dmabuf, &dmabuf_listener, probe);
     if (version >= 4) {
-        probe->feedback =
-            zwp_linux_dmabuf_v1_get_default_feedback(probe->dmabuf);
+        probe->feedback = zwp_linux_dmabuf_v1_get_default_feedback(
+            probe->dmabuf);
     }
     if (probe->feedback) {
         zwp_linux_dmabuf_feedback_v1_add_listener(probe->feedback,
@@ -412,8 +412,7 @@ int vwl_probe_dispatch(struct vwl_probe *probe, bool *changed)
         }
     }
     if (wl_display_read_events(probe->display) < 0 ||
-        wl_display_dispatch_pending(probe->display) < 0 ||
-        flush(probe) < 0) {
+        wl_display_dispatch_pending(probe->display) < 0 || flush(probe) < 0) {
         return last_error(probe);
     }
     *changed = probe->changed && vwl_probe_is_known(probe);
@@ -450,13 +449,15 @@ unsigned int vwl_probe_explicit_sync(const struct vwl_probe *probe)
     unsigned int mask = 0;
 
     for (guint i = 0; i < probe->globals->len; i++) {
-        const char *name = g_array_index(probe->globals, struct global,
-                                         i).interface;
+        const char *name = g_array_index(probe->globals, struct global, i)
+                               .interface;
 
         mask |= strcmp(name, "zwp_linux_explicit_synchronization_v1") == 0
-            ? VWL_SYNC_V1 : 0;
+                    ? VWL_SYNC_V1
+                    : 0;
         mask |= strcmp(name, "wp_linux_drm_syncobj_manager_v1") == 0
-            ? VWL_SYNC_SYNCOBJ : 0;
+                    ? VWL_SYNC_SYNCOBJ
+                    : 0;
     }
     return mask;
 }
@@ -464,8 +465,7 @@ unsigned int vwl_probe_explicit_sync(const struct vwl_probe *probe)
 bool vwl_probe_takes(const struct vwl_probe *probe, uint32_t fourcc)
 {
     for (guint i = 0; i < probe->formats->len; i++) {
-        const struct pair *one = &g_array_index(probe->formats, struct pair,
-                                                i);
+        const struct pair *one = &g_array_index(probe->formats, struct pair, i);
 
         if (one->fourcc == fourcc &&
             (one->modifier == DRM_FORMAT_MOD_LINEAR ||
@@ -487,19 +487,20 @@ static void describe_format(GString *text, const struct pair *pair)
     }
     g_string_append_printf(text, "format %s modifier 0x%016" PRIx64 "%s\n",
                            fourcc, pair->modifier,
-                           pair->modifier == DRM_FORMAT_MOD_LINEAR
-                               ? " (linear)" :
-                           pair->modifier == DRM_FORMAT_MOD_INVALID
-                               ? " (implicit)" : "");
+                           pair->modifier == DRM_FORMAT_MOD_LINEAR ? " (linear)"
+                           : pair->modifier == DRM_FORMAT_MOD_INVALID
+                               ? " (implicit)"
+                               : "");
 }
 
 char *vwl_probe_describe(const struct vwl_probe *probe)
 {
     GString *text = g_string_new(NULL);
 
-    g_string_append_printf(text, "linux-dmabuf version %" PRIu32 ", %u pairs "
-                           "of format and modifier\n", probe->dmabuf_version,
-                           probe->formats->len);
+    g_string_append_printf(text,
+                           "linux-dmabuf version %" PRIu32 ", %u pairs "
+                           "of format and modifier\n",
+                           probe->dmabuf_version, probe->formats->len);
     if (probe->main_device) {
         g_string_append_printf(text, "main device %u:%u\n",
                                major(probe->main_device),
@@ -509,14 +510,15 @@ char *vwl_probe_describe(const struct vwl_probe *probe)
         describe_format(text, &g_array_index(probe->formats, struct pair, i));
     }
     for (guint i = 0; i < probe->globals->len; i++) {
-        const struct global *one = &g_array_index(probe->globals,
-                                                  struct global, i);
+        const struct global *one = &g_array_index(probe->globals, struct global,
+                                                  i);
         char name[128];
 
         g_string_append_printf(text, "global %s %" PRIu32 "\n",
                                vwl_log_escape(one->interface,
                                               strlen(one->interface), name,
-                                              sizeof name), one->version);
+                                              sizeof name),
+                               one->version);
     }
     return g_string_free(text, FALSE);
 }

@@ -87,7 +87,8 @@ static bool next(const struct options *options, int from)
     union control control = { 0 };
     uint32_t word;
     struct iovec iov = { &word, sizeof word };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
                           .msg_control = &control,
                           .msg_controllen = sizeof control };
     ssize_t n = recvmsg(from, &msg, MSG_CMSG_CLOEXEC);
@@ -164,8 +165,7 @@ int connector_start(struct connector *connector, const struct options *options,
     return 0;
 }
 
-int connector_connect(const struct connector *connector, size_t index,
-                      int *fd)
+int connector_connect(const struct connector *connector, size_t index, int *fd)
 {
     int sv[2], err;
 

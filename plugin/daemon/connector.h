@@ -27,8 +27,7 @@ int connector_start(struct connector *connector, const struct options *options,
                     void (*confine)(const struct options *options));
 
 /* As vwl_host's socket_connect. */
-int connector_connect(const struct connector *connector, size_t index,
-                      int *fd);
+int connector_connect(const struct connector *connector, size_t index, int *fd);
 
 /* Ends it, and waits for that. remove_socket: --socket-path goes first. */
 void connector_stop(struct connector *connector, bool remove_socket);

@@ -12,13 +12,13 @@ int filter_enter(enum filter_for which, unsigned int devices)
 
 #else
 
+#include <drm.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <linux/sockios.h>
-#include <linux/udmabuf.h>
-#include <drm.h>
 #include <linux/sync_file.h>
+#include <linux/udmabuf.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -33,63 +33,181 @@ int filter_enter(enum filter_for which, unsigned int devices)
  * makes a socket or a process. By name, as not every machine has all. */
 static const char *const daemon_calls[] = {
     /* bytes to and from descriptors that are open */
-    "read", "readv", "pread64", "preadv", "preadv2", "write", "writev",
-    "pwrite64", "pwritev", "pwritev2", "splice", "tee", "vmsplice",
-    "sendfile", "copy_file_range", "lseek", "_llseek", "ftruncate",
-    "ftruncate64", "fallocate", "fadvise64", "fsync", "fdatasync",
-    "recvmsg", "recvmmsg", "recvfrom", "recv", "sendmsg", "sendmmsg", "send",
-    "accept", "accept4", "shutdown", "getsockopt", "getsockname",
+    "read",
+    "readv",
+    "pread64",
+    "preadv",
+    "preadv2",
+    "write",
+    "writev",
+    "pwrite64",
+    "pwritev",
+    "pwritev2",
+    "splice",
+    "tee",
+    "vmsplice",
+    "sendfile",
+    "copy_file_range",
+    "lseek",
+    "_llseek",
+    "ftruncate",
+    "ftruncate64",
+    "fallocate",
+    "fadvise64",
+    "fsync",
+    "fdatasync",
+    "recvmsg",
+    "recvmmsg",
+    "recvfrom",
+    "recv",
+    "sendmsg",
+    "sendmmsg",
+    "send",
+    "accept",
+    "accept4",
+    "shutdown",
+    "getsockopt",
+    "getsockname",
     "getpeername",
     /* descriptors */
-    "close", "close_range", "dup", "dup2", "dup3", "pipe", "pipe2",
-    "eventfd2", "timerfd_create", "timerfd_settime", "timerfd_gettime",
-    "timerfd_settime64", "timerfd_gettime64", "signalfd4", "memfd_create",
-    "fstat", "fstat64", "newfstatat", "fstatat64", "statx", "fstatfs",
+    "close",
+    "close_range",
+    "dup",
+    "dup2",
+    "dup3",
+    "pipe",
+    "pipe2",
+    "eventfd2",
+    "timerfd_create",
+    "timerfd_settime",
+    "timerfd_gettime",
+    "timerfd_settime64",
+    "timerfd_gettime64",
+    "signalfd4",
+    "memfd_create",
+    "fstat",
+    "fstat64",
+    "newfstatat",
+    "fstatat64",
+    "statx",
+    "fstatfs",
     "fstatfs64",
     /* waiting */
-    "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
-    "epoll_pwait2", "poll", "ppoll", "ppoll_time64", "select", "pselect6",
-    "pselect6_time64", "_newselect", "nanosleep", "clock_nanosleep",
-    "clock_nanosleep_time64", "futex", "futex_time64", "futex_waitv",
-    "sched_yield", "restart_syscall", "wait4", "waitid", "waitpid",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "poll",
+    "ppoll",
+    "ppoll_time64",
+    "select",
+    "pselect6",
+    "pselect6_time64",
+    "_newselect",
+    "nanosleep",
+    "clock_nanosleep",
+    "clock_nanosleep_time64",
+    "futex",
+    "futex_time64",
+    "futex_waitv",
+    "sched_yield",
+    "restart_syscall",
+    "wait4",
+    "waitid",
+    "waitpid",
     /* memory */
-    "brk", "munmap", "mremap", "madvise", "mincore", "mlock", "munlock",
+    "brk",
+    "munmap",
+    "mremap",
+    "madvise",
+    "mincore",
+    "mlock",
+    "munlock",
     "membarrier",
     /* signals */
-    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending",
-    "rt_sigtimedwait", "rt_sigtimedwait_time64", "sigaltstack", "sigreturn",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "rt_sigpending",
+    "rt_sigtimedwait",
+    "rt_sigtimedwait_time64",
+    "sigaltstack",
+    "sigreturn",
     /* threads, their end, and what libc asks about them */
-    "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "gettid",
-    "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid",
-    "sched_getaffinity", "sched_getparam", "sched_getscheduler", "getcpu",
-    "exit", "exit_group", "getrandom", "clock_gettime", "clock_gettime64",
-    "clock_getres", "clock_getres_time64", "gettimeofday", "time", "getrusage",
-    "getrlimit", "ugetrlimit", "sysinfo", "uname",
+    "set_robust_list",
+    "get_robust_list",
+    "rseq",
+    "set_tid_address",
+    "gettid",
+    "getpid",
+    "getppid",
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "sched_getaffinity",
+    "sched_getparam",
+    "sched_getscheduler",
+    "getcpu",
+    "exit",
+    "exit_group",
+    "getrandom",
+    "clock_gettime",
+    "clock_gettime64",
+    "clock_getres",
+    "clock_getres_time64",
+    "gettimeofday",
+    "time",
+    "getrusage",
+    "getrlimit",
+    "ugetrlimit",
+    "sysinfo",
+    "uname",
 };
 
 static const char *const connector_calls[] = {
-    "poll", "ppoll", "ppoll_time64",
-    "recvmsg", "sendmsg", "connect", "close", "unlink", "unlinkat",
-    "rt_sigreturn", "restart_syscall", "exit", "exit_group",
+    "poll",       "ppoll",        "ppoll_time64",    "recvmsg",
+    "sendmsg",    "connect",      "close",           "unlink",
+    "unlinkat",   "rt_sigreturn", "restart_syscall", "exit",
+    "exit_group",
 };
 
 /* Nothing that is linked here ever calls these. */
 static const char *const deadly_calls[] = {
-    "execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev",
-    "pidfd_getfd", "init_module", "finit_module", "delete_module",
-    "kexec_load", "kexec_file_load", "bpf", "mount", "umount2", "pivot_root",
-    "chroot", "setns", "unshare", "open_by_handle_at", "userfaultfd",
-    "perf_event_open", "keyctl", "add_key", "request_key",
+    "execve",
+    "execveat",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "pidfd_getfd",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "kexec_load",
+    "kexec_file_load",
+    "bpf",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "setns",
+    "unshare",
+    "open_by_handle_at",
+    "userfaultfd",
+    "perf_event_open",
+    "keyctl",
+    "add_key",
+    "request_key",
 };
 
 static const int fcntl_commands[] = {
-    F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD, F_DUPFD_CLOEXEC,
-    F_ADD_SEALS, F_GET_SEALS, F_GETPIPE_SZ, F_SETPIPE_SZ,
+    F_GETFD,         F_SETFD,     F_GETFL,     F_SETFL,      F_DUPFD,
+    F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS, F_GETPIPE_SZ, F_SETPIPE_SZ,
 };
 
 static const unsigned long ioctls[] = {
-    FIONREAD, FIONBIO, TCGETS, SIOCOUTQ, DMA_BUF_IOCTL_SYNC,
-    SYNC_IOC_FILE_INFO,
+    FIONREAD, FIONBIO, TCGETS, SIOCOUTQ, DMA_BUF_IOCTL_SYNC, SYNC_IOC_FILE_INFO,
 };
 
 /* Those of devices that make buffers. */
@@ -110,8 +228,7 @@ static int by_name(scmp_filter_ctx ctx, uint32_t action, const char *name)
 {
     int call = seccomp_syscall_resolve_name(name);
 
-    return call == __NR_SCMP_ERROR ? 0
-                                   : seccomp_rule_add(ctx, action, call, 0);
+    return call == __NR_SCMP_ERROR ? 0 : seccomp_rule_add(ctx, action, call, 0);
 }
 
 static int all(scmp_filter_ctx ctx, uint32_t action, const char *const *names,
@@ -193,18 +310,18 @@ static int with_arguments(scmp_filter_ctx ctx, unsigned int devices)
     err = err ? err : when(ctx, SCMP_SYS(mmap2), 2, PROT_EXEC, 0);
     err = err ? err : when(ctx, SCMP_SYS(mprotect), 2, PROT_EXEC, 0);
     /* threads, not processes; clone3 hides its flags, and libc has clone */
-    err = err ? err : when(ctx, SCMP_SYS(clone), 0, CLONE_THREAD,
-                           CLONE_THREAD);
-    err = err ? err : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS),
-                                       SCMP_SYS(clone3), 0);
+    err = err ? err : when(ctx, SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD);
+    err = err ? err
+              : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3),
+                                 0);
     /* limits are asked for, not set */
     err = err ? err : when(ctx, SCMP_SYS(prlimit64), 2, ALL_BITS, 0);
     err = err ? err : when(ctx, SCMP_SYS(prctl), 0, LOW_32, PR_SET_NAME);
     /* no address to send to */
     err = err ? err : when(ctx, SCMP_SYS(sendto), 4, ALL_BITS, 0);
     /* abort */
-    return err ? err : when(ctx, SCMP_SYS(tgkill), 0, LOW_32,
-                            (uint64_t)getpid());
+    return err ? err
+               : when(ctx, SCMP_SYS(tgkill), 0, LOW_32, (uint64_t)getpid());
 }
 
 #define N(array) (sizeof(array) / sizeof *(array))
@@ -219,17 +336,19 @@ int filter_enter(enum filter_for which, unsigned int devices)
     }
     (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
-    err = err ? err : seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
-                                       SCMP_ACT_KILL_PROCESS);
-    err = err ? err : all(ctx, SCMP_ACT_KILL_PROCESS, deadly_calls,
-                          N(deadly_calls));
+    err = err ? err
+              : seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
+                                 SCMP_ACT_KILL_PROCESS);
+    err = err ? err
+              : all(ctx, SCMP_ACT_KILL_PROCESS, deadly_calls, N(deadly_calls));
     if (which == FILTER_DAEMON) {
-        err = err ? err : all(ctx, SCMP_ACT_ALLOW, daemon_calls,
-                              N(daemon_calls));
+        err = err ? err
+                  : all(ctx, SCMP_ACT_ALLOW, daemon_calls, N(daemon_calls));
         err = err ? err : with_arguments(ctx, devices);
     } else {
-        err = err ? err : all(ctx, SCMP_ACT_ALLOW, connector_calls,
-                              N(connector_calls));
+        err = err ? err
+                  : all(ctx, SCMP_ACT_ALLOW, connector_calls,
+                        N(connector_calls));
         err = err ? err : when(ctx, SCMP_SYS(socket), 0, LOW_32, AF_UNIX);
     }
     err = err ? err : seccomp_load(ctx);

@@ -31,9 +31,9 @@ static size_t fill(struct ruleset *ruleset, int abi)
     ruleset->fs |= abi >= 5 ? FS_IOCTL_DEV : 0;
     ruleset->net = abi >= 4 ? NET_TCP : 0;
     ruleset->scoped = abi >= 6 ? SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS : 0;
-    return abi >= 6 ? sizeof *ruleset
-        : abi >= 4 ? offsetof(struct ruleset, scoped)
-        : offsetof(struct ruleset, net);
+    return abi >= 6   ? sizeof *ruleset
+           : abi >= 4 ? offsetof(struct ruleset, scoped)
+                      : offsetof(struct ruleset, net);
 }
 
 static int allow_remove(int ruleset_fd, const char *folder)

@@ -13,8 +13,8 @@ static bool fail(GError **error, const char *path, const char *what)
 {
     int err = errno;
 
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err),
-                "%s: %s: %s", path, what, g_strerror(err));
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err), "%s: %s: %s",
+                path, what, g_strerror(err));
     return false;
 }
 
@@ -35,8 +35,8 @@ static bool is_live(const struct sockaddr_un *address)
     if (fd < 0) {
         return true;
     }
-    live = connect(fd, (const struct sockaddr *)address,
-                   sizeof *address) == 0 ||
+    live = connect(fd, (const struct sockaddr *)address, sizeof *address) ==
+               0 ||
            errno != ECONNREFUSED;
     close(fd);
     return live;
@@ -45,8 +45,7 @@ static bool is_live(const struct sockaddr_un *address)
 static bool bind_private(int fd, const struct sockaddr_un *address)
 {
     mode_t before = umask(0177);
-    bool ok = bind(fd, (const struct sockaddr *)address,
-                   sizeof *address) == 0;
+    bool ok = bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
     int saved = errno;
 
     umask(before);
@@ -61,8 +60,7 @@ static void keep_reserve(struct listener *listener)
     }
 }
 
-bool listener_open(struct listener *listener, const char *path,
-                   GError **error)
+bool listener_open(struct listener *listener, const char *path, GError **error)
 {
     struct sockaddr_un address = address_of(path);
     struct stat st;

@@ -17,8 +17,7 @@ struct listener {
 
 /* Binds and listens, mode 0600. A socket file that nobody listens on is
  * replaced; anything else at that path is an error. */
-bool listener_open(struct listener *listener, const char *path,
-                   GError **error);
+bool listener_open(struct listener *listener, const char *path, GError **error);
 /* Listens on an inherited descriptor. */
 bool listener_adopt(struct listener *listener, int fd, GError **error);
 void listener_close(struct listener *listener);

@@ -40,7 +40,7 @@ struct daemon {
     GMainLoop *loop;
     guint watch; /* of the listener, while no front-end is served */
     int status;
-    int probe_end;       /* of our own front-end, for --probe */
+    int probe_end; /* of our own front-end, for --probe */
     gint64 probe_until_us;
 };
 
@@ -82,9 +82,9 @@ static bool load(struct daemon *daemon, GError **error)
                 sizeof(void *)) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
                     "%s has ABI %u (size %zu), this daemon needs ABI %u "
-                    "(size %zu)", path, daemon->plugin->abi,
-                    daemon->plugin->size, VWL_PLUGIN_ABI,
-                    sizeof(struct vwl_plugin));
+                    "(size %zu)",
+                    path, daemon->plugin->abi, daemon->plugin->size,
+                    VWL_PLUGIN_ABI, sizeof(struct vwl_plugin));
         return false;
     }
     return true;
@@ -140,8 +140,7 @@ static int on_socket_connect(void *opaque, size_t index, int *fd)
     return connector_connect(&daemon->connector, index, fd);
 }
 
-static int on_foreign_request(void *opaque, uint32_t kind, uint64_t id,
-                              int *fd)
+static int on_foreign_request(void *opaque, uint32_t kind, uint64_t id, int *fd)
 {
     const struct daemon *daemon = opaque;
 
@@ -154,8 +153,7 @@ static bool serve(struct daemon *daemon, int fd)
                                            g_main_context_default(), &fd);
 
     if (err < 0) {
-        fprintf(stderr, "vhost-user-wl: cannot serve: %s\n",
-                g_strerror(-err));
+        fprintf(stderr, "vhost-user-wl: cannot serve: %s\n", g_strerror(-err));
         if (fd >= 0) {
             close(fd);
         }
@@ -179,8 +177,7 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
     }
     daemon->watch = 0;
     if (connection < 0) {
-        fprintf(stderr, "vhost-user-wl: accept: %s\n",
-                g_strerror(-connection));
+        fprintf(stderr, "vhost-user-wl: accept: %s\n", g_strerror(-connection));
     }
     if (connection < 0 || !serve(daemon, connection)) {
         g_timeout_add(ACCEPT_PAUSE_MS, after_pause, daemon);
@@ -236,8 +233,7 @@ static bool open_probe(struct daemon *daemon, GError **error)
     int sv[2];
 
     if (daemon->plugin->size <
-            G_STRUCT_OFFSET(struct vwl_plugin, device_probe) +
-                sizeof(void *) ||
+            G_STRUCT_OFFSET(struct vwl_plugin, device_probe) + sizeof(void *) ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
                     "this plugin cannot probe");
@@ -265,8 +261,8 @@ static bool open_socket(struct daemon *daemon, GError **error)
         listen_again(daemon);
         return true;
     }
-    if (getsockopt(options->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening,
-                   &size) < 0) {
+    if (getsockopt(options->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) <
+        0) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
                     "--fd=%d is not a socket", options->fd);
         return false;
@@ -352,7 +348,8 @@ static bool run(struct daemon *daemon, GError **error)
 int main(int argc, char **argv)
 {
     struct daemon daemon = { .listener = { .fd = -1, .reserve = -1 },
-                             .connector = { .fd = -1 }, .probe_end = -1 };
+                             .connector = { .fd = -1 },
+                             .probe_end = -1 };
     GError *error = NULL;
 
     setlocale(LC_ALL, "");

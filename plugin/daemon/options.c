@@ -8,8 +8,7 @@
 
 #include "vhost-user-wl/vhost_user.h"
 
-static bool usage(GError **error, const char *format, ...)
-    G_GNUC_PRINTF(2, 3);
+static bool usage(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 static bool usage(GError **error, const char *format, ...)
 {
@@ -50,8 +49,10 @@ static bool parse_socket(struct options *options, const char *text,
         if (strcmp(g_array_index(options->sockets, struct vwl_socket, i).name,
                    name) == 0) {
             g_free(path);
-            return usage(error, "--wayland-sock=%s: a socket of that name "
-                         "was given before", text);
+            return usage(error,
+                         "--wayland-sock=%s: a socket of that name "
+                         "was given before",
+                         text);
         }
     }
     add_socket(options, name, path);
@@ -66,15 +67,17 @@ static bool default_socket(struct options *options, GError **error)
 
     if (!display || !*display) {
         return usage(error, "no host socket: give --wayland-sock=PATH or set "
-                     "WAYLAND_DISPLAY");
+                            "WAYLAND_DISPLAY");
     }
     if (display[0] == '/') {
         add_socket(options, "", g_strdup(display));
         return true;
     }
     if (!runtime || runtime[0] != '/') {
-        return usage(error, "WAYLAND_DISPLAY is '%s', but XDG_RUNTIME_DIR is "
-                     "not set to an absolute path", display);
+        return usage(error,
+                     "WAYLAND_DISPLAY is '%s', but XDG_RUNTIME_DIR is "
+                     "not set to an absolute path",
+                     display);
     }
     add_socket(options, "", g_build_filename(runtime, display, NULL));
     return true;
@@ -141,12 +144,11 @@ static bool check(struct options *options, const struct raw *raw,
     options->probe = raw->probe;
     if (!raw->socket_path == (raw->fd < 0) && !raw->probe) {
         return usage(error, raw->fd < 0
-                     ? "give --socket-path=PATH or --fd=N"
-                     : "--socket-path and --fd exclude each other");
+                                ? "give --socket-path=PATH or --fd=N"
+                                : "--socket-path and --fd exclude each other");
     }
     if (raw->socket_path &&
-        strlen(raw->socket_path) >=
-            sizeof((struct sockaddr_un *)0)->sun_path) {
+        strlen(raw->socket_path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
         return usage(error, "--socket-path: '%s' is too long for a socket",
                      raw->socket_path);
     }
@@ -174,8 +176,8 @@ static bool check(struct options *options, const struct raw *raw,
     }
     options->sandbox = !raw->sandbox || strcmp(raw->sandbox, "on") == 0;
     return set_limit(&config->max_vfds, "max-vfds", raw->max_vfds, error) &&
-           set_limit(&config->max_contexts, "max-contexts",
-                     raw->max_contexts, error) &&
+           set_limit(&config->max_contexts, "max-contexts", raw->max_contexts,
+                     error) &&
            set_limit(&config->max_in_flight, "max-in-flight",
                      raw->max_in_flight, error) &&
            set_limit(&config->poll_us, "poll-us", raw->poll_us, error) &&
@@ -194,8 +196,10 @@ static bool parse(int *argc, char ***argv, struct raw *raw, GError **error)
         { "fd", 0, 0, G_OPTION_ARG_INT, &raw->fd,
           "Use this descriptor: a listening or a connected socket", "N" },
         { "wayland-sock", 0, 0, G_OPTION_ARG_FILENAME_ARRAY,
-          &raw->wayland_socks, "A host socket that guests may open "
-          "(repeatable; default: $WAYLAND_DISPLAY)", "PATH[,name=NAME]" },
+          &raw->wayland_socks,
+          "A host socket that guests may open "
+          "(repeatable; default: $WAYLAND_DISPLAY)",
+          "PATH[,name=NAME]" },
         { "plugin", 0, 0, G_OPTION_ARG_FILENAME, &raw->plugin,
           "Load this plugin instead of the installed one", "PATH" },
         { "exit-on-disconnect", 0, 0, G_OPTION_ARG_NONE,
@@ -207,11 +211,9 @@ static bool parse(int *argc, char ***argv, struct raw *raw, GError **error)
         { "max-in-flight", 0, 0, G_OPTION_ARG_INT64, &raw->max_in_flight,
           "Most requests that wait for a peer (half a queue)", "N" },
         { "poll-us", 0, 0, G_OPTION_ARG_INT64, &raw->poll_us,
-          "Look at the rings for so long before sleeping (0)",
-          "MICROSECONDS" },
+          "Look at the rings for so long before sleeping (0)", "MICROSECONDS" },
         { "max-shm-bytes", 0, 0, G_OPTION_ARG_INT64, &raw->max_shm,
-          "Most shared memory, private copies included (the window)",
-          "BYTES" },
+          "Most shared memory, private copies included (the window)", "BYTES" },
         { "max-queued-bytes", 0, 0, G_OPTION_ARG_INT64, &raw->max_queued,
           "Most data held back for the guest (16 MiB)", "BYTES" },
         { "shm-window", 0, 0, G_OPTION_ARG_INT64, &raw->window,
@@ -219,10 +221,12 @@ static bool parse(int *argc, char ***argv, struct raw *raw, GError **error)
           "BYTES" },
         { "resource-bridge", 0, 0, G_OPTION_ARG_FILENAME, &raw->resources,
           "Socket of crosvm's resource bridge: buffers and fences of this "
-          "guest's virtio-gpu", "PATH" },
+          "guest's virtio-gpu",
+          "PATH" },
         { "dmabuf", 0, 0, G_OPTION_ARG_STRING, &raw->dmabufs,
           "What makes dmabufs for guests: auto, off, or a list of gbm[=PATH], "
-          "dumb[=PATH], udmabuf, heap (auto)", "WORDS" },
+          "dumb[=PATH], udmabuf, heap (auto)",
+          "WORDS" },
         { "mem-slots", 0, 0, G_OPTION_ARG_NONE, &raw->mem_slots,
           "Offer memory slots (not for QEMU: it aborts)", NULL },
         { "sandbox", 0, 0, G_OPTION_ARG_STRING, &raw->sandbox,
@@ -240,7 +244,8 @@ static bool parse(int *argc, char ***argv, struct raw *raw, GError **error)
     GOptionContext *context = g_option_context_new(NULL);
     bool ok;
 
-    g_option_context_set_summary(context,
+    g_option_context_set_summary(
+        context,
         "A vhost-user device that connects a virtual machine's Wayland "
         "clients to this host.");
     g_option_context_add_main_entries(context, entries, NULL);

@@ -21,13 +21,12 @@ struct options {
     bool print_version;
     bool probe; /* print what the compositor offers, serve nobody */
     struct vwl_config config;
-    GArray *sockets;     /* struct vwl_socket, config points at it */
-    GPtrArray *strings;  /* what they point at */
+    GArray *sockets;    /* struct vwl_socket, config points at it */
+    GPtrArray *strings; /* what they point at */
 };
 
 /* False with *error, which is for the user. */
-bool options_parse(int argc, char **argv, struct options *out,
-                   GError **error);
+bool options_parse(int argc, char **argv, struct options *out, GError **error);
 void options_finish(struct options *options);
 
 #endif

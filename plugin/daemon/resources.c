@@ -8,8 +8,7 @@
 struct resources *resources_create(const char *path, GError **error)
 {
     g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
-                "--resource-bridge=%s: this was built without json-glib",
-                path);
+                "--resource-bridge=%s: this was built without json-glib", path);
     return NULL;
 }
 
@@ -170,8 +169,10 @@ static int read_resource(JsonObject *root, bool want_buffer,
                          const struct baggage *baggage)
 {
     JsonObject *resource = member_object(root, "Resource");
-    JsonObject *thing = resource ? member_object(
-        resource, want_buffer ? "Buffer" : "Fence") : NULL;
+    JsonObject *thing = resource
+                            ? member_object(resource,
+                                            want_buffer ? "Buffer" : "Fence")
+                            : NULL;
     uint64_t handle;
 
     if (!thing || baggage->n == 0 ||
@@ -211,7 +212,8 @@ static ssize_t receive(int fd, char *packet, struct baggage *baggage)
         char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];
     } control;
     struct iovec iov = { packet, MAX_PACKET };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
                           .msg_control = &control,
                           .msg_controllen = sizeof control };
     ssize_t n;
@@ -253,7 +255,8 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
         /* one that was cut off has one byte: no value */
         at = read_answer(packet, (size_t)n, question->buffer, &baggage);
         if (at == -EPROTO) {
-            fprintf(stderr, "vhost-user-wl: the resource bridge gives an "
+            fprintf(stderr,
+                    "vhost-user-wl: the resource bridge gives an "
                     "answer of %zd bytes and %u descriptors that is none\n",
                     n, baggage.n);
         }
@@ -264,8 +267,9 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
     }
     if (!question) {
         resources->watch = 0;
-        give_up(resources, n > 0 ? "it talks unasked"
-                : n == 0 ? "it has closed" : g_strerror((int)-n));
+        give_up(resources, n > 0    ? "it talks unasked"
+                           : n == 0 ? "it has closed"
+                                    : g_strerror((int)-n));
         return G_SOURCE_REMOVE;
     }
     return G_SOURCE_CONTINUE;
@@ -276,14 +280,14 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 static int ask(struct resources *resources, bool buffer, uint64_t id)
 {
     char text[64];
-    int len = g_snprintf(text, sizeof text, buffer
-                         ? "{\"GetBuffer\":{\"id\":%" PRIu64 "}}"
-                         : "{\"GetFence\":{\"seqno\":%" PRIu64 "}}", id);
+    int len = g_snprintf(text, sizeof text,
+                         buffer ? "{\"GetBuffer\":{\"id\":%" PRIu64 "}}"
+                                : "{\"GetFence\":{\"seqno\":%" PRIu64 "}}",
+                         id);
     ssize_t n;
 
     do {
-        n = send(resources->fd, text, (size_t)len,
-                 MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = send(resources->fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : 0;
 }

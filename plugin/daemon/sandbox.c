@@ -75,8 +75,7 @@ static void drop_capabilities(void)
 
 static void limit_daemon(const struct vwl_config *config)
 {
-    uint64_t window = config->shm_window ? config->shm_window
-                                         : DEFAULT_WINDOW;
+    uint64_t window = config->shm_window ? config->shm_window : DEFAULT_WINDOW;
     uint64_t shm = config->max_shm_bytes ? config->max_shm_bytes : window;
     uint64_t vfds = config->max_vfds ? config->max_vfds : DEFAULT_VFDS;
     uint64_t queued = config->max_queued_bytes ? config->max_queued_bytes
@@ -104,12 +103,12 @@ static void enter_landlock(void)
 
     if (abi < 0) {
         say("this kernel has no Landlock (%s): only the system call filter "
-            "keeps the daemon from files", g_strerror(-abi));
+            "keeps the daemon from files",
+            g_strerror(-abi));
     } else if (abi < LANDLOCK_ALL_ABI) {
         say("this kernel's Landlock is version %d: only the system call "
-            "filter keeps the daemon from %s%s%s", abi,
-            abi < 3 ? "truncating files, " : "",
-            abi < 4 ? "TCP, " : "",
+            "filter keeps the daemon from %s%s%s",
+            abi, abi < 3 ? "truncating files, " : "", abi < 4 ? "TCP, " : "",
             "other processes and abstract sockets");
     }
 }
@@ -172,7 +171,8 @@ void sandbox_enter(const struct options *options)
 void sandbox_enter_connector(const struct options *options)
 {
     char *folder = options->socket_path
-                       ? g_path_get_dirname(options->socket_path) : NULL;
+                       ? g_path_get_dirname(options->socket_path)
+                       : NULL;
 
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, 0);

@@ -179,7 +179,8 @@ void vwl_box_resolve(struct vwl_vq *vq, struct vwl_chain_box *box)
         struct vwl_span span;
 
         if (!vwl_mem_at_gpa(vq->mem, chain->in[i].gpa, chain->in[i].len,
-                            &span) || span.len < chain->in[i].len) {
+                            &span) ||
+            span.len < chain->in[i].len) {
             chain->n_in = 0;
             chain->in_bytes = 0;
             return;
@@ -193,12 +194,11 @@ uint64_t vwl_chain_token(const struct vwl_chain *chain)
     return box_of(chain)->token;
 }
 
-bool vwl_chain_uses(const struct vwl_chain *chain, uint64_t iova,
-                    uint64_t size)
+bool vwl_chain_uses(const struct vwl_chain *chain, uint64_t iova, uint64_t size)
 {
     const struct vwl_chain_box *box = box_of(chain);
-    uint64_t last = size - 1 > UINT64_MAX - iova ? UINT64_MAX :
-                    iova + (size - 1);
+    uint64_t last = size - 1 > UINT64_MAX - iova ? UINT64_MAX
+                                                 : iova + (size - 1);
 
     for (unsigned int i = 0; size > 0 && i < box->n_ranges; i++) {
         if (box->ranges[i].first <= last && box->ranges[i].last >= iova) {
@@ -273,8 +273,8 @@ size_t vwl_chain_read_head(const struct vwl_chain *chain, void *buffer,
     return done;
 }
 
-size_t vwl_chain_write(struct vwl_chain *chain, size_t offset,
-                       const void *data, size_t len)
+size_t vwl_chain_write(struct vwl_chain *chain, size_t offset, const void *data,
+                       size_t len)
 {
     size_t done = 0;
 

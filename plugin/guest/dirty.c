@@ -16,7 +16,7 @@ struct vwl_dirty {
     bool on;
     bool marked; /* since the last flush */
     int fd;
-    void *map;   /* NULL: no log yet */
+    void *map; /* NULL: no log yet */
     size_t map_len;
     unsigned char *bits;
     uint64_t pages; /* that the log has a bit for */
@@ -59,8 +59,7 @@ int vwl_dirty_set_base(struct vwl_dirty *dirty, int fd, uint64_t offset,
         return -errno;
     }
     if (!S_ISREG(st.st_mode) || st.st_size < 0 || size == 0 ||
-        offset > (uint64_t)st.st_size ||
-        size > (uint64_t)st.st_size - offset) {
+        offset > (uint64_t)st.st_size || size > (uint64_t)st.st_size - offset) {
         return -EINVAL;
     }
     map = mmap(NULL, size + lead, PROT_READ | PROT_WRITE, MAP_SHARED, fd,

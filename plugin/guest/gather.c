@@ -66,8 +66,9 @@ static bool grow(void **array, unsigned int n, unsigned int *cap, size_t unit)
 
 static void add_range(struct vwl_gather *gather, uint64_t first, uint64_t len)
 {
-    struct vwl_range *last = gather->n_ranges > 0 ?
-                             &gather->ranges[gather->n_ranges - 1] : NULL;
+    struct vwl_range *last = gather->n_ranges > 0
+                                 ? &gather->ranges[gather->n_ranges - 1]
+                                 : NULL;
 
     if (last && first > 0 && last->last == first - 1) {
         last->last = first + (len - 1);
@@ -78,8 +79,9 @@ static void add_range(struct vwl_gather *gather, uint64_t first, uint64_t len)
         gather->no_memory = true;
         return;
     }
-    gather->ranges[gather->n_ranges++] =
-        (struct vwl_range){ first, first + (len - 1) };
+    gather->ranges[gather->n_ranges++] = (struct vwl_range){
+        first, first + (len - 1)
+    };
 }
 
 static int add_span(struct vwl_gather *gather, const struct vwl_span *span,
@@ -138,8 +140,8 @@ int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc)
     while (left > 0) {
         struct vwl_span span;
         int rc = vwl_vq_translate(vq, at, left,
-                                  writable ? VWL_ACCESS_WRITE :
-                                             VWL_ACCESS_READ, &span);
+                                  writable ? VWL_ACCESS_WRITE : VWL_ACCESS_READ,
+                                  &span);
 
         if (rc == 0) {
             rc = add_span(gather, &span, writable);

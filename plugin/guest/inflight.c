@@ -53,8 +53,7 @@ int vwl_inflight_open(bool packed, int fd, uint64_t offset, uint64_t size,
     }
     /* 8 because the counters are stored as a whole */
     if (!S_ISREG(st.st_mode) || st.st_size < 0 || size < need || offset % 8 ||
-        offset > (uint64_t)st.st_size ||
-        size > (uint64_t)st.st_size - offset) {
+        offset > (uint64_t)st.st_size || size > (uint64_t)st.st_size - offset) {
         return -EINVAL;
     }
     map = mmap(NULL, need + lead, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
@@ -89,8 +88,10 @@ int vwl_inflight_create(bool packed, uint16_t queues, uint16_t queue_size,
         return -errno;
     }
     rc = ftruncate(memfd, (off_t)bytes) < 0 ||
-         fcntl(memfd, F_ADD_SEALS,
-               F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ? -errno : 0;
+                 fcntl(memfd, F_ADD_SEALS,
+                       F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0
+             ? -errno
+             : 0;
     if (rc == 0) {
         rc = vwl_inflight_open(packed, memfd, 0, bytes, queues, queue_size,
                                out);

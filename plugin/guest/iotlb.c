@@ -104,8 +104,9 @@ int vwl_iotlb_update(struct vwl_iotlb *tlb, uint64_t iova, uint64_t size,
 void vwl_iotlb_invalidate(struct vwl_iotlb *tlb, uint64_t iova, uint64_t size)
 {
     if (size > 0) {
-        drop_range(tlb, iova, size - 1 > UINT64_MAX - iova ?
-                   UINT64_MAX : iova + (size - 1));
+        drop_range(tlb, iova,
+                   size - 1 > UINT64_MAX - iova ? UINT64_MAX
+                                                : iova + (size - 1));
     }
 }
 

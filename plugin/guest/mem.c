@@ -98,8 +98,8 @@ static unsigned int upper_bound(const struct entry *entries, unsigned int n,
     return lo;
 }
 
-static bool overlaps(const struct entry *entries, unsigned int n,
-                     uint64_t key, uint64_t last)
+static bool overlaps(const struct entry *entries, unsigned int n, uint64_t key,
+                     uint64_t last)
 {
     unsigned int at = upper_bound(entries, n, last);
 

@@ -22,9 +22,9 @@ struct vwl_mem; /* may hold 0 regions */
 
 /* One region as SET_MEM_TABLE and ADD_MEM_REG describe it (bytes). */
 struct vwl_mem_region {
-    uint64_t gpa;  /* guest-physical address */
+    uint64_t gpa; /* guest-physical address */
     uint64_t size;
-    uint64_t uva;  /* the front-end's own address of it */
+    uint64_t uva; /* the front-end's own address of it */
     uint64_t mmap_offset;
 };
 

@@ -47,8 +47,10 @@ void vwl_vq_destroy(struct vwl_vq *vq)
 void vwl_vq_mark_device(struct vwl_vq *vq, uint64_t offset, uint64_t len)
 {
     if (vq->log_used) {
-        vwl_dirty_mark(vq->dirty, (vq->iotlb ? vq->parts.device.gpa :
-                                   vq->log_gpa) + offset, len);
+        vwl_dirty_mark(vq->dirty,
+                       (vq->iotlb ? vq->parts.device.gpa : vq->log_gpa) +
+                           offset,
+                       len);
     }
 }
 
@@ -111,8 +113,9 @@ static int find_parts(struct vwl_vq *vq)
 
     vq->ops->sizes(vq, bytes);
     rc = find_part(vq, vq->desc, bytes[0],
-                   vq->packed ? VWL_ACCESS_READ | VWL_ACCESS_WRITE :
-                                VWL_ACCESS_READ, 16, &parts.desc);
+                   vq->packed ? VWL_ACCESS_READ | VWL_ACCESS_WRITE
+                              : VWL_ACCESS_READ,
+                   16, &parts.desc);
     if (rc == 0) {
         rc = find_part(vq, vq->driver, bytes[1], VWL_ACCESS_READ,
                        vq->packed ? 4 : 2, &parts.driver);
@@ -250,8 +253,7 @@ int vwl_vq_refresh(struct vwl_vq *vq, struct vwl_mem *mem)
     rc = find_parts(vq);
     vq->stale = rc == -EAGAIN;
     if (rc == 0) {
-        vq->ops->want_kick(vq, vq->kick_wanted,
-                           vq->scanning ? vq->scanned : 0);
+        vq->ops->want_kick(vq, vq->kick_wanted, vq->scanning ? vq->scanned : 0);
     } else if (rc != -EAGAIN) {
         vq->broken = rc;
     }

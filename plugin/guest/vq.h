@@ -44,10 +44,10 @@ struct vwl_vq_setup {
     /* Front-end addresses, or I/O virtual ones when iotlb is not NULL; names
      * as in virtio 1.2: driver = available ring, device = used ring. */
     uint64_t desc, driver, device;
-    bool log_used;     /* SET_VRING_ADDR flag bit 0 */
-    uint64_t log_gpa;  /* guest address of the used ring, for the log */
-    uint32_t base;     /* as SET_VRING_BASE; see docs of the packed form */
-    struct vwl_mem *mem;     /* a reference is taken */
+    bool log_used;       /* SET_VRING_ADDR flag bit 0 */
+    uint64_t log_gpa;    /* guest address of the used ring, for the log */
+    uint32_t base;       /* as SET_VRING_BASE; see docs of the packed form */
+    struct vwl_mem *mem; /* a reference is taken */
     struct vwl_iotlb *iotlb; /* borrowed; NULL without ACCESS_PLATFORM */
     struct vwl_dirty *dirty; /* borrowed; may be NULL */
     /* Borrowed queue region; may be NULL. One that comes from an earlier
@@ -72,10 +72,10 @@ struct vwl_chain {
     void *user;       /* the caller's */
     /* private to guest/ */
     struct vwl_mem *mem;
-    uint16_t id;        /* head descriptor, or the packed buffer id */
-    uint16_t slots;     /* ring slots that it took (packed) */
-    uint16_t track;     /* its entry in the in-flight region */
-    uint32_t position;  /* ring position it was taken from, for unpop */
+    uint16_t id;       /* head descriptor, or the packed buffer id */
+    uint16_t slots;    /* ring slots that it took (packed) */
+    uint16_t track;    /* its entry in the in-flight region */
+    uint32_t position; /* ring position it was taken from, for unpop */
     uint64_t in_flight_no;
 };
 
@@ -124,8 +124,7 @@ void vwl_vq_unpop(struct vwl_vq *vq, struct vwl_chain **chain);
 /* Gives a chain back with `written` bytes in its device-writable pieces
  * (marked dirty), and frees it. On a stopped or broken ring it is only
  * freed. */
-void vwl_vq_push(struct vwl_vq *vq, struct vwl_chain **chain,
-                 uint32_t written);
+void vwl_vq_push(struct vwl_vq *vq, struct vwl_chain **chain, uint32_t written);
 
 /* Where a running or stopped ring stands: what vwl_vq_stop would answer. */
 uint32_t vwl_vq_base(const struct vwl_vq *vq);
@@ -184,8 +183,7 @@ unsigned int vwl_vq_scan(struct vwl_vq *vq,
 uint64_t vwl_chain_token(const struct vwl_chain *chain);
 
 /* After -EAGAIN: what to ask the front-end for. */
-void vwl_vq_miss(const struct vwl_vq *vq, uint64_t *iova,
-                 unsigned int *access);
+void vwl_vq_miss(const struct vwl_vq *vq, uint64_t *iova, unsigned int *access);
 
 /* Whether a taken chain was translated through this range. An IOMMU's driver
  * may well invalidate what is in use (everything at once, to save single
@@ -207,7 +205,7 @@ size_t vwl_chain_read_head(const struct vwl_chain *chain, void *buffer,
                            size_t cap);
 
 /* Copies len bytes to offset of the writable pieces; how many fitted. */
-size_t vwl_chain_write(struct vwl_chain *chain, size_t offset,
-                       const void *data, size_t len);
+size_t vwl_chain_write(struct vwl_chain *chain, size_t offset, const void *data,
+                       size_t len);
 
 #endif

@@ -45,13 +45,13 @@ struct vwl_range {
 struct vwl_chain_box {
     struct vwl_chain chain; /* must be first */
     struct vwl_chain_box *next_spare;
-    uint64_t token;      /* address of the first descriptor */
-    uint64_t epoch;      /* the start of vq that it belongs to */
+    uint64_t token; /* address of the first descriptor */
+    uint64_t epoch; /* the start of vq that it belongs to */
     const struct vwl_vq *vq;
-    bool tracked;        /* chain.track is its entry in the region */
+    bool tracked;             /* chain.track is its entry in the region */
     struct vwl_range *ranges; /* only with an IOTLB */
     unsigned int n_ranges;
-    bool forgotten;      /* its pieces are to be looked up anew */
+    bool forgotten; /* its pieces are to be looked up anew */
     struct iovec out_inline[VWL_CHAIN_INLINE];
     struct vwl_span in_inline[VWL_CHAIN_INLINE];
     struct vwl_range ranges_inline[VWL_CHAIN_INLINE];
@@ -121,8 +121,8 @@ struct vwl_ring_ops {
      * or slots of a packed ring), shows each to visit, if there is one, and
      * says how many places they take. */
     int (*waiting)(struct vwl_vq *vq, unsigned int skip,
-                   void (*visit)(void *opaque, uint64_t address),
-                   void *opaque, unsigned int *places);
+                   void (*visit)(void *opaque, uint64_t address), void *opaque,
+                   unsigned int *places);
     uint32_t (*base)(const struct vwl_vq *vq);
 };
 
@@ -153,20 +153,20 @@ struct vwl_vq {
 
     /* split: free-running indices; packed: slots, with wrap counters */
     uint16_t next_avail, next_used;
-    uint16_t seen_avail;          /* split: the driver's index as last read */
+    uint16_t seen_avail; /* split: the driver's index as last read */
     bool avail_wrap, used_wrap;
-    bool call_known;              /* the first publish always calls */
-    uint16_t flushed_from;        /* next_used before the last flush */
-    unsigned int flushed_slots;   /* slots that it moved over */
+    bool call_known;            /* the first publish always calls */
+    uint16_t flushed_from;      /* next_used before the last flush */
+    unsigned int flushed_slots; /* slots that it moved over */
 
-    struct vwl_used *pending;     /* size entries */
+    struct vwl_used *pending; /* size entries */
     unsigned int n_pending;
-    uint16_t *again;              /* in-flight entries to take again */
+    uint16_t *again; /* in-flight entries to take again */
     unsigned int n_again, next_again;
 
-    bool scanning;                /* vwl_vq_scan was called */
-    unsigned int scanned;         /* places after next_avail seen by it */
-    GArray *unscanned;            /* uint64_t: popped before it saw them */
+    bool scanning;        /* vwl_vq_scan was called */
+    unsigned int scanned; /* places after next_avail seen by it */
+    GArray *unscanned;    /* uint64_t: popped before it saw them */
 
     struct vwl_gather gather;
     struct vwl_track_stage stage;
@@ -212,26 +212,26 @@ void vwl_vq_mark_device(struct vwl_vq *vq, uint64_t offset, uint64_t len);
 
 static inline uint16_t ring_get16(const void *at)
 {
-    return GUINT16_FROM_LE(__atomic_load_n((const uint16_t *)at,
-                                           __ATOMIC_RELAXED));
+    return GUINT16_FROM_LE(
+        __atomic_load_n((const uint16_t *)at, __ATOMIC_RELAXED));
 }
 
 static inline uint16_t ring_get16_acquire(const void *at)
 {
-    return GUINT16_FROM_LE(__atomic_load_n((const uint16_t *)at,
-                                           __ATOMIC_ACQUIRE));
+    return GUINT16_FROM_LE(
+        __atomic_load_n((const uint16_t *)at, __ATOMIC_ACQUIRE));
 }
 
 static inline uint32_t ring_get32(const void *at)
 {
-    return GUINT32_FROM_LE(__atomic_load_n((const uint32_t *)at,
-                                           __ATOMIC_RELAXED));
+    return GUINT32_FROM_LE(
+        __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED));
 }
 
 static inline uint64_t ring_get64(const void *at)
 {
-    return GUINT64_FROM_LE(__atomic_load_n((const uint64_t *)at,
-                                           __ATOMIC_RELAXED));
+    return GUINT64_FROM_LE(
+        __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED));
 }
 
 static inline void ring_put16(void *at, uint16_t value)
@@ -249,8 +249,7 @@ static inline void ring_put32(void *at, uint32_t value)
     __atomic_store_n((uint32_t *)at, GUINT32_TO_LE(value), __ATOMIC_RELAXED);
 }
 
-static inline void ring_desc(const void *at, struct vwl_desc *desc,
-                             bool packed)
+static inline void ring_desc(const void *at, struct vwl_desc *desc, bool packed)
 {
     const unsigned char *bytes = at;
 

@@ -205,8 +205,7 @@ static int split_waiting(struct vwl_vq *vq, unsigned int skip,
         uint16_t head = avail_head(vq, (uint16_t)(vq->next_avail + i));
 
         if (head < vq->size) {
-            visit(opaque,
-                  ring_get64(vq->parts.desc.base + 16 * (size_t)head));
+            visit(opaque, ring_get64(vq->parts.desc.base + 16 * (size_t)head));
         }
     }
     *places = n - skip;

@@ -17,25 +17,25 @@
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-#define FEATURES                                                           \
-    (BIT(VIRTIO_WL_F_TRANS_FLAGS) | BIT(VIRTIO_WL_F_SEND_FENCES) |         \
-     BIT(VIRTIO_WL_F_USE_SHMEM) | BIT(VHOST_F_LOG_ALL) |                   \
-     BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX) |     \
-     BIT(VHOST_USER_F_PROTOCOL_FEATURES) | BIT(VIRTIO_F_VERSION_1) |       \
+#define FEATURES                                                       \
+    (BIT(VIRTIO_WL_F_TRANS_FLAGS) | BIT(VIRTIO_WL_F_SEND_FENCES) |     \
+     BIT(VIRTIO_WL_F_USE_SHMEM) | BIT(VHOST_F_LOG_ALL) |               \
+     BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX) | \
+     BIT(VHOST_USER_F_PROTOCOL_FEATURES) | BIT(VIRTIO_F_VERSION_1) |   \
      BIT(VIRTIO_F_ACCESS_PLATFORM) | BIT(VIRTIO_F_RING_PACKED))
 
-#define PROTOCOL_FEATURES                                                  \
+#define PROTOCOL_FEATURES                                                   \
     (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) | \
-     BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                                \
-     BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |                              \
-     BIT(VHOST_USER_PROTOCOL_F_CONFIG) |                                   \
-     BIT(VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD) |                          \
-     BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |                           \
-     BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                             \
-     BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) |                     \
-     BIT(VHOST_USER_PROTOCOL_F_STATUS) |                                   \
-     BIT(VHOST_USER_PROTOCOL_F_DEVICE_STATE) |                             \
-     BIT(VHOST_USER_PROTOCOL_F_SHMEM) |                                    \
+     BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                                 \
+     BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |                               \
+     BIT(VHOST_USER_PROTOCOL_F_CONFIG) |                                    \
+     BIT(VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD) |                           \
+     BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |                            \
+     BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                              \
+     BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) |                      \
+     BIT(VHOST_USER_PROTOCOL_F_STATUS) |                                    \
+     BIT(VHOST_USER_PROTOCOL_F_DEVICE_STATE) |                              \
+     BIT(VHOST_USER_PROTOCOL_F_SHMEM) |                                     \
      BIT(VHOST_USER_PROTOCOL_F_SHARED_MEMORY_REGIONS))
 
 #define DEFAULT_MAX_VFDS 16384
@@ -72,13 +72,17 @@ static int check_socket(struct vwl_device *device,
         return -EINVAL;
     }
     if (strlen(socket->path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-        log_host_bug(&device->log, "socket path '%s' is longer than a Unix "
-                     "socket's may be", socket->path);
+        log_host_bug(&device->log,
+                     "socket path '%s' is longer than a Unix "
+                     "socket's may be",
+                     socket->path);
         return -EINVAL;
     }
     if (strlen(name) > 32 || !g_utf8_validate(name, -1, NULL)) {
-        log_host_bug(&device->log, "socket name '%s' is not at most 32 bytes "
-                     "of UTF-8", name);
+        log_host_bug(&device->log,
+                     "socket name '%s' is not at most 32 bytes "
+                     "of UTF-8",
+                     name);
         return -EINVAL;
     }
     return 0;
@@ -116,8 +120,7 @@ static int copy_sockets(struct vwl_device *device,
     return 0;
 }
 
-static int configure(struct vwl_device *device,
-                     const struct vwl_config *config)
+static int configure(struct vwl_device *device, const struct vwl_config *config)
 {
     struct vwl_core_config *core = &device->config.core;
     struct vwl_session_config *session = &device->config.session;
@@ -126,7 +129,8 @@ static int configure(struct vwl_device *device,
 
     if (window < MIN_WINDOW || window > MAX_WINDOW ||
         (window & (window - 1)) != 0) {
-        log_host_bug(&device->log, "shm_window %" PRIu64 " is not a power of "
+        log_host_bug(&device->log,
+                     "shm_window %" PRIu64 " is not a power of "
                      "two between %" PRIu64 " and %" PRIu64,
                      window, MIN_WINDOW, MAX_WINDOW);
         return -EINVAL;
@@ -142,8 +146,9 @@ static int configure(struct vwl_device *device,
                                  : DEFAULT_MAX_QUEUED_BYTES;
     session->features = FEATURES & ~(config->features_off &
                                      ~BIT(VHOST_USER_F_PROTOCOL_FEATURES));
-    session->features_need_shm =
-        device->host.shm_map ? 0 : BIT(VIRTIO_WL_F_USE_SHMEM);
+    session->features_need_shm = device->host.shm_map
+                                     ? 0
+                                     : BIT(VIRTIO_WL_F_USE_SHMEM);
     session->protocol_features =
         (PROTOCOL_FEATURES & ~config->protocol_features_off) |
         (config->protocol_features_on &
@@ -282,8 +287,8 @@ int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
     }
     gate = vwl_gate_create();
     vwl_gate_lock(gate);
-    err = vwl_pump_create(&device->config, &device->log, device->context,
-                          gate, fd, &pump);
+    err = vwl_pump_create(&device->config, &device->log, device->context, gate,
+                          fd, &pump);
     vwl_gate_unlock(gate);
     if (err < 0) {
         log_host_bug(&device->log, "start: %s", g_strerror(-err));

@@ -21,8 +21,7 @@ int vwl_device_create(const struct vwl_config *config,
                       const struct vwl_host *host, struct vwl_device **out);
 void vwl_device_destroy(struct vwl_device *device);
 
-int vwl_device_start(struct vwl_device *device, GMainContext *context,
-                     int *fd);
+int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd);
 void vwl_device_stop(struct vwl_device *device);
 int vwl_device_suspend(struct vwl_device *device, bool on);
 int vwl_device_state(struct vwl_device *device, bool save, int *fd);

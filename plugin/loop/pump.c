@@ -63,8 +63,7 @@ void vwl_pump_settle(struct vwl_pump *pump)
     if (!pump->session) {
         return;
     }
-    if (pump->restoring && pump->remade &&
-        !vwl_core_is_restoring(pump->core)) {
+    if (pump->restoring && pump->remade && !vwl_core_is_restoring(pump->core)) {
         pump->restoring = false;
         vwl_pump_answer_done(pump);
         pump->due[IN] = pump->due[OUT] = true;
@@ -84,12 +83,15 @@ void vwl_pump_settle(struct vwl_pump *pump)
     for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
         vwl_source_watch(pump->kick[i],
                          vwl_pump_runs(pump, i) && !pump->bad_kick[i]
-                             ? vwl_session_kick_fd(pump->session, i) : -1,
+                             ? vwl_session_kick_fd(pump->session, i)
+                             : -1,
                          G_IO_IN);
     }
     vwl_source_watch(pump->core_in, vwl_core_in_fd(pump->core),
                      vwl_pump_runs(pump, IN) && !pump->starved &&
-                             !pump->blocked_in ? G_IO_IN : 0);
+                             !pump->blocked_in
+                         ? G_IO_IN
+                         : 0);
     vwl_source_watch(pump->core_out, vwl_core_out_fd(pump->core),
                      pump->suspended ? 0 : G_IO_IN);
     watch_front_end(pump);
@@ -209,8 +211,8 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     pump->spare = g_ptr_array_new_with_free_func(g_free);
     pump->held = g_ptr_array_new();
     g_queue_init(&pump->in_flight);
-    pump->session = vwl_session_create(&config->session,
-                                       &vwl_pump_session_ops, pump, log, fd);
+    pump->session = vwl_session_create(&config->session, &vwl_pump_session_ops,
+                                       pump, log, fd);
     pump->socket = vwl_source_create(context, gate, "vwl front-end",
                                      vwl_session_fd(pump->session), G_IO_IN,
                                      on_socket, pump);
@@ -225,8 +227,8 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     pump->core_out = vwl_source_create(context, gate, "vwl host room",
                                        vwl_core_out_fd(pump->core), G_IO_IN,
                                        on_core_out, pump);
-    pump->again = vwl_source_create(context, gate, "vwl again", -1, 0,
-                                    on_again, pump);
+    pump->again = vwl_source_create(context, gate, "vwl again", -1, 0, on_again,
+                                    pump);
     pump->state = vwl_source_create(context, gate, "vwl device state", -1, 0,
                                     vwl_pump_on_state, pump);
     pump->scout = vwl_scout_create(&config->core, config->host, log, context,

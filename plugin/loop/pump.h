@@ -24,10 +24,10 @@ struct vwl_pump;
 struct vwl_pump_config {
     struct vwl_core_config core;
     struct vwl_session_config session;
-    uint32_t max_in_flight; /* 0: half of the out queue */
-    uint32_t poll_us;       /* as vwl_config's */
+    uint32_t max_in_flight;            /* 0: half of the out queue */
+    uint32_t poll_us;                  /* as vwl_config's */
     struct vwl_allocators *allocators; /* outlive the pump */
-    const struct vwl_host *host; /* complete (missing slots are NULL);
+    const struct vwl_host *host;       /* complete (missing slots are NULL);
                                     outlives the pump */
 };
 

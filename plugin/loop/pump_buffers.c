@@ -70,8 +70,8 @@ static void name_allocators(const struct vwl_pump *pump, GString *text)
     const char *name;
 
     g_string_append(text, "allocators");
-    for (unsigned int i = 0;
-         (name = vwl_allocators_name(pump->allocators, i)); i++) {
+    for (unsigned int i = 0; (name = vwl_allocators_name(pump->allocators, i));
+         i++) {
         g_string_append_printf(text, " %s", name);
     }
     g_string_append(text, "\n");
@@ -96,8 +96,7 @@ int vwl_pump_probe(struct vwl_pump *pump, char **text)
     return 0;
 }
 
-void vwl_pump_probe_stats(const struct vwl_pump *pump,
-                          struct vwl_stats *stats)
+void vwl_pump_probe_stats(const struct vwl_pump *pump, struct vwl_stats *stats)
 {
     const struct vwl_probe *probe;
 

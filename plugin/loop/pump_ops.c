@@ -56,9 +56,8 @@ static int asked(struct vwl_pump *pump, int err)
     return pump->asked_done ? pump->asked_err : -EINPROGRESS;
 }
 
-static int on_shm_map(void *opaque, uint64_t cookie, int fd,
-                      uint64_t fd_offset, uint64_t shm_offset, uint64_t len,
-                      bool writable)
+static int on_shm_map(void *opaque, uint64_t cookie, int fd, uint64_t fd_offset,
+                      uint64_t shm_offset, uint64_t len, bool writable)
 {
     struct vwl_pump *pump = opaque;
 
@@ -71,10 +70,11 @@ static int on_shm_map(void *opaque, uint64_t cookie, int fd,
     }
     pump->asking = true;
     pump->asked_done = false;
-    return asked(pump, vwl_backchan_shmem_map(
-                           vwl_session_backchan(pump->session),
-                           VIRTIO_WL_SHM_REGION_ID, fd, fd_offset, shm_offset,
-                           len, writable, on_map_reply, pump, cookie));
+    return asked(pump,
+                 vwl_backchan_shmem_map(vwl_session_backchan(pump->session),
+                                        VIRTIO_WL_SHM_REGION_ID, fd, fd_offset,
+                                        shm_offset, len, writable, on_map_reply,
+                                        pump, cookie));
 }
 
 static int on_shm_unmap(void *opaque, uint64_t cookie, uint64_t shm_offset,
@@ -92,10 +92,10 @@ static int on_shm_unmap(void *opaque, uint64_t cookie, uint64_t shm_offset,
     }
     pump->asking = true;
     pump->asked_done = false;
-    return asked(pump, vwl_backchan_shmem_unmap(
-                           vwl_session_backchan(pump->session),
-                           VIRTIO_WL_SHM_REGION_ID, shm_offset, len,
-                           on_unmap_reply, pump, cookie));
+    return asked(pump,
+                 vwl_backchan_shmem_unmap(vwl_session_backchan(pump->session),
+                                          VIRTIO_WL_SHM_REGION_ID, shm_offset,
+                                          len, on_unmap_reply, pump, cookie));
 }
 
 static int on_shm_base(void *opaque, uint64_t *gpa)
@@ -125,8 +125,8 @@ static int on_socket_connect(void *opaque, size_t index, int *fd)
 {
     const struct vwl_host *host = ((struct vwl_pump *)opaque)->host;
 
-    return host->socket_connect
-               ? host->socket_connect(host->opaque, index, fd) : -EOPNOTSUPP;
+    return host->socket_connect ? host->socket_connect(host->opaque, index, fd)
+                                : -EOPNOTSUPP;
 }
 
 /* Planes may share a descriptor. */
@@ -243,7 +243,7 @@ static void apply_features(struct vwl_pump *pump)
     if (pump->applied_once) {
         if (pump->restored) {
             log_host_bug(pump->log, "the driver's features are not those of "
-                         "the snapshot: all of it is closed");
+                                    "the snapshot: all of it is closed");
         }
         vwl_core_reset(pump->core, pump->host->shm_map != NULL);
         vwl_pump_drop_all(pump);

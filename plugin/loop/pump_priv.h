@@ -17,10 +17,10 @@
 struct record {
     struct vwl_request request;
     struct vwl_chain *chain;
-    GList link; /* of pump.in_flight; data is the record */
-    bool waits; /* it is in pump.in_flight */
-    bool done;  /* completed, and not given back yet */
-    bool lost;  /* its memory goes and nothing is left of its payload */
+    GList link;        /* of pump.in_flight; data is the record */
+    bool waits;        /* it is in pump.in_flight */
+    bool done;         /* completed, and not given back yet */
+    bool lost;         /* its memory goes and nothing is left of its payload */
     struct iovec copy; /* of its payload, when the memory was invalidated */
 };
 
@@ -47,21 +47,21 @@ struct vwl_pump {
     struct vwl_source *state; /* the other end of a snapshot */
     struct vwl_source *again; /* work that has no descriptor of its own */
 
-    GQueue in_flight; /* struct record, oldest first */
-    GPtrArray *spare; /* struct record */
-    GPtrArray *held;  /* chains of in_flight, made for ring_held */
+    GQueue in_flight;    /* struct record, oldest first */
+    GPtrArray *spare;    /* struct record */
+    GPtrArray *held;     /* chains of in_flight, made for ring_held */
     size_t copied_bytes; /* in the records' copies */
 
-    bool due[VWL_SESSION_QUEUES];    /* the ring wants a look */
-    bool pushed[VWL_SESSION_QUEUES]; /* there is something to publish */
+    bool due[VWL_SESSION_QUEUES];      /* the ring wants a look */
+    bool pushed[VWL_SESSION_QUEUES];   /* there is something to publish */
     bool bad_kick[VWL_SESSION_QUEUES]; /* not to be polled until it changes */
-    bool unplaced;     /* a request is done that could not be given back */
-    bool starved;      /* the in ring has no buffers: wait for a kick */
-    bool blocked_in;   /* the in ring waits for a translation */
+    bool unplaced;   /* a request is done that could not be given back */
+    bool starved;    /* the in ring has no buffers: wait for a kick */
+    bool blocked_in; /* the in ring waits for a translation */
     bool suspended;
-    bool discarding;   /* completions are not to be given back */
-    uint64_t acked;    /* features that the driver took */
-    uint64_t applied;  /* those that the core knows */
+    bool discarding;  /* completions are not to be given back */
+    uint64_t acked;   /* features that the driver took */
+    uint64_t applied; /* those that the core knows */
     bool applied_shm;
     bool applied_once;
     bool features_known;
@@ -104,8 +104,7 @@ void vwl_pump_revive(struct vwl_pump *pump, struct vwl_chain *chain,
 void vwl_pump_answer_done(struct vwl_pump *pump);
 /* The guest's memory under these addresses goes: what waits there keeps a copy
  * of its payload, or fails. */
-void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova,
-                           uint64_t size);
+void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova, uint64_t size);
 
 /* Snapshots (pump_state.c). */
 void vwl_pump_on_state(void *opaque, GIOCondition condition);
@@ -122,8 +121,7 @@ int vwl_pump_buffer_offer(void *opaque);
 int vwl_pump_buffer_alloc(void *opaque, const struct vwl_buffer_wish *wish,
                           struct vwl_buffer *out);
 void vwl_pump_on_probed(void *opaque);
-void vwl_pump_probe_stats(const struct vwl_pump *pump,
-                          struct vwl_stats *stats);
+void vwl_pump_probe_stats(const struct vwl_pump *pump, struct vwl_stats *stats);
 
 /* Ends every dispatch: what became due is done, what was pushed is published,
  * and the watches follow the state. */

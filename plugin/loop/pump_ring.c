@@ -21,8 +21,7 @@ bool vwl_pump_runs(struct vwl_pump *pump, unsigned int index)
 
 /* ---- records ---------------------------------------------------------- */
 
-static struct record *record_new(struct vwl_pump *pump,
-                                 struct vwl_chain *chain)
+static struct record *record_new(struct vwl_pump *pump, struct vwl_chain *chain)
 {
     struct record *record;
 
@@ -164,8 +163,7 @@ static bool is_lost(void *opaque, const struct vwl_request *request)
 
 /* The front-end has its answer, and the memory may be another's, only after
  * this: until then reading and writing are right. */
-void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova,
-                           uint64_t size)
+void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova, uint64_t size)
 {
     bool any_lost = false;
 
@@ -182,9 +180,11 @@ void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova,
         }
     }
     if (any_lost) {
-        log_host_bug(pump->log, "requests fail: their memory is not mapped "
+        log_host_bug(pump->log,
+                     "requests fail: their memory is not mapped "
                      "any more, and there is no room for more than %" PRIu64
-                     " bytes of such", pump->max_copied_bytes);
+                     " bytes of such",
+                     pump->max_copied_bytes);
         vwl_core_fail_requests(pump->core, is_lost, NULL);
         vwl_pump_publish(pump, OUT);
     }

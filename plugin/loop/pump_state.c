@@ -23,7 +23,7 @@
 
 struct vwl_transfer {
     int fd;
-    bool by_host; /* who is told */
+    bool by_host;            /* who is told */
     struct vwl_saver *saver; /* one of the two */
     struct vwl_loader *loader;
     const uint8_t *piece;
@@ -235,9 +235,8 @@ void vwl_pump_state_cancel(struct vwl_pump *pump, bool save_only)
 
 static uint64_t negotiated(const struct vwl_pump *pump)
 {
-    return pump->acked &
-           ~(UINT64_C(1) << VHOST_F_LOG_ALL |
-             UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES);
+    return pump->acked & ~(UINT64_C(1) << VHOST_F_LOG_ALL |
+                           UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES);
 }
 
 bool vwl_pump_is_as_restored(const struct vwl_pump *pump)
@@ -315,8 +314,8 @@ static void run_save(struct vwl_pump *pump)
         }
         iov.iov_base = (void *)(uintptr_t)transfer->piece;
         iov.iov_len = transfer->left;
-        n = vwl_peer_write(VWL_PEER_OWN_PIPE, transfer->fd, NULL, &iov, 1,
-                           NULL, 0);
+        n = vwl_peer_write(VWL_PEER_OWN_PIPE, transfer->fd, NULL, &iov, 1, NULL,
+                           0);
         if (n == -EAGAIN) {
             return;
         }
@@ -380,7 +379,7 @@ void vwl_pump_on_state(void *opaque, GIOCondition condition)
 static int begin_save(struct vwl_pump *pump, struct vwl_transfer *transfer)
 {
     size_t len = EXTRA_BYTES +
-        g_queue_get_length(&pump->in_flight) * (size_t)CHAIN_BYTES;
+                 g_queue_get_length(&pump->in_flight) * (size_t)CHAIN_BYTES;
     uint8_t *extra = g_try_malloc0(len);
     int err;
 

@@ -19,7 +19,7 @@ struct vwl_scout {
     void (*on_changed)(void *opaque);
     void *opaque;
 
-    int answer_fd; /* the host was asked to connect; -1 */
+    int answer_fd;           /* the host was asked to connect; -1 */
     struct vwl_probe *probe; /* NULL: not connected */
     int err;                 /* why not; 0: it was not tried */
     gint64 failed_us;
@@ -29,8 +29,9 @@ static void watch(struct vwl_scout *scout)
 {
     if (scout->probe) {
         vwl_source_watch(scout->source, vwl_probe_fd(scout->probe),
-                         G_IO_IN | (vwl_probe_wants_write(scout->probe)
-                                        ? G_IO_OUT : 0));
+                         G_IO_IN |
+                             (vwl_probe_wants_write(scout->probe) ? G_IO_OUT
+                                                                  : 0));
     } else {
         vwl_source_watch(scout->source, scout->answer_fd,
                          scout->answer_fd >= 0 ? G_IO_IN : 0);
@@ -92,8 +93,7 @@ static int connect_by_path(const char *path, int *fd)
     }
     memcpy(sun.sun_path, path, len);
     made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (made < 0 ||
-        connect(made, (struct sockaddr *)&sun, sizeof sun) < 0) {
+    if (made < 0 || connect(made, (struct sockaddr *)&sun, sizeof sun) < 0) {
         return -errno;
     }
     *fd = vwl_fd_steal(&made);
@@ -166,8 +166,8 @@ struct vwl_scout *vwl_scout_create(const struct vwl_core_config *config,
     scout->on_changed = on_changed;
     scout->opaque = opaque;
     scout->answer_fd = -1;
-    scout->source = vwl_source_create(context, gate, "vwl compositor probe",
-                                      -1, 0, on_source, scout);
+    scout->source = vwl_source_create(context, gate, "vwl compositor probe", -1,
+                                      0, on_source, scout);
     return scout;
 }
 
@@ -189,7 +189,8 @@ int vwl_scout_look(const struct vwl_scout *scout,
         return 0;
     }
     return scout->probe || scout->answer_fd >= 0 || scout->err == 0
-        ? -EINPROGRESS : scout->err;
+               ? -EINPROGRESS
+               : scout->err;
 }
 
 int vwl_scout_ask(struct vwl_scout *scout, const struct vwl_probe **probe)

@@ -127,8 +127,9 @@ static gboolean hub_dispatch(GSource *base, GSourceFunc unused,
         return G_SOURCE_CONTINUE;
     }
     g_source_set_ready_time(base, -1);
-    for (guint i = 0; i < hub->sources->len && !gate->closed &&
-         !g_source_is_destroyed(base); i++) {
+    for (guint i = 0;
+         i < hub->sources->len && !gate->closed && !g_source_is_destroyed(base);
+         i++) {
         run(hub, i);
     }
     arm(hub);
@@ -222,8 +223,7 @@ void vwl_source_destroy(struct vwl_source **at)
 
 /* A paused watch has no tag at all: poll reports hang-ups even of a
  * descriptor that nothing was asked of, and would spin. */
-void vwl_source_watch(struct vwl_source *source, int fd,
-                      GIOCondition condition)
+void vwl_source_watch(struct vwl_source *source, int fd, GIOCondition condition)
 {
     if (fd < 0) {
         condition = 0;

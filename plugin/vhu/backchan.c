@@ -17,7 +17,7 @@
 struct request {
     uint32_t number; /* on the wire */
     bool reply_due;
-    int fd; /* a duplicate of our own while it waits; else -1 */
+    int fd;                 /* a duplicate of our own while it waits; else -1 */
     vwl_backchan_done done; /* may be NULL */
     void *opaque;
     uint64_t cookie;
@@ -342,8 +342,7 @@ static void on_reply(struct vwl_backchan *chan, struct request *request,
 static const char *check_reply(const struct vwl_backchan *chan,
                                const struct vwl_vhu_msg *msg)
 {
-    const struct request *request = g_queue_peek_head(
-        (GQueue *)&chan->sent);
+    const struct request *request = g_queue_peek_head((GQueue *)&chan->sent);
 
     if (!request) {
         return "a reply that nobody waits for";
@@ -373,8 +372,10 @@ int vwl_backchan_dispatch(struct vwl_backchan *chan)
         return 0;
     }
     vwl_vhu_msg_init(&msg);
-    for (int i = 0; i < BUDGET && !chan->dead &&
-         (got = vwl_vhu_read(&chan->reader, chan->fd, &msg, &why)) > 0; i++) {
+    for (int i = 0;
+         i < BUDGET && !chan->dead &&
+         (got = vwl_vhu_read(&chan->reader, chan->fd, &msg, &why)) > 0;
+         i++) {
         uint64_t value;
 
         why = check_reply(chan, &msg);
@@ -430,9 +431,8 @@ static bool range_is_good(uint64_t offset, uint64_t len)
 
 int vwl_backchan_shmem_map(struct vwl_backchan *chan, uint8_t shmid, int fd,
                            uint64_t fd_offset, uint64_t shm_offset,
-                           uint64_t len, bool writable,
-                           vwl_backchan_done done, void *opaque,
-                           uint64_t cookie)
+                           uint64_t len, bool writable, vwl_backchan_done done,
+                           void *opaque, uint64_t cookie)
 {
     if (!range_is_good(fd_offset, len) || !range_is_good(shm_offset, len) ||
         fd < 0) {
@@ -486,8 +486,8 @@ int vwl_backchan_shmem_unmap(struct vwl_backchan *chan, uint8_t shmid,
             .len = len,
         };
 
-        return submit(chan, VHOST_USER_BACKEND_SHMEM_UNMAP, 0, &map,
-                      sizeof map, -1, done, opaque, cookie);
+        return submit(chan, VHOST_USER_BACKEND_SHMEM_UNMAP, 0, &map, sizeof map,
+                      -1, done, opaque, cookie);
     }
     case VWL_SHM_PRIVATE: {
         struct vhost_user_private_shmem_unmap map = {
@@ -590,6 +590,5 @@ int vwl_backchan_fs(struct vwl_backchan *chan, uint32_t request,
         request > VHOST_USER_BACKEND_FS_IO) {
         return -EINVAL;
     }
-    return submit(chan, request, 0, msg, sizeof *msg, fd, done, opaque,
-                  cookie);
+    return submit(chan, request, 0, msg, sizeof *msg, fd, done, opaque, cookie);
 }

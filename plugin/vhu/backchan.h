@@ -74,9 +74,8 @@ void vwl_backchan_forget(struct vwl_backchan *chan, void *opaque);
  */
 int vwl_backchan_shmem_map(struct vwl_backchan *chan, uint8_t shmid, int fd,
                            uint64_t fd_offset, uint64_t shm_offset,
-                           uint64_t len, bool writable,
-                           vwl_backchan_done done, void *opaque,
-                           uint64_t cookie);
+                           uint64_t len, bool writable, vwl_backchan_done done,
+                           void *opaque, uint64_t cookie);
 int vwl_backchan_shmem_unmap(struct vwl_backchan *chan, uint8_t shmid,
                              uint64_t shm_offset, uint64_t len,
                              vwl_backchan_done done, void *opaque,
@@ -97,8 +96,7 @@ int vwl_backchan_vring_host_notifier(struct vwl_backchan *chan,
                                      void *opaque, uint64_t cookie);
 int vwl_backchan_gpu_map(struct vwl_backchan *chan,
                          const struct vhost_user_gpu_map *map, int fd,
-                         vwl_backchan_done done, void *opaque,
-                         uint64_t cookie);
+                         vwl_backchan_done done, void *opaque, uint64_t cookie);
 int vwl_backchan_external_map(struct vwl_backchan *chan,
                               const struct vhost_user_external_map *map,
                               vwl_backchan_done done, void *opaque,

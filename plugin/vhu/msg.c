@@ -55,8 +55,8 @@ static bool take_fds(struct vwl_vhu_msg *msg, int *fds, unsigned int n)
 }
 
 /* Bytes, 0 for "not now", or -errno as of vwl_vhu_read. */
-static int receive(struct vwl_vhu_reader *reader, int fd, void *to,
-                   size_t want, const char **why)
+static int receive(struct vwl_vhu_reader *reader, int fd, void *to, size_t want,
+                   const char **why)
 {
     struct iovec iov = { .iov_base = to, .iov_len = want };
     int fds[VWL_FDS_MAX];
@@ -113,14 +113,15 @@ static void hand_over(struct vwl_vhu_reader *reader, struct vwl_vhu_msg *msg)
     vwl_vhu_reader_init(reader);
 }
 
-int vwl_vhu_read(struct vwl_vhu_reader *reader, int fd,
-                 struct vwl_vhu_msg *msg, const char **why)
+int vwl_vhu_read(struct vwl_vhu_reader *reader, int fd, struct vwl_vhu_msg *msg,
+                 const char **why)
 {
     for (;;) {
         bool in_header = reader->got < HEADER_BYTES;
         size_t total = HEADER_BYTES + (in_header ? 0 : reader->msg.size);
-        uint8_t *to = in_header ? reader->header + reader->got :
-                      reader->msg.payload + (reader->got - HEADER_BYTES);
+        uint8_t *to = in_header
+                          ? reader->header + reader->got
+                          : reader->msg.payload + (reader->got - HEADER_BYTES);
         int n = receive(reader, fd, to, total - reader->got, why);
 
         if (n <= 0) {

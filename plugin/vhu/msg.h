@@ -25,7 +25,7 @@ struct vwl_vhu_msg {
     uint32_t flags;
     uint32_t size; /* of payload, bytes */
     unsigned int n_fds;
-    bool fds_lost; /* the process's limit cut some off */
+    bool fds_lost;            /* the process's limit cut some off */
     int fds[VWL_VHU_MAX_FDS]; /* owned by the message until stolen */
     uint8_t payload[VWL_VHU_MAX_PAYLOAD] __attribute__((aligned(8)));
 };
@@ -33,7 +33,7 @@ struct vwl_vhu_msg {
 /* One row for each message: what is well-formed. */
 struct vwl_vhu_row {
     uint32_t request;
-    const char *name; /* the specification's */
+    const char *name;            /* the specification's */
     uint16_t min_size, max_size; /* payload, bytes */
     uint8_t min_fds, max_fds;
 };
@@ -52,7 +52,7 @@ void vwl_vhu_msg_finish(struct vwl_vhu_msg *msg);
 struct vwl_vhu_reader {
     struct vwl_vhu_msg msg; /* under construction */
     uint8_t header[12];
-    size_t got; /* bytes of header and payload so far */
+    size_t got;   /* bytes of header and payload so far */
     bool starved; /* the last read ended for want of the kernel's memory */
 };
 
@@ -67,8 +67,8 @@ void vwl_vhu_reader_finish(struct vwl_vhu_reader *reader);
  * peer's fault: fds_lost says so. Every descriptor is close-on-exec. 0 with
  * reader->starved: the socket may be ready all the same, so it is no use to
  * poll it; read again in a while. */
-int vwl_vhu_read(struct vwl_vhu_reader *reader, int fd,
-                 struct vwl_vhu_msg *msg, const char **why);
+int vwl_vhu_read(struct vwl_vhu_reader *reader, int fd, struct vwl_vhu_msg *msg,
+                 const char **why);
 
 /* Writer: messages that the socket does not take at once wait, bounded. */
 struct vwl_vhu_writer;

@@ -193,8 +193,8 @@ static void refuse(struct session_answer *answer, const struct route *route)
         answer->size = 0;
         break;
     default:
-        session_answer_u64(answer, route && route->refusal ? route->refusal
-                                                           : 1);
+        session_answer_u64(answer,
+                           route && route->refusal ? route->refusal : 1);
         break;
     }
 }
@@ -223,8 +223,8 @@ static void serve(struct vwl_session *session, struct vwl_vhu_msg *msg)
         session_answer_u64(&answer, 0);
     }
     if (why) {
-        log_host_bug(session->log, "request %u (%s) refused: %s",
-                     msg->request, row ? row->name : "?", why);
+        log_host_bug(session->log, "request %u (%s) refused: %s", msg->request,
+                     row ? row->name : "?", why);
         refuse(&answer, route);
     }
     if (!session->fatal && is_due(session, route ? route->kind : ACK, msg)) {
@@ -249,15 +249,15 @@ int vwl_session_dispatch(struct vwl_session *session)
     struct vwl_vhu_msg msg;
     const char *why = "?";
 
-    if (!session->fatal &&
-        vwl_vhu_flush(session->writer, session->fd) < 0) {
+    if (!session->fatal && vwl_vhu_flush(session->writer, session->fd) < 0) {
         session->fatal = -ECONNRESET;
     }
     vwl_vhu_msg_init(&msg);
     /* No request is read while an answer waits: a front-end that does not
      * read its answers stops itself. */
     for (int i = 0; i < BUDGET && !session->fatal &&
-         !vwl_vhu_writer_pending(session->writer); i++) {
+                    !vwl_vhu_writer_pending(session->writer);
+         i++) {
         int got = vwl_vhu_read(&session->reader, session->fd, &msg, &why);
 
         if (got == 0) {

@@ -26,11 +26,11 @@
 struct vwl_session;
 
 enum vwl_reset_reason {
-    VWL_RESET_STATUS,      /* SET_STATUS 0 */
-    VWL_RESET_DEVICE,      /* RESET_DEVICE */
-    VWL_RESET_OWNER,       /* a second handshake */
-    VWL_RESET_BASE,        /* rings restarted from a fresh base */
-    VWL_RESET_CHANNEL,     /* the back-end channel closed while stopped */
+    VWL_RESET_STATUS,  /* SET_STATUS 0 */
+    VWL_RESET_DEVICE,  /* RESET_DEVICE */
+    VWL_RESET_OWNER,   /* a second handshake */
+    VWL_RESET_BASE,    /* rings restarted from a fresh base */
+    VWL_RESET_CHANNEL, /* the back-end channel closed while stopped */
 };
 
 struct vwl_session_config {

@@ -65,13 +65,16 @@ int session_get_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
         return -EINVAL;
     }
     if (offers_inflight(session)) {
-        err = vwl_inflight_create(
-            session_has_feature(session, VIRTIO_F_RING_PACKED),
-            wire.num_queues, wire.queue_size, &inflight, &answer->fd, &size);
+        err = vwl_inflight_create(session_has_feature(session,
+                                                      VIRTIO_F_RING_PACKED),
+                                  wire.num_queues, wire.queue_size, &inflight,
+                                  &answer->fd, &size);
     }
     if (err < 0) {
-        log_host_bug(session->log, "no in-flight buffer of %u queues of %u: "
-                     "%s", wire.num_queues, wire.queue_size, g_strerror(-err));
+        log_host_bug(session->log,
+                     "no in-flight buffer of %u queues of %u: "
+                     "%s",
+                     wire.num_queues, wire.queue_size, g_strerror(-err));
     }
     vwl_inflight_destroy(inflight);
     wire.mmap_size = err < 0 ? 0 : size;

@@ -13,8 +13,7 @@
 void session_memory_init(struct vwl_session *session)
 {
     session->mem = vwl_mem_new();
-    session->regions = g_array_new(FALSE, FALSE,
-                                   sizeof(struct session_region));
+    session->regions = g_array_new(FALSE, FALSE, sizeof(struct session_region));
     session->iotlb = vwl_iotlb_create();
     session->misses = g_array_new(FALSE, FALSE, sizeof(struct session_miss));
 }
@@ -106,8 +105,8 @@ static int build_table(struct vwl_session *session, const GArray *wanted,
     int err = 0;
 
     for (guint i = 0; i < session->regions->len && err == 0; i++) {
-        struct session_region *old = &g_array_index(
-            session->regions, struct session_region, i);
+        struct session_region *old = &g_array_index(session->regions,
+                                                    struct session_region, i);
 
         if (!old->own && !contains(wanted, old)) {
             err = vwl_mem_remove(mem, &old->region, &next);
@@ -115,8 +114,8 @@ static int build_table(struct vwl_session *session, const GArray *wanted,
         }
     }
     for (guint i = 0; i < wanted->len && err == 0; i++) {
-        struct session_region *new = &g_array_index(
-            (GArray *)wanted, struct session_region, i);
+        struct session_region *new = &g_array_index((GArray *)wanted,
+                                                    struct session_region, i);
 
         if (!new->own && !contains(session->regions, new)) {
             err = vwl_mem_add(mem, &new->region, fds[i], &next);
@@ -149,8 +148,9 @@ int session_set_mem_table(struct vwl_session *session, struct vwl_vhu_msg *msg,
 
     memcpy(&header, msg->payload, sizeof header);
     if (header.nregions != msg->n_fds ||
-        msg->size != sizeof header +
-        header.nregions * sizeof(struct vhost_user_memory_region)) {
+        msg->size !=
+            sizeof header +
+                header.nregions * sizeof(struct vhost_user_memory_region)) {
         return -EINVAL;
     }
     wanted = g_array_new(FALSE, FALSE, sizeof(struct session_region));
@@ -178,8 +178,9 @@ int session_set_mem_table(struct vwl_session *session, struct vwl_vhu_msg *msg,
     g_array_unref(session->regions);
     session->regions = wanted;
     for (guint i = 0; i < wanted->len; i++) {
-        struct session_region *region = &g_array_index(
-            wanted, struct session_region, i);
+        struct session_region *region = &g_array_index(wanted,
+                                                       struct session_region,
+                                                       i);
 
         if (region->own) {
             note_base(session, region, offsets[i]);
@@ -236,8 +237,7 @@ int session_add_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
     return 0;
 }
 
-int session_remove_region(struct vwl_session *session,
-                          struct vwl_vhu_msg *msg,
+int session_remove_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
                           struct session_answer *answer)
 {
     struct vhost_user_single_memory_region wire;
@@ -248,8 +248,8 @@ int session_remove_region(struct vwl_session *session,
     }
     memcpy(&wire, msg->payload, sizeof wire);
     for (guint i = 0; i < session->regions->len; i++) {
-        struct session_region region = g_array_index(
-            session->regions, struct session_region, i);
+        struct session_region region = g_array_index(session->regions,
+                                                     struct session_region, i);
         int err;
 
         if (region.region.gpa != wire.region.guest_phys_addr ||
@@ -307,8 +307,8 @@ static void on_miss_done(void *opaque, uint64_t cookie, int err)
         }
         /* Until the UPDATE, if no reply was due: the same miss is not asked
          * for twice. With a reply the UPDATE came before it. */
-        if (err == 0 && !session_has_protocol(
-                session, VHOST_USER_PROTOCOL_F_REPLY_ACK)) {
+        if (err == 0 &&
+            !session_has_protocol(session, VHOST_USER_PROTOCOL_F_REPLY_ACK)) {
             return;
         }
         g_array_remove_index_fast(session->misses, i);
@@ -364,8 +364,8 @@ static void settle_misses(struct vwl_session *session, uint64_t iova,
                           uint64_t size)
 {
     for (guint i = session->misses->len; i > 0; i--) {
-        struct session_miss *miss = &g_array_index(
-            session->misses, struct session_miss, i - 1);
+        struct session_miss *miss = &g_array_index(session->misses,
+                                                   struct session_miss, i - 1);
 
         if (miss->iova >= iova && miss->iova - iova < size) {
             g_array_remove_index_fast(session->misses, i - 1);

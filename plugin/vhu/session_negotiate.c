@@ -106,7 +106,8 @@ void session_device_reset(struct vwl_session *session,
                           enum vwl_reset_reason reason)
 {
     bool enabled = session->features_set &&
-        !session_has_feature(session, VHOST_USER_F_PROTOCOL_FEATURES);
+                   !session_has_feature(session,
+                                        VHOST_USER_F_PROTOCOL_FEATURES);
 
     for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
         struct session_ring *ring = &session->rings[i];
@@ -237,8 +238,7 @@ static bool is_stream_socket(int fd)
            domain == AF_UNIX && type == SOCK_STREAM;
 }
 
-int session_set_backend_fd(struct vwl_session *session,
-                           struct vwl_vhu_msg *msg,
+int session_set_backend_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
                            struct session_answer *answer)
 {
     bool replaces = vwl_backchan_fd(session->backchan) >= 0;
@@ -287,8 +287,7 @@ int session_get_private_regions(struct vwl_session *session,
         .id = 0,
         .length = session->config.shm_size,
     };
-    bool has = offers_shm(session,
-                          VHOST_USER_PROTOCOL_F_SHARED_MEMORY_REGIONS);
+    bool has = offers_shm(session, VHOST_USER_PROTOCOL_F_SHARED_MEMORY_REGIONS);
 
     session_answer_u64(answer, has ? 1 : 0);
     if (has) {

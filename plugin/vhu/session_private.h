@@ -37,7 +37,7 @@ struct session_ring {
     bool has_size, has_addr, has_base;
     bool touched; /* configuration began since the last stop */
     /* state */
-    bool kicked;  /* started, in the specification's sense */
+    bool kicked; /* started, in the specification's sense */
     bool enabled;
     bool running; /* reported to the owner */
     bool broken;
@@ -81,7 +81,7 @@ struct vwl_session {
     uint8_t status;
     bool suspended;
     bool checking; /* CHECK_DEVICE_STATE waits for its answer */
-    bool decided; /* reset or pause, for this run of the out ring */
+    bool decided;  /* reset or pause, for this run of the out ring */
 
     struct vwl_mem *mem;
     GArray *regions; /* struct session_region */

@@ -44,7 +44,8 @@ bool session_any_kicked(const struct vwl_session *session)
 static uint32_t fresh_base(const struct vwl_session *session)
 {
     return session_has_feature(session, VIRTIO_F_RING_PACKED)
-               ? VWL_VQ_PACKED_FRESH_BASE : 0;
+               ? VWL_VQ_PACKED_FRESH_BASE
+               : 0;
 }
 
 static bool is_ready_to_run(const struct vwl_session *session,
@@ -101,7 +102,8 @@ static int start_vq(struct vwl_session *session, unsigned int index, bool keep)
         .base = ring->base,
         .mem = session->mem,
         .iotlb = session_has_feature(session, VIRTIO_F_ACCESS_PLATFORM)
-                     ? session->iotlb : NULL,
+                     ? session->iotlb
+                     : NULL,
         .dirty = session->dirty,
     };
     int err;
@@ -113,8 +115,10 @@ static int start_vq(struct vwl_session *session, unsigned int index, bool keep)
                                                 (uint16_t)ring->size);
         }
         if (!setup.inflight) {
-            log_host_bug(session->log, "ring %u: the in-flight buffer has no "
-                         "queue of %u entries for it", index, ring->size);
+            log_host_bug(session->log,
+                         "ring %u: the in-flight buffer has no "
+                         "queue of %u entries for it",
+                         index, ring->size);
         }
     }
     if (keep) {
@@ -307,8 +311,7 @@ int session_vring_base(struct vwl_session *session, struct vwl_vhu_msg *msg,
     return 0;
 }
 
-int session_get_vring_base(struct vwl_session *session,
-                           struct vwl_vhu_msg *msg,
+int session_get_vring_base(struct vwl_session *session, struct vwl_vhu_msg *msg,
                            struct session_answer *answer)
 {
     struct vhost_user_vring_state state = get_state(msg);
@@ -439,8 +442,9 @@ int session_inband_kick(struct vwl_session *session, struct vwl_vhu_msg *msg,
     struct vhost_user_vring_state state = get_state(msg);
     struct session_ring *ring = find_ring(session, state.index);
 
-    if (!ring || !session_has_protocol(
-            session, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
+    if (!ring ||
+        !session_has_protocol(session,
+                              VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
         return -EINVAL;
     }
     ring->kicked = true;

@@ -81,8 +81,7 @@ bool vwl_session_ring_base(const struct vwl_session *session,
 {
     const struct session_ring *ring = &session->rings[index];
 
-    *base = vwl_vq_is_started(ring->vq) ? vwl_vq_base(ring->vq)
-                                        : ring->answer;
+    *base = vwl_vq_is_started(ring->vq) ? vwl_vq_base(ring->vq) : ring->answer;
     return vwl_vq_is_started(ring->vq) || ring->has_answer;
 }
 

@@ -45,8 +45,8 @@ int vwl_maps_restore_anchor(struct vwl_core *core, uint64_t offset)
     int err = vwl_sealed_memfd("vwl-anchor", VWL_PAGE_BYTES, &fd);
 
     if (err == 0) {
-        err = vwl_map_restore(core, fd, offset, VWL_PAGE_BYTES, on_anchor,
-                              core, &maps->anchor);
+        err = vwl_map_restore(core, fd, offset, VWL_PAGE_BYTES, on_anchor, core,
+                              &maps->anchor);
     }
     if (err == 0) {
         maps->anchor_tried = true;

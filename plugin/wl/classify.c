@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -170,7 +170,7 @@ static int fill(int fd, uint64_t size_bytes, int cached_only, char *to)
 int vwl_private_copy(int fd, uint64_t size_bytes, int cached_only, int *copy)
 {
     uint64_t rounded = (size_bytes + VWL_PAGE_BYTES - 1) &
-        ~(uint64_t)(VWL_PAGE_BYTES - 1);
+                       ~(uint64_t)(VWL_PAGE_BYTES - 1);
     vwl_autofd int made = -1;
     void *map;
     int err = vwl_sealed_memfd("vwl-copy", rounded, &made);

@@ -34,7 +34,6 @@ void vwl_classify(int fd, struct vwl_fd_info *info);
 
 /* A private, page-rounded, zero-padded, sealed copy of the first size_bytes.
  * cached_only: -EAGAIN or -EOPNOTSUPP where reading could block. */
-int vwl_private_copy(int fd, uint64_t size_bytes, int cached_only,
-                     int *copy);
+int vwl_private_copy(int fd, uint64_t size_bytes, int cached_only, int *copy);
 
 #endif

@@ -88,16 +88,15 @@ static bool may_wait(int fd)
     if (status < 0 || (status & O_PATH)) {
         return false;
     }
-    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE,
-              &sx) < 0) {
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &sx) <
+        0) {
         return true;
     }
     if (S_ISSOCK(sx.stx_mode)) {
         return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
                domain != AF_UNIX;
     }
-    return S_ISREG(sx.stx_mode) || S_ISCHR(sx.stx_mode) ||
-           S_ISBLK(sx.stx_mode);
+    return S_ISREG(sx.stx_mode) || S_ISCHR(sx.stx_mode) || S_ISBLK(sx.stx_mode);
 }
 
 struct vwl_closer *vwl_closer_create(void)

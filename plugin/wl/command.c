@@ -36,8 +36,7 @@ void vwl_answer(struct vwl_core *core, struct vwl_request *request,
 }
 
 /* Drivers differ in what they take; see docs/protocol.md, modes. */
-static void describe(const struct vwl_vfd *vfd, uint32_t *flags,
-                     uint64_t *pfn)
+static void describe(const struct vwl_vfd *vfd, uint32_t *flags, uint64_t *pfn)
 {
     struct vwl_core *core = vfd->core;
 
@@ -49,9 +48,9 @@ static void describe(const struct vwl_vfd *vfd, uint32_t *flags,
         *flags = vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM) ? 0 : vfd->flags;
         *pfn = 0;
     } else {
-        *flags = vwl_core_has(core, VIRTIO_WL_F_TRANS_FLAGS) ?
-            VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE :
-            VIRTIO_WL_VFD_LEGACY_CONTROL;
+        *flags = vwl_core_has(core, VIRTIO_WL_F_TRANS_FLAGS)
+                     ? VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE
+                     : VIRTIO_WL_VFD_LEGACY_CONTROL;
     }
 }
 
@@ -114,8 +113,9 @@ static uint32_t check_new_room(struct vwl_core *core,
         return VIRTIO_WL_RESP_INVALID_ID;
     }
     if (flags_verdict) {
-        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": flags 0x%" PRIx32
-                      " are wrong", id, vwl_get32(request->head + 12));
+        log_guest_bug(core->log,
+                      "vfd 0x%" PRIx32 ": flags 0x%" PRIx32 " are wrong", id,
+                      vwl_get32(request->head + 12));
         return flags_verdict;
     }
     if (vwl_vfd_check_id(core, id) < 0) {
@@ -123,8 +123,10 @@ static uint32_t check_new_room(struct vwl_core *core,
         return VIRTIO_WL_RESP_INVALID_ID;
     }
     if (request->response_room < room) {
-        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": %zu bytes have no room"
-                      " for the answer", id, request->response_room);
+        log_guest_bug(core->log,
+                      "vfd 0x%" PRIx32 ": %zu bytes have no room"
+                      " for the answer",
+                      id, request->response_room);
         return VIRTIO_WL_RESP_ERR;
     }
     return 0;
@@ -141,10 +143,12 @@ static int do_new(struct vwl_core *core, struct vwl_request *request)
 {
     bool trans = vwl_core_has(core, VIRTIO_WL_F_TRANS_FLAGS);
     uint32_t flags = vwl_get32(request->head + 12);
-    uint32_t legal = trans ? 0 :
-        VIRTIO_WL_VFD_LEGACY_WRITE | VIRTIO_WL_VFD_LEGACY_MAP;
-    uint32_t verdict = !(flags & ~legal) ? 0 :
-        trans ? VIRTIO_WL_RESP_INVALID_FLAGS : VIRTIO_WL_RESP_ERR;
+    uint32_t legal = trans ? 0
+                           : VIRTIO_WL_VFD_LEGACY_WRITE |
+                                 VIRTIO_WL_VFD_LEGACY_MAP;
+    uint32_t verdict = !(flags & ~legal) ? 0
+                       : trans           ? VIRTIO_WL_RESP_INVALID_FLAGS
+                                         : VIRTIO_WL_RESP_ERR;
 
     verdict = check_new(core, request, verdict);
     if (verdict) {
@@ -161,16 +165,16 @@ static int do_new_pipe(struct vwl_core *core, struct vwl_request *request)
     uint32_t flags = vwl_get32(request->head + 12);
     uint32_t verdict = check_new(core, request,
                                  flags == VIRTIO_WL_VFD_WRITE ||
-                                 flags == VIRTIO_WL_VFD_READ ? 0 :
-                                 VIRTIO_WL_RESP_INVALID_FLAGS);
+                                         flags == VIRTIO_WL_VFD_READ
+                                     ? 0
+                                     : VIRTIO_WL_RESP_INVALID_FLAGS);
 
     if (verdict) {
         return refuse(core, request, verdict);
     }
     return answer_created(core, request,
                           vwl_pipe_create(core, request,
-                                          vwl_get32(request->head + 8),
-                                          flags));
+                                          vwl_get32(request->head + 8), flags));
 }
 
 static const char *find_socket(const struct vwl_core *core, const char *name,
@@ -196,14 +200,16 @@ static int new_ctx(struct vwl_core *core, struct vwl_request *request,
     if (verdict) {
         return refuse(core, request, verdict);
     }
-    path = g_utf8_validate(name, (gssize)len, NULL) ?
-        find_socket(core, name, len) : NULL;
+    path = g_utf8_validate(name, (gssize)len, NULL)
+               ? find_socket(core, name, len)
+               : NULL;
     if (!path) {
         char text[32 * 4 + 1];
 
-        log_guest_bug(core->log, "ctx 0x%" PRIx32 ": no socket is named"
-                      " '%s'", id,
-                      vwl_log_escape(name, len, text, sizeof text));
+        log_guest_bug(core->log,
+                      "ctx 0x%" PRIx32 ": no socket is named"
+                      " '%s'",
+                      id, vwl_log_escape(name, len, text, sizeof text));
         return refuse(core, request, VIRTIO_WL_RESP_ERR);
     }
     return answer_created(core, request,
@@ -215,8 +221,7 @@ static int do_new_ctx(struct vwl_core *core, struct vwl_request *request)
     return new_ctx(core, request, "", 0);
 }
 
-static int do_new_ctx_named(struct vwl_core *core,
-                            struct vwl_request *request)
+static int do_new_ctx_named(struct vwl_core *core, struct vwl_request *request)
 {
     const char *name = (const char *)request->head + 28;
 
@@ -225,8 +230,8 @@ static int do_new_ctx_named(struct vwl_core *core,
 
 static int do_close(struct vwl_core *core, struct vwl_request *request)
 {
-    struct vwl_vfd *vfd = vwl_vfd_find_to_close(
-        core, vwl_get32(request->head + 8));
+    struct vwl_vfd *vfd = vwl_vfd_find_to_close(core,
+                                                vwl_get32(request->head + 8));
 
     if (!vfd) {
         log_guest_bug(core->log, "vfd 0x%" PRIx32 ": closes no VFD",
@@ -247,8 +252,8 @@ static int do_new_dmabuf(struct vwl_core *core, struct vwl_request *request)
         log_debug(core->log, "there are no dmabufs");
         return refuse(core, request, VIRTIO_WL_RESP_INVALID_CMD);
     }
-    verdict = request->head_bytes < 64 ? VIRTIO_WL_RESP_ERR :
-        check_new_room(core, request, 0, 64);
+    verdict = request->head_bytes < 64 ? VIRTIO_WL_RESP_ERR
+                                       : check_new_room(core, request, 0, 64);
     if (verdict) {
         return refuse(core, request, verdict);
     }
@@ -266,8 +271,9 @@ static int do_new_dmabuf(struct vwl_core *core, struct vwl_request *request)
 static int do_dmabuf_sync(struct vwl_core *core, struct vwl_request *request)
 {
     size_t len = MIN(request->head_bytes, request->total_bytes);
-    struct vwl_vfd *vfd = len < 12 ? NULL :
-        vwl_vfd_find(core, vwl_get32(request->head + 8));
+    struct vwl_vfd *vfd = len < 12 ? NULL
+                                   : vwl_vfd_find(core,
+                                                  vwl_get32(request->head + 8));
     uint32_t verdict = 0;
 
     if ((!vfd || !vfd->dmabuf) && !vwl_dmabuf_offered(core)) {

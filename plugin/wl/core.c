@@ -14,8 +14,9 @@
 
 uint64_t vwl_core_pfn_none(const struct vwl_core *core)
 {
-    return vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM) ?
-        core->config.shm_window >> VIRTIO_WL_PFN_SHIFT : 0;
+    return vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM)
+               ? core->config.shm_window >> VIRTIO_WL_PFN_SHIFT
+               : 0;
 }
 
 int vwl_core_pfn(struct vwl_core *core, uint64_t shm_offset, uint64_t *pfn)
@@ -39,8 +40,8 @@ static int copy_config(struct vwl_core *core,
     struct vwl_socket *sockets = g_new0(struct vwl_socket, config->n_sockets);
 
     for (size_t i = 0; i < config->n_sockets; i++) {
-        sockets[i].name = g_strdup(config->sockets[i].name ?
-                                   config->sockets[i].name : "");
+        sockets[i].name = g_strdup(
+            config->sockets[i].name ? config->sockets[i].name : "");
         sockets[i].path = g_strdup(config->sockets[i].path);
     }
     core->config = *config;
@@ -72,8 +73,8 @@ static int open_fds(struct vwl_core *core)
     core->in_epoll = epoll_create1(EPOLL_CLOEXEC);
     core->out_epoll = epoll_create1(EPOLL_CLOEXEC);
     if (core->in_epoll < 0 || core->out_epoll < 0 ||
-        epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, core->timers.fd,
-                  &event) < 0) {
+        epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, core->timers.fd, &event) <
+            0) {
         return -errno;
     }
     return 0;
@@ -147,8 +148,8 @@ void vwl_core_set_in_flight_limit(struct vwl_core *core, unsigned int limit)
 static void drop_requests(struct vwl_core *core)
 {
     while (!vwl_list_is_empty(&core->waiting)) {
-        struct vwl_vfd *vfd = vwl_list_entry(core->waiting.next,
-                                             struct vwl_vfd, waiting);
+        struct vwl_vfd *vfd = vwl_list_entry(core->waiting.next, struct vwl_vfd,
+                                             waiting);
 
         vwl_wait_drop(vfd);
         vfd->creating = NULL;
@@ -184,8 +185,8 @@ void vwl_core_reset(struct vwl_core *core, bool unmap)
     close_all(core, ids, false);
     g_list_free(ids);
     while (!vwl_list_is_empty(&core->lingering)) {
-        vwl_vfd_end_linger(vwl_list_entry(core->lingering.next,
-                                          struct vwl_vfd, lingering));
+        vwl_vfd_end_linger(
+            vwl_list_entry(core->lingering.next, struct vwl_vfd, lingering));
     }
     vwl_maps_reset(core, unmap);
     vwl_inbox_reset(core);
@@ -209,8 +210,7 @@ void vwl_core_fail_requests(struct vwl_core *core,
 
     while (link != &core->waiting) {
         struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, waiting);
-        bool hit = vfd->creating && (!filter ||
-                                     filter(opaque, vfd->creating));
+        bool hit = vfd->creating && (!filter || filter(opaque, vfd->creating));
 
         link = link->next;
         for (struct vwl_request *request = vfd->first_wait; request && !hit;
@@ -227,8 +227,7 @@ void vwl_core_fail_requests(struct vwl_core *core,
 
 static void on_peer(struct vwl_vfd *vfd, uint32_t events)
 {
-    bool gone = (events & (EPOLLERR | EPOLLHUP)) &&
-        vfd->how != VWL_PEER_SOCKET;
+    bool gone = (events & (EPOLLERR | EPOLLHUP)) && vfd->how != VWL_PEER_SOCKET;
 
     if (gone) {
         vwl_outbox_break(vfd);

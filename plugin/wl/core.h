@@ -41,8 +41,8 @@ struct vwl_request {
                                      may change under our hands: passed on,
                                      never interpreted */
     unsigned int n_payload;
-    size_t response_room;         /* writable bytes of the request */
-    void *user;                   /* the caller's */
+    size_t response_room; /* writable bytes of the request */
+    void *user;           /* the caller's */
     /* filled by the core */
     uint8_t response[VWL_RESPONSE_BYTES];
     size_t response_bytes;
@@ -58,7 +58,7 @@ struct vwl_request {
 struct vwl_core_config {
     const struct vwl_socket *sockets; /* copied */
     size_t n_sockets;
-    uint64_t shm_window;      /* bytes; all limits are resolved, none is 0 */
+    uint64_t shm_window; /* bytes; all limits are resolved, none is 0 */
     uint32_t max_vfds;
     uint32_t max_contexts;
     uint64_t max_shm_bytes;

@@ -227,8 +227,8 @@ static int connect_by_path(struct vwl_vfd *vfd)
         return -ENAMETOOLONG;
     }
     memcpy(sun.sun_path, vfd->path, len);
-    return connect(vfd->fd, (struct sockaddr *)&sun, sizeof sun) < 0 ?
-        -errno : 0;
+    return connect(vfd->fd, (struct sockaddr *)&sun, sizeof sun) < 0 ? -errno
+                                                                     : 0;
 }
 
 static uint64_t now_us(void)
@@ -255,16 +255,18 @@ static int ask_host(struct vwl_vfd *vfd)
         return err;
     }
     err = vwl_fd_admit(vfd->answer_fd);
-    if (err == 0 && epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, vfd->answer_fd,
-                              &event) < 0) {
+    if (err == 0 &&
+        epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, vfd->answer_fd, &event) < 0) {
         err = -errno;
     }
     if (err < 0) {
         vwl_fd_clear(&vfd->answer_fd);
         return err;
     }
-    vwl_timer_set(&core->timers, &vfd->timer, vfd->deadline_us > now ?
-                  (unsigned int)((vfd->deadline_us - now) / 1000) + 1 : 1);
+    vwl_timer_set(&core->timers, &vfd->timer,
+                  vfd->deadline_us > now
+                      ? (unsigned int)((vfd->deadline_us - now) / 1000) + 1
+                      : 1);
     return -EINPROGRESS;
 }
 
@@ -381,8 +383,10 @@ int vwl_ctx_create(struct vwl_core *core, struct vwl_request *request,
     int err;
 
     if (core->n_contexts >= core->config.max_contexts) {
-        log_guest_bug(core->log, "ctx 0x%" PRIx32 ": the limit of %" PRIu32
-                      " contexts is reached", id, core->config.max_contexts);
+        log_guest_bug(core->log,
+                      "ctx 0x%" PRIx32 ": the limit of %" PRIu32
+                      " contexts is reached",
+                      id, core->config.max_contexts);
         return -ENOSPC;
     }
     err = vwl_vfd_create(core, &vwl_ctx_ops, id, &vfd);

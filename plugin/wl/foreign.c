@@ -79,8 +79,10 @@ int vwl_foreign_get(struct vwl_core *core, uint32_t kind, uint64_t value,
         return err;
     }
     if (made < 0) {
-        log_host_bug(core->log, "foreign id %" PRIu64 ": the host gave no"
-                     " descriptor", value);
+        log_host_bug(core->log,
+                     "foreign id %" PRIu64 ": the host gave no"
+                     " descriptor",
+                     value);
         return -EBADF;
     }
     if (vwl_fd_admit(made) < 0) {
@@ -107,8 +109,8 @@ static int own_epoll(struct vwl_core *core)
     if (foreigns->epoll < 0) {
         return -errno;
     }
-    if (epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, foreigns->epoll,
-                  &event) < 0) {
+    if (epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, foreigns->epoll, &event) <
+        0) {
         int err = -errno;
 
         vwl_fd_clear(&foreigns->epoll);
@@ -163,8 +165,10 @@ static void on_timer(struct vwl_timer *timer)
     struct vwl_foreign *foreign = vwl_list_entry(timer, struct vwl_foreign,
                                                  timer);
 
-    log_host_bug(foreign->vfd->core->log, "ctx 0x%" PRIx32 ": nobody answers"
-                 " for %u foreign ids", foreign->vfd->id, foreign->n_pending);
+    log_host_bug(foreign->vfd->core->log,
+                 "ctx 0x%" PRIx32 ": nobody answers"
+                 " for %u foreign ids",
+                 foreign->vfd->id, foreign->n_pending);
     fail(foreign, -ETIMEDOUT);
 }
 

@@ -182,8 +182,9 @@ static ssize_t deliver(struct vwl_core *core, struct vwl_message *message,
 
     switch (message->kind) {
     case VWL_MESSAGE_NEW:
-        n = room < sizeof(struct virtio_wl_ctrl_vfd_new) ? -ENOBUFS :
-            write_new(message->fresh, buffer, n_buffer);
+        n = room < sizeof(struct virtio_wl_ctrl_vfd_new)
+                ? -ENOBUFS
+                : write_new(message->fresh, buffer, n_buffer);
         break;
     case VWL_MESSAGE_RECV:
         n = write_recv(message, buffer, n_buffer, room);
@@ -191,8 +192,9 @@ static ssize_t deliver(struct vwl_core *core, struct vwl_message *message,
     default:
         vwl_put32(hup, VIRTIO_WL_CMD_VFD_HUP);
         vwl_put32(hup + 8, message->owner->id);
-        n = vwl_iov_write(buffer, n_buffer, 0, hup, sizeof hup) <
-            sizeof hup ? -ENOBUFS : (ssize_t)sizeof hup;
+        n = vwl_iov_write(buffer, n_buffer, 0, hup, sizeof hup) < sizeof hup
+                ? -ENOBUFS
+                : (ssize_t)sizeof hup;
         core->counters.hangups += n > 0;
         break;
     }
@@ -286,8 +288,7 @@ static int ask_epoll(struct vwl_core *core)
         inbox->ready[i]->ready_slot = i;
     }
     if (n > 0 && inbox->expected) {
-        inbox->expected->answers = n == 1 &&
-            inbox->ready[0] == inbox->expected;
+        inbox->expected->answers = n == 1 && inbox->ready[0] == inbox->expected;
         inbox->expected = NULL;
     }
     return inbox->n_ready;
@@ -318,8 +319,7 @@ static struct vwl_vfd *next_ready(struct vwl_core *core, bool *polled)
         struct vwl_vfd *vfd = take_expected(inbox);
 
         if (!vfd) {
-            if (inbox->next_ready == inbox->n_ready &&
-                !another_round(inbox)) {
+            if (inbox->next_ready == inbox->n_ready && !another_round(inbox)) {
                 if (*polled || ask_epoll(core) == 0) {
                     return NULL;
                 }
@@ -337,8 +337,7 @@ static struct vwl_vfd *next_ready(struct vwl_core *core, bool *polled)
     }
 }
 
-static ssize_t next_message(struct vwl_core *core,
-                            const struct iovec *buffer,
+static ssize_t next_message(struct vwl_core *core, const struct iovec *buffer,
                             unsigned int n_buffer, uint64_t token)
 {
     struct vwl_inbox *inbox = &core->inbox;
@@ -349,8 +348,9 @@ static ssize_t next_message(struct vwl_core *core,
         ssize_t n;
 
         if (!vwl_list_is_empty(&inbox->fifo)) {
-            return deliver(core, vwl_list_entry(inbox->fifo.next,
-                                                struct vwl_message, link),
+            return deliver(core,
+                           vwl_list_entry(inbox->fifo.next, struct vwl_message,
+                                          link),
                            buffer, n_buffer, token);
         }
         vfd = next_ready(core, &polled);
@@ -362,8 +362,7 @@ static ssize_t next_message(struct vwl_core *core,
         }
         n = vfd->ops->receive(vfd, buffer, n_buffer);
         if (n > 0) {
-            core->counters.received_bytes += (uint64_t)n -
-                VWL_RECV_HEAD_BYTES;
+            core->counters.received_bytes += (uint64_t)n - VWL_RECV_HEAD_BYTES;
             delivered(core, vfd, token);
             vfd->answers |= vfd == inbox->guessed;
             if (n == VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES) {
@@ -374,8 +373,7 @@ static ssize_t next_message(struct vwl_core *core,
     }
 }
 
-ssize_t vwl_core_next_message(struct vwl_core *core,
-                              const struct iovec *buffer,
+ssize_t vwl_core_next_message(struct vwl_core *core, const struct iovec *buffer,
                               unsigned int n_buffer, uint64_t token)
 {
     ssize_t n;
@@ -390,8 +388,8 @@ bool vwl_core_has_more(const struct vwl_core *core)
 {
     const struct vwl_inbox *inbox = &core->inbox;
 
-    return !vwl_list_is_empty(&inbox->fifo) || inbox->more ||
-           inbox->n_kept || inbox->next_ready < inbox->n_ready;
+    return !vwl_list_is_empty(&inbox->fifo) || inbox->more || inbox->n_kept ||
+           inbox->next_ready < inbox->n_ready;
 }
 
 bool vwl_core_wants_buffers(const struct vwl_core *core)
@@ -404,12 +402,14 @@ void vwl_inbox_forget(struct vwl_vfd *vfd)
     struct vwl_core *core = vfd->core;
 
     while (!vwl_list_is_empty(&vfd->messages)) {
-        struct vwl_message *message = vwl_list_entry(
-            vfd->messages.next, struct vwl_message, of_vfd);
+        struct vwl_message *message = vwl_list_entry(vfd->messages.next,
+                                                     struct vwl_message,
+                                                     of_vfd);
 
         for (unsigned int i = 0; i < message->n_ids; i++) {
-            struct vwl_vfd *listed = g_hash_table_lookup(
-                core->vfds, GUINT_TO_POINTER(message->ids[i]));
+            struct vwl_vfd *listed = g_hash_table_lookup(core->vfds,
+                                                         GUINT_TO_POINTER(
+                                                             message->ids[i]));
 
             if (listed) {
                 vwl_vfd_close(listed, true);
@@ -435,10 +435,10 @@ void vwl_inbox_visit(const struct vwl_core *core,
 {
     const struct vwl_list *fifo = &core->inbox.fifo;
 
-    for (struct vwl_list *link = fifo->next; link != fifo;
-         link = link->next) {
-        const struct vwl_message *message =
-            vwl_list_entry(link, struct vwl_message, link);
+    for (struct vwl_list *link = fifo->next; link != fifo; link = link->next) {
+        const struct vwl_message *message = vwl_list_entry(link,
+                                                           struct vwl_message,
+                                                           link);
         const uint8_t *tail = (const uint8_t *)message->ids;
         struct vwl_message_view view = {
             .kind = message->kind,
@@ -447,7 +447,7 @@ void vwl_inbox_visit(const struct vwl_core *core,
             .ids = message->ids,
             .n_ids = message->n_ids,
             .data = tail + (message->done ? message->done
-                            : message->n_ids * sizeof(uint32_t)),
+                                          : message->n_ids * sizeof(uint32_t)),
             .len = message->len,
         };
 

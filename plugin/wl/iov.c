@@ -13,9 +13,9 @@ size_t vwl_iov_bytes(const struct iovec *iov, unsigned int n)
     return bytes;
 }
 
-unsigned int vwl_iov_slice(const struct iovec *iov, unsigned int n,
-                           size_t skip, size_t max, struct iovec *out,
-                           unsigned int cap, size_t *bytes)
+unsigned int vwl_iov_slice(const struct iovec *iov, unsigned int n, size_t skip,
+                           size_t max, struct iovec *out, unsigned int cap,
+                           size_t *bytes)
 {
     unsigned int used = 0;
     size_t total = 0;

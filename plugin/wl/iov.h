@@ -14,9 +14,9 @@ size_t vwl_iov_bytes(const struct iovec *iov, unsigned int n);
 
 /* Describes up to max bytes after the first skip in at most cap pieces.
  * Returns the number of pieces; *bytes (may be NULL) is what they hold. */
-unsigned int vwl_iov_slice(const struct iovec *iov, unsigned int n,
-                           size_t skip, size_t max, struct iovec *out,
-                           unsigned int cap, size_t *bytes);
+unsigned int vwl_iov_slice(const struct iovec *iov, unsigned int n, size_t skip,
+                           size_t max, struct iovec *out, unsigned int cap,
+                           size_t *bytes);
 
 /* Both return how much was copied. */
 size_t vwl_iov_read(const struct iovec *iov, unsigned int n, size_t skip,

@@ -15,7 +15,7 @@ struct vwl_list {
 };
 
 #define vwl_list_entry(link, type, member) \
-    ((type *)(void *)((char *)(link) - offsetof(type, member)))
+    ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 static inline void vwl_list_init(struct vwl_list *list)
 {

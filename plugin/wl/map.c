@@ -9,9 +9,9 @@
 #include "wl/state.h"
 
 enum map_state {
-    MAP_NO_ROOM,  /* it waits for others to leave the window */
-    MAP_WAITS,    /* for the front-end's answer */
-    MAP_CLEARS,   /* for stale mappings in its way to go */
+    MAP_NO_ROOM, /* it waits for others to leave the window */
+    MAP_WAITS,   /* for the front-end's answer */
+    MAP_CLEARS,  /* for stale mappings in its way to go */
     MAP_MAPPED,
     MAP_UNMAPS,
     MAP_RESTORED, /* nobody was asked for it yet */
@@ -87,8 +87,8 @@ void vwl_maps_init(struct vwl_core *core)
     vwl_list_init(&maps->live);
     vwl_list_init(&maps->no_room);
     maps->by_file = g_hash_table_new(file_hash, file_equal);
-    maps->by_cookie = g_hash_table_new_full(g_int64_hash, g_int64_equal,
-                                            NULL, g_free);
+    maps->by_cookie = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
+                                            g_free);
     maps->stale = stale_create();
     maps->next_cookie = 1;
 }
@@ -114,8 +114,7 @@ static void file_remove(struct vwl_map *map)
 
         g_hash_table_remove(maps->by_file, map->file);
         if (twin != &map->twins) {
-            struct vwl_map *next = vwl_list_entry(twin, struct vwl_map,
-                                                  twins);
+            struct vwl_map *next = vwl_list_entry(twin, struct vwl_map, twins);
 
             g_hash_table_insert(maps->by_file, next->file, next);
         }
@@ -228,7 +227,8 @@ static int refused(struct vwl_map *map, int err)
     }
     log_host_bug(map->core->log,
                  "shm: mapping %" PRIu64 " bytes at 0x%" PRIx64
-                 " was refused: %s", map->len, map->offset, g_strerror(-err));
+                 " was refused: %s",
+                 map->len, map->offset, g_strerror(-err));
     return err;
 }
 
@@ -254,8 +254,7 @@ static int try_map(struct vwl_map *map)
 
 static struct vwl_map *map_new(struct vwl_core *core, int fd,
                                const struct stat *st, uint64_t len_bytes,
-                               void (*done)(void *owner, int err),
-                               void *owner)
+                               void (*done)(void *owner, int err), void *owner)
 {
     struct vwl_map *map = g_new0(struct vwl_map, 1);
 
@@ -314,8 +313,10 @@ static int find_room(struct vwl_map *map)
         return -EINPROGRESS;
     }
     if (err < 0) {
-        log_guest_bug(map->core->log, "no room for %" PRIu64 " bytes in the "
-                      "shared-memory window", map->len);
+        log_guest_bug(map->core->log,
+                      "no room for %" PRIu64 " bytes in the "
+                      "shared-memory window",
+                      map->len);
         map_free(map);
         return err;
     }
@@ -382,7 +383,8 @@ static void unmapped(struct vwl_map *map, int err)
     } else {
         log_host_bug(core->log,
                      "shm: unmapping 0x%" PRIx64 " was refused: %s; the range"
-                     " is not used again", map->offset, g_strerror(-err));
+                     " is not used again",
+                     map->offset, g_strerror(-err));
     }
     map_free(map);
     room_changed(core);
@@ -455,8 +457,7 @@ static void settle(struct vwl_map *map, int err)
 static struct vwl_map *op_take(struct vwl_core *core, uint64_t cookie,
                                bool map_wanted, enum op_kind *kind)
 {
-    struct vwl_map_op *op = g_hash_table_lookup(core->maps.by_cookie,
-                                                &cookie);
+    struct vwl_map_op *op = g_hash_table_lookup(core->maps.by_cookie, &cookie);
     struct vwl_map *map;
 
     if (!op || (op->kind == OP_MAP) != map_wanted) {

@@ -25,13 +25,13 @@ struct vwl_map;
 
 struct vwl_maps {
     struct vwl_window window;
-    struct vwl_list live;     /* of vwl_map.link */
-    struct vwl_list no_room;  /* the same, of those that wait for room */
-    unsigned int n_leaving;   /* whose place will be free, or lost */
-    GHashTable *by_file;      /* device and inode: struct vwl_map, the first */
-    GHashTable *by_cookie;    /* struct vwl_map_op */
-    GTree *stale;             /* offset: struct vwl_map_range */
-    struct vwl_map *anchor;   /* may be NULL */
+    struct vwl_list live;    /* of vwl_map.link */
+    struct vwl_list no_room; /* the same, of those that wait for room */
+    unsigned int n_leaving;  /* whose place will be free, or lost */
+    GHashTable *by_file;     /* device and inode: struct vwl_map, the first */
+    GHashTable *by_cookie;   /* struct vwl_map_op */
+    GTree *stale;            /* offset: struct vwl_map_range */
+    struct vwl_map *anchor;  /* may be NULL */
     bool anchor_tried;
     uint64_t next_cookie;
     unsigned int n_mapped;

@@ -47,7 +47,7 @@ void vwl_outbox_clear(struct vwl_vfd *vfd)
 static bool is_short_of_resources(int err)
 {
     return err == -ENOMEM || err == -ENOBUFS || err == -ETOOMANYREFS ||
-        err == -EMFILE || err == -ENFILE;
+           err == -EMFILE || err == -ENFILE;
 }
 
 /* Sends from the request's memory until the peer takes no more. Returns 0
@@ -90,9 +90,9 @@ static bool fits(const struct vwl_vfd *vfd, size_t bytes, unsigned int n_fds)
     const struct vwl_outbox *outbox = &vfd->outbox;
 
     return outbox->len + bytes <= VWL_OUTBOX_BYTES &&
-        outbox->n_fds + n_fds <= VWL_OUTBOX_FDS &&
-        vfd->core->outbox_bytes + bytes <=
-            vfd->core->config.max_queued_bytes;
+           outbox->n_fds + n_fds <= VWL_OUTBOX_FDS &&
+           vfd->core->outbox_bytes + bytes <=
+               vfd->core->config.max_queued_bytes;
 }
 
 /* Copies the rest of the request, which fits; takes the parcel. */
@@ -155,8 +155,7 @@ static int flush(struct vwl_vfd *vfd)
             iov.iov_len = (size_t)(next->at - outbox->at);
         }
         n = vwl_peer_write(vfd->how, vfd->fd, &vfd->core->bounce, &iov, 1,
-                           rides ? parcel->fds : NULL,
-                           rides ? parcel->n : 0);
+                           rides ? parcel->fds : NULL, rides ? parcel->n : 0);
         if (n < 0) {
             return (int)n;
         }
@@ -221,8 +220,10 @@ static int hold(struct vwl_vfd *vfd, const int *fds, unsigned int n_fds)
     int err;
 
     if (outbox->n_fds + n_fds > VWL_OUTBOX_FDS) {
-        log_guest_bug(vfd->core->log, "ctx 0x%" PRIx32 ": too many"
-                      " descriptors without data", vfd->id);
+        log_guest_bug(vfd->core->log,
+                      "ctx 0x%" PRIx32 ": too many"
+                      " descriptors without data",
+                      vfd->id);
         return -EINVAL;
     }
     err = vwl_parcel_create(all, with_held(outbox, fds, n_fds, all), &parcel);
@@ -277,8 +278,7 @@ int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
         return answer_errno(vfd, request, -EPIPE);
     }
     if (skip == request->total_bytes && !asked) {
-        err = !n_fds ? 0 : vfd->first_wait ? -EINVAL
-                                           : hold(vfd, fds, n_fds);
+        err = !n_fds ? 0 : vfd->first_wait ? -EINVAL : hold(vfd, fds, n_fds);
         vwl_answer(vfd->core, request,
                    err < 0 ? vwl_response_of(err) : VIRTIO_WL_RESP_OK);
         return 0;

@@ -24,7 +24,7 @@ struct vwl_outbox {
     size_t start;
     size_t len;
     size_t cap;
-    uint64_t at; /* stream position of the first byte */
+    uint64_t at;                     /* stream position of the first byte */
     struct vwl_parcel *first, *last; /* descriptors on their way */
     struct vwl_parcel *held; /* those sent without data; ride with the next */
     unsigned int n_fds;

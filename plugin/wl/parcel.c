@@ -17,8 +17,7 @@ void vwl_parcel_destroy(struct vwl_parcel *parcel)
     }
 }
 
-int vwl_parcel_create(const int *fds, unsigned int n,
-                      struct vwl_parcel **out)
+int vwl_parcel_create(const int *fds, unsigned int n, struct vwl_parcel **out)
 {
     struct vwl_parcel *parcel;
 

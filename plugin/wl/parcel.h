@@ -19,8 +19,7 @@ struct vwl_parcel {
 };
 
 /* Duplicates them. -errno when there is no room for them. */
-int vwl_parcel_create(const int *fds, unsigned int n,
-                      struct vwl_parcel **out);
+int vwl_parcel_create(const int *fds, unsigned int n, struct vwl_parcel **out);
 void vwl_parcel_destroy(struct vwl_parcel *parcel); /* NULL is fine */
 
 #endif

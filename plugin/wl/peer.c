@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <glib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -32,7 +32,7 @@ static void guard_enter(struct guard *guard)
     sigaddset(&guard->pipe_set, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &guard->pipe_set, &guard->old_mask);
     guard->was_pending = sigpending(&pending) == 0 &&
-        sigismember(&pending, SIGPIPE) == 1;
+                         sigismember(&pending, SIGPIPE) == 1;
 }
 
 static void guard_leave(struct guard *guard, bool broken)
@@ -76,9 +76,8 @@ static ssize_t or_errno(ssize_t n)
     return n < 0 ? -errno : n;
 }
 
-static ssize_t write_socket(int fd, const struct iovec *iov,
-                            unsigned int n_iov, const int *fds,
-                            unsigned int n_fds)
+static ssize_t write_socket(int fd, const struct iovec *iov, unsigned int n_iov,
+                            const int *fds, unsigned int n_fds)
 {
     union {
         char bytes[CMSG_SPACE(VWL_PEER_MAX_FDS * sizeof(int))];
@@ -145,10 +144,9 @@ static ssize_t write_shared(int fd, struct vwl_bounce *bounce,
     return n == 0 ? -EAGAIN : n;
 }
 
-ssize_t vwl_peer_write(enum vwl_peer_how how, int fd,
-                       struct vwl_bounce *bounce, const struct iovec *iov,
-                       unsigned int n_iov, const int *fds,
-                       unsigned int n_fds)
+ssize_t vwl_peer_write(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
+                       const struct iovec *iov, unsigned int n_iov,
+                       const int *fds, unsigned int n_fds)
 {
     struct guard guard;
     ssize_t n;
@@ -209,9 +207,8 @@ static ssize_t read_shared(int fd, struct vwl_bounce *bounce,
     return n <= 0 ? or_errno(n) : collect(bounce, iov, n_iov, (size_t)n);
 }
 
-ssize_t vwl_peer_read(enum vwl_peer_how how, int fd,
-                      struct vwl_bounce *bounce, const struct iovec *iov,
-                      unsigned int n_iov)
+ssize_t vwl_peer_read(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
+                      const struct iovec *iov, unsigned int n_iov)
 {
     struct msghdr msg = {
         .msg_iov = (struct iovec *)(uintptr_t)iov,
@@ -226,9 +223,9 @@ ssize_t vwl_peer_read(enum vwl_peer_how how, int fd,
         return 0;
     }
     do {
-        n = how == VWL_PEER_SOCKET ?
-            recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) :
-            readv(fd, iov, (int)n_iov);
+        n = how == VWL_PEER_SOCKET
+                ? recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
+                : readv(fd, iov, (int)n_iov);
     } while (n < 0 && errno == EINTR);
     return or_errno(n);
 }

@@ -32,16 +32,14 @@ void vwl_bounce_finish(struct vwl_bounce *bounce);
 
 /* How much was taken (never 0 for a non-empty iov), or -errno: -EAGAIN, or the
  * peer is broken. Descriptors, for sockets alone, ride with the first byte. */
-ssize_t vwl_peer_write(enum vwl_peer_how how, int fd,
-                       struct vwl_bounce *bounce, const struct iovec *iov,
-                       unsigned int n_iov, const int *fds,
-                       unsigned int n_fds);
+ssize_t vwl_peer_write(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
+                       const struct iovec *iov, unsigned int n_iov,
+                       const int *fds, unsigned int n_fds);
 
 /* How much there was (0: end of file), or -errno. Descriptors that come with
  * it are dropped by the kernel. */
-ssize_t vwl_peer_read(enum vwl_peer_how how, int fd,
-                      struct vwl_bounce *bounce, const struct iovec *iov,
-                      unsigned int n_iov);
+ssize_t vwl_peer_read(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
+                      const struct iovec *iov, unsigned int n_iov);
 
 /* The same for a socket whose descriptors are wanted: up to VWL_PEER_MAX_FDS,
  * all CLOEXEC. -EMFILE: some were cut off, or this process has none

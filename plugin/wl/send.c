@@ -21,7 +21,7 @@ struct entries {
 struct cargo {
     struct vwl_vfd *target;
     struct vwl_vfd *vfds[VIRTWL_SEND_MAX_ALLOCS]; /* NULL: foreign */
-    int fds[VIRTWL_SEND_MAX_ALLOCS]; /* foreign ones are ours */
+    int fds[VIRTWL_SEND_MAX_ALLOCS];              /* foreign ones are ours */
     uint32_t asked; /* bit i: fds[i] is where the answer comes */
 };
 
@@ -48,8 +48,7 @@ static uint32_t find_vfds(struct vwl_core *core,
         cargo->vfds[i] = NULL;
         cargo->fds[i] = -1;
         if (kind == VIRTIO_WL_FOREIGN_LOCAL) {
-            cargo->vfds[i] = vwl_vfd_find(core,
-                                          vwl_get32(at + entries->id_at));
+            cargo->vfds[i] = vwl_vfd_find(core, vwl_get32(at + entries->id_at));
         }
         if (kind > VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE ||
             (kind == VIRTIO_WL_FOREIGN_LOCAL && !cargo->vfds[i])) {
@@ -73,8 +72,7 @@ static uint32_t check_target(const struct vwl_vfd *vfd, unsigned int n_vfds)
 /* Finds all that a SEND names. 0, or the response. */
 static uint32_t check_send(struct vwl_core *core,
                            const struct vwl_request *request,
-                           const struct entries *entries,
-                           struct cargo *cargo)
+                           const struct entries *entries, struct cargo *cargo)
 {
     size_t skip = 16 + entries->n * entries->bytes;
     uint32_t verdict;
@@ -115,8 +113,9 @@ static uint64_t value_of(const struct entries *entries, const uint8_t *at,
         return vwl_get32(value);
     case VIRTIO_WL_FOREIGN_VIRTGPU_FENCE:
         return vwl_get32(value) |
-            (entries->bytes == sizeof(struct virtio_wl_foreign_entry_v2) ?
-             (uint64_t)vwl_get32(value + 4) << 32 : 0);
+               (entries->bytes == sizeof(struct virtio_wl_foreign_entry_v2)
+                    ? (uint64_t)vwl_get32(value + 4) << 32
+                    : 0);
     default:
         return 0;
     }
@@ -125,8 +124,7 @@ static uint64_t value_of(const struct entries *entries, const uint8_t *at,
 /* Last of all: somebody else is asked. 0, or the response. */
 static uint32_t ask_foreign(struct vwl_core *core,
                             const struct vwl_request *request,
-                            const struct entries *entries,
-                            struct cargo *cargo)
+                            const struct entries *entries, struct cargo *cargo)
 {
     for (unsigned int i = 0; i < entries->n; i++) {
         const uint8_t *at = entry_at(request, entries, i);
@@ -172,8 +170,12 @@ int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
     bool fences = vwl_core_has(core, VIRTIO_WL_F_SEND_FENCES);
     struct entries entries = {
         .n = vwl_get32(request->head + 12),
-        .bytes = !foreign ? 4 : fences ? 16 : 8,
-        .id_at = !foreign ? 0 : fences ? 8 : 4,
+        .bytes = !foreign ? 4
+                 : fences ? 16
+                          : 8,
+        .id_at = !foreign ? 0
+                 : fences ? 8
+                          : 4,
         .has_kind = foreign,
     };
     struct cargo cargo;
@@ -189,16 +191,16 @@ int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
         }
     }
     if (verdict) {
-        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": a send of %zu bytes with"
+        log_guest_bug(core->log,
+                      "vfd 0x%" PRIx32 ": a send of %zu bytes with"
                       " %u VFDs is refused: 0x%" PRIx32,
                       vwl_get32(request->head + 8), request->total_bytes,
                       entries.n, verdict);
         vwl_answer(core, request, verdict);
         return 0;
     }
-    ret = vwl_outbox_send(cargo.target, request,
-                          16 + entries.n * entries.bytes, cargo.fds,
-                          entries.n, cargo.asked);
+    ret = vwl_outbox_send(cargo.target, request, 16 + entries.n * entries.bytes,
+                          cargo.fds, entries.n, cargo.asked);
     if (ret == -EINPROGRESS ||
         vwl_get32(request->response) == VIRTIO_WL_RESP_OK) {
         tell_sent(&cargo, entries.n);

@@ -55,8 +55,7 @@ static struct vwl_lend *lend_find(struct vwl_share *share, uint64_t token)
     return NULL;
 }
 
-void vwl_share_use(struct vwl_share *share, struct vwl_vfd *vfd,
-                   uint64_t token)
+void vwl_share_use(struct vwl_share *share, struct vwl_vfd *vfd, uint64_t token)
 {
     struct vwl_lend *lend = lend_find(share, token), **bucket;
 
@@ -87,8 +86,7 @@ void vwl_share_use(struct vwl_share *share, struct vwl_vfd *vfd,
 bool vwl_share_is_used_up(const struct vwl_share *share,
                           const struct vwl_vfd *vfd)
 {
-    return share->ring_size && vfd->n_lent > 0 &&
-        vfd->n_lent >= share->n_free;
+    return share->ring_size && vfd->n_lent > 0 && vfd->n_lent >= share->n_free;
 }
 
 static void reconsider_shares(struct vwl_share *share)

@@ -58,8 +58,8 @@ const void *vwl_loader_extra(const struct vwl_loader *loader, size_t *len);
 /* Instead of all that the core has; features and has_shm as in
  * vwl_core_set_features, unmap as in vwl_core_reset. Once. After an error
  * nothing is open. */
-int vwl_loader_apply(struct vwl_loader *loader, uint64_t features,
-                     bool has_shm, bool unmap);
+int vwl_loader_apply(struct vwl_loader *loader, uint64_t features, bool has_shm,
+                     bool unmap);
 
 /* Memory of a snapshot is not mapped before somebody runs the guest: asks for
  * it. Until vwl_core_is_restoring says no, the guest must wait. */

@@ -30,9 +30,10 @@ static void on_remade(void *owner, int err)
     struct vwl_vfd *vfd = owner;
 
     if (err < 0) {
-        log_host_bug(vfd->core->log, "shm 0x%" PRIx32 ": its memory of before"
-                     " the restore is not there: %s", vfd->id,
-                     g_strerror(-err));
+        log_host_bug(vfd->core->log,
+                     "shm 0x%" PRIx32 ": its memory of before"
+                     " the restore is not there: %s",
+                     vfd->id, g_strerror(-err));
         vfd->map = NULL;
     }
 }
@@ -97,8 +98,7 @@ static int apply_entry(struct vwl_core *core, struct snapshot_entry *entry)
 }
 
 static void apply_recv(struct vwl_core *core, struct vwl_vfd *owner,
-                       struct snapshot_cursor *cursor, uint32_t n,
-                       uint32_t len)
+                       struct snapshot_cursor *cursor, uint32_t n, uint32_t len)
 {
     const uint8_t *at = snapshot_take(cursor, n * UINT64_C(4));
     uint32_t ids[VWL_PEER_MAX_FDS];
@@ -121,12 +121,13 @@ static void apply_messages(struct vwl_loader *loader)
     for (uint32_t i = 0; i < loader->n_messages; i++) {
         const uint8_t *at = snapshot_take(&cursor, SNAPSHOT_MESSAGE_BYTES);
         uint32_t kind = vwl_get32(at), n = vwl_get32(at + 8);
-        struct vwl_vfd *owner = g_hash_table_lookup(
-            core->vfds, GUINT_TO_POINTER(vwl_get32(at + 4)));
+        struct vwl_vfd *owner = g_hash_table_lookup(core->vfds,
+                                                    GUINT_TO_POINTER(
+                                                        vwl_get32(at + 4)));
 
         if (kind == VWL_MESSAGE_NEW) {
-            vwl_inbox_push_new(owner, g_hash_table_lookup(
-                core->vfds, GUINT_TO_POINTER(n)));
+            vwl_inbox_push_new(owner, g_hash_table_lookup(core->vfds,
+                                                          GUINT_TO_POINTER(n)));
         } else if (kind == VWL_MESSAGE_HUP) {
             vwl_inbox_push_hup(owner);
         } else {
@@ -193,8 +194,8 @@ static int apply_all(struct vwl_loader *loader)
     return 0;
 }
 
-int vwl_loader_apply(struct vwl_loader *loader, uint64_t features,
-                     bool has_shm, bool unmap)
+int vwl_loader_apply(struct vwl_loader *loader, uint64_t features, bool has_shm,
+                     bool unmap)
 {
     struct vwl_core *core = loader->core;
     int err;

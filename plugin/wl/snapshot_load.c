@@ -18,9 +18,9 @@ static const char *check_entry(const struct snapshot_entry *entry)
 
     if (entry->kind < SNAPSHOT_CTX || entry->kind > SNAPSHOT_FENCE ||
         (entry->bits & ~(uint32_t)SNAPSHOT_ALL_BITS) ||
-        (entry->flags & ~(entry->kind == SNAPSHOT_FENCE ?
-                          VIRTIO_WL_VFD_FENCE :
-                          VIRTIO_WL_VFD_WRITE | VIRTIO_WL_VFD_READ))) {
+        (entry->flags & ~(entry->kind == SNAPSHOT_FENCE
+                              ? VIRTIO_WL_VFD_FENCE
+                              : VIRTIO_WL_VFD_WRITE | VIRTIO_WL_VFD_READ))) {
         return "a VFD of an unknown kind";
     }
     if ((entry->bits & shm_only && entry->kind != SNAPSHOT_SHM) ||
@@ -31,9 +31,9 @@ static const char *check_entry(const struct snapshot_entry *entry)
            entry->flags != VIRTIO_WL_VFD_WRITE)))) {
         return "a VFD that cannot be";
     }
-    if (entry->len > 0 && (entry->bits & SNAPSHOT_HUNG ||
-                           (entry->kind != SNAPSHOT_PIPE &&
-                            entry->kind != SNAPSHOT_SOCKET))) {
+    if (entry->len > 0 &&
+        (entry->bits & SNAPSHOT_HUNG ||
+         (entry->kind != SNAPSHOT_PIPE && entry->kind != SNAPSHOT_SOCKET))) {
         return "data of a VFD that has none";
     }
     if (entry->size > UINT32_MAX ||
@@ -71,8 +71,8 @@ static const char *read_entry(struct vwl_loader *loader,
         return "a VFD's data is cut off";
     }
     why = check_entry(entry);
-    if (!why && g_hash_table_contains(loader->by_id,
-                                      GUINT_TO_POINTER(entry->id))) {
+    if (!why &&
+        g_hash_table_contains(loader->by_id, GUINT_TO_POINTER(entry->id))) {
         why = "two VFDs of one id";
     }
     g_hash_table_insert(loader->by_id, GUINT_TO_POINTER(entry->id), entry);
@@ -121,7 +121,7 @@ static const char *read_entries(struct vwl_loader *loader,
 }
 
 static const struct snapshot_entry *entry_of(const struct vwl_loader *loader,
-                                    uint32_t id)
+                                             uint32_t id)
 {
     return g_hash_table_lookup(loader->by_id, GUINT_TO_POINTER(id));
 }
@@ -138,9 +138,9 @@ static bool may_list(const struct vwl_loader *loader, uint32_t owner,
         return id & VIRTIO_WL_VFD_HOST_ID_BIT && id < loader->next_id;
     }
     return entry->bits & SNAPSHOT_KNOWN ||
-        (g_hash_table_lookup_extended(fresh, GUINT_TO_POINTER(id), NULL,
-                                      &teller) &&
-         GPOINTER_TO_UINT(teller) == owner);
+           (g_hash_table_lookup_extended(fresh, GUINT_TO_POINTER(id), NULL,
+                                         &teller) &&
+            GPOINTER_TO_UINT(teller) == owner);
 }
 
 /* One message; the cursor moves on. fresh: id, and that of who told it. */
@@ -166,9 +166,10 @@ static const char *check_message(struct vwl_loader *loader,
         const struct snapshot_entry *entry = entry_of(loader, n);
 
         return entry && !(entry->bits & SNAPSHOT_KNOWN) &&
-            g_hash_table_insert(fresh, GUINT_TO_POINTER(n),
-                                GUINT_TO_POINTER(owner)) ? NULL :
-            "a VFD that is told twice";
+                       g_hash_table_insert(fresh, GUINT_TO_POINTER(n),
+                                           GUINT_TO_POINTER(owner))
+                   ? NULL
+                   : "a VFD that is told twice";
     }
     if (kind == VWL_MESSAGE_HUP) {
         return n ? "a message that cannot be" : NULL;
@@ -224,8 +225,7 @@ static const char *check_window(const struct vwl_loader *loader)
         }
     }
     vwl_window_finish(&window);
-    return err < 0 ? "memory that overlaps, or is outside of the region"
-                   : NULL;
+    return err < 0 ? "memory that overlaps, or is outside of the region" : NULL;
 }
 
 /* What apply would need and might not get. */
@@ -243,8 +243,7 @@ static int stage(struct vwl_loader *loader)
             bool writes = entry->flags == VIRTIO_WL_VFD_WRITE;
 
             err = pipe2(fds, O_CLOEXEC) < 0 ? -errno
-                                            : vwl_fd_admit(MAX(fds[0],
-                                                               fds[1]));
+                                            : vwl_fd_admit(MAX(fds[0], fds[1]));
             entry->fd[0] = fds[writes];
             entry->fd[1] = fds[!writes];
         }
@@ -362,7 +361,7 @@ static void next_piece(struct vwl_loader *loader)
 static size_t piece_bytes(const struct vwl_loader *loader)
 {
     uint64_t left = snapshot_file_bytes(&loader->entries[loader->file]) -
-        loader->file_at;
+                    loader->file_at;
 
     return (size_t)MIN(left, SNAPSHOT_PIECE_BYTES);
 }

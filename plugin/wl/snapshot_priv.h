@@ -59,8 +59,14 @@ static inline uint64_t snapshot_page_up(uint64_t bytes)
     return (bytes + VWL_PAGE_BYTES - 1) & ~(uint64_t)(VWL_PAGE_BYTES - 1);
 }
 
-enum load_step { LOAD_HEADER, LOAD_STATE, LOAD_MARK, LOAD_DATA, LOAD_SUM,
-                 LOAD_DONE };
+enum load_step {
+    LOAD_HEADER,
+    LOAD_STATE,
+    LOAD_MARK,
+    LOAD_DATA,
+    LOAD_SUM,
+    LOAD_DONE
+};
 
 /* A VFD as it stands in the state. */
 struct snapshot_entry {
@@ -120,9 +126,9 @@ static inline const uint8_t *snapshot_take(struct snapshot_cursor *cursor,
 static inline uint64_t snapshot_limit(const struct vwl_core *core)
 {
     return SNAPSHOT_STATE_BYTES + VWL_SNAPSHOT_EXTRA_BYTES +
-        SNAPSHOT_DATA_BYTES +
-        (uint64_t)core->config.max_vfds * 4 * SNAPSHOT_VFD_BYTES +
-        4 * core->config.max_queued_bytes;
+           SNAPSHOT_DATA_BYTES +
+           (uint64_t)core->config.max_vfds * 4 * SNAPSHOT_VFD_BYTES +
+           4 * core->config.max_queued_bytes;
 }
 
 #endif

@@ -110,8 +110,8 @@ static void put_pipe(struct vwl_saver *saver, int fd)
     if (err < 0 && saver->err == 0) {
         saver->err = err;
     }
-    while (err == 0 && (n = read(copy[0], saver->piece,
-                                 sizeof saver->piece)) > 0) {
+    while (err == 0 &&
+           (n = read(copy[0], saver->piece, sizeof saver->piece)) > 0) {
         put(saver, saver->piece, (size_t)n);
     }
     vwl_fds_clear(copy, 2);
@@ -129,9 +129,8 @@ static void put_socket(struct vwl_saver *saver, int fd)
 
 static bool is_unsent(const struct vwl_vfd *vfd)
 {
-    return vfd->ops == &vwl_vfd_pipe_ops && vfd->fd >= 0 &&
-        vfd->send_fd >= 0 && vfd->how == VWL_PEER_OWN_PIPE &&
-        !vfd->hup_queued;
+    return vfd->ops == &vwl_vfd_pipe_ops && vfd->fd >= 0 && vfd->send_fd >= 0 &&
+           vfd->how == VWL_PEER_OWN_PIPE && !vfd->hup_queued;
 }
 
 static void put_data(struct vwl_saver *saver, const struct vwl_vfd *vfd)
@@ -139,8 +138,7 @@ static void put_data(struct vwl_saver *saver, const struct vwl_vfd *vfd)
     if (is_unsent(vfd) && !(vfd->flags & VIRTIO_WL_VFD_READ)) {
         put_pipe(saver, vfd->send_fd);
         if (vfd->outbox.len > 0) {
-            put(saver, vfd->outbox.data + vfd->outbox.start,
-                vfd->outbox.len);
+            put(saver, vfd->outbox.data + vfd->outbox.start, vfd->outbox.len);
         }
     } else if (vfd->fd < 0 || vfd->in_ended ||
                !(vfd->flags & VIRTIO_WL_VFD_READ)) {
@@ -156,11 +154,12 @@ static void put_data(struct vwl_saver *saver, const struct vwl_vfd *vfd)
 
 static uint32_t kind_of(const struct vwl_vfd *vfd)
 {
-    return vfd->ops == &vwl_ctx_ops ? SNAPSHOT_CTX :
-        vfd->ops == &vwl_vfd_pipe_ops ? SNAPSHOT_PIPE :
-        vfd->ops == &vwl_vfd_socket_ops ? SNAPSHOT_SOCKET :
-        vwl_vfd_is_memory(vfd) ? SNAPSHOT_SHM :
-        vfd->ops == &vwl_vfd_fence_ops ? SNAPSHOT_FENCE : SNAPSHOT_OPAQUE;
+    return vfd->ops == &vwl_ctx_ops          ? SNAPSHOT_CTX
+           : vfd->ops == &vwl_vfd_pipe_ops   ? SNAPSHOT_PIPE
+           : vfd->ops == &vwl_vfd_socket_ops ? SNAPSHOT_SOCKET
+           : vwl_vfd_is_memory(vfd)          ? SNAPSHOT_SHM
+           : vfd->ops == &vwl_vfd_fence_ops  ? SNAPSHOT_FENCE
+                                             : SNAPSHOT_OPAQUE;
 }
 
 static uint32_t bits_of(const struct vwl_vfd *vfd)
@@ -168,10 +167,10 @@ static uint32_t bits_of(const struct vwl_vfd *vfd)
     bool is_shm = vwl_vfd_is_memory(vfd) && vfd->send_fd >= 0;
 
     return (vfd->is_known ? SNAPSHOT_KNOWN : 0) |
-        (vfd->hup_queued ? SNAPSHOT_HUNG : 0) |
-        (is_unsent(vfd) ? SNAPSHOT_UNSENT : 0) |
-        (is_shm ? SNAPSHOT_FILE : 0) |
-        (is_shm && vfd->map ? SNAPSHOT_MAPPED : 0);
+           (vfd->hup_queued ? SNAPSHOT_HUNG : 0) |
+           (is_unsent(vfd) ? SNAPSHOT_UNSENT : 0) |
+           (is_shm ? SNAPSHOT_FILE : 0) |
+           (is_shm && vfd->map ? SNAPSHOT_MAPPED : 0);
 }
 
 static void put_vfd(struct vwl_saver *saver, const struct vwl_vfd *vfd)

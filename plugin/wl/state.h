@@ -49,7 +49,7 @@ struct vwl_core {
 
     struct vwl_inbox inbox;
     struct vwl_maps maps;
-    struct vwl_list base_waiters; /* of vwl_vfd.base_waiter */
+    struct vwl_list base_waiters;   /* of vwl_vfd.base_waiter */
     struct vwl_list buffer_waiters; /* of vwl_vfd.base_waiter, too */
     uint64_t shm_bytes;
     int anchor_fd;

@@ -25,8 +25,8 @@ static void arm(struct vwl_timers *timers)
     struct itimerspec spec = { 0 };
 
     if (!vwl_list_is_empty(&timers->list)) {
-        uint64_t due_us = vwl_list_entry(timers->list.next, struct vwl_timer,
-                                         link)->due_us;
+        uint64_t due_us =
+            vwl_list_entry(timers->list.next, struct vwl_timer, link)->due_us;
 
         spec.it_value.tv_sec = (time_t)(due_us / G_USEC_PER_SEC);
         spec.it_value.tv_nsec = (long)(due_us % G_USEC_PER_SEC) * 1000 + 1;

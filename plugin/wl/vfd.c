@@ -35,8 +35,10 @@ int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
     struct vwl_vfd *vfd;
 
     if (core->n_vfds >= core->config.max_vfds) {
-        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": the limit of %" PRIu32
-                      " VFDs is reached", id, core->config.max_vfds);
+        log_guest_bug(core->log,
+                      "vfd 0x%" PRIx32 ": the limit of %" PRIu32
+                      " VFDs is reached",
+                      id, core->config.max_vfds);
         return -ENOSPC;
     }
     vfd = g_try_new0(struct vwl_vfd, 1);
@@ -74,12 +76,12 @@ int vwl_vfd_create_host(struct vwl_core *core, const struct vwl_vfd_ops *ops,
 
     while (g_hash_table_contains(core->vfds, key_of(id))) {
         id = VIRTIO_WL_VFD_HOST_ID_BIT |
-            ((id + 1) & (VIRTIO_WL_VFD_HOST_ID_BIT - 1));
+             ((id + 1) & (VIRTIO_WL_VFD_HOST_ID_BIT - 1));
     }
     err = vwl_vfd_create(core, ops, id, out);
     if (err == 0) {
         core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT |
-            ((id + 1) & (VIRTIO_WL_VFD_HOST_ID_BIT - 1));
+                             ((id + 1) & (VIRTIO_WL_VFD_HOST_ID_BIT - 1));
     }
     return err;
 }
@@ -102,9 +104,9 @@ static void watch_in(struct vwl_vfd *vfd)
 {
     struct vwl_core *core = vfd->core;
     bool wanted = vfd->enrolled && vfd->fd >= 0 && !vfd->in_ended &&
-        !vfd->pause && vfd->ops->receive &&
-        (vfd->flags & (VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_FENCE)) &&
-        (vfd->refs & VWL_REF_GUEST);
+                  !vfd->pause && vfd->ops->receive &&
+                  (vfd->flags & (VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_FENCE)) &&
+                  (vfd->refs & VWL_REF_GUEST);
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = vfd };
 
     if (wanted == vfd->in_watched) {
@@ -113,8 +115,7 @@ static void watch_in(struct vwl_vfd *vfd)
     vfd->in_watched = wanted;
     if (!wanted) {
         epoll_ctl(core->in_epoll, EPOLL_CTL_DEL, vfd->fd, &event);
-    } else if (epoll_ctl(core->in_epoll, EPOLL_CTL_ADD, vfd->fd,
-                         &event) < 0) {
+    } else if (epoll_ctl(core->in_epoll, EPOLL_CTL_ADD, vfd->fd, &event) < 0) {
         vfd->in_watched = false;
         log_host_bug(core->log, "vfd 0x%" PRIx32 ": cannot be watched: %s",
                      vfd->id, g_strerror(errno));
@@ -133,7 +134,8 @@ static uint32_t out_wanted(const struct vwl_vfd *vfd)
     }
     /* that its reader is gone is told by nothing else */
     return vfd->ops == &vwl_vfd_pipe_ops && vfd->flags == VIRTIO_WL_VFD_WRITE
-        ? EPOLLERR : 0;
+               ? EPOLLERR
+               : 0;
 }
 
 static void watch_out(struct vwl_vfd *vfd)
@@ -237,8 +239,7 @@ void vwl_vfd_hang_up(struct vwl_vfd *vfd)
  * cost nothing for each VFD. */
 static void give_back(struct vwl_core *core)
 {
-    if (core->peak_vfds >= CROWD_VFDS &&
-        core->n_vfds < core->peak_vfds / 8) {
+    if (core->peak_vfds >= CROWD_VFDS && core->n_vfds < core->peak_vfds / 8) {
         core->peak_vfds = core->n_vfds;
         malloc_trim(0);
     }
@@ -286,8 +287,8 @@ static void linger(struct vwl_vfd *vfd)
     struct vwl_core *core = vfd->core;
 
     if (core->n_lingering >= LINGER_MAX) {
-        vwl_vfd_end_linger(vwl_list_entry(core->lingering.next,
-                                          struct vwl_vfd, lingering));
+        vwl_vfd_end_linger(
+            vwl_list_entry(core->lingering.next, struct vwl_vfd, lingering));
     }
     vfd->refs |= VWL_REF_LINGER;
     vwl_list_insert(&core->lingering, &vfd->lingering);
@@ -338,8 +339,9 @@ uint32_t vwl_vfd_told_flags(const struct vwl_vfd *vfd)
     if (vwl_core_has(vfd->core, VIRTIO_WL_F_TRANS_FLAGS)) {
         return is_memory ? 0 : vfd->flags;
     }
-    return is_memory && vfd->map ?
-        VIRTIO_WL_VFD_LEGACY_WRITE | VIRTIO_WL_VFD_LEGACY_MAP : 0;
+    return is_memory && vfd->map
+               ? VIRTIO_WL_VFD_LEGACY_WRITE | VIRTIO_WL_VFD_LEGACY_MAP
+               : 0;
 }
 
 int vwl_vfd_creation_wait(struct vwl_vfd *vfd, struct vwl_request *request)

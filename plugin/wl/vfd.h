@@ -73,10 +73,10 @@ struct vwl_vfd {
     bool send_broken;      /* nothing more is sent */
     bool hup_queued;
     bool in_watched;
-    uint32_t out_watched;  /* 0, or epoll events | EPOLLERR */
-    unsigned int pause;    /* mask of enum vwl_pause */
-    int ready_slot;        /* in vwl_inbox.ready; -1 */
-    bool answers;          /* it spoke next after it was sent something */
+    uint32_t out_watched;   /* 0, or epoll events | EPOLLERR */
+    unsigned int pause;     /* mask of enum vwl_pause */
+    int ready_slot;         /* in vwl_inbox.ready; -1 */
+    bool answers;           /* it spoke next after it was sent something */
     struct vwl_list paused; /* in one of the inbox's lists */
 
     /* towards the guest */
@@ -101,12 +101,12 @@ struct vwl_vfd {
     int answer_fd;    /* the host was asked to connect it; -1 */
 
     /* shared memory */
-    struct vwl_map *map;      /* NULL: nothing is mapped */
-    int copy_fd;              /* what is mapped, if not send_fd; -1 */
-    bool direct;              /* the received file itself is mapped */
-    uint64_t size_bytes;      /* as the guest is told */
-    uint64_t charged_bytes;   /* against max_shm_bytes */
-    uint32_t answered_flags;  /* of its VFD_NEW, guest-made memory */
+    struct vwl_map *map;         /* NULL: nothing is mapped */
+    int copy_fd;                 /* what is mapped, if not send_fd; -1 */
+    bool direct;                 /* the received file itself is mapped */
+    uint64_t size_bytes;         /* as the guest is told */
+    uint64_t charged_bytes;      /* against max_shm_bytes */
+    uint32_t answered_flags;     /* of its VFD_NEW, guest-made memory */
     struct vwl_list base_waiter; /* in vwl_core.base_waiters, or in
                                     buffer_waiters */
     struct vwl_dmabuf *dmabuf;   /* what else a dmabuf is; NULL */

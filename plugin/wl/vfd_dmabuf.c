@@ -69,12 +69,13 @@ static bool watch(struct vwl_vfd *vfd)
     if (wanted == vfd->dmabuf->watched) {
         return true;
     }
-    how = !wanted ? EPOLL_CTL_DEL :
-        vfd->dmabuf->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    how = !wanted                ? EPOLL_CTL_DEL
+          : vfd->dmabuf->watched ? EPOLL_CTL_MOD
+                                 : EPOLL_CTL_ADD;
     vfd->dmabuf->watched = wanted;
     event.events = wanted;
     return epoll_ctl(vfd->core->out_epoll, how, vfd->send_fd, &event) == 0 ||
-        !wanted;
+           !wanted;
 }
 
 static void on_ready(struct vwl_vfd *vfd)
@@ -150,9 +151,11 @@ static int alloc(struct vwl_vfd *vfd, struct vwl_buffer *made)
         err = -EIO;
     }
     if (err < 0) {
-        log_guest_bug(core->log, "dmabuf 0x%" PRIx32 ": %" PRIu32 "x%" PRIu32
-                      " of format 0x%08" PRIx32 " cannot be had: %s", vfd->id,
-                      wish.width, wish.height, wish.format, g_strerror(-err));
+        log_guest_bug(core->log,
+                      "dmabuf 0x%" PRIx32 ": %" PRIu32 "x%" PRIu32
+                      " of format 0x%08" PRIx32 " cannot be had: %s",
+                      vfd->id, wish.width, wish.height, wish.format,
+                      g_strerror(-err));
     }
     return err;
 }
@@ -174,9 +177,9 @@ static int make(struct vwl_vfd *vfd)
     vfd->size_bytes = made.size_bytes;
     vfd->dmabuf->layout = made;
     err = vwl_shm_charge(vfd, made.size_bytes);
-    return err < 0 ? err :
-        vwl_shm_map(vfd, made.map_fd >= 0 ? made.map_fd : made.fd,
-                    made.size_bytes);
+    return err < 0 ? err
+                   : vwl_shm_map(vfd, made.map_fd >= 0 ? made.map_fd : made.fd,
+                                 made.size_bytes);
 }
 
 static void retry(struct vwl_vfd *vfd, bool last)
@@ -204,8 +207,7 @@ void vwl_core_buffers_changed(struct vwl_core *core)
     struct vwl_list *link = core->buffer_waiters.next;
 
     while (link != &core->buffer_waiters) {
-        struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd,
-                                             base_waiter);
+        struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, base_waiter);
 
         link = link->next;
         retry(vfd, false);

@@ -91,8 +91,7 @@ int vwl_pipe_create(struct vwl_core *core, struct vwl_request *request,
                                     : vwl_fd_admit(MAX(fds[0], fds[1]));
     if (err < 0) {
         vwl_fds_clear(fds, 2);
-        log_host_bug(core->log, "pipe 0x%" PRIx32 ": %s", id,
-                     g_strerror(-err));
+        log_host_bug(core->log, "pipe 0x%" PRIx32 ": %s", id, g_strerror(-err));
         vwl_vfd_close(vfd, true);
         return err;
     }

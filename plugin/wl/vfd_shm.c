@@ -72,14 +72,15 @@ static void on_base_retry(struct vwl_timer *timer)
     struct vwl_vfd *vfd = vwl_list_entry(timer, struct vwl_vfd, timer);
     int err = base_known(vfd);
 
-    if (err == -EAGAIN &&
-        (uint64_t)g_get_monotonic_time() < vfd->deadline_us) {
+    if (err == -EAGAIN && (uint64_t)g_get_monotonic_time() < vfd->deadline_us) {
         vwl_timer_set(&vfd->core->timers, timer, BASE_RETRY_MS);
         return;
     }
     if (err < 0) {
-        log_host_bug(vfd->core->log, "shm 0x%" PRIx32 ": nobody tells where"
-                     " region 0 sits", vfd->id);
+        log_host_bug(vfd->core->log,
+                     "shm 0x%" PRIx32 ": nobody tells where"
+                     " region 0 sits",
+                     vfd->id);
     }
     shm_end(vfd, err);
 }
@@ -104,7 +105,7 @@ static int wait_for_base(struct vwl_vfd *vfd)
     vwl_list_insert(&core->base_waiters, &vfd->base_waiter);
     vwl_timer_init(&vfd->timer, on_base_retry);
     vfd->deadline_us = (uint64_t)g_get_monotonic_time() +
-        BASE_TOTAL_MS * UINT64_C(1000);
+                       BASE_TOTAL_MS * UINT64_C(1000);
     vwl_timer_set(&core->timers, &vfd->timer, BASE_RETRY_MS);
     return -EINPROGRESS;
 }
@@ -159,9 +160,10 @@ int vwl_shm_charge(struct vwl_vfd *vfd, uint64_t bytes)
     struct vwl_core *core = vfd->core;
 
     if (bytes > vwl_core_shm_left(core)) {
-        log_guest_bug(core->log, "shm 0x%" PRIx32 ": the limit of %" PRIu64
-                      " bytes is reached", vfd->id,
-                      core->config.max_shm_bytes);
+        log_guest_bug(core->log,
+                      "shm 0x%" PRIx32 ": the limit of %" PRIu64
+                      " bytes is reached",
+                      vfd->id, core->config.max_shm_bytes);
         return -ENOSPC;
     }
     core->shm_bytes += bytes;
@@ -213,8 +215,9 @@ int vwl_shm_create(struct vwl_core *core, struct vwl_request *request,
         return -EINVAL;
     }
     if (len > UINT32_MAX || len > core->config.shm_window) {
-        log_guest_bug(core->log, "shm 0x%" PRIx32 ": size %" PRIu32
-                      " cannot be had", id, size);
+        log_guest_bug(core->log,
+                      "shm 0x%" PRIx32 ": size %" PRIu32 " cannot be had", id,
+                      size);
         return -ENOSPC;
     }
     err = vwl_vfd_create(core, &vwl_vfd_shm_ops, id, &vfd);
@@ -226,8 +229,8 @@ int vwl_shm_create(struct vwl_core *core, struct vwl_request *request,
     err = shm_start(vfd, request);
     if (err < 0 && err != -EINPROGRESS) {
         if (err != -ENOSPC) { /* the limits have their own line */
-            log_host_bug(core->log, "shm 0x%" PRIx32 ": %" PRIu64
-                         " bytes: %s", id, len, g_strerror(-err));
+            log_host_bug(core->log, "shm 0x%" PRIx32 ": %" PRIu64 " bytes: %s",
+                         id, len, g_strerror(-err));
         }
         vwl_vfd_close(vfd, true);
     } else if (err == 0) {
@@ -255,8 +258,7 @@ static int receive_memory(struct vwl_vfd *vfd, const struct vwl_fd_info *info,
     if (info->class == VWL_FD_DMABUF) {
         int err = vwl_dmabuf_adopt(vfd);
 
-        return err < 0 ? err :
-            vwl_shm_map(vfd, vfd->send_fd, info->size_bytes);
+        return err < 0 ? err : vwl_shm_map(vfd, vfd->send_fd, info->size_bytes);
     }
     if (info->class == VWL_FD_MEMORY) {
         vfd->direct = info->size_bytes <= left;
@@ -323,9 +325,10 @@ int vwl_received_create(struct vwl_core *core, int *fd, uint64_t *copied,
         return err;
     }
     if (err < 0) {
-        log_compositor_bug(core->log, "vfd 0x%" PRIx32 ": a file of %" PRIu64
-                           " bytes cannot be shown to the guest: %s", vfd->id,
-                           info.size_bytes, g_strerror(-err));
+        log_compositor_bug(core->log,
+                           "vfd 0x%" PRIx32 ": a file of %" PRIu64
+                           " bytes cannot be shown to the guest: %s",
+                           vfd->id, info.size_bytes, g_strerror(-err));
         become_opaque(vfd);
     }
     return 0;

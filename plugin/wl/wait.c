@@ -79,8 +79,7 @@ static struct vwl_vfd *oldest_stuck(struct vwl_core *core)
         struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, waiting);
 
         if (vfd->first_wait &&
-            (!oldest ||
-             vfd->first_wait->number < oldest->first_wait->number)) {
+            (!oldest || vfd->first_wait->number < oldest->first_wait->number)) {
             oldest = vfd;
         }
     }
@@ -98,9 +97,10 @@ int vwl_wait_make_room(struct vwl_core *core, const struct vwl_vfd *vfd)
     if (!victim || victim == vfd) {
         return -EBUSY;
     }
-    log_compositor_bug(core->log, "%s 0x%" PRIx32 ": its peer takes nothing"
-                       " and %u requests wait: hung up", victim->ops->name,
-                       victim->id, core->in_flight);
+    log_compositor_bug(core->log,
+                       "%s 0x%" PRIx32 ": its peer takes nothing"
+                       " and %u requests wait: hung up",
+                       victim->ops->name, victim->id, core->in_flight);
     vwl_vfd_hang_up(victim);
     return 0;
 }
@@ -112,7 +112,8 @@ int vwl_wait_begin(struct vwl_vfd *vfd, struct vwl_request *request,
     unsigned int share = MAX(core->in_flight_limit / 4, 1);
 
     if (vfd->n_waiting + 1 > share || vwl_wait_make_room(core, vfd) < 0) {
-        log_compositor_bug(core->log, "%s 0x%" PRIx32 ": its peer takes"
+        log_compositor_bug(core->log,
+                           "%s 0x%" PRIx32 ": its peer takes"
                            " nothing and %u requests wait for it: hung up",
                            vfd->ops->name, vfd->id, vfd->n_waiting + 1);
         vwl_parcel_destroy(parcel);

@@ -45,8 +45,7 @@ static struct vwl_window_range *merge(struct vwl_window_range *low,
 }
 
 static void split(struct vwl_window_range *node, uint64_t offset,
-                  struct vwl_window_range **low,
-                  struct vwl_window_range **high)
+                  struct vwl_window_range **low, struct vwl_window_range **high)
 {
     if (!node) {
         *low = NULL;
@@ -171,8 +170,8 @@ static bool is_range(const struct vwl_window *window, uint64_t offset,
                      uint64_t len_bytes)
 {
     return len_bytes > 0 && offset % VWL_PAGE_BYTES == 0 &&
-        len_bytes % VWL_PAGE_BYTES == 0 && offset <= window->size_bytes &&
-        len_bytes <= window->size_bytes - offset;
+           len_bytes % VWL_PAGE_BYTES == 0 && offset <= window->size_bytes &&
+           len_bytes <= window->size_bytes - offset;
 }
 
 int vwl_window_take(struct vwl_window *window, uint64_t offset,
@@ -196,8 +195,8 @@ int vwl_window_take(struct vwl_window *window, uint64_t offset,
     }
     free_end = node->offset + node->len;
     if (node->offset < offset) {
-        low = merge(low, range_create(window, node->offset,
-                                      offset - node->offset));
+        low = merge(low,
+                    range_create(window, node->offset, offset - node->offset));
     }
     if (end < free_end) {
         low = merge(low, range_create(window, end, free_end - end));
@@ -260,7 +259,7 @@ int vwl_window_free(struct vwl_window *window, uint64_t offset,
             high = merge(after, high);
         }
     }
-    window->root = merge(merge(low, range_create(window, offset,
-                                                 end - offset)), high);
+    window->root = merge(merge(low, range_create(window, offset, end - offset)),
+                         high);
     return 0;
 }

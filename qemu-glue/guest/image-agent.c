@@ -188,9 +188,9 @@ static void reap(void)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         for (int i = 0; i < MAX_JOBS; i++) {
             if (jobs[i].pid == pid) {
-                finish(&jobs[i], jobs[i].killed ? 124
-                       : WIFEXITED(status) ? WEXITSTATUS(status)
-                                           : 128 + WTERMSIG(status));
+                finish(&jobs[i], jobs[i].killed      ? 124
+                                 : WIFEXITED(status) ? WEXITSTATUS(status)
+                                                     : 128 + WTERMSIG(status));
             }
         }
     }

@@ -68,8 +68,9 @@ static int open_transport(struct settings *s, int option, const char *arg)
         fputs("vwl-paint: one transport, please\n", stderr);
         return -1;
     }
-    s->transport = option == 'd' ? open_daemon(arg) :
-        option == 'w' ? vwl_transport_wl0(arg) : vwl_transport_socket(arg);
+    s->transport = option == 'd'   ? open_daemon(arg)
+                   : option == 'w' ? vwl_transport_wl0(arg)
+                                   : vwl_transport_socket(arg);
     if (s->transport == NULL) {
         fprintf(stderr, "vwl-paint: %s: %s\n", arg != NULL ? arg : "/dev/wl0",
                 strerror(errno));
@@ -105,17 +106,35 @@ static int parse(struct settings *s, int argc, char **argv)
         case 's':
             r = open_transport(s, c, optarg);
             break;
-        case 'c': s->painter.context = optarg; break;
-        case 't': s->painter.title = optarg; break;
-        case 'a': s->painter.app_id = optarg; break;
-        case 'n': s->seconds = atoi(optarg); break;
-        case 'o': s->timeout = atoi(optarg); break;
-        case 'b': s->painter.dmabuf = true; break;
-        case 'k': s->card = optarg; break;
-        case 'i': s->until_eof = 1; break;
+        case 'c':
+            s->painter.context = optarg;
+            break;
+        case 't':
+            s->painter.title = optarg;
+            break;
+        case 'a':
+            s->painter.app_id = optarg;
+            break;
+        case 'n':
+            s->seconds = atoi(optarg);
+            break;
+        case 'o':
+            s->timeout = atoi(optarg);
+            break;
+        case 'b':
+            s->painter.dmabuf = true;
+            break;
+        case 'k':
+            s->card = optarg;
+            break;
+        case 'i':
+            s->until_eof = 1;
+            break;
         case 'z':
             r = sscanf(optarg, "%ux%u", &s->painter.width,
-                       &s->painter.height) == 2 ? 0 : -1;
+                       &s->painter.height) == 2
+                    ? 0
+                    : -1;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -130,8 +149,7 @@ static int parse(struct settings *s, int argc, char **argv)
     }
     if (s->card != NULL &&
         vwl_transport_socket_use_card(s->transport, s->card) < 0) {
-        fprintf(stderr, "vwl-paint: %s: no card for this transport\n",
-                s->card);
+        fprintf(stderr, "vwl-paint: %s: no card for this transport\n", s->card);
         return -1;
     }
     s->painter.dmabuf |= s->card != NULL;
@@ -177,8 +195,7 @@ int main(int argc, char **argv)
         r = vwl_painter_paint(painter, s.timeout * 1000);
     }
     if (r == 0) {
-        printf("painted %ux%u\n",
-               s.painter.width != 0 ? s.painter.width : 320,
+        printf("painted %ux%u\n", s.painter.width != 0 ? s.painter.width : 320,
                s.painter.height != 0 ? s.painter.height : 200);
         fflush(stdout);
         r = stay(painter, &s);

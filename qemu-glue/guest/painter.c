@@ -21,8 +21,18 @@
 /* Object ids, in the order of their creation: a server insists on it. With a
  * dmabuf, SHM is the zwp_linux_dmabuf_v1 and POOL its buffer params. */
 enum id {
-    DISPLAY = 1, REGISTRY, SYNC, COMPOSITOR, SHM, WM_BASE, SURFACE,
-    XDG_SURFACE, TOPLEVEL, POOL, BUFFER, FRAME,
+    DISPLAY = 1,
+    REGISTRY,
+    SYNC,
+    COMPOSITOR,
+    SHM,
+    WM_BASE,
+    SURFACE,
+    XDG_SURFACE,
+    TOPLEVEL,
+    POOL,
+    BUFFER,
+    FRAME,
 };
 
 struct out {
@@ -69,7 +79,7 @@ uint32_t vwl_pattern_pixel(uint32_t x, uint32_t y, uint32_t width,
         }
     }
     return (x * 255 / (width - 1)) << 16 | (y * 255 / (height - 1)) << 8 |
-        ((x * 3 + y * 5) & 0xff);
+           ((x * 3 + y * 5) & 0xff);
 }
 
 static void tell(const struct vwl_painter *p, const char *format, ...)
@@ -150,8 +160,8 @@ static int flush(struct vwl_painter *p, const int *vfds, unsigned int n)
     return r;
 }
 
-static void bind_global(struct vwl_painter *p, unsigned int which,
-                        uint32_t id, uint32_t version)
+static void bind_global(struct vwl_painter *p, unsigned int which, uint32_t id,
+                        uint32_t version)
 {
     begin(&p->out, REGISTRY, 0);
     put(&p->out, p->globals[which].name);
@@ -228,7 +238,7 @@ static int draw_dmabuf(struct vwl_painter *p)
         fill(p, buffer.offset[0], buffer.stride[0]);
         r = vwl_transport_dmabuf_sync(p->t, p->mem.vfd,
                                       VIRTIO_WL_DMABUF_SYNC_WRITE |
-                                      VIRTIO_WL_DMABUF_SYNC_END);
+                                          VIRTIO_WL_DMABUF_SYNC_END);
     }
     if (r < 0) {
         tell(p, "cannot synchronise: %s", strerror(-r));
@@ -303,8 +313,7 @@ static void on_global(struct vwl_painter *p, const uint8_t *body, size_t len)
     for (unsigned int i = 0; i < G_COUNT; i++) {
         if (strcmp(interface, p->globals[i].interface) == 0) {
             p->globals[i].name = word(body, len, 0);
-            p->globals[i].version =
-                word(body, len, 2 + ((size_t)size + 3) / 4);
+            p->globals[i].version = word(body, len, 2 + ((size_t)size + 3) / 4);
         }
     }
 }
@@ -349,8 +358,8 @@ static int on_event(struct vwl_painter *p, uint32_t object, uint32_t opcode,
         return make_window(p);
     case SHM:
         p->linear |= p->options.dmabuf && opcode == 1 &&
-            word(body, len, 0) == DRM_XRGB8888 && word(body, len, 1) == 0 &&
-            word(body, len, 2) == 0;
+                     word(body, len, 0) == DRM_XRGB8888 &&
+                     word(body, len, 1) == 0 && word(body, len, 2) == 0;
         return 0;
     case WM_BASE:
         request(&p->out, WM_BASE, 3, 1, word(body, len, 0));
@@ -462,20 +471,18 @@ int vwl_painter_create(struct vwl_transport *t,
         return -ENOMEM;
     }
     p->t = t;
-    p->options = options != NULL ? *options : (struct vwl_painter_options){0};
+    p->options = options != NULL ? *options : (struct vwl_painter_options){ 0 };
     o = &p->options;
     o->width = o->width != 0 ? o->width : 320;
     o->height = o->height != 0 ? o->height : 200;
     o->title = o->title != NULL ? o->title : "vhost-user-wl";
     o->app_id = o->app_id != NULL ? o->app_id : "vhost-user-wl";
     p->globals[G_COMPOSITOR].interface = "wl_compositor";
-    p->globals[G_SHM].interface = o->dmabuf ? "zwp_linux_dmabuf_v1"
-                                            : "wl_shm";
+    p->globals[G_SHM].interface = o->dmabuf ? "zwp_linux_dmabuf_v1" : "wl_shm";
     p->globals[G_WM_BASE].interface = "xdg_wm_base";
     p->mem.vfd = p->ctx = -1;
     if (o->width < 64 || o->height < 64 || o->width > 8192 ||
-        o->height > 8192 || strlen(o->title) > 100 ||
-        strlen(o->app_id) > 100) {
+        o->height > 8192 || strlen(o->title) > 100 || strlen(o->app_id) > 100) {
         free(p);
         return -EINVAL;
     }

@@ -54,8 +54,8 @@ struct vwl_transport_ops {
     int (*map)(struct vwl_transport *t, int vfd, size_t size, int writable,
                struct vwl_transport_mem *mem);
     int (*pipe)(struct vwl_transport *t, int guest_writes, int *vfd);
-    int (*send)(struct vwl_transport *t, int vfd, const void *data,
-                size_t len, const int *vfds, unsigned int n_vfds);
+    int (*send)(struct vwl_transport *t, int vfd, const void *data, size_t len,
+                const int *vfds, unsigned int n_vfds);
     ssize_t (*recv)(struct vwl_transport *t, int vfd, void *data, size_t cap,
                     int *vfds, unsigned int *n_vfds, int timeout_ms);
     int (*poll)(struct vwl_transport *t, int vfd, int timeout_ms);
@@ -103,13 +103,13 @@ static inline int vwl_transport_alloc(struct vwl_transport *t, size_t size,
 }
 
 /* format: a DRM fourcc. -ENOTTY: there are no dmabufs. */
-static inline int
-vwl_transport_alloc_dmabuf(struct vwl_transport *t, uint32_t width,
-                           uint32_t height, uint32_t format,
-                           struct vwl_transport_dmabuf *buffer)
+static inline int vwl_transport_alloc_dmabuf(
+    struct vwl_transport *t, uint32_t width, uint32_t height, uint32_t format,
+    struct vwl_transport_dmabuf *buffer)
 {
-    return t->ops->alloc_dmabuf != NULL ?
-        t->ops->alloc_dmabuf(t, width, height, format, buffer) : -ENOTTY;
+    return t->ops->alloc_dmabuf != NULL
+               ? t->ops->alloc_dmabuf(t, width, height, format, buffer)
+               : -ENOTTY;
 }
 
 /* Around each access by this processor; flags as VIRTIO_WL_DMABUF_SYNC_*. */
@@ -135,8 +135,8 @@ static inline void vwl_transport_unmap(struct vwl_transport *t,
 }
 
 /* A pipe of which the guest holds one end; the other is what is sent. */
-static inline int vwl_transport_pipe(struct vwl_transport *t,
-                                     int guest_writes, int *vfd)
+static inline int vwl_transport_pipe(struct vwl_transport *t, int guest_writes,
+                                     int *vfd)
 {
     return t->ops->pipe(t, guest_writes, vfd);
 }
@@ -153,8 +153,7 @@ static inline int vwl_transport_send(struct vwl_transport *t, int vfd,
  * VWL_TRANSPORT_MAX_VFDS), then count; they are the caller's to close. */
 static inline ssize_t vwl_transport_recv(struct vwl_transport *t, int vfd,
                                          void *data, size_t cap, int *vfds,
-                                         unsigned int *n_vfds,
-                                         int timeout_ms)
+                                         unsigned int *n_vfds, int timeout_ms)
 {
     return t->ops->recv(t, vfd, data, cap, vfds, n_vfds, timeout_ms);
 }
@@ -182,8 +181,7 @@ static inline int vwl_transport_fd(struct vwl_transport *t)
     return t->ops->fd(t);
 }
 
-static inline int vwl_transport_watch(struct vwl_transport *t, int vfd,
-                                      int on)
+static inline int vwl_transport_watch(struct vwl_transport *t, int vfd, int on)
 {
     return t->ops->watch(t, vfd, on);
 }
@@ -203,8 +201,7 @@ static inline int vwl_transport_dispatch(struct vwl_transport *t)
  * try again after a dispatch. */
 static inline int vwl_transport_send_async(struct vwl_transport *t, int vfd,
                                            const void *data, size_t len,
-                                           const int *vfds,
-                                           unsigned int n_vfds,
+                                           const int *vfds, unsigned int n_vfds,
                                            vwl_transport_done_fn done,
                                            void *opaque)
 {
@@ -218,8 +215,9 @@ static inline int vwl_transport_new_ctx_async(struct vwl_transport *t,
                                               vwl_transport_done_fn done,
                                               void *opaque)
 {
-    return t->ops->new_ctx_async != NULL ?
-        t->ops->new_ctx_async(t, name, done, opaque) : -ENOSYS;
+    return t->ops->new_ctx_async != NULL
+               ? t->ops->new_ctx_async(t, name, done, opaque)
+               : -ENOSYS;
 }
 
 /* What can be sent of the guest's own GPU; asked of the host, who may need a
@@ -251,15 +249,16 @@ static inline int vwl_transport_send_checked(struct vwl_transport *t, int vfd,
                                              vwl_transport_done_fn done,
                                              void *opaque)
 {
-    return t->ops->send_checked != NULL ?
-        t->ops->send_checked(t, vfd, data, len, vfds, n_vfds, done, opaque) :
-        -ENOTTY;
+    return t->ops->send_checked != NULL
+               ? t->ops->send_checked(t, vfd, data, len, vfds, n_vfds, done,
+                                      opaque)
+               : -ENOTTY;
 }
 
 /* A received fence as a sync_file for programs; takes *vfd. -ENOTTY: it is
  * none here, but it hangs up when it is signalled. */
-static inline int vwl_transport_export_fence(struct vwl_transport *t,
-                                             int *vfd, int *fd)
+static inline int vwl_transport_export_fence(struct vwl_transport *t, int *vfd,
+                                             int *fd)
 {
     return t->ops->export_fence != NULL ? t->ops->export_fence(t, vfd, fd)
                                         : -ENOTTY;

@@ -27,8 +27,8 @@ static int new_ctx(struct vwl_transport *t, const char *name, int *vfd)
     if (fd < 0) {
         return -errno;
     }
-    if (connect(fd, (struct sockaddr *)&direct->addr,
-                sizeof direct->addr) < 0) {
+    if (connect(fd, (struct sockaddr *)&direct->addr, sizeof direct->addr) <
+        0) {
         r = -errno;
         close(fd);
         return r;
@@ -125,9 +125,8 @@ static int poll_one(struct vwl_transport *t, int vfd, int timeout_ms)
     return r < 0 ? (errno == EINTR ? 0 : -errno) : r;
 }
 
-static ssize_t receive(struct vwl_transport *t, int vfd, void *data,
-                       size_t cap, int *vfds, unsigned int *n_vfds,
-                       int timeout_ms)
+static ssize_t receive(struct vwl_transport *t, int vfd, void *data, size_t cap,
+                       int *vfds, unsigned int *n_vfds, int timeout_ms)
 {
     union {
         char space[CMSG_SPACE(sizeof(int) * VWL_TRANSPORT_MAX_VFDS)];
@@ -135,8 +134,10 @@ static ssize_t receive(struct vwl_transport *t, int vfd, void *data,
     } control;
     struct iovec iov = { data, cap };
     struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1,
-        .msg_control = &control, .msg_controllen = sizeof control,
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
     };
     struct cmsghdr *c;
     ssize_t n;
@@ -170,8 +171,9 @@ static int alloc_dmabuf(struct vwl_transport *t, uint32_t width,
 {
     const struct direct *direct = (const struct direct *)(const void *)t;
 
-    return direct->card < 0 ? -ENOTTY :
-        vwl_card_alloc(direct->card, width, height, buffer);
+    return direct->card < 0
+               ? -ENOTTY
+               : vwl_card_alloc(direct->card, width, height, buffer);
 }
 
 static int dmabuf_sync(struct vwl_transport *t, int vfd, uint32_t flags)
@@ -190,10 +192,19 @@ static void destroy(struct vwl_transport *t)
 }
 
 static const struct vwl_transport_ops ops = {
-    .name = "socket", .new_ctx = new_ctx, .alloc = alloc, .unmap = unmap,
-    .map = map, .pipe = make_pipe, .send = send_all, .recv = receive,
-    .poll = poll_one, .close = close_one, .alloc_dmabuf = alloc_dmabuf,
-    .dmabuf_sync = dmabuf_sync, .destroy = destroy,
+    .name = "socket",
+    .new_ctx = new_ctx,
+    .alloc = alloc,
+    .unmap = unmap,
+    .map = map,
+    .pipe = make_pipe,
+    .send = send_all,
+    .recv = receive,
+    .poll = poll_one,
+    .close = close_one,
+    .alloc_dmabuf = alloc_dmabuf,
+    .dmabuf_sync = dmabuf_sync,
+    .destroy = destroy,
 };
 
 struct vwl_transport *vwl_transport_socket(const char *path)

@@ -71,7 +71,7 @@ static bool is_another(const char *path, int fd)
     struct stat now, then;
 
     return stat(path, &now) == 0 && fstat(fd, &then) == 0 &&
-        (now.st_ino != then.st_ino || now.st_rdev != then.st_rdev);
+           (now.st_ino != then.st_ino || now.st_rdev != then.st_rdev);
 }
 
 int wl0_make(const char *path, int *fd, struct wl0_new *new)
@@ -227,8 +227,8 @@ static int make_pipe(struct vwl_transport *t, int guest_writes, int *vfd)
     return make(t, &new, vfd);
 }
 
-static int send_one(int vfd, const uint8_t *data, size_t len,
-                    const int *vfds, unsigned int n_vfds)
+static int send_one(int vfd, const uint8_t *data, size_t len, const int *vfds,
+                    unsigned int n_vfds)
 {
     struct wl0_txn *txn = malloc(sizeof *txn + len);
     int r;
@@ -297,9 +297,8 @@ static int poll_one(struct vwl_transport *t, int vfd, int timeout_ms)
     return r;
 }
 
-static ssize_t receive(struct vwl_transport *t, int vfd, void *data,
-                       size_t cap, int *vfds, unsigned int *n_vfds,
-                       int timeout_ms)
+static ssize_t receive(struct vwl_transport *t, int vfd, void *data, size_t cap,
+                       int *vfds, unsigned int *n_vfds, int timeout_ms)
 {
     union {
         struct wl0_txn txn;
@@ -317,8 +316,9 @@ static ssize_t receive(struct vwl_transport *t, int vfd, void *data,
     }
     r = (ssize_t)(in.txn.len < room ? in.txn.len : room);
     memcpy(data, in.txn.data, (size_t)r);
-    for (*n_vfds = 0; *n_vfds < VWL_TRANSPORT_MAX_VFDS &&
-         in.txn.fds[*n_vfds] >= 0; (*n_vfds)++) {
+    for (*n_vfds = 0;
+         *n_vfds < VWL_TRANSPORT_MAX_VFDS && in.txn.fds[*n_vfds] >= 0;
+         (*n_vfds)++) {
         vfds[*n_vfds] = in.txn.fds[*n_vfds];
     }
     return r;
@@ -433,13 +433,28 @@ static void destroy(struct vwl_transport *t)
 }
 
 static const struct vwl_transport_ops ops = {
-    .name = "wl0", .new_ctx = new_ctx, .alloc = alloc, .unmap = unmap,
-    .map = map, .pipe = make_pipe, .send = send_all, .recv = receive,
-    .poll = poll_one, .close = close_one, .fd = loop_fd, .watch = watch,
-    .pending = pending, .dispatch = dispatch, .send_async = wl0_send_async,
-    .new_ctx_async = wl0_new_ctx_async, .alloc_dmabuf = alloc_dmabuf,
-    .dmabuf_sync = dmabuf_sync, .gpu = wl0_gpu, .import = wl0_import,
-    .send_checked = wl0_send_checked, .export_fence = wl0_export_fence,
+    .name = "wl0",
+    .new_ctx = new_ctx,
+    .alloc = alloc,
+    .unmap = unmap,
+    .map = map,
+    .pipe = make_pipe,
+    .send = send_all,
+    .recv = receive,
+    .poll = poll_one,
+    .close = close_one,
+    .fd = loop_fd,
+    .watch = watch,
+    .pending = pending,
+    .dispatch = dispatch,
+    .send_async = wl0_send_async,
+    .new_ctx_async = wl0_new_ctx_async,
+    .alloc_dmabuf = alloc_dmabuf,
+    .dmabuf_sync = dmabuf_sync,
+    .gpu = wl0_gpu,
+    .import = wl0_import,
+    .send_checked = wl0_send_checked,
+    .export_fence = wl0_export_fence,
     .destroy = destroy,
 };
 
@@ -454,8 +469,7 @@ struct vwl_transport *vwl_transport_wl0(const char *path)
     wl0_jobs_init(wl0);
     wl0->path = strdup(path != NULL ? path : "/dev/wl0");
     wl0->epoll = epoll_create1(EPOLL_CLOEXEC);
-    wl0->fd = wl0->path == NULL ? -1 :
-        open(wl0->path, O_RDWR | O_CLOEXEC);
+    wl0->fd = wl0->path == NULL ? -1 : open(wl0->path, O_RDWR | O_CLOEXEC);
     if (wl0->fd < 0 || wl0->epoll < 0) {
         int err = errno;
 

@@ -38,18 +38,17 @@ struct virtgpu_create {
 
 #define FIRST_RENDER_NODE 128
 #define RENDER_NODES 16
-#define TARGET_2D 2u     /* as in Gallium */
-#define FORMAT_BGRX 2u   /* virtio-gpu's number */
+#define TARGET_2D 2u   /* as in Gallium */
+#define FORMAT_BGRX 2u /* virtio-gpu's number */
 #define BIND_SAMPLER 8u
 
 static bool is_virtio_gpu(int fd)
 {
     char name[32] = "";
-    struct drm_version version = { .name = name,
-                                   .name_len = sizeof name - 1 };
+    struct drm_version version = { .name = name, .name_len = sizeof name - 1 };
 
     return ioctl(fd, IOC_VERSION, &version) == 0 &&
-        strcmp(name, "virtio_gpu") == 0;
+           strcmp(name, "virtio_gpu") == 0;
 }
 
 /* -1: there is none. */
@@ -76,9 +75,15 @@ static int open_node(void)
 static int make_buffer(int node)
 {
     struct virtgpu_create create = {
-        .target = TARGET_2D, .format = FORMAT_BGRX, .bind = BIND_SAMPLER,
-        .width = 16, .height = 16, .depth = 1, .array_size = 1,
-        .size = 4096, .stride = 64,
+        .target = TARGET_2D,
+        .format = FORMAT_BGRX,
+        .bind = BIND_SAMPLER,
+        .width = 16,
+        .height = 16,
+        .depth = 1,
+        .array_size = 1,
+        .size = 4096,
+        .stride = 64,
     };
     struct drm_prime prime = { .flags = O_CLOEXEC | O_RDWR };
 

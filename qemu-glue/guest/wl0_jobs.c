@@ -19,8 +19,8 @@ struct wl0_job {
     vwl_transport_done_fn done;
     void *opaque;
     int result;
-    int vfd; /* that it is sent to; -1: closed meanwhile, or none */
-    int fd;  /* of its own for the same, or /dev/wl0; -1: none yet */
+    int vfd;       /* that it is sent to; -1: closed meanwhile, or none */
+    int fd;        /* of its own for the same, or /dev/wl0; -1: none yet */
     bool running;  /* a thread has it */
     bool detached; /* its end was told */
     /* connecting */
@@ -281,8 +281,7 @@ static int give_to_thread(struct wl0 *wl0, struct wl0_job *job)
         return -ENOMEM;
     }
     pthread_mutex_lock(&pool->lock);
-    for (struct wl0_job *other = pool->jobs.first; other;
-         other = other->next) {
+    for (struct wl0_job *other = pool->jobs.first; other; other = other->next) {
         queued += !other->running;
     }
     if (pool->n_idle < queued) {
@@ -318,9 +317,8 @@ static void set_nonblocking(int vfd, bool on)
 }
 
 /* With our driver: now, if there is room. */
-static int send_or_wait(struct wl0 *wl0, struct wl0_vfd *v,
-                        struct wl0_job *job, const int *vfds,
-                        unsigned int n_vfds)
+static int send_or_wait(struct wl0 *wl0, struct wl0_vfd *v, struct wl0_job *job,
+                        const int *vfds, unsigned int n_vfds)
 {
     int r = -EAGAIN;
 
@@ -343,9 +341,8 @@ static int send_or_wait(struct wl0 *wl0, struct wl0_vfd *v,
     return 0;
 }
 
-static int send_later(struct wl0 *wl0, struct wl0_vfd *v,
-                      struct wl0_job *job, const int *vfds,
-                      unsigned int n_vfds)
+static int send_later(struct wl0 *wl0, struct wl0_vfd *v, struct wl0_job *job,
+                      const int *vfds, unsigned int n_vfds)
 {
     int r = take_fds(job, vfds, n_vfds);
 
@@ -440,8 +437,7 @@ void wl0_jobs_go_on(struct wl0 *wl0, int vfd)
             link = &job->next;
             continue;
         }
-        r = send_pieces(job, job->fd, job->fds, job->n_fds,
-                        WL0_MAX_SEND_OWN);
+        r = send_pieces(job, job->fd, job->fds, job->n_fds, WL0_MAX_SEND_OWN);
         if (r != -EAGAIN) {
             job->result = r;
             v->n_sends--;
@@ -495,8 +491,7 @@ void wl0_jobs_forget(struct wl0 *wl0, int vfd)
         }
         link = &job->next;
     }
-    for (struct wl0_job *job = wl0->pool->ended.first; job;
-         job = job->next) {
+    for (struct wl0_job *job = wl0->pool->ended.first; job; job = job->next) {
         if (job->vfd == vfd) {
             job->vfd = -1;
         }

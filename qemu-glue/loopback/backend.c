@@ -82,8 +82,10 @@ int vwl_fe_receive(int fd, struct vwl_fe_frame *frame, int timeout_ms)
     } control;
     struct iovec iov = { &frame->header, sizeof frame->header };
     struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1,
-        .msg_control = &control, .msg_controllen = sizeof control,
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
     };
     ssize_t n;
     int r;
@@ -115,14 +117,17 @@ static void answer(struct vwl_fe *fe, const struct vwl_fe_frame *frame,
         struct vhost_user_header header;
         uint64_t value;
     } VHOST_USER_PACKED reply = {
-        { frame->header.request,
-          VHOST_USER_VERSION | VHOST_USER_REPLY_MASK, 8 }, value,
+        { frame->header.request, VHOST_USER_VERSION | VHOST_USER_REPLY_MASK,
+          8 },
+        value,
     };
     bool asked = (frame->header.flags & VHOST_USER_NEED_REPLY_MASK) != 0;
 
     if (asked && !vwl_fe_has_protocol(fe, VHOST_USER_PROTOCOL_F_REPLY_ACK)) {
-        vwl_fe_complain(fe, "back-end request %u asks for a reply without "
-                        "REPLY_ACK", frame->header.request);
+        vwl_fe_complain(fe,
+                        "back-end request %u asks for a reply without "
+                        "REPLY_ACK",
+                        frame->header.request);
     }
     if (always ||
         (asked && vwl_fe_has_protocol(fe, VHOST_USER_PROTOCOL_F_REPLY_ACK))) {
@@ -140,13 +145,12 @@ static void update_table(struct vwl_fe *fe)
 
 static int do_map(struct vwl_fe *fe, const struct vwl_fe_frame *frame)
 {
-    struct vhost_user_mmap map = {0};
+    struct vhost_user_mmap map = { 0 };
 
     if (frame->header.request == VHOST_USER_BACKEND_SHMEM_MAP &&
         frame->header.size == sizeof map) {
         memcpy(&map, frame->payload, sizeof map);
-    } else if (frame->header.request ==
-                   VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP &&
+    } else if (frame->header.request == VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP &&
                frame->header.size ==
                    sizeof(struct vhost_user_private_shmem_map)) {
         struct vhost_user_private_shmem_map old;
@@ -156,8 +160,9 @@ static int do_map(struct vwl_fe *fe, const struct vwl_fe_frame *frame)
         map.fd_offset = old.fd_offset;
         map.shm_offset = old.shm_offset;
         map.len = old.len;
-        map.flags = old.flags & VHOST_USER_PRIVATE_SHMEM_MAP_F_W ?
-            VHOST_USER_SHMEM_MAP_F_RW : 0;
+        map.flags = old.flags & VHOST_USER_PRIVATE_SHMEM_MAP_F_W
+                        ? VHOST_USER_SHMEM_MAP_F_RW
+                        : 0;
     } else {
         vwl_fe_complain(fe, "SHMEM_MAP of %u bytes", frame->header.size);
         return -EINVAL;
@@ -177,7 +182,7 @@ static int do_map(struct vwl_fe *fe, const struct vwl_fe_frame *frame)
 
 static int do_unmap(struct vwl_fe *fe, const struct vwl_fe_frame *frame)
 {
-    struct vhost_user_mmap map = {0};
+    struct vhost_user_mmap map = { 0 };
 
     if (frame->header.request == VHOST_USER_BACKEND_SHMEM_UNMAP &&
         frame->header.size == sizeof map) {
@@ -208,13 +213,15 @@ static void do_shm(struct vwl_fe *fe, const struct vwl_fe_frame *frame)
 {
     bool private = frame->header.request >= 1000;
     bool map = frame->header.request == VHOST_USER_BACKEND_SHMEM_MAP ||
-        frame->header.request == VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP;
+               frame->header.request == VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP;
     int r = -EPERM;
 
     if (private != (fe->dialect == VWL_FE_PRIVATE) ||
         fe->dialect == VWL_FE_NONE) {
-        vwl_fe_complain(fe, "back-end request %u of a dialect that was not "
-                        "agreed", frame->header.request);
+        vwl_fe_complain(fe,
+                        "back-end request %u of a dialect that was not "
+                        "agreed",
+                        frame->header.request);
     }
     if (fe->shm_policy != VWL_FE_SHM_REFUSE) {
         r = map ? do_map(fe, frame) : do_unmap(fe, frame);
@@ -227,11 +234,14 @@ static void do_shm(struct vwl_fe *fe, const struct vwl_fe_frame *frame)
 
 static void do_iotlb_miss(struct vwl_fe *fe, const struct vwl_fe_frame *frame)
 {
-    struct vhost_user_iotlb miss = {0}, update;
+    struct vhost_user_iotlb miss = { 0 }, update;
     uint64_t reply;
     struct vwl_fe_message msg = {
-        .request = VHOST_USER_IOTLB_MSG, .payload = &update,
-        .len = sizeof update, .answer = true, .reply = &reply,
+        .request = VHOST_USER_IOTLB_MSG,
+        .payload = &update,
+        .len = sizeof update,
+        .answer = true,
+        .reply = &reply,
         .reply_len = sizeof reply,
     };
     uint64_t first = vwl_fe_bus_address(fe, fe->options.ram_gpa);
@@ -247,9 +257,11 @@ static void do_iotlb_miss(struct vwl_fe *fe, const struct vwl_fe_frame *frame)
         return;
     }
     update = (struct vhost_user_iotlb){
-        .iova = page, .size = 4096,
+        .iova = page,
+        .size = 4096,
         .user_addr = (uint64_t)(uintptr_t)fe->ram + (page - first),
-        .permission = VHOST_USER_ACCESS_RW, .type = VHOST_USER_IOTLB_UPDATE,
+        .permission = VHOST_USER_ACCESS_RW,
+        .type = VHOST_USER_IOTLB_UPDATE,
     };
     vwl_fe_request(fe, &msg);
     answer(fe, frame, false, 0);
@@ -310,9 +322,9 @@ static void remember(struct vwl_fe *fe, const struct vwl_fe_frame *frame)
 static bool is_shm(uint32_t request)
 {
     return request == VHOST_USER_BACKEND_SHMEM_MAP ||
-        request == VHOST_USER_BACKEND_SHMEM_UNMAP ||
-        request == VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP ||
-        request == VHOST_USER_BACKEND_PRIVATE_SHMEM_UNMAP;
+           request == VHOST_USER_BACKEND_SHMEM_UNMAP ||
+           request == VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP ||
+           request == VHOST_USER_BACKEND_PRIVATE_SHMEM_UNMAP;
 }
 
 void vwl_fe_serve_backend(struct vwl_fe *fe)
@@ -331,8 +343,7 @@ void vwl_fe_serve_backend(struct vwl_fe *fe)
             return;
         }
         remember(fe, &frame);
-        if (is_shm(frame.header.request) &&
-            fe->shm_policy == VWL_FE_SHM_HOLD) {
+        if (is_shm(frame.header.request) && fe->shm_policy == VWL_FE_SHM_HOLD) {
             struct held *held = g_new(struct held, 1);
 
             held->frame = frame;

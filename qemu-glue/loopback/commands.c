@@ -12,11 +12,10 @@
 #define LAST_LINUX_ID 0x7ffu
 
 int vwl_drv_command(struct vwl_drv *drv, const void *request, size_t len,
-                    uint32_t response_cap, void *response,
-                    size_t response_len)
+                    uint32_t response_cap, void *response, size_t response_len)
 {
-    struct vwl_drv_request *req =
-        vwl_drv_submit(drv, request, len, response_cap, NULL);
+    struct vwl_drv_request *req = vwl_drv_submit(drv, request, len,
+                                                 response_cap, NULL);
     int r;
 
     if (req == NULL) {
@@ -45,12 +44,14 @@ uint32_t vwl_drv_free_id(struct vwl_drv *drv)
     return id;
 }
 
-static int make(struct vwl_drv *drv, uint32_t type, uint32_t id,
-                uint32_t flags, uint32_t size, const char *name)
+static int make(struct vwl_drv *drv, uint32_t type, uint32_t id, uint32_t flags,
+                uint32_t size, const char *name)
 {
     struct virtio_wl_ctrl_vfd_new_ctx_named request = {
-        .hdr.type = htole32(type), .vfd_id = htole32(id),
-        .flags = htole32(flags), .size = htole32(size),
+        .hdr.type = htole32(type),
+        .vfd_id = htole32(id),
+        .flags = htole32(flags),
+        .size = htole32(size),
     };
     struct virtio_wl_ctrl_vfd_new response;
     bool fresh = vwl_drv_find(drv, id) == NULL;
@@ -88,20 +89,24 @@ static int make(struct vwl_drv *drv, uint32_t type, uint32_t id,
 
 int vwl_drv_new(struct vwl_drv *drv, uint32_t id, uint32_t size)
 {
-    uint32_t flags = vwl_fe_has(drv->fe, VIRTIO_WL_F_TRANS_FLAGS) ? 0 :
-        VIRTIO_WL_VFD_LEGACY_WRITE | VIRTIO_WL_VFD_LEGACY_MAP;
+    uint32_t flags = vwl_fe_has(drv->fe, VIRTIO_WL_F_TRANS_FLAGS)
+                         ? 0
+                         : VIRTIO_WL_VFD_LEGACY_WRITE |
+                               VIRTIO_WL_VFD_LEGACY_MAP;
 
     return make(drv, VIRTIO_WL_CMD_VFD_NEW, id, flags, size, NULL);
 }
 
 int vwl_drv_new_ctx(struct vwl_drv *drv, uint32_t id, const char *name)
 {
-    uint32_t flags = vwl_fe_has(drv->fe, VIRTIO_WL_F_TRANS_FLAGS) ?
-        VIRTIO_WL_VFD_WRITE | VIRTIO_WL_VFD_READ :
-        VIRTIO_WL_VFD_LEGACY_CONTROL;
+    uint32_t flags = vwl_fe_has(drv->fe, VIRTIO_WL_F_TRANS_FLAGS)
+                         ? VIRTIO_WL_VFD_WRITE | VIRTIO_WL_VFD_READ
+                         : VIRTIO_WL_VFD_LEGACY_CONTROL;
 
-    return make(drv, name != NULL ? VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED :
-                VIRTIO_WL_CMD_VFD_NEW_CTX, id, flags, 0, name);
+    return make(drv,
+                name != NULL ? VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED
+                             : VIRTIO_WL_CMD_VFD_NEW_CTX,
+                id, flags, 0, name);
 }
 
 int vwl_drv_new_pipe(struct vwl_drv *drv, uint32_t id, uint32_t flags)
@@ -119,8 +124,8 @@ int vwl_drv_new_dmabuf(struct vwl_drv *drv, uint32_t id, uint32_t width,
         .height = htole32(height), .format = htole32(format),
     }, response;
     struct vwl_drv_vfd *vfd;
-    int r = vwl_drv_command(drv, &request, sizeof request, NEW_SIZE,
-                            &response, sizeof response);
+    int r = vwl_drv_command(drv, &request, sizeof request, NEW_SIZE, &response,
+                            sizeof response);
 
     if (r != (int)VIRTIO_WL_RESP_VFD_NEW_DMABUF) {
         return r;
@@ -140,20 +145,22 @@ int vwl_drv_dmabuf_sync(struct vwl_drv *drv, uint32_t id, uint32_t flags)
 {
     struct virtio_wl_ctrl_vfd_dmabuf_sync request = {
         .hdr.type = htole32(VIRTIO_WL_CMD_VFD_DMABUF_SYNC),
-        .vfd_id = htole32(id), .flags = htole32(flags),
+        .vfd_id = htole32(id),
+        .flags = htole32(flags),
     };
 
-    return vwl_drv_command(drv, &request, sizeof request, SHORT_RESPONSE,
-                           NULL, 0);
+    return vwl_drv_command(drv, &request, sizeof request, SHORT_RESPONSE, NULL,
+                           0);
 }
 
 int vwl_drv_close(struct vwl_drv *drv, uint32_t id)
 {
     struct virtio_wl_ctrl_vfd request = {
-        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_CLOSE), .vfd_id = htole32(id),
+        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_CLOSE),
+        .vfd_id = htole32(id),
     };
-    int r = vwl_drv_command(drv, &request, sizeof request, SHORT_RESPONSE,
-                            NULL, 0);
+    int r = vwl_drv_command(drv, &request, sizeof request, SHORT_RESPONSE, NULL,
+                            0);
 
     if (r == (int)VIRTIO_WL_RESP_OK) {
         g_hash_table_remove(drv->vfds, GUINT_TO_POINTER(id));
@@ -169,7 +176,8 @@ static uint8_t *send_request(uint32_t id, const uint32_t *ids,
                              size_t *total)
 {
     struct virtio_wl_ctrl_vfd_sendrecv head = {
-        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_SEND), .vfd_id = htole32(id),
+        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_SEND),
+        .vfd_id = htole32(id),
         .vfd_count = htole32(n_ids),
     };
     uint8_t *bytes;
@@ -190,13 +198,13 @@ static uint8_t *send_request(uint32_t id, const uint32_t *ids,
 
 struct vwl_drv_request *vwl_drv_send_async(struct vwl_drv *drv, uint32_t id,
                                            const uint32_t *ids,
-                                           unsigned int n_ids,
-                                           const void *data, size_t len)
+                                           unsigned int n_ids, const void *data,
+                                           size_t len)
 {
     size_t total;
     uint8_t *bytes = send_request(id, ids, n_ids, data, len, &total);
-    struct vwl_drv_request *req =
-        vwl_drv_submit(drv, bytes, total, SHORT_RESPONSE, NULL);
+    struct vwl_drv_request *req = vwl_drv_submit(drv, bytes, total,
+                                                 SHORT_RESPONSE, NULL);
 
     g_free(bytes);
     return req;
@@ -226,17 +234,17 @@ static uint8_t *put_foreign(struct vwl_drv *drv, uint8_t *at,
     return at;
 }
 
-struct vwl_drv_request *
-vwl_drv_send_foreign_async(struct vwl_drv *drv, uint32_t id,
-                           const struct vwl_drv_foreign *entries,
-                           unsigned int n, const void *data, size_t len)
+struct vwl_drv_request *vwl_drv_send_foreign_async(
+    struct vwl_drv *drv, uint32_t id, const struct vwl_drv_foreign *entries,
+    unsigned int n, const void *data, size_t len)
 {
     struct virtio_wl_ctrl_vfd_sendrecv head = {
         .hdr.type = htole32(VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID),
-        .vfd_id = htole32(id), .vfd_count = htole32(n),
+        .vfd_id = htole32(id),
+        .vfd_count = htole32(n),
     };
-    uint8_t *bytes = g_malloc(sizeof head + len + n *
-                              sizeof(struct virtio_wl_foreign_entry_v2));
+    uint8_t *bytes = g_malloc(sizeof head + len +
+                              n * sizeof(struct virtio_wl_foreign_entry_v2));
     uint8_t *end = put_foreign(drv, bytes + sizeof head, entries, n);
     struct vwl_drv_request *req;
 
@@ -263,9 +271,10 @@ int vwl_drv_send(struct vwl_drv *drv, uint32_t id, const uint32_t *ids,
 static void *wait_for_map(struct vwl_fe *fe, uint64_t offset, uint64_t len)
 {
     int64_t end = g_get_monotonic_time() +
-        (int64_t)fe->options.timeout_ms * 1000;
+                  (int64_t)fe->options.timeout_ms * 1000;
     bool acknowledged = fe->dialect != VWL_FE_STANDARD ||
-        vwl_fe_has_protocol(fe, VHOST_USER_PROTOCOL_F_REPLY_ACK);
+                        vwl_fe_has_protocol(fe,
+                                            VHOST_USER_PROTOCOL_F_REPLY_ACK);
     void *at = vwl_window_at(&fe->window, offset, len);
 
     while (at == NULL && !acknowledged && vwl_fe_turn(fe, 100) >= 0 &&

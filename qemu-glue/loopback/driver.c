@@ -160,8 +160,8 @@ static size_t position(const struct vwl_drv_shape *shape, size_t at)
 
 static size_t run(const struct vwl_drv_shape *shape, size_t at, size_t len)
 {
-    return shape->piece == 0 ? len :
-        MIN(shape->piece - at % shape->piece, len - at);
+    return shape->piece == 0 ? len
+                             : MIN(shape->piece - at % shape->piece, len - at);
 }
 
 static void copy_in(struct vwl_drv *drv, struct vwl_drv_request *req,
@@ -177,8 +177,8 @@ static void copy_in(struct vwl_drv *drv, struct vwl_drv_request *req,
 
 static void copy_out(struct vwl_drv *drv, struct vwl_drv_request *req)
 {
-    const uint8_t *from =
-        (uint8_t *)vwl_fe_at(drv->fe, req->gpa) + req->response_at;
+    const uint8_t *from = (uint8_t *)vwl_fe_at(drv->fe, req->gpa) +
+                          req->response_at;
     size_t len = MIN(req->response_cap, sizeof req->response);
 
     for (size_t at = 0, n; at < len; at += n) {
@@ -195,18 +195,17 @@ static void add_pieces(struct vwl_drv *drv, GArray *pieces,
         struct vwl_ring_piece piece = { .write = write };
 
         n = run(&req->shape, at, len);
-        piece.addr = vwl_fe_bus_address(
-            drv->fe, req->gpa + offset + position(&req->shape, at));
+        piece.addr = vwl_fe_bus_address(drv->fe, req->gpa + offset +
+                                                     position(&req->shape, at));
         piece.len = (uint32_t)n;
         g_array_append_val(pieces, piece);
     }
 }
 
-static int enqueue(struct vwl_drv *drv, struct vwl_drv_request *req,
-                   size_t len)
+static int enqueue(struct vwl_drv *drv, struct vwl_drv_request *req, size_t len)
 {
     bool indirect = !req->shape.direct &&
-        vwl_fe_has(drv->fe, VIRTIO_RING_F_INDIRECT_DESC);
+                    vwl_fe_has(drv->fe, VIRTIO_RING_F_INDIRECT_DESC);
     GArray *pieces = g_array_new(FALSE, FALSE, sizeof(struct vwl_ring_piece));
     void *table = NULL;
     uint64_t table_addr = 0;
@@ -231,9 +230,8 @@ static int enqueue(struct vwl_drv *drv, struct vwl_drv_request *req,
     return r;
 }
 
-struct vwl_drv_request *vwl_drv_submit(struct vwl_drv *drv,
-                                       const void *request, size_t len,
-                                       uint32_t response_cap,
+struct vwl_drv_request *vwl_drv_submit(struct vwl_drv *drv, const void *request,
+                                       size_t len, uint32_t response_cap,
                                        const struct vwl_drv_shape *shape)
 {
     struct vwl_drv_request *req = g_new0(struct vwl_drv_request, 1);
@@ -275,7 +273,7 @@ static void collect_out(struct vwl_drv *drv)
     while ((req = vwl_ring_take(&drv->out, &len, &bad)) != NULL || bad) {
         if (bad) {
             vwl_fe_complain(drv->fe, "the out queue's used entry names no "
-                            "request");
+                                     "request");
             continue;
         }
         drv->in_flight--;

@@ -100,9 +100,8 @@ void vwl_drv_set_calls(struct vwl_drv *drv, bool on);
 
 /* Asynchronous requests. shape NULL: the driver's own. NULL return: no room
  * in the ring or in guest memory. The kick is included. */
-struct vwl_drv_request *vwl_drv_submit(struct vwl_drv *drv,
-                                       const void *request, size_t len,
-                                       uint32_t response_cap,
+struct vwl_drv_request *vwl_drv_submit(struct vwl_drv *drv, const void *request,
+                                       size_t len, uint32_t response_cap,
                                        const struct vwl_drv_shape *shape);
 int vwl_drv_wait(struct vwl_drv *drv, struct vwl_drv_request *req,
                  int timeout_ms);
@@ -113,8 +112,7 @@ uint32_t vwl_drv_request_type(const struct vwl_drv_request *req);
 
 /* Submit, wait, free. response may be NULL; it gets response_len bytes. */
 int vwl_drv_command(struct vwl_drv *drv, const void *request, size_t len,
-                    uint32_t response_cap, void *response,
-                    size_t response_len);
+                    uint32_t response_cap, void *response, size_t response_len);
 
 /* Lowest guest id that is not in use (1..0x7ff first, as Linux). */
 uint32_t vwl_drv_free_id(struct vwl_drv *drv);
@@ -135,8 +133,8 @@ int vwl_drv_send(struct vwl_drv *drv, uint32_t id, const uint32_t *ids,
 /* The same, not waited for. */
 struct vwl_drv_request *vwl_drv_send_async(struct vwl_drv *drv, uint32_t id,
                                            const uint32_t *ids,
-                                           unsigned int n_ids,
-                                           const void *data, size_t len);
+                                           unsigned int n_ids, const void *data,
+                                           size_t len);
 
 /* What a SEND_FOREIGN_ID lists. */
 struct vwl_drv_foreign {
@@ -144,10 +142,9 @@ struct vwl_drv_foreign {
     uint64_t value;
 };
 
-struct vwl_drv_request *
-vwl_drv_send_foreign_async(struct vwl_drv *drv, uint32_t id,
-                           const struct vwl_drv_foreign *entries,
-                           unsigned int n, const void *data, size_t len);
+struct vwl_drv_request *vwl_drv_send_foreign_async(
+    struct vwl_drv *drv, uint32_t id, const struct vwl_drv_foreign *entries,
+    unsigned int n, const void *data, size_t len);
 
 struct vwl_drv_vfd *vwl_drv_find(struct vwl_drv *drv, uint32_t id);
 

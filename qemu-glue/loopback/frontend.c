@@ -65,18 +65,19 @@ int vwl_fe_create(const struct vwl_fe_options *options, int *fd,
     uint64_t gpa;
     int r;
 
-    fe->options = options != NULL ? *options : (struct vwl_fe_options){0};
-    fe->options.timeout_ms = fe->options.timeout_ms != 0 ?
-        fe->options.timeout_ms : 10000;
-    gpa = fe->options.window_gpa != 0 ? fe->options.window_gpa :
-        UINT64_C(0xfe00000000);
+    fe->options = options != NULL ? *options : (struct vwl_fe_options){ 0 };
+    fe->options.timeout_ms = fe->options.timeout_ms != 0
+                                 ? fe->options.timeout_ms
+                                 : 10000;
+    gpa = fe->options.window_gpa != 0 ? fe->options.window_gpa
+                                      : UINT64_C(0xfe00000000);
     fe->fd = fe->backend = fe->ram_fd = -1;
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         fe->ring[i].kick = fe->ring[i].call = fe->ring[i].err = -1;
     }
     g_queue_init(&fe->held);
-    fe->backend_seen =
-        g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    fe->backend_seen = g_ptr_array_new_with_free_func(
+        (GDestroyNotify)g_bytes_unref);
     fe->watches = g_array_new(FALSE, FALSE, sizeof(struct vwl_fe_watch));
     fe->complaints = g_ptr_array_new_with_free_func(g_free);
     r = init_memory(fe);
@@ -84,9 +85,11 @@ int vwl_fe_create(const struct vwl_fe_options *options, int *fd,
         r = init_rings(fe);
     }
     if (r == 0) {
-        r = vwl_window_init(&fe->window, fe->options.window_size != 0 ?
-                            fe->options.window_size :
-                            VIRTIO_WL_SHM_REGION_SIZE, gpa);
+        r = vwl_window_init(&fe->window,
+                            fe->options.window_size != 0
+                                ? fe->options.window_size
+                                : VIRTIO_WL_SHM_REGION_SIZE,
+                            gpa);
     }
     if (r < 0) {
         vwl_fe_destroy(fe);
@@ -194,7 +197,7 @@ static int await_answer(struct vwl_fe *fe, struct vwl_fe_frame *frame,
                         uint32_t request)
 {
     int64_t end = g_get_monotonic_time() +
-        (int64_t)fe->options.timeout_ms * 1000;
+                  (int64_t)fe->options.timeout_ms * 1000;
     int64_t left;
     int r;
 
@@ -221,8 +224,7 @@ static int await_answer(struct vwl_fe *fe, struct vwl_fe_frame *frame,
     }
     if (r == 0 &&
         (frame->header.request != request ||
-         frame->header.flags !=
-             (VHOST_USER_VERSION | VHOST_USER_REPLY_MASK))) {
+         frame->header.flags != (VHOST_USER_VERSION | VHOST_USER_REPLY_MASK))) {
         vwl_fe_complain(fe, "request %u was answered with %u, flags 0x%x",
                         request, frame->header.request, frame->header.flags);
         vwl_fe_frame_close(frame);
@@ -265,7 +267,7 @@ int vwl_fe_request(struct vwl_fe *fe, struct vwl_fe_message *msg)
 {
     struct vwl_fe_frame frame;
     bool ack = msg->ack && fe->options.order == VWL_FE_QEMU &&
-        vwl_fe_has_protocol(fe, VHOST_USER_PROTOCOL_F_REPLY_ACK);
+               vwl_fe_has_protocol(fe, VHOST_USER_PROTOCOL_F_REPLY_ACK);
     struct vhost_user_header header = {
         msg->request,
         VHOST_USER_VERSION | (ack ? VHOST_USER_NEED_REPLY_MASK : 0),
@@ -298,13 +300,18 @@ int vwl_fe_set_mem_table(struct vwl_fe *fe)
     GArray *pieces = fe->window.pieces;
     uint32_t n = 1;
     struct vwl_fe_message msg = {
-        .request = VHOST_USER_SET_MEM_TABLE, .payload = &table,
-        .fds = fds, .ack = true,
+        .request = VHOST_USER_SET_MEM_TABLE,
+        .payload = &table,
+        .fds = fds,
+        .ack = true,
     };
 
     g_mutex_lock(&fe->window.lock);
     table.region[0] = (struct vhost_user_memory_region){
-        fe->options.ram_gpa, fe->ram_size, (uint64_t)(uintptr_t)fe->ram, 0,
+        fe->options.ram_gpa,
+        fe->ram_size,
+        (uint64_t)(uintptr_t)fe->ram,
+        0,
     };
     if (!fe->options.plain_table && fe->options.order == VWL_FE_QEMU) {
         if (pieces->len > QEMU_MAX_REGIONS - 1 && fe->started) {
@@ -312,11 +319,13 @@ int vwl_fe_set_mem_table(struct vwl_fe *fe)
             return 0; /* QEMU prints two lines and leaves the table alone */
         }
         for (guint i = 0; i < pieces->len && n < QEMU_MAX_REGIONS; i++) {
-            struct vwl_window_piece *p =
-                &g_array_index(pieces, struct vwl_window_piece, i);
+            struct vwl_window_piece *p = &g_array_index(pieces,
+                                                        struct vwl_window_piece,
+                                                        i);
 
             table.region[n] = (struct vhost_user_memory_region){
-                fe->window.gpa + p->shm_offset, p->len,
+                fe->window.gpa + p->shm_offset,
+                p->len,
                 (uint64_t)(uintptr_t)(fe->window.base + p->shm_offset),
                 p->fd_offset,
             };

@@ -57,7 +57,7 @@ struct vwl_fe_options {
     uint64_t protocol_features_on;
     enum vwl_fe_dialect dialect;
     enum vwl_fe_order order;
-    bool plain_table; /* never list mapped pieces in the memory table */
+    bool plain_table;     /* never list mapped pieces in the memory table */
     bool no_table_update; /* never send it anew after a map */
     bool record;          /* keep every back-end request in backend_seen */
     uint32_t ram_mib;     /* 0 = 32 */
@@ -69,7 +69,7 @@ struct vwl_fe_options {
      * vwl_fe_stop; may be NULL. */
     int (*start)(struct vwl_fe *fe);
     int (*stop)(struct vwl_fe *fe);
-    int timeout_ms;       /* for every wait of its own; 0 = 10000 */
+    int timeout_ms;        /* for every wait of its own; 0 = 10000 */
     GMainContext *context; /* may be NULL */
 };
 
@@ -94,7 +94,7 @@ struct vwl_fe {
     bool awaiting; /* an answer on the main channel */
     uint64_t device_features, device_protocol; /* offered */
     uint64_t features, protocol;               /* accepted */
-    enum vwl_fe_dialect dialect; /* that was agreed */
+    enum vwl_fe_dialect dialect;               /* that was agreed */
 
     int ram_fd;
     uint8_t *ram;
@@ -105,7 +105,7 @@ struct vwl_fe {
 
     struct vwl_window window;
     enum vwl_fe_shm_policy shm_policy;
-    GQueue held;          /* of struct held, under VWL_FE_SHM_HOLD */
+    GQueue held;             /* of struct held, under VWL_FE_SHM_HOLD */
     GPtrArray *backend_seen; /* of GBytes: header and payload as received */
     unsigned int backend_requests;
     uint32_t table_pieces; /* pieces in the last table that was sent */
@@ -171,8 +171,8 @@ int vwl_fe_send_raw(int fd, const void *bytes, size_t len, const int *fds,
                     unsigned int n_fds);
 
 int vwl_fe_set_mem_table(struct vwl_fe *fe);
-int vwl_fe_set_vring_fd(struct vwl_fe *fe, uint32_t request,
-                        unsigned int index, int fd);
+int vwl_fe_set_vring_fd(struct vwl_fe *fe, uint32_t request, unsigned int index,
+                        int fd);
 int vwl_fe_set_enable(struct vwl_fe *fe, unsigned int index, bool on);
 int vwl_fe_get_vring_base(struct vwl_fe *fe, unsigned int index,
                           uint32_t *base);

@@ -41,8 +41,8 @@ void vwl_drv_init_tables(struct vwl_drv *drv)
 {
     drv->vfds = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
                                       vfd_free);
-    drv->messages =
-        g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    drv->messages = g_ptr_array_new_with_free_func(
+        (GDestroyNotify)g_bytes_unref);
     drv->buffers = g_ptr_array_new_with_free_func(g_free);
 }
 
@@ -69,7 +69,9 @@ void vwl_drv_drop_buffers(struct vwl_drv *drv)
 static bool post(struct vwl_drv *drv, struct buffer *b)
 {
     struct vwl_ring_piece piece = {
-        vwl_fe_bus_address(drv->fe, b->gpa), VIRTIO_WL_IN_BUFFER_SIZE, true,
+        vwl_fe_bus_address(drv->fe, b->gpa),
+        VIRTIO_WL_IN_BUFFER_SIZE,
+        true,
     };
 
     if (vwl_ring_add(&drv->in, &piece, 1, NULL, 0, b) < 0) {
@@ -227,14 +229,17 @@ static bool on_recv(struct vwl_drv *drv, const uint8_t *bytes, uint32_t len,
     record = g_new0(struct vwl_drv_record, 1);
     record->n_ids = le32toh(recv.vfd_count);
     head = sizeof recv + record->n_ids * sizeof(uint32_t);
-    record->ids = record->n_ids <= G_N_ELEMENTS(record->few_ids) ?
-        record->few_ids : g_new(uint32_t, record->n_ids);
+    record->ids = record->n_ids <= G_N_ELEMENTS(record->few_ids)
+                      ? record->few_ids
+                      : g_new(uint32_t, record->n_ids);
     for (unsigned int i = 0; i < record->n_ids; i++) {
         memcpy(&record->ids[i], bytes + sizeof recv + 4 * i, 4);
         record->ids[i] = le32toh(record->ids[i]);
         if (vwl_drv_find(drv, record->ids[i]) == NULL) {
-            vwl_fe_complain(drv->fe, "VFD_RECV lists vfd 0x%x, which was "
-                            "never announced", record->ids[i]);
+            vwl_fe_complain(drv->fe,
+                            "VFD_RECV lists vfd 0x%x, which was "
+                            "never announced",
+                            record->ids[i]);
         }
     }
     record->len = len - head;
@@ -251,8 +256,7 @@ static bool on_recv(struct vwl_drv *drv, const uint8_t *bytes, uint32_t len,
     return buffer->held;
 }
 
-static bool on_message(struct vwl_drv *drv, struct buffer *buffer,
-                       uint32_t len)
+static bool on_message(struct vwl_drv *drv, struct buffer *buffer, uint32_t len)
 {
     const uint8_t *bytes = vwl_fe_at(drv->fe, buffer->gpa);
     uint32_t type = 0;
@@ -290,7 +294,7 @@ void vwl_drv_collect_in(struct vwl_drv *drv)
     while ((buffer = vwl_ring_take(&drv->in, &len, &bad)) != NULL || bad) {
         if (bad) {
             vwl_fe_complain(drv->fe, "the in queue's used entry names no "
-                            "buffer");
+                                     "buffer");
             continue;
         }
         buffer->posted = false;

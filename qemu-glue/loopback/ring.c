@@ -26,14 +26,13 @@ struct slot { /* of a packed ring */
 
 static uint16_t get16(const uint8_t *at)
 {
-    return le16toh(__atomic_load_n((const uint16_t *)(const void *)at,
-                                   __ATOMIC_ACQUIRE));
+    return le16toh(
+        __atomic_load_n((const uint16_t *)(const void *)at, __ATOMIC_ACQUIRE));
 }
 
 static void put16(uint8_t *at, uint16_t value)
 {
-    __atomic_store_n((uint16_t *)(void *)at, htole16(value),
-                     __ATOMIC_RELEASE);
+    __atomic_store_n((uint16_t *)(void *)at, htole16(value), __ATOMIC_RELEASE);
 }
 
 void vwl_ring_area_sizes(bool packed, uint16_t size, size_t *desc,
@@ -48,9 +47,15 @@ void vwl_ring_init(struct vwl_ring *ring, bool packed, bool event_idx,
                    uint16_t size, void *desc, void *driver, void *device)
 {
     *ring = (struct vwl_ring){
-        .packed = packed, .event_idx = event_idx, .size = size,
-        .desc = desc, .driver = driver, .device = device,
-        .free = size, .avail_wrap = true, .used_wrap = true,
+        .packed = packed,
+        .event_idx = event_idx,
+        .size = size,
+        .desc = desc,
+        .driver = driver,
+        .device = device,
+        .free = size,
+        .avail_wrap = true,
+        .used_wrap = true,
     };
     ring->chains = g_new0(struct vwl_ring_chain, size);
     for (unsigned int i = 0; i < size; i++) {
@@ -83,7 +88,9 @@ static void fill_split_table(struct desc *table,
 
         flags |= more ? DESC_NEXT : 0;
         table[i] = (struct desc){
-            htole64(pieces[i].addr), htole32(pieces[i].len), htole16(flags),
+            htole64(pieces[i].addr),
+            htole32(pieces[i].len),
+            htole16(flags),
             htole16(more ? (uint16_t)(i + 1) : 0),
         };
     }
@@ -95,7 +102,9 @@ static void fill_packed_table(struct slot *table,
 {
     for (unsigned int i = 0; i < n; i++) {
         table[i] = (struct slot){
-            htole64(pieces[i].addr), htole32(pieces[i].len), 0,
+            htole64(pieces[i].addr),
+            htole32(pieces[i].len),
+            0,
             htole16(pieces[i].write ? DESC_WRITE : 0),
         };
     }
@@ -164,8 +173,7 @@ static void add_packed(struct vwl_ring *ring,
 }
 
 int vwl_ring_add(struct vwl_ring *ring, const struct vwl_ring_piece *pieces,
-                 unsigned int n, void *table, uint64_t table_addr,
-                 void *token)
+                 unsigned int n, void *table, uint64_t table_addr, void *token)
 {
     struct vwl_ring_piece one = { table_addr, n * 16, false };
     bool indirect = table != NULL;
@@ -307,8 +315,8 @@ void *vwl_ring_take(struct vwl_ring *ring, uint32_t *len, bool *bad)
 
     bad = bad != NULL ? bad : &ignored;
     *bad = false;
-    return ring->packed ? take_packed(ring, len, bad) :
-                          take_split(ring, len, bad);
+    return ring->packed ? take_packed(ring, len, bad)
+                        : take_split(ring, len, bad);
 }
 
 void vwl_ring_set_calls(struct vwl_ring *ring, bool on)

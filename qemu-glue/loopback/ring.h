@@ -29,11 +29,11 @@ struct vwl_ring {
     uint16_t size;
     uint8_t *desc, *driver, *device; /* the three areas */
     struct vwl_ring_chain *chains;   /* by head (split) or id (packed) */
-    uint16_t free; /* descriptors or slots left */
+    uint16_t free;                   /* descriptors or slots left */
     uint16_t free_head;
     uint16_t avail, used; /* indices: free-running (split), slots (packed) */
     bool avail_wrap, used_wrap; /* packed */
-    uint16_t added; /* entries since the last question for a kick */
+    uint16_t added;             /* entries since the last question for a kick */
 };
 
 /* Bytes of the three areas for a ring of that size. */
@@ -49,8 +49,7 @@ void vwl_ring_finish(struct vwl_ring *ring);
  * holds an indirect table (NULL: a direct chain), table_addr its address.
  * token: not NULL. 0, or -ENOSPC. */
 int vwl_ring_add(struct vwl_ring *ring, const struct vwl_ring_piece *pieces,
-                 unsigned int n, void *table, uint64_t table_addr,
-                 void *token);
+                 unsigned int n, void *table, uint64_t table_addr, void *token);
 
 /* Whether the device wants to hear of what was added since the last call. */
 bool vwl_ring_kick_due(struct vwl_ring *ring);

@@ -15,7 +15,9 @@
 static int get_u64(struct vwl_fe *fe, uint32_t request, uint64_t *value)
 {
     struct vwl_fe_message msg = {
-        .request = request, .answer = true, .reply = value,
+        .request = request,
+        .answer = true,
+        .reply = value,
         .reply_len = sizeof *value,
     };
     int r = vwl_fe_request(fe, &msg);
@@ -27,7 +29,9 @@ static int set_u64(struct vwl_fe *fe, uint32_t request, uint64_t value,
                    bool ack)
 {
     struct vwl_fe_message msg = {
-        .request = request, .payload = &value, .len = sizeof value,
+        .request = request,
+        .payload = &value,
+        .len = sizeof value,
         .ack = ack,
     };
 
@@ -39,7 +43,9 @@ static int set_state(struct vwl_fe *fe, uint32_t request, unsigned int index,
 {
     struct vhost_user_vring_state state = { index, num };
     struct vwl_fe_message msg = {
-        .request = request, .payload = &state, .len = sizeof state,
+        .request = request,
+        .payload = &state,
+        .len = sizeof state,
         .ack = ack,
     };
 
@@ -49,7 +55,7 @@ static int set_state(struct vwl_fe *fe, uint32_t request, unsigned int index,
 static uint64_t wanted_features(const struct vwl_fe_options *o)
 {
     uint64_t bits = BIT(VHOST_USER_F_PROTOCOL_FEATURES) |
-        BIT(VIRTIO_F_VERSION_1);
+                    BIT(VIRTIO_F_VERSION_1);
 
     bits |= o->no_trans_flags ? 0 : BIT(VIRTIO_WL_F_TRANS_FLAGS);
     bits |= o->no_send_fences ? 0 : BIT(VIRTIO_WL_F_SEND_FENCES);
@@ -64,8 +70,8 @@ static uint64_t wanted_features(const struct vwl_fe_options *o)
 static uint64_t wanted_protocol(const struct vwl_fe_options *o)
 {
     uint64_t bits = o->protocol_features_on |
-        BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
-        BIT(VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD);
+                    BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
+                    BIT(VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD);
 
     bits |= o->no_reply_ack ? 0 : BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK);
     bits |= o->in_band ? BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) : 0;
@@ -81,7 +87,9 @@ static int give_backend_channel(struct vwl_fe *fe)
 {
     int pair[2], r;
     struct vwl_fe_message msg = {
-        .request = VHOST_USER_SET_BACKEND_REQ_FD, .fds = &pair[1], .n_fds = 1,
+        .request = VHOST_USER_SET_BACKEND_REQ_FD,
+        .fds = &pair[1],
+        .n_fds = 1,
         .ack = true,
     };
 
@@ -140,9 +148,11 @@ static int get_region_size(struct vwl_fe *fe)
     uint8_t reply[4096];
     bool private = fe->dialect == VWL_FE_PRIVATE;
     struct vwl_fe_message msg = {
-        .request = private ? VHOST_USER_GET_SHARED_MEMORY_REGIONS :
-            VHOST_USER_GET_SHMEM_CONFIG,
-        .answer = true, .reply = reply, .reply_len = sizeof reply,
+        .request = private ? VHOST_USER_GET_SHARED_MEMORY_REGIONS
+                           : VHOST_USER_GET_SHMEM_CONFIG,
+        .answer = true,
+        .reply = reply,
+        .reply_len = sizeof reply,
     };
     uint64_t size;
     int r = vwl_fe_request(fe, &msg);
@@ -150,8 +160,8 @@ static int get_region_size(struct vwl_fe *fe)
     if (r < 0) {
         return r;
     }
-    size = private ? private_size(reply, msg.reply_len) :
-        standard_size(reply, msg.reply_len);
+    size = private ? private_size(reply, msg.reply_len)
+                   : standard_size(reply, msg.reply_len);
     if (size == 0 || (size & (size - 1)) != 0) {
         vwl_fe_complain(fe, "no usable region 0: %zu bytes of answer",
                         msg.reply_len);
@@ -163,8 +173,7 @@ static int get_region_size(struct vwl_fe *fe)
 
 static int negotiate_protocol(struct vwl_fe *fe)
 {
-    int r = get_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES,
-                    &fe->device_protocol);
+    int r = get_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES, &fe->device_protocol);
 
     if (r < 0) {
         return r;
@@ -195,8 +204,7 @@ int vwl_fe_handshake(struct vwl_fe *fe)
     if (!qemu) {
         r = set_owner(fe);
     }
-    r = r < 0 ? r : get_u64(fe, VHOST_USER_GET_FEATURES,
-                            &fe->device_features);
+    r = r < 0 ? r : get_u64(fe, VHOST_USER_GET_FEATURES, &fe->device_features);
     if (r < 0) {
         return r;
     }
@@ -229,13 +237,17 @@ int vwl_fe_handshake(struct vwl_fe *fe)
     return r;
 }
 
-int vwl_fe_set_vring_fd(struct vwl_fe *fe, uint32_t request,
-                        unsigned int index, int fd)
+int vwl_fe_set_vring_fd(struct vwl_fe *fe, uint32_t request, unsigned int index,
+                        int fd)
 {
     uint64_t payload = index | (fd < 0 ? VHOST_USER_VRING_NOFD_MASK : 0);
     struct vwl_fe_message msg = {
-        .request = request, .payload = &payload, .len = sizeof payload,
-        .fds = &fd, .n_fds = fd < 0 ? 0 : 1, .ack = true,
+        .request = request,
+        .payload = &payload,
+        .len = sizeof payload,
+        .fds = &fd,
+        .n_fds = fd < 0 ? 0 : 1,
+        .ack = true,
     };
 
     return vwl_fe_request(fe, &msg);
@@ -246,13 +258,15 @@ int vwl_fe_set_enable(struct vwl_fe *fe, unsigned int index, bool on)
     return set_state(fe, VHOST_USER_SET_VRING_ENABLE, index, on, true);
 }
 
-int vwl_fe_get_vring_base(struct vwl_fe *fe, unsigned int index,
-                          uint32_t *base)
+int vwl_fe_get_vring_base(struct vwl_fe *fe, unsigned int index, uint32_t *base)
 {
     struct vhost_user_vring_state state = { index, 0 }, reply;
     struct vwl_fe_message msg = {
-        .request = VHOST_USER_GET_VRING_BASE, .payload = &state,
-        .len = sizeof state, .answer = true, .reply = &reply,
+        .request = VHOST_USER_GET_VRING_BASE,
+        .payload = &state,
+        .len = sizeof state,
+        .answer = true,
+        .reply = &reply,
         .reply_len = sizeof reply,
     };
     int r = vwl_fe_request(fe, &msg);
@@ -274,14 +288,15 @@ static int set_addresses(struct vwl_fe *fe, unsigned int index)
     bool iommu = vwl_fe_has(fe, VIRTIO_F_ACCESS_PLATFORM);
     struct vhost_user_vring_addr addr = { .index = index };
     struct vwl_fe_message msg = {
-        .request = VHOST_USER_SET_VRING_ADDR, .payload = &addr,
+        .request = VHOST_USER_SET_VRING_ADDR,
+        .payload = &addr,
         .len = sizeof addr,
     };
     uint64_t gpa[3] = { ring->desc, ring->device, ring->driver }, out[3];
 
     for (unsigned int i = 0; i < 3; i++) {
-        out[i] = iommu ? vwl_fe_bus_address(fe, gpa[i]) :
-            (uint64_t)(uintptr_t)vwl_fe_at(fe, gpa[i]);
+        out[i] = iommu ? vwl_fe_bus_address(fe, gpa[i])
+                       : (uint64_t)(uintptr_t)vwl_fe_at(fe, gpa[i]);
     }
     addr.descriptor = out[0];
     addr.used = out[1];
@@ -340,12 +355,12 @@ int vwl_fe_start(struct vwl_fe *fe)
     for (unsigned int i = 0; r == 0 && i < VIRTIO_WL_QUEUE_COUNT; i++) {
         r = start_ring(fe, i);
     }
-    for (unsigned int i = 0; r == 0 && qemu && i < VIRTIO_WL_QUEUE_COUNT;
-         i++) {
+    for (unsigned int i = 0; r == 0 && qemu && i < VIRTIO_WL_QUEUE_COUNT; i++) {
         r = vwl_fe_set_enable(fe, i, true);
     }
-    for (unsigned int i = 0; r == 0 && qemu && !fe->options.in_band &&
-         i < VIRTIO_WL_QUEUE_COUNT; i++) {
+    for (unsigned int i = 0;
+         r == 0 && qemu && !fe->options.in_band && i < VIRTIO_WL_QUEUE_COUNT;
+         i++) {
         r = vwl_fe_set_vring_fd(fe, VHOST_USER_SET_VRING_CALL, i,
                                 fe->ring[i].call);
     }
@@ -388,6 +403,6 @@ int vwl_fe_kick(struct vwl_fe *fe, unsigned int index)
         vwl_fe_has_protocol(fe, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
         return set_state(fe, VHOST_USER_VRING_KICK, index, 0, true);
     }
-    return write(fe->ring[index].kick, &one, sizeof one) == sizeof one ?
-        0 : -errno;
+    return write(fe->ring[index].kick, &one, sizeof one) == sizeof one ? 0
+                                                                       : -errno;
 }

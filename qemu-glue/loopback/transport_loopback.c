@@ -24,11 +24,11 @@ struct sending {
 struct loopback {
     struct vwl_transport base;
     struct vwl_drv *drv;
-    struct vwl_fe *own; /* driver and front-end are ours to destroy */
+    struct vwl_fe *own;          /* driver and front-end are ours to destroy */
     struct vwl_exports *exports; /* NULL: there are none */
     int epoll;
-    GArray *sending;    /* of struct sending */
-    uint64_t seen;      /* messages, at the last dispatch */
+    GArray *sending; /* of struct sending */
+    uint64_t seen;   /* messages, at the last dispatch */
 };
 
 static struct loopback *loopback(struct vwl_transport *t)
@@ -118,8 +118,8 @@ static int alloc_dmabuf(struct vwl_transport *t, uint32_t width,
 {
     struct virtio_wl_ctrl_vfd_new_dmabuf answer;
     uint32_t id = vwl_drv_free_id(driver(t));
-    int r = result(vwl_drv_new_dmabuf(driver(t), id, width, height, format,
-                                      &answer));
+    int r = result(
+        vwl_drv_new_dmabuf(driver(t), id, width, height, format, &answer));
 
     if (r < 0) {
         return r;
@@ -148,9 +148,9 @@ static void unmap(struct vwl_transport *t, struct vwl_transport_mem *mem)
 static int make_pipe(struct vwl_transport *t, int guest_writes, int *vfd)
 {
     uint32_t id = vwl_drv_free_id(driver(t));
-    int r = result(vwl_drv_new_pipe(driver(t), id, guest_writes ?
-                                    VIRTIO_WL_VFD_WRITE :
-                                    VIRTIO_WL_VFD_READ));
+    int r = result(vwl_drv_new_pipe(driver(t), id,
+                                    guest_writes ? VIRTIO_WL_VFD_WRITE
+                                                 : VIRTIO_WL_VFD_READ));
 
     if (r == 0) {
         *vfd = (int)id;
@@ -169,13 +169,12 @@ static int send_all(struct vwl_transport *t, int vfd, const void *data,
     for (unsigned int i = 0; i < n_vfds; i++) {
         ids[i] = (uint32_t)vfds[i];
     }
-    return result(vwl_drv_send(driver(t), (uint32_t)vfd, ids, n_vfds, data,
-                               len));
+    return result(
+        vwl_drv_send(driver(t), (uint32_t)vfd, ids, n_vfds, data, len));
 }
 
-static ssize_t receive(struct vwl_transport *t, int vfd, void *data,
-                       size_t cap, int *vfds, unsigned int *n_vfds,
-                       int timeout_ms)
+static ssize_t receive(struct vwl_transport *t, int vfd, void *data, size_t cap,
+                       int *vfds, unsigned int *n_vfds, int timeout_ms)
 {
     uint32_t ids[VWL_TRANSPORT_MAX_VFDS];
     unsigned int n = MIN(*n_vfds, VWL_TRANSPORT_MAX_VFDS);
@@ -280,8 +279,8 @@ static int send_async(struct vwl_transport *t, int vfd, const void *data,
     for (unsigned int i = 0; i < n_vfds; i++) {
         ids[i] = (uint32_t)vfds[i];
     }
-    s.request = vwl_drv_send_async(driver(t), (uint32_t)vfd, ids, n_vfds,
-                                   data, len);
+    s.request = vwl_drv_send_async(driver(t), (uint32_t)vfd, ids, n_vfds, data,
+                                   len);
     if (s.request == NULL) {
         return -EBUSY;
     }
@@ -295,7 +294,9 @@ static int gpu(struct vwl_transport *t, struct vwl_transport_gpu *out)
     bool all = loopback(t)->exports != NULL;
 
     *out = (struct vwl_transport_gpu){
-        .buffers = all, .fences = all, .feedback = all,
+        .buffers = all,
+        .fences = all,
+        .feedback = all,
     };
     return 0;
 }
@@ -326,11 +327,13 @@ static int send_checked(struct vwl_transport *t, int vfd, const void *data,
         uint32_t handle = (uint32_t)vfds[i];
 
         entries[i] = (struct vwl_drv_foreign){
-            VIRTIO_WL_FOREIGN_LOCAL, handle,
+            VIRTIO_WL_FOREIGN_LOCAL,
+            handle,
         };
         if (is_export(vfds[i])) {
-            entries[i].kind = handle & EXPORT_FENCE ?
-                VIRTIO_WL_FOREIGN_VIRTGPU_FENCE : VIRTIO_WL_FOREIGN_VIRTGPU;
+            entries[i].kind = handle & EXPORT_FENCE
+                                  ? VIRTIO_WL_FOREIGN_VIRTGPU_FENCE
+                                  : VIRTIO_WL_FOREIGN_VIRTGPU;
             entries[i].value = handle & VWL_EXPORTS_MAX_ID;
         }
     }
@@ -348,8 +351,8 @@ static void destroy(struct vwl_transport *t)
     struct loopback *l = loopback(t);
 
     for (guint i = 0; i < l->sending->len; i++) {
-        vwl_drv_request_free(l->drv, g_array_index(l->sending,
-                                                   struct sending, i).request);
+        vwl_drv_request_free(
+            l->drv, g_array_index(l->sending, struct sending, i).request);
     }
     g_array_unref(l->sending);
     close(l->epoll);
@@ -361,12 +364,26 @@ static void destroy(struct vwl_transport *t)
 }
 
 static const struct vwl_transport_ops ops = {
-    .name = "loopback", .new_ctx = new_ctx, .alloc = alloc, .unmap = unmap,
-    .map = map, .pipe = make_pipe, .send = send_all, .recv = receive,
-    .poll = poll_one, .close = close_one, .fd = loop_fd, .watch = watch,
-    .pending = pending, .dispatch = dispatch, .send_async = send_async,
-    .alloc_dmabuf = alloc_dmabuf, .dmabuf_sync = dmabuf_sync,
-    .gpu = gpu, .import = import, .send_checked = send_checked,
+    .name = "loopback",
+    .new_ctx = new_ctx,
+    .alloc = alloc,
+    .unmap = unmap,
+    .map = map,
+    .pipe = make_pipe,
+    .send = send_all,
+    .recv = receive,
+    .poll = poll_one,
+    .close = close_one,
+    .fd = loop_fd,
+    .watch = watch,
+    .pending = pending,
+    .dispatch = dispatch,
+    .send_async = send_async,
+    .alloc_dmabuf = alloc_dmabuf,
+    .dmabuf_sync = dmabuf_sync,
+    .gpu = gpu,
+    .import = import,
+    .send_checked = send_checked,
     .destroy = destroy,
 };
 
@@ -406,7 +423,8 @@ struct vwl_transport *vwl_transport_loopback(struct vwl_drv *drv)
 static int start(int *fd, struct vwl_fe **fe, struct vwl_drv **drv)
 {
     const struct vwl_fe_options options = {
-        .plain_table = true, .no_table_update = true,
+        .plain_table = true,
+        .no_table_update = true,
     };
     const struct vwl_drv_options driver_options = { .hold_buffers = true };
     int r = vwl_fe_create(&options, fd, fe);

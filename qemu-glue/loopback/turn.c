@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Waiting: one poll over the channels, the calls, whatever the caller watches
  * and, when there is one, everything on the GMainContext. */
-#include "frontend.h"
 #include "backend.h"
+#include "frontend.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,7 +31,7 @@ static int on_main(struct vwl_fe *fe)
     n = recv(fe->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n > 0) {
         vwl_fe_complain(fe, "a message on the main channel that nobody "
-                        "asked for");
+                            "asked for");
         fe->gone = true;
         return -EPROTO;
     }
@@ -82,8 +82,8 @@ static int serve_watches(struct vwl_fe *fe, const GPollFD *p, unsigned int n)
         }
         progress = 1;
         for (guint j = 0; j < fe->watches->len; j++) {
-            struct vwl_fe_watch w =
-                g_array_index(fe->watches, struct vwl_fe_watch, j);
+            struct vwl_fe_watch w = g_array_index(fe->watches,
+                                                  struct vwl_fe_watch, j);
 
             if (w.fd == p[i].fd && w.ready != NULL) {
                 w.ready(w.opaque);
@@ -104,14 +104,16 @@ static void fill(struct vwl_fe *fe, GPollFD *p, unsigned int n_watches)
     }
     for (unsigned int i = 0; i < n_watches; i++) {
         p[OURS + i] = (GPollFD){
-            g_array_index(fe->watches, struct vwl_fe_watch, i).fd, G_IO_IN, 0,
+            g_array_index(fe->watches, struct vwl_fe_watch, i).fd,
+            G_IO_IN,
+            0,
         };
     }
 }
 
 /* Polls fds[0..n) and the context's own; dispatches the latter. */
-static int poll_with_context(GMainContext *context, GArray *fds,
-                             unsigned int n, int timeout_ms)
+static int poll_with_context(GMainContext *context, GArray *fds, unsigned int n,
+                             int timeout_ms)
 {
     int context_timeout = -1, room, wanted, ready;
     gint priority = 0;
@@ -137,8 +139,8 @@ static int poll_with_context(GMainContext *context, GArray *fds,
     }
     ready = g_poll(&g_array_index(fds, GPollFD, 0), n + (guint)wanted,
                    timeout_ms);
-    if (g_main_context_check(context, priority,
-                             &g_array_index(fds, GPollFD, n), wanted)) {
+    if (g_main_context_check(context, priority, &g_array_index(fds, GPollFD, n),
+                             wanted)) {
         g_main_context_dispatch(context);
         ready = ready > 0 ? ready : 1;
     }
@@ -168,8 +170,7 @@ int vwl_fe_turn(struct vwl_fe *fe, int timeout_ms)
         return fe->gone ? -EPIPE : ready < 0 && ready != -1 ? ready : 0;
     }
     progress = serve(fe, &g_array_index(fds, GPollFD, 0));
-    watched = serve_watches(fe, &g_array_index(fds, GPollFD, OURS),
-                            n_watches);
+    watched = serve_watches(fe, &g_array_index(fds, GPollFD, OURS), n_watches);
     g_array_unref(fds);
     if (progress < 0) {
         return progress;

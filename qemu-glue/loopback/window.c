@@ -75,9 +75,8 @@ static int check_file(int fd, uint64_t fd_offset, uint64_t len)
     if (fstat(fd, &st) < 0) {
         return -errno;
     }
-    if (S_ISREG(st.st_mode) &&
-        (len > (uint64_t)st.st_size ||
-         fd_offset > (uint64_t)st.st_size - len)) {
+    if (S_ISREG(st.st_mode) && (len > (uint64_t)st.st_size ||
+                                fd_offset > (uint64_t)st.st_size - len)) {
         return -EOVERFLOW;
     }
     return 0;
@@ -138,8 +137,7 @@ int vwl_window_map(struct vwl_window *win, int fd, uint64_t fd_offset,
     return r;
 }
 
-int vwl_window_unmap(struct vwl_window *win, uint64_t shm_offset,
-                     uint64_t len)
+int vwl_window_unmap(struct vwl_window *win, uint64_t shm_offset, uint64_t len)
 {
     int r = -ENOENT;
     guint at;
@@ -179,8 +177,7 @@ void *vwl_window_at(struct vwl_window *win, uint64_t shm_offset, uint64_t len)
     g_mutex_lock(&win->lock);
     i = lower_bound(win, shm_offset);
     if (len != 0 && i < win->pieces->len &&
-        piece(win, i)->shm_offset <= shm_offset &&
-        len <= piece(win, i)->len &&
+        piece(win, i)->shm_offset <= shm_offset && len <= piece(win, i)->len &&
         shm_offset - piece(win, i)->shm_offset <= piece(win, i)->len - len) {
         at = win->base + shm_offset;
     }

@@ -19,7 +19,9 @@
 
 /* ---- layouts of version 1; never change a line of this ------------------ */
 
-struct v1_socket { const char *name, *path; };
+struct v1_socket {
+    const char *name, *path;
+};
 
 struct v1_config {
     size_t size;
@@ -40,7 +42,10 @@ struct v1_resource {
     size_t size;
     uint32_t width, height, drm_format, n_planes;
     uint64_t modifier;
-    struct { int fd; uint32_t offset, stride; } plane[4];
+    struct {
+        int fd;
+        uint32_t offset, stride;
+    } plane[4];
 };
 
 struct v1_host {
@@ -109,64 +114,109 @@ struct v1_stats_dmabufs {
     uint64_t host_main_device, host_explicit_sync;
 };
 
-#define SAME(s, f) \
-    _Static_assert(offsetof(struct v1_##s, f) == \
-                   offsetof(struct vwl_##s, f) && \
-                   sizeof(((struct v1_##s *)0)->f) == \
-                   sizeof(((struct vwl_##s *)0)->f), #s "." #f " moved")
+#define SAME(s, f)                                           \
+    _Static_assert(offsetof(struct v1_##s, f) ==             \
+                           offsetof(struct vwl_##s, f) &&    \
+                       sizeof(((struct v1_##s *)0)->f) ==    \
+                           sizeof(((struct vwl_##s *)0)->f), \
+                   #s "." #f " moved")
 #define GREW(s) \
     _Static_assert(sizeof(struct v1_##s) <= sizeof(struct vwl_##s), #s)
-SAME(socket, name); SAME(socket, path);
+SAME(socket, name);
+SAME(socket, path);
 _Static_assert(sizeof(struct v1_socket) == sizeof(struct vwl_socket), "final");
-SAME(config, size); SAME(config, sockets); SAME(config, n_sockets);
-SAME(config, shm_window); SAME(config, max_vfds); SAME(config, max_contexts);
-SAME(config, max_in_flight); SAME(config, max_shm_bytes);
-SAME(config, max_queued_bytes); SAME(config, features_off);
-SAME(config, protocol_features_off); SAME(config, protocol_features_on);
+SAME(config, size);
+SAME(config, sockets);
+SAME(config, n_sockets);
+SAME(config, shm_window);
+SAME(config, max_vfds);
+SAME(config, max_contexts);
+SAME(config, max_in_flight);
+SAME(config, max_shm_bytes);
+SAME(config, max_queued_bytes);
+SAME(config, features_off);
+SAME(config, protocol_features_off);
+SAME(config, protocol_features_on);
 GREW(config);
 struct v1_config_poll {
     struct v1_config_dmabufs before;
     uint32_t poll_us, reserved_2;
 };
 _Static_assert(offsetof(struct v1_config_poll, poll_us) ==
-               offsetof(struct vwl_config, poll_us), "moved");
+                   offsetof(struct vwl_config, poll_us),
+               "moved");
 _Static_assert(offsetof(struct v1_config_dmabufs, dmabufs) ==
-               offsetof(struct vwl_config, dmabufs), "moved");
-SAME(resource, size); SAME(resource, width); SAME(resource, height);
-SAME(resource, drm_format); SAME(resource, n_planes);
-SAME(resource, modifier); SAME(resource, plane); GREW(resource);
-SAME(host, size); SAME(host, opaque); SAME(host, log); SAME(host, shm_map);
-SAME(host, shm_unmap); SAME(host, shm_base); SAME(host, resource_export);
-SAME(host, fence_export); SAME(host, disconnected); SAME(host, broken);
+                   offsetof(struct vwl_config, dmabufs),
+               "moved");
+SAME(resource, size);
+SAME(resource, width);
+SAME(resource, height);
+SAME(resource, drm_format);
+SAME(resource, n_planes);
+SAME(resource, modifier);
+SAME(resource, plane);
+GREW(resource);
+SAME(host, size);
+SAME(host, opaque);
+SAME(host, log);
+SAME(host, shm_map);
+SAME(host, shm_unmap);
+SAME(host, shm_base);
+SAME(host, resource_export);
+SAME(host, fence_export);
+SAME(host, disconnected);
+SAME(host, broken);
 GREW(host);
 _Static_assert(offsetof(struct v1_host_connect, socket_connect) ==
-               offsetof(struct vwl_host, socket_connect), "moved");
-SAME(stats, size); SAME(stats, vfds); SAME(stats, contexts);
-SAME(stats, shm_bytes); SAME(stats, shm_mappings); SAME(stats, in_flight);
-SAME(stats, queued_bytes); SAME(stats, requests); SAME(stats, refused);
-SAME(stats, messages); SAME(stats, sent_bytes); SAME(stats, received_bytes);
-SAME(stats, hangups); SAME(stats, resets); SAME(stats, sessions);
+                   offsetof(struct vwl_host, socket_connect),
+               "moved");
+SAME(stats, size);
+SAME(stats, vfds);
+SAME(stats, contexts);
+SAME(stats, shm_bytes);
+SAME(stats, shm_mappings);
+SAME(stats, in_flight);
+SAME(stats, queued_bytes);
+SAME(stats, requests);
+SAME(stats, refused);
+SAME(stats, messages);
+SAME(stats, sent_bytes);
+SAME(stats, received_bytes);
+SAME(stats, hangups);
+SAME(stats, resets);
+SAME(stats, sessions);
 GREW(stats);
-SAME(plugin, size); SAME(plugin, abi); SAME(plugin, version);
-SAME(plugin, device_new); SAME(plugin, device_start);
-SAME(plugin, device_stop); SAME(plugin, device_free);
-SAME(plugin, device_suspend); SAME(plugin, device_stats);
-SAME(plugin, device_features); GREW(plugin);
+SAME(plugin, size);
+SAME(plugin, abi);
+SAME(plugin, version);
+SAME(plugin, device_new);
+SAME(plugin, device_start);
+SAME(plugin, device_stop);
+SAME(plugin, device_free);
+SAME(plugin, device_suspend);
+SAME(plugin, device_stats);
+SAME(plugin, device_features);
+GREW(plugin);
 _Static_assert(offsetof(struct v1_host_state, state_done) ==
-               offsetof(struct vwl_host, state_done), "moved");
+                   offsetof(struct vwl_host, state_done),
+               "moved");
 _Static_assert(offsetof(struct v1_host_foreign, foreign_request) ==
-               offsetof(struct vwl_host, foreign_request), "moved");
+                   offsetof(struct vwl_host, foreign_request),
+               "moved");
 _Static_assert(offsetof(struct v1_plugin_state, device_save) ==
-               offsetof(struct vwl_plugin, device_save) &&
-               offsetof(struct v1_plugin_state, device_load) ==
-               offsetof(struct vwl_plugin, device_load), "moved");
+                       offsetof(struct vwl_plugin, device_save) &&
+                   offsetof(struct v1_plugin_state, device_load) ==
+                       offsetof(struct vwl_plugin, device_load),
+               "moved");
 
 _Static_assert(offsetof(struct v1_plugin_probe, device_probe) ==
-               offsetof(struct vwl_plugin, device_probe), "moved");
+                   offsetof(struct vwl_plugin, device_probe),
+               "moved");
 _Static_assert(offsetof(struct v1_stats_dmabufs, dmabufs) ==
-               offsetof(struct vwl_stats, dmabufs) &&
-               offsetof(struct v1_stats_dmabufs, host_explicit_sync) ==
-               offsetof(struct vwl_stats, host_explicit_sync), "moved");
+                       offsetof(struct vwl_stats, dmabufs) &&
+                   offsetof(struct v1_stats_dmabufs, host_explicit_sync) ==
+                       offsetof(struct vwl_stats, host_explicit_sync),
+               "moved");
 
 /* ------------------------------------------------------------------------ */
 
@@ -187,7 +237,8 @@ static unsigned int count_fds(void)
 static struct vwl_device *new_device(const struct vwl_host *host)
 {
     struct vwl_socket sock = { "", "/nonexistent/wayland-0" };
-    struct vwl_config config = { .size = sizeof config, .sockets = &sock,
+    struct vwl_config config = { .size = sizeof config,
+                                 .sockets = &sock,
                                  .n_sockets = 1 };
     struct vwl_device *device = NULL;
 
@@ -198,8 +249,8 @@ static struct vwl_device *new_device(const struct vwl_host *host)
 
 static void pair(int sv[2])
 {
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
-                    ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
 }
 
 /* GET_FEATURES and its answer, literally; bit 30 and bits 1 to 3 are there. */
@@ -255,7 +306,8 @@ static void keep_log(void *opaque, enum vwl_log_level level, const char *line)
 static void test_refuses(void)
 {
     struct logged logged = { 0 };
-    struct vwl_host host = { .size = sizeof host, .opaque = &logged,
+    struct vwl_host host = { .size = sizeof host,
+                             .opaque = &logged,
                              .log = keep_log };
     struct vwl_socket good = { "", "/a" };
     struct vwl_socket twice[2] = { { "x", "/a" }, { "x", "/b" } };
@@ -277,8 +329,10 @@ static void test_refuses(void)
         { .size = sizeof cases[0], .sockets = NULL, .n_sockets = 1 },
         { .size = sizeof cases[0], .poll_us = 10001 },
     };
-    struct vwl_config fine = { .size = sizeof fine, .sockets = &good,
-                               .n_sockets = 1, .shm_window = 4096 };
+    struct vwl_config fine = { .size = sizeof fine,
+                               .sockets = &good,
+                               .n_sockets = 1,
+                               .shm_window = 4096 };
     struct vwl_device *device = (struct vwl_device *)&host;
 
     memset(long_path, 'a', sizeof long_path - 1);
@@ -297,8 +351,14 @@ static void test_refuses(void)
 /* A host that knows only the first fields, and one that knows more. */
 static void test_sizes(void)
 {
-    struct { struct vwl_config config; char more[64]; } newer;
-    struct { struct vwl_stats stats; uint64_t more[4]; } newer_stats;
+    struct {
+        struct vwl_config config;
+        char more[64];
+    } newer;
+    struct {
+        struct vwl_stats stats;
+        uint64_t more[4];
+    } newer_stats;
     struct vwl_config older = { .size = offsetof(struct vwl_config,
                                                  shm_window) };
     struct vwl_host old_host = { .size = offsetof(struct vwl_host, shm_map) };
@@ -381,7 +441,8 @@ static void wait_for(gint *flag, gint value, GMainContext *context)
 static void test_own_thread(void)
 {
     gint gone = 0;
-    struct vwl_host host = { .size = sizeof host, .opaque = &gone,
+    struct vwl_host host = { .size = sizeof host,
+                             .opaque = &gone,
                              .disconnected = on_disconnected };
     struct vwl_stats stats = { .size = sizeof stats };
     unsigned int before = count_fds();
@@ -427,7 +488,8 @@ static void test_host_context(void)
     GMainContext *context = g_main_context_new();
     GMainLoop *loop = g_main_loop_new(context, FALSE);
     gint gone = 0;
-    struct vwl_host host = { .size = sizeof host, .opaque = &gone,
+    struct vwl_host host = { .size = sizeof host,
+                             .opaque = &gone,
                              .disconnected = on_disconnected };
     struct vwl_device *device = new_device(&host);
     GThread *thread;
@@ -452,8 +514,8 @@ static void test_host_context(void)
         if (i % 3 == 0) {
             ask_features(sv[0], NULL);
         } else if (i % 3 == 1) {
-            g_assert_cmpint(send(sv[0], "\x01\0\0\0\x01\0\0\0\0\0\0\0", 12,
-                                 0), ==, 12);
+            g_assert_cmpint(send(sv[0], "\x01\0\0\0\x01\0\0\0\0\0\0\0", 12, 0),
+                            ==, 12);
         } else {
             close(sv[0]);
             sv[0] = -1;

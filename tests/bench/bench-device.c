@@ -71,7 +71,8 @@ static void receive_fd(struct guest *guest)
     char data[GUEST_BYTES] = { 0 }, control[CMSG_SPACE(sizeof(int))] = { 0 };
     int fd = memfd_create("bench", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     struct iovec iov = { data, sizeof data };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
                           .msg_control = control,
                           .msg_controllen = sizeof control };
     struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
@@ -79,7 +80,8 @@ static void receive_fd(struct guest *guest)
     uint32_t id = 0;
 
     bench_must(ftruncate(fd, 65536) == 0 &&
-                   fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0, "memory");
+                   fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0,
+               "memory");
     cmsg->cmsg_level = SOL_SOCKET;
     cmsg->cmsg_type = SCM_RIGHTS;
     cmsg->cmsg_len = CMSG_LEN(sizeof(int));
@@ -112,8 +114,8 @@ static void burst(struct guest *guest)
     struct vwl_drv_request *requests[256];
     unsigned int n = 0;
 
-    while (n < 256 && (requests[n] = vwl_drv_send_async(guest->drv, 1, NULL, 0,
-                                                        "", 0))) {
+    while (n < 256 &&
+           (requests[n] = vwl_drv_send_async(guest->drv, 1, NULL, 0, "", 0))) {
         n++;
     }
     while (n > 0) {
@@ -200,14 +202,16 @@ static int open_pipe(struct guest *guest, uint32_t id, uint32_t flags)
 {
     char data[1], control[CMSG_SPACE(sizeof(int))] = { 0 };
     struct iovec iov = { data, sizeof data };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
                           .msg_control = control,
                           .msg_controllen = sizeof control };
 
     guest_new(guest, VIRTIO_WL_CMD_VFD_NEW_PIPE, id, flags, 0);
     guest_send(guest, 2, &id, 1, "p", 1);
     bench_must(recvmsg(guest->own, &msg, MSG_CMSG_CLOEXEC) == 1 &&
-                   msg.msg_controllen > 0, "a pipe");
+                   msg.msg_controllen > 0,
+               "a pipe");
     return *(int *)(void *)CMSG_DATA(CMSG_FIRSTHDR(&msg));
 }
 
@@ -249,8 +253,8 @@ static double bare(int from_or_to, int other, bool reads)
     static char data[PIECE_OUT];
 
     for (size_t left = BULK_BYTES; left > 0;) {
-        ssize_t n = reads ? read(from_or_to, data, PIECE_IN) :
-            write(from_or_to, data, sizeof data);
+        ssize_t n = reads ? read(from_or_to, data, PIECE_IN)
+                          : write(from_or_to, data, sizeof data);
 
         bench_must(n > 0, "bulk");
         left -= MIN((size_t)n, left);
@@ -343,8 +347,8 @@ static double time_of(void (*work)(struct guest *guest), struct guest *guest,
 static void measure(struct guest *guests, const char *group, size_t index)
 {
     const char *floor_name = works[index].floor_name;
-    struct bench_figure *figure = bench_figure(
-        group, works[index].name, "us", false, floor_name);
+    struct bench_figure *figure = bench_figure(group, works[index].name, "us",
+                                               false, floor_name);
     unsigned int times = bench_times(works[index].times);
     unsigned int parts = MAX(works[index].parts, 1);
     double used = 0;
@@ -356,8 +360,7 @@ static void measure(struct guest *guests, const char *group, size_t index)
             double before = guests[j].pid ? bench_cpu_us(guests[j].pid) : 0;
 
             bench_sample(figure, guests[j].name,
-                         time_of(works[index].work, &guests[j], times) /
-                             parts);
+                         time_of(works[index].work, &guests[j], times) / parts);
             if (guests[j].pid) {
                 used += bench_cpu_us(guests[j].pid) - before;
             }
@@ -383,20 +386,18 @@ static const struct {
     bool reads;
 } bulks[] = {
     { "pipe, host to guest, 16 MiB", "bare pipe", pipe_in, bare_pipe, true },
-    { "pipe, guest to host, 16 MiB", "bare pipe", pipe_out, bare_pipe,
-      false },
+    { "pipe, guest to host, 16 MiB", "bare pipe", pipe_out, bare_pipe, false },
     { "socket, host to guest, 16 MiB", "bare socket", socket_in, bare_socket,
       true },
-    { "socket, guest to host, 16 MiB", "bare socket", socket_out,
-      bare_socket, false },
+    { "socket, guest to host, 16 MiB", "bare socket", socket_out, bare_socket,
+      false },
 };
 
-static void measure_bulk(struct guest *guests, const char *group,
-                         size_t index)
+static void measure_bulk(struct guest *guests, const char *group, size_t index)
 {
     const char *floor_name = bulks[index].floor_name;
-    struct bench_figure *figure = bench_figure(
-        group, bulks[index].name, "MB/s", true, floor_name);
+    struct bench_figure *figure = bench_figure(group, bulks[index].name, "MB/s",
+                                               true, floor_name);
 
     for (int i = 0; i < (int)bench_times(ROUNDS); i++) {
         bench_sample(figure, floor_name,
@@ -416,10 +417,12 @@ static const struct {
     uint32_t type, flags, size;
     unsigned int counts[3];
 } scales[] = {
-    { "with pieces of memory", VIRTIO_WL_CMD_VFD_NEW, 0, 4096,
+    { "with pieces of memory",
+      VIRTIO_WL_CMD_VFD_NEW,
+      0,
+      4096,
       { 10, 1000, 10000 } },
-    { "with idle contexts", VIRTIO_WL_CMD_VFD_NEW_CTX, 3, 0,
-      { 1, 100, 500 } },
+    { "with idle contexts", VIRTIO_WL_CMD_VFD_NEW_CTX, 3, 0, { 1, 100, 500 } },
 };
 
 static void measure_scale(struct guest *guest, size_t index)
@@ -441,8 +444,8 @@ static void measure_scale(struct guest *guest, size_t index)
             samples[i][j] = time_of(ping, guest, bench_times(500));
         }
     }
-    figure = bench_figure("scale", scales[index].name, "us for a ping",
-                          false, names[0]);
+    figure = bench_figure("scale", scales[index].name, "us for a ping", false,
+                          names[0]);
     for (unsigned int i = 0; i < 3; i++) {
         for (int j = 0; j < (int)bench_times(ROUNDS); j++) {
             bench_sample(figure, names[i], samples[i][j]);

@@ -83,8 +83,8 @@ static void G_GNUC_NORETURN peers(int echo, int stuck)
                 if (n <= 0) {
                     close(all[i].fd);
                     g_array_remove_index_fast(polls, i);
-                } else if (send(all[i].fd, buffer, (size_t)n,
-                                MSG_NOSIGNAL) < 0) {
+                } else if (send(all[i].fd, buffer, (size_t)n, MSG_NOSIGNAL) <
+                           0) {
                     close(all[i].fd);
                     g_array_remove_index_fast(polls, i);
                 }
@@ -106,8 +106,8 @@ static double one_ping(struct vwl_drv *drv, uint32_t id)
     double start = now_us();
     size_t got = 0;
 
-    must(vwl_drv_send(drv, id, NULL, 0, data, sizeof data),
-         VIRTIO_WL_RESP_OK, "ping");
+    must(vwl_drv_send(drv, id, NULL, 0, data, sizeof data), VIRTIO_WL_RESP_OK,
+         "ping");
     while (got < sizeof data) {
         unsigned int n_ids = 0;
         int64_t n = vwl_drv_recv(drv, id, data, sizeof data, NULL, &n_ids,
@@ -178,7 +178,8 @@ static void isolation(struct vwl_drv *drv)
     }
     printf("ping, undisturbed                 %8.2f us\n", median(quiet, 3));
     printf("ping beside stuck peers           %8.2f us   (%u + %u requests "
-           "wait)\n", median(beside, 3), a, b);
+           "wait)\n",
+           median(beside, 3), a, b);
     printf("ratio                             %8.2f\n",
            median(beside, 3) / median(quiet, 3));
     for (uint32_t id = 1; id <= 4; id++) {
@@ -239,18 +240,19 @@ static void scale(struct vwl_drv *drv, GPid daemon)
     printf("close one VFD of %d            %8.2f us\n", MANY_VFDS, many);
     printf("ratio                             %8.2f\n", many / few);
     printf("%d VFDs: anonymous memory before, open, closed  %lu  %lu  "
-           "%lu KiB\n", MANY_VFDS, start, open, end);
+           "%lu KiB\n",
+           MANY_VFDS, start, open, end);
 
     start = process_kib(daemon, "RssAnon:");
     for (uint32_t id = 1; id <= MANY_CONTEXTS; id++) {
-        must(vwl_drv_new_ctx(drv, id, NULL), VIRTIO_WL_RESP_VFD_NEW,
-             "context");
+        must(vwl_drv_new_ctx(drv, id, NULL), VIRTIO_WL_RESP_VFD_NEW, "context");
     }
     open = process_kib(daemon, "RssAnon:");
     close_all(drv, MANY_CONTEXTS);
     end = process_kib(daemon, "RssAnon:");
     printf("%d contexts: anonymous memory before, open, closed  %lu  %lu  "
-           "%lu KiB\n", MANY_CONTEXTS, start, open, end);
+           "%lu KiB\n",
+           MANY_CONTEXTS, start, open, end);
     printf("descriptors before, after         %u  %u\n", fds,
            process_fds(daemon));
 }

@@ -47,8 +47,7 @@ static char *in(const struct bench *bench, const char *name)
 
 static void wait_path(const char *path)
 {
-    for (int i = 0; i < 1000 && !g_file_test(path, G_FILE_TEST_EXISTS);
-         i++) {
+    for (int i = 0; i < 1000 && !g_file_test(path, G_FILE_TEST_EXISTS); i++) {
         g_usleep(10000);
     }
     bench_must(g_file_test(path, G_FILE_TEST_EXISTS), path);
@@ -98,8 +97,9 @@ static void start_loopback(struct bench *bench, const char *name,
     char *listen = g_strdup_printf("--listen=%s", route->path);
     char *stub = g_strdup_printf("--wayland-sock=%s", bench->stub_path);
     char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
-    const char *argv[] = { g_getenv("VWL_LOOPBACK"), listen, stub, plugin,
-                           option, NULL };
+    const char *argv[] = {
+        g_getenv("VWL_LOOPBACK"), listen, stub, plugin, option, NULL
+    };
 
     route->groups[0] = bench_spawn(argv, NULL);
     wait_path(route->path);
@@ -135,8 +135,9 @@ static void start_daemon(struct bench *bench)
 
 static void start_waypipe(struct bench *bench)
 {
-    char *program = g_getenv("VWL_BENCH_QUICK") ? NULL :
-        g_find_program_in_path("waypipe");
+    char *program = g_getenv("VWL_BENCH_QUICK")
+                        ? NULL
+                        : g_find_program_in_path("waypipe");
     char *socket = in(bench, "waypipe");
     char *display = g_strdup_printf("WAYLAND_DISPLAY=%s", bench->stub_path);
     char *runtime = g_strdup_printf("XDG_RUNTIME_DIR=%s", bench->folder);
@@ -146,12 +147,17 @@ static void start_waypipe(struct bench *bench)
     if (program) {
         route = add(bench, "waypipe", "through-waypipe");
         route->slow = true;
-        route->groups[0] = bench_spawn((const char *const[]){
-            program, "--socket", socket, "client", NULL }, environ_add);
+        route->groups[0] = bench_spawn((const char *const[]){ program,
+                                                              "--socket",
+                                                              socket, "client",
+                                                              NULL },
+                                       environ_add);
         wait_path(socket);
-        route->groups[1] = bench_spawn((const char *const[]){
-            program, "--socket", socket, "--display", route->path, "server",
-            "--", "sleep", "100000", NULL }, environ_add);
+        route->groups[1] = bench_spawn(
+            (const char *const[]){ program, "--socket", socket, "--display",
+                                   route->path, "server", "--", "sleep",
+                                   "100000", NULL },
+            environ_add);
         wait_path(route->path);
     } else if (!g_getenv("VWL_BENCH_QUICK")) {
         printf("wayland   there is no waypipe to compare with\n");
@@ -175,8 +181,7 @@ struct work {
     bool beside; /* the client has a processor of its own */
 };
 
-static unsigned int times_of(const struct route *route,
-                             const struct work *work)
+static unsigned int times_of(const struct route *route, const struct work *work)
 {
     return bench_times(route->slow ? work->slow_times : work->times);
 }
@@ -230,12 +235,12 @@ static double clipboard(const struct route *route, const struct work *work)
 }
 
 static const struct work works[] = {
-    { "1920x1080, all of it", "us/frame", false, frames, 1920, 1080, FALSE,
-      150, 15, 0, false },
+    { "1920x1080, all of it", "us/frame", false, frames, 1920, 1080, FALSE, 150,
+      15, 0, false },
     { "1920x1080, painted elsewhere", "us/frame", false, frames, 1920, 1080,
       FALSE, 150, 15, 0, true },
-    { "1920x1080, 256x16 changed", "us/frame", false, frames, 1920, 1080,
-      TRUE, 600, 60, 0, false },
+    { "1920x1080, 256x16 changed", "us/frame", false, frames, 1920, 1080, TRUE,
+      600, 60, 0, false },
     { "256x256, all of it", "us/frame", false, frames, 256, 256, FALSE, 1000,
       200, 0, false },
     { "round trip", "us", false, round_trips, 0, 0, FALSE, 2000, 500, 0,
@@ -262,8 +267,9 @@ static double cpu_of(pid_t stub, const struct route *route)
 
 static void measure(struct bench *bench, const struct work *work)
 {
-    struct bench_figure *figure = bench_figure(
-        "wayland", work->name, work->unit, work->more, "native");
+    struct bench_figure *figure = bench_figure("wayland", work->name,
+                                               work->unit, work->more,
+                                               "native");
     double used[G_N_ELEMENTS(bench->routes)] = { 0 };
 
     bench_pin(0, work->beside ? CLIENT_CPU : CPU);

@@ -82,8 +82,7 @@ double bench_cpu_us(pid_t pid)
     struct timespec t;
     clockid_t clock;
 
-    if (clock_getcpuclockid(pid, &clock) != 0 ||
-        clock_gettime(clock, &t) < 0) {
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) < 0) {
         return 0;
     }
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
@@ -164,7 +163,8 @@ int bench_listen(const char *path)
 
     set_path(&address, path);
     bench_must(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-                   listen(fd, 128) == 0, path);
+                   listen(fd, 128) == 0,
+               path);
     return fd;
 }
 
@@ -174,8 +174,8 @@ int bench_connect(const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     set_path(&address, path);
-    bench_must(connect(fd, (struct sockaddr *)&address,
-                       sizeof address) == 0, path);
+    bench_must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0,
+               path);
     return fd;
 }
 
@@ -187,7 +187,8 @@ static bool pass(int from, int to)
     } control;
     char data[65536];
     struct iovec iov = { data, sizeof data };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
                           .msg_control = &control,
                           .msg_controllen = sizeof control };
     ssize_t n = recvmsg(from, &msg, MSG_CMSG_CLOEXEC);
@@ -222,7 +223,7 @@ void bench_relay(int listener, const char *upstream)
 
         while (good && poll(p, 2, -1) > 0) {
             good = (!p[0].revents || pass(a, b)) &&
-                (!p[1].revents || pass(b, a));
+                   (!p[1].revents || pass(b, a));
         }
         close(a);
         close(b);
@@ -232,13 +233,12 @@ void bench_relay(int listener, const char *upstream)
 /* ---- figures ---------------------------------------------------------- */
 
 struct bench_figure *bench_figure(const char *group, const char *name,
-                                  const char *unit, bool more,
-                                  const char *base)
+                                  const char *unit, bool more, const char *base)
 {
     struct bench_figure *figure = g_new0(struct bench_figure, 1);
 
-    *figure = (struct bench_figure){ group, name, unit, base, more,
-                                     g_ptr_array_new() };
+    *figure = (struct bench_figure){ group, name, unit,
+                                     base,  more, g_ptr_array_new() };
     return figure;
 }
 
@@ -260,8 +260,7 @@ static struct series *series_of(struct bench_figure *figure, const char *name)
     return series;
 }
 
-void bench_sample(struct bench_figure *figure, const char *series,
-                  double value)
+void bench_sample(struct bench_figure *figure, const char *series, double value)
 {
     g_array_append_val(series_of(figure, series)->samples, value);
 }
@@ -269,8 +268,8 @@ void bench_sample(struct bench_figure *figure, const char *series,
 void bench_note(struct bench_figure *figure, const char *series,
                 const char *what, double value)
 {
-    g_string_append_printf(series_of(figure, series)->notes,
-                           ", \"%s\": %.3f", what, value);
+    g_string_append_printf(series_of(figure, series)->notes, ", \"%s\": %.3f",
+                           what, value);
 }
 
 static void write_json(const struct bench_figure *figure)
@@ -281,15 +280,16 @@ static void write_json(const struct bench_figure *figure)
     if (!file) {
         return;
     }
-    fprintf(file, "{\"group\": \"%s\", \"name\": \"%s\", \"unit\": \"%s\", "
-            "\"more\": %s, \"base\": \"%s\", \"series\": [", figure->group,
-            figure->name, figure->unit, figure->more ? "true" : "false",
-            figure->base);
+    fprintf(file,
+            "{\"group\": \"%s\", \"name\": \"%s\", \"unit\": \"%s\", "
+            "\"more\": %s, \"base\": \"%s\", \"series\": [",
+            figure->group, figure->name, figure->unit,
+            figure->more ? "true" : "false", figure->base);
     for (guint i = 0; i < figure->series->len; i++) {
         const struct series *series = figure->series->pdata[i];
 
-        fprintf(file, "%s{\"name\": \"%s\"%s, \"samples\": [",
-                i ? ", " : "", series->name, series->notes->str);
+        fprintf(file, "%s{\"name\": \"%s\"%s, \"samples\": [", i ? ", " : "",
+                series->name, series->notes->str);
         for (guint j = 0; j < series->samples->len; j++) {
             fprintf(file, "%s%.4f", j ? ", " : "",
                     g_array_index(series->samples, double, j));
@@ -304,8 +304,9 @@ static double middle(const struct series *series)
 {
     double *copy = g_memdup2(series->samples->data,
                              series->samples->len * sizeof *copy);
-    double m = series->samples->len ?
-        bench_quantile(copy, series->samples->len, 0.5) : 0;
+    double m = series->samples->len
+                   ? bench_quantile(copy, series->samples->len, 0.5)
+                   : 0;
 
     g_free(copy);
     return m;

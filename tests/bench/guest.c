@@ -38,7 +38,8 @@ static bool echo_once(int fd)
 {
     char data[4096], control[CMSG_SPACE(28 * sizeof(int))];
     struct iovec iov = { data, sizeof data };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
                           .msg_control = control,
                           .msg_controllen = sizeof control };
     ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
@@ -149,8 +150,7 @@ void world_start(struct world *world)
 
 void world_stop(struct world *world)
 {
-    const pid_t pids[] = { world->relay_pid, world->bell_pid,
-                           world->echo_pid };
+    const pid_t pids[] = { world->relay_pid, world->bell_pid, world->echo_pid };
 
     for (size_t i = 0; i < G_N_ELEMENTS(pids); i++) {
         kill(pids[i], SIGKILL);
@@ -188,7 +188,8 @@ void world_echo(struct world *world)
     char data[GUEST_BYTES] = { 0 };
 
     bench_must(send(world->direct, data, sizeof data, 0) > 0 &&
-                   recv(world->direct, data, sizeof data, 0) > 0, "echo");
+                   recv(world->direct, data, sizeof data, 0) > 0,
+               "echo");
 }
 
 /* ---- guests ----------------------------------------------------------- */
@@ -197,7 +198,8 @@ static void begin(struct guest *guest, int *fd)
 {
     const struct vwl_fe_options options = {
         .dialect = guest->maps_by_message ? VWL_FE_STANDARD : VWL_FE_NONE,
-        .plain_table = true, .no_table_update = true,
+        .plain_table = true,
+        .no_table_update = true,
     };
 
     bench_must(vwl_fe_create(&options, fd, &guest->fe) == 0, "front-end");
@@ -210,12 +212,11 @@ static void go_on(struct guest *guest)
     bench_must(vwl_fe_handshake(guest->fe) == 0 &&
                    vwl_drv_create(guest->fe, &options, &guest->drv) == 0,
                "handshake");
-    bench_must(vwl_drv_new_ctx(guest->drv, 1, NULL) ==
-                   VIRTIO_WL_RESP_VFD_NEW &&
-               vwl_drv_new_ctx(guest->drv, 2, "own") ==
-                   VIRTIO_WL_RESP_VFD_NEW, "contexts");
-    guest->own = accept4(guest->world->own_listener, NULL, NULL,
-                         SOCK_CLOEXEC);
+    bench_must(vwl_drv_new_ctx(guest->drv, 1, NULL) == VIRTIO_WL_RESP_VFD_NEW &&
+                   vwl_drv_new_ctx(guest->drv, 2, "own") ==
+                       VIRTIO_WL_RESP_VFD_NEW,
+               "contexts");
+    guest->own = accept4(guest->world->own_listener, NULL, NULL, SOCK_CLOEXEC);
 }
 
 void guest_start_daemon(struct guest *guest, struct world *world)
@@ -225,11 +226,13 @@ void guest_start_daemon(struct guest *guest, struct world *world)
     char *echo = g_strdup_printf("--wayland-sock=%s", world->echo);
     char *own = g_strdup_printf("--wayland-sock=%s,name=own", world->own);
     char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
-    const char *argv[] = { g_getenv("VWL_DAEMON"), socket, echo, own, plugin,
-                           NULL };
+    const char *argv[] = {
+        g_getenv("VWL_DAEMON"), socket, echo, own, plugin, NULL
+    };
     int fd;
 
-    *guest = (struct guest){ .name = "daemon", .world = world,
+    *guest = (struct guest){ .name = "daemon",
+                             .world = world,
                              .maps_by_message = true };
     guest->pid = bench_spawn(argv, NULL);
     bench_must(vwl_fe_connect(vhost, 30000, &fd) == 0, vhost);
@@ -254,7 +257,8 @@ void guest_start_here(struct guest *guest, struct world *world)
     const struct vwl_socket sockets[] = { { "", world->echo },
                                           { "own", world->own } };
     const struct vwl_config config = { .size = sizeof config,
-                                       .sockets = sockets, .n_sockets = 2 };
+                                       .sockets = sockets,
+                                       .n_sockets = 2 };
     void *module = dlopen(g_getenv("VWL_PLUGIN"), RTLD_NOW | RTLD_LOCAL);
     static struct vwl_host host;
     vwl_plugin_get_fn get = NULL;
@@ -268,14 +272,17 @@ void guest_start_here(struct guest *guest, struct world *world)
                "socketpair");
     begin(guest, &pair[0]);
     host = (struct vwl_host){
-        .size = sizeof host, .opaque = guest->fe, .log = on_log,
-        .shm_map = vwl_fe_host_map, .shm_unmap = vwl_fe_host_unmap,
+        .size = sizeof host,
+        .opaque = guest->fe,
+        .log = on_log,
+        .shm_map = vwl_fe_host_map,
+        .shm_unmap = vwl_fe_host_unmap,
         .shm_base = vwl_fe_host_base,
     };
-    bench_must(guest->plugin->device_new(&config, &host,
-                                         &guest->device) == 0 &&
-               guest->plugin->device_start(guest->device, NULL,
-                                           &pair[1]) == 0, "device");
+    bench_must(guest->plugin->device_new(&config, &host, &guest->device) == 0 &&
+                   guest->plugin->device_start(guest->device, NULL, &pair[1]) ==
+                       0,
+               "device");
     go_on(guest);
 }
 
@@ -342,23 +349,22 @@ void guest_finish(struct guest *guest, struct vwl_drv_request *request,
             vwl_fe_turn(guest->fe, 0); /* to answer a map */
         }
     }
-    bench_must(want == 0 || vwl_drv_request_type(request) == want,
-               "a command");
+    bench_must(want == 0 || vwl_drv_request_type(request) == want, "a command");
     vwl_drv_request_free(guest->drv, request);
 }
 
 void guest_command(struct guest *guest, const void *bytes, size_t len,
                    uint32_t want)
 {
-    guest_finish(guest, vwl_drv_submit(guest->drv, bytes, len, 64, NULL),
-                 want);
+    guest_finish(guest, vwl_drv_submit(guest->drv, bytes, len, 64, NULL), want);
 }
 
 void guest_send(struct guest *guest, uint32_t id, const uint32_t *ids,
                 unsigned int n_ids, const void *data, size_t len)
 {
-    guest_finish(guest, vwl_drv_send_async(guest->drv, id, ids, n_ids, data,
-                                           len), VIRTIO_WL_RESP_OK);
+    guest_finish(guest,
+                 vwl_drv_send_async(guest->drv, id, ids, n_ids, data, len),
+                 VIRTIO_WL_RESP_OK);
 }
 
 size_t guest_recv(struct guest *guest, uint32_t id, void *data, size_t cap,
@@ -376,8 +382,8 @@ size_t guest_recv(struct guest *guest, uint32_t id, void *data, size_t cap,
     return (size_t)n;
 }
 
-void guest_new(struct guest *guest, uint32_t type, uint32_t id,
-               uint32_t flags, uint32_t size)
+void guest_new(struct guest *guest, uint32_t type, uint32_t id, uint32_t flags,
+               uint32_t size)
 {
     uint32_t request[16] = { type, 0, id, flags, 0, 0, size };
 
@@ -393,13 +399,12 @@ void guest_close(struct guest *guest, uint32_t id)
     g_hash_table_remove(guest->drv->vfds, GUINT_TO_POINTER(id));
 }
 
-double guest_count_calls(struct guest *guest,
-                         void (*work)(struct guest *guest), unsigned int n)
+double guest_count_calls(struct guest *guest, void (*work)(struct guest *guest),
+                         unsigned int n)
 {
     char *out = g_build_filename(guest->world->folder, "strace", NULL);
     char *pid = g_strdup_printf("%d", (int)guest->pid);
-    const char *argv[] = { "strace", "-qq", "-f", "-o", out, "-p", pid,
-                           NULL };
+    const char *argv[] = { "strace", "-qq", "-f", "-o", out, "-p", pid, NULL };
     char *text = NULL;
     double lines = 0;
     pid_t tracer;

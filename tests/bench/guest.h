@@ -58,13 +58,13 @@ void guest_send(struct guest *guest, uint32_t id, const uint32_t *ids,
 /* At least one byte; *n_ids as in vwl_drv_recv. */
 size_t guest_recv(struct guest *guest, uint32_t id, void *data, size_t cap,
                   uint32_t *ids, unsigned int *n_ids);
-void guest_new(struct guest *guest, uint32_t type, uint32_t id,
-               uint32_t flags, uint32_t size);
+void guest_new(struct guest *guest, uint32_t type, uint32_t id, uint32_t flags,
+               uint32_t size);
 void guest_close(struct guest *guest, uint32_t id);
 /* System calls of the daemon for each of n runs of work; negative: nobody can
  * count them. */
-double guest_count_calls(struct guest *guest,
-                         void (*work)(struct guest *guest), unsigned int n);
+double guest_count_calls(struct guest *guest, void (*work)(struct guest *guest),
+                         unsigned int n);
 
 /* Without a device: there and back. */
 void world_relay_ping(struct world *world, bool polls);

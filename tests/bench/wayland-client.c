@@ -48,8 +48,8 @@ static void on_global(void *data, struct wl_registry *registry, uint32_t name,
     } else if (strcmp(interface, "wl_seat") == 0) {
         client->seat = bind(client, name, &wl_seat_interface, 1);
     } else if (strcmp(interface, "wl_data_device_manager") == 0) {
-        client->manager = bind(client, name,
-                               &wl_data_device_manager_interface, 1);
+        client->manager = bind(client, name, &wl_data_device_manager_interface,
+                               1);
     }
 }
 
@@ -59,7 +59,8 @@ static void on_global_remove(void *data, struct wl_registry *registry,
 }
 
 static const struct wl_registry_listener registry_listener = {
-    on_global, on_global_remove,
+    on_global,
+    on_global_remove,
 };
 
 struct bench_client *bench_client_open(const char *path)
@@ -72,7 +73,8 @@ struct bench_client *bench_client_open(const char *path)
     wl_registry_add_listener(client->registry, &registry_listener, client);
     bench_client_round_trip(client);
     bench_must(client->compositor && client->shm && client->seat &&
-                   client->manager, "the globals");
+                   client->manager,
+               "the globals");
     return client;
 }
 
@@ -121,11 +123,11 @@ static void spot_of(uint32_t frame, int width, int height, int *x, int *y)
 {
     *x = (int)(frame * 37 % (uint32_t)(width - BENCH_SPOT_WIDTH + 1));
     *y = (int)(frame * 5 % (uint32_t)(height / BENCH_SPOT_HEIGHT)) *
-        BENCH_SPOT_HEIGHT;
+         BENCH_SPOT_HEIGHT;
 }
 
-static void show(struct wl_surface *surface, struct buffer *buffer,
-                 int width, int height, bool spot, uint32_t frame)
+static void show(struct wl_surface *surface, struct buffer *buffer, int width,
+                 int height, bool spot, uint32_t frame)
 {
     int x = 0, y = 0;
 
@@ -140,8 +142,8 @@ static void show(struct wl_surface *surface, struct buffer *buffer,
                   BENCH_SPOT_HEIGHT, frame - 1);
         }
         spot_of(frame, width, height, &x, &y);
-        paint(buffer->pixels, width, x, y, BENCH_SPOT_WIDTH,
-              BENCH_SPOT_HEIGHT, frame);
+        paint(buffer->pixels, width, x, y, BENCH_SPOT_WIDTH, BENCH_SPOT_HEIGHT,
+              frame);
         wl_surface_damage_buffer(surface, x, y, BENCH_SPOT_WIDTH,
                                  BENCH_SPOT_HEIGHT);
     }
@@ -164,20 +166,20 @@ double bench_client_frames(struct bench_client *client, int width, int height,
 
     /* sealed, as toolkits do */
     bench_must(ftruncate(fd, (off_t)(bytes * BUFFERS)) == 0 &&
-                   fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0, "memory");
-    memory = mmap(NULL, bytes * BUFFERS, PROT_READ | PROT_WRITE, MAP_SHARED,
-                  fd, 0);
+                   fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0,
+               "memory");
+    memory = mmap(NULL, bytes * BUFFERS, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                  0);
     bench_must(memory != MAP_FAILED, "a map");
     memset(memory, 0, bytes * BUFFERS);
     pool = wl_shm_create_pool(client->shm, fd, (int)(bytes * BUFFERS));
     for (int i = 0; i < BUFFERS; i++) {
-        buffers[i].proxy = wl_shm_pool_create_buffer(
-            pool, (int)bytes * i, width, height, width * 4,
-            WL_SHM_FORMAT_XRGB8888);
+        buffers[i].proxy = wl_shm_pool_create_buffer(pool, (int)bytes * i,
+                                                     width, height, width * 4,
+                                                     WL_SHM_FORMAT_XRGB8888);
         buffers[i].pixels = (uint32_t *)memory + bytes / 4 * (size_t)i;
         buffers[i].busy = false;
-        wl_buffer_add_listener(buffers[i].proxy, &buffer_listener,
-                               &buffers[i]);
+        wl_buffer_add_listener(buffers[i].proxy, &buffer_listener, &buffers[i]);
     }
     /* Each buffer is shown once before the clock starts. */
     for (unsigned int i = 0; i < n + BUFFERS; i++) {
@@ -214,8 +216,8 @@ static void on_target(void *data, struct wl_data_source *source,
 {
 }
 
-static void on_send(void *data, struct wl_data_source *source,
-                    const char *type, int fd)
+static void on_send(void *data, struct wl_data_source *source, const char *type,
+                    int fd)
 {
     struct bench_client *client = data;
     size_t at = 0;
@@ -234,15 +236,17 @@ static void on_cancelled(void *data, struct wl_data_source *source)
 }
 
 static const struct wl_data_source_listener source_listener = {
-    .target = on_target, .send = on_send, .cancelled = on_cancelled,
+    .target = on_target,
+    .send = on_send,
+    .cancelled = on_cancelled,
 };
 
 double bench_client_clipboard(struct bench_client *client, size_t bytes)
 {
     struct wl_data_device *device = wl_data_device_manager_get_data_device(
         client->manager, client->seat);
-    struct wl_data_source *source =
-        wl_data_device_manager_create_data_source(client->manager);
+    struct wl_data_source *source = wl_data_device_manager_create_data_source(
+        client->manager);
     double start;
 
     client->give = g_malloc(bytes);

@@ -2,11 +2,11 @@
 #include "wayland.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <signal.h>
 #include <unistd.h>
 #include <wayland-server.h>
 
@@ -62,14 +62,13 @@ static bool is_right(struct wl_shm_buffer *buffer, struct surface *surface)
         uint32_t spot = ((uint32_t)y * 769u + frame * 331u) % (uint32_t)width;
 
         right = row_is((const uint32_t *)(const void *)(data + y * stride),
-                       &now, bench_colour(frame, (uint32_t)y),
-                       all ? 1 : width, all ? 0 : (int32_t)spot);
+                       &now, bench_colour(frame, (uint32_t)y), all ? 1 : width,
+                       all ? 0 : (int32_t)spot);
     }
     for (int32_t y = old.y; right && !whole && y < old.y + old.height; y++) {
         if (y < now.y || y >= now.y + now.height) {
-            right = row_is((const uint32_t *)(const void *)
-                           (data + y * stride), &old,
-                           bench_colour(frame - 1, (uint32_t)y), 64, 0);
+            right = row_is((const uint32_t *)(const void *)(data + y * stride),
+                           &old, bench_colour(frame - 1, (uint32_t)y), 64, 0);
         }
     }
     return right;
@@ -106,8 +105,9 @@ static void region(struct wl_client *client, struct wl_resource *resource,
 static void commit(struct wl_client *client, struct wl_resource *resource)
 {
     struct surface *surface = wl_resource_get_user_data(resource);
-    struct wl_shm_buffer *buffer = surface->buffer ?
-        wl_shm_buffer_get(surface->buffer) : NULL;
+    struct wl_shm_buffer *buffer = surface->buffer
+                                       ? wl_shm_buffer_get(surface->buffer)
+                                       : NULL;
     bool right;
 
     if (!buffer) {
@@ -135,10 +135,16 @@ static void number(struct wl_client *client, struct wl_resource *resource,
 }
 
 static const struct wl_surface_interface surface_interface = {
-    .destroy = destroy, .attach = attach, .damage = damage, .frame = frame,
-    .set_opaque_region = region, .set_input_region = region,
-    .commit = commit, .set_buffer_transform = number,
-    .set_buffer_scale = number, .damage_buffer = damage,
+    .destroy = destroy,
+    .attach = attach,
+    .damage = damage,
+    .frame = frame,
+    .set_opaque_region = region,
+    .set_input_region = region,
+    .commit = commit,
+    .set_buffer_transform = number,
+    .set_buffer_scale = number,
+    .damage_buffer = damage,
 };
 
 static void free_data(struct wl_resource *resource)
@@ -149,8 +155,8 @@ static void free_data(struct wl_resource *resource)
 static void create_surface(struct wl_client *client,
                            struct wl_resource *resource, uint32_t id)
 {
-    struct wl_resource *made = wl_resource_create(
-        client, &wl_surface_interface, 4, id);
+    struct wl_resource *made = wl_resource_create(client, &wl_surface_interface,
+                                                  4, id);
 
     wl_resource_set_implementation(made, &surface_interface,
                                    g_new0(struct surface, 1), free_data);
@@ -208,14 +214,16 @@ static void offer(struct wl_client *client, struct wl_resource *resource,
 }
 
 static const struct wl_data_source_interface source_interface = {
-    .offer = offer, .destroy = destroy,
+    .offer = offer,
+    .destroy = destroy,
 };
 
 static void create_source(struct wl_client *client,
                           struct wl_resource *resource, uint32_t id)
 {
-    struct wl_resource *made = wl_resource_create(
-        client, &wl_data_source_interface, 1, id);
+    struct wl_resource *made = wl_resource_create(client,
+                                                  &wl_data_source_interface, 1,
+                                                  id);
 
     wl_resource_set_implementation(made, &source_interface,
                                    g_new0(struct selection, 1), source_gone);
@@ -246,14 +254,16 @@ static const struct wl_data_device_interface device_interface = {
 static void get_device(struct wl_client *client, struct wl_resource *resource,
                        uint32_t id, struct wl_resource *seat)
 {
-    struct wl_resource *made = wl_resource_create(
-        client, &wl_data_device_interface, 1, id);
+    struct wl_resource *made = wl_resource_create(client,
+                                                  &wl_data_device_interface, 1,
+                                                  id);
 
     wl_resource_set_implementation(made, &device_interface, NULL, NULL);
 }
 
 static const struct wl_data_device_manager_interface manager_interface = {
-    .create_data_source = create_source, .get_data_device = get_device,
+    .create_data_source = create_source,
+    .get_data_device = get_device,
 };
 
 /* ---- globals ---------------------------------------------------------- */
@@ -261,8 +271,9 @@ static const struct wl_data_device_manager_interface manager_interface = {
 static void bind_compositor(struct wl_client *client, void *data,
                             uint32_t version, uint32_t id)
 {
-    struct wl_resource *made = wl_resource_create(
-        client, &wl_compositor_interface, (int)version, id);
+    struct wl_resource *made = wl_resource_create(client,
+                                                  &wl_compositor_interface,
+                                                  (int)version, id);
 
     wl_resource_set_implementation(made, &compositor_interface, NULL, NULL);
 }
@@ -270,15 +281,15 @@ static void bind_compositor(struct wl_client *client, void *data,
 static void bind_seat(struct wl_client *client, void *data, uint32_t version,
                       uint32_t id)
 {
-    struct wl_resource *made = wl_resource_create(
-        client, &wl_seat_interface, (int)version, id);
+    struct wl_resource *made = wl_resource_create(client, &wl_seat_interface,
+                                                  (int)version, id);
 
     wl_resource_set_implementation(made, NULL, NULL, NULL);
     wl_seat_send_capabilities(made, 0);
 }
 
-static void bind_manager(struct wl_client *client, void *data,
-                         uint32_t version, uint32_t id)
+static void bind_manager(struct wl_client *client, void *data, uint32_t version,
+                         uint32_t id)
 {
     struct wl_resource *made = wl_resource_create(
         client, &wl_data_device_manager_interface, (int)version, id);

@@ -11,8 +11,8 @@
 /* wl_registry.bind(7, "wl_shm", 1, new 5) on object 2: words as they are in
  * memory on a little-endian machine. */
 static const uint8_t bind[] = {
-    2, 0, 0, 0,  0, 0, 32, 0,  7, 0, 0, 0,  7, 0, 0, 0,
-    'w', 'l', '_', 's',  'h', 'm', 0, 0,  1, 0, 0, 0,  5, 0, 0, 0,
+    2,   0,   0,   0,   0,   0,   32, 0, 7, 0, 0, 0, 7, 0, 0, 0,
+    'w', 'l', '_', 's', 'h', 'm', 0,  0, 1, 0, 0, 0, 5, 0, 0, 0,
 };
 
 static const struct wl_message *request(const char *iface, unsigned int op)
@@ -84,9 +84,9 @@ static void refuse(size_t at, uint8_t value)
     memset(copy, 0, sizeof copy);
     memcpy(copy, bind, sizeof bind);
     copy[at] = value;
-    g_assert_cmpint(vwl_wire_walk(bind_proto(), copy,
-                                  MAX(sizeof bind, copy[6]), &msg), ==,
-                    -EBADMSG);
+    g_assert_cmpint(vwl_wire_walk(bind_proto(), copy, MAX(sizeof bind, copy[6]),
+                                  &msg),
+                    ==, -EBADMSG);
 }
 
 static void test_malformed(void)
@@ -105,22 +105,23 @@ static void test_malformed(void)
 static void test_nullable(void)
 {
     /* wl_surface.attach(nil, 0, 0); wl_compositor.create_surface's type */
-    const struct wl_interface *surface =
-        request("wl_compositor", 0)->types[0];
+    const struct wl_interface *surface = request("wl_compositor", 0)->types[0];
     uint8_t attach[] = {
-        3, 0, 0, 0,  1, 0, 20, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,
+        3, 0, 0, 0, 1, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     };
     /* frame(new 0) may not be */
-    uint8_t frame[] = { 3, 0, 0, 0,  3, 0, 12, 0,  0, 0, 0, 0 };
+    uint8_t frame[] = { 3, 0, 0, 0, 3, 0, 12, 0, 0, 0, 0, 0 };
     struct vwl_wire_message msg;
 
     g_assert_cmpstr(surface->name, ==, "wl_surface");
     g_assert_cmpint(vwl_wire_walk(&surface->methods[1], attach, sizeof attach,
-                                  &msg), ==, 0);
+                                  &msg),
+                    ==, 0);
     g_assert_cmpuint(msg.args[0].value, ==, 0);
     g_assert_cmpstr(msg.args[0].iface->name, ==, "wl_buffer");
     g_assert_cmpint(vwl_wire_walk(&surface->methods[3], frame, sizeof frame,
-                                  &msg), ==, -EBADMSG);
+                                  &msg),
+                    ==, -EBADMSG);
     g_assert_cmpuint(vwl_wire_since(&surface->methods[9]), ==, 4);
     g_assert_cmpuint(vwl_wire_since(&surface->methods[0]), ==, 1);
 }
@@ -135,8 +136,9 @@ static void walk_all(const struct wl_message *protos, int n, GRand *rand)
         uint8_t *copy;
 
         for (unsigned int j = 0; j < 64; j++) {
-            words[j] = g_rand_boolean(rand) ? g_rand_int(rand) :
-                (uint32_t)g_rand_int_range(rand, 0, 64);
+            words[j] = g_rand_boolean(rand)
+                           ? g_rand_int(rand)
+                           : (uint32_t)g_rand_int_range(rand, 0, 64);
         }
         words[1] = (uint32_t)size << 16 | (uint32_t)i;
         copy = g_memdup2(words, size);
@@ -168,8 +170,7 @@ static void collect(GHashTable *seen, const struct wl_interface *iface)
 
             for (const char *s = m[i].signature; *s != '\0'; s++) {
                 if (strchr("iufsonah", *s) != NULL) {
-                    collect(seen, m[i].types != NULL ? m[i].types[arg] :
-                            NULL);
+                    collect(seen, m[i].types != NULL ? m[i].types[arg] : NULL);
                     arg++;
                 }
             }
@@ -213,13 +214,17 @@ static void test_random(void)
 static void test_descriptors(void)
 {
     static const char *const known[] = {
-        "wl_shm.create_pool", "wl_data_offer.receive", "wl_data_source.send",
-        "wl_keyboard.keymap", "zwp_primary_selection_offer_v1.receive",
+        "wl_shm.create_pool",
+        "wl_data_offer.receive",
+        "wl_data_source.send",
+        "wl_keyboard.keymap",
+        "zwp_primary_selection_offer_v1.receive",
         "zwp_primary_selection_source_v1.send",
         "zwp_linux_buffer_params_v1.add",
         "zwp_linux_dmabuf_feedback_v1.format_table",
         "zwp_linux_surface_synchronization_v1.set_acquire_fence",
-        "zwp_linux_buffer_release_v1.fenced_release", NULL,
+        "zwp_linux_buffer_release_v1.fenced_release",
+        NULL,
     };
     GHashTable *seen = everything();
     GHashTableIter iter;
@@ -231,9 +236,10 @@ static void test_descriptors(void)
         const struct wl_interface *iface = key;
 
         for (int i = 0; i < iface->method_count + iface->event_count; i++) {
-            const struct wl_message *m = i < iface->method_count ?
-                &iface->methods[i] :
-                &iface->events[i - iface->method_count];
+            const struct wl_message
+                *m = i < iface->method_count
+                         ? &iface->methods[i]
+                         : &iface->events[i - iface->method_count];
             char *name;
 
             if (strchr(m->signature, 'h') == NULL) {
@@ -252,14 +258,26 @@ static void test_descriptors(void)
 static void test_offered(void)
 {
     static const char *const offered[] = {
-        "wl_compositor", "wl_shm", "wl_seat", "wl_output", "xdg_wm_base",
-        "wp_viewporter", "zwp_tablet_manager_v2", "xdg_activation_v1",
-        "zxdg_decoration_manager_v1", "wp_single_pixel_buffer_manager_v1",
-        "zwp_linux_dmabuf_v1", "zwp_linux_explicit_synchronization_v1",
+        "wl_compositor",
+        "wl_shm",
+        "wl_seat",
+        "wl_output",
+        "xdg_wm_base",
+        "wp_viewporter",
+        "zwp_tablet_manager_v2",
+        "xdg_activation_v1",
+        "zxdg_decoration_manager_v1",
+        "wp_single_pixel_buffer_manager_v1",
+        "zwp_linux_dmabuf_v1",
+        "zwp_linux_explicit_synchronization_v1",
     };
     static const char *const hidden[] = {
-        "wl_drm", "zwlr_screencopy_manager_v1",
-        "ext_session_lock_manager_v1", "wl_registry", "wl_surface", "",
+        "wl_drm",
+        "zwlr_screencopy_manager_v1",
+        "ext_session_lock_manager_v1",
+        "wl_registry",
+        "wl_surface",
+        "",
     };
 
     for (unsigned int i = 0; i < G_N_ELEMENTS(offered); i++) {

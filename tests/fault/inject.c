@@ -31,10 +31,12 @@ static const struct row rows[CALL_COUNT] = {
     [CALL_SOCKET] = { "socket", false, { EMFILE, ENOBUFS } },
     [CALL_CONNECT] = { "connect", false, { ECONNREFUSED, EAGAIN, ENOMEM } },
     [CALL_GETSOCKOPT] = { "getsockopt", false, { ENOBUFS } },
-    [CALL_SENDMSG] = { "sendmsg", true, { EINTR, EAGAIN, ENOBUFS, ENOMEM,
-                                          ETOOMANYREFS } },
-    [CALL_RECVMSG] = { "recvmsg", true, { EINTR, EAGAIN, ENOMEM, ENOBUFS,
-                                          ECONNRESET } },
+    [CALL_SENDMSG] = { "sendmsg",
+                       true,
+                       { EINTR, EAGAIN, ENOBUFS, ENOMEM, ETOOMANYREFS } },
+    [CALL_RECVMSG] = { "recvmsg",
+                       true,
+                       { EINTR, EAGAIN, ENOMEM, ENOBUFS, ECONNRESET } },
     [CALL_RECV] = { "recv", true, { EINTR, EAGAIN, ENOMEM } },
     [CALL_READ] = { "read", true, { EINTR, EAGAIN, EIO } },
     [CALL_READV] = { "readv", true, { EINTR, EIO } },
@@ -189,29 +191,29 @@ static void *real(const char *name, void **cached)
 }
 
 /* The function of the same name further on. */
-#define REAL(name) \
+#define REAL(name)       \
     static void *cached; \
     __typeof__(name) *next = (__typeof__(name) *)real(#name, &cached)
 
 /* One that is refused, or is not touched. */
-#define FAIL(call, refused) \
-    do { \
+#define FAIL(call, refused)                             \
+    do {                                                \
         if (hit((call), __builtin_return_address(0))) { \
-            errno = state.plan.error; \
-            return (refused); \
-        } \
+            errno = state.plan.error;                   \
+            return (refused);                           \
+        }                                               \
     } while (0)
 
 /* The same for what may be short: then len becomes 1. */
-#define FAIL_OR_CUT(call, len) \
-    do { \
+#define FAIL_OR_CUT(call, len)                          \
+    do {                                                \
         if (hit((call), __builtin_return_address(0))) { \
-            if (!is_short()) { \
-                errno = state.plan.error; \
-                return -1; \
-            } \
-            (len) = (len) > 0 ? 1 : 0; \
-        } \
+            if (!is_short()) {                          \
+                errno = state.plan.error;               \
+                return -1;                              \
+            }                                           \
+            (len) = (len) > 0 ? 1 : 0;                  \
+        }                                               \
     } while (0)
 
 int open64(const char *path, int flags, ...)
@@ -581,7 +583,7 @@ GThread *g_thread_try_new(const gchar *name, GThreadFunc run, gpointer data,
     return next(name, run, data, error);
 }
 
-gpointer (g_try_malloc)(gsize len)
+gpointer(g_try_malloc)(gsize len)
 {
     REAL(g_try_malloc);
 
@@ -589,7 +591,7 @@ gpointer (g_try_malloc)(gsize len)
     return next(len);
 }
 
-gpointer (g_try_malloc0)(gsize len)
+gpointer(g_try_malloc0)(gsize len)
 {
     REAL(g_try_malloc0);
 
@@ -597,7 +599,7 @@ gpointer (g_try_malloc0)(gsize len)
     return next(len);
 }
 
-gpointer (g_try_malloc_n)(gsize n, gsize len)
+gpointer(g_try_malloc_n)(gsize n, gsize len)
 {
     REAL(g_try_malloc_n);
 
@@ -605,7 +607,7 @@ gpointer (g_try_malloc_n)(gsize n, gsize len)
     return next(n, len);
 }
 
-gpointer (g_try_malloc0_n)(gsize n, gsize len)
+gpointer(g_try_malloc0_n)(gsize n, gsize len)
 {
     REAL(g_try_malloc0_n);
 
@@ -613,7 +615,7 @@ gpointer (g_try_malloc0_n)(gsize n, gsize len)
     return next(n, len);
 }
 
-gpointer (g_try_realloc)(gpointer at, gsize len)
+gpointer(g_try_realloc)(gpointer at, gsize len)
 {
     REAL(g_try_realloc);
 
@@ -621,7 +623,7 @@ gpointer (g_try_realloc)(gpointer at, gsize len)
     return next(at, len);
 }
 
-gpointer (g_try_realloc_n)(gpointer at, gsize n, gsize len)
+gpointer(g_try_realloc_n)(gpointer at, gsize n, gsize len)
 {
     REAL(g_try_realloc_n);
 

@@ -58,8 +58,7 @@ static bool is(struct scene *scene, int result, uint32_t want)
 
     must(world, result != -ETIMEDOUT || !world_is_alive(world),
          "a request is not answered");
-    must(world, !world->strict || result == (int)want,
-         "a request was refused");
+    must(world, !world->strict || result == (int)want, "a request was refused");
     return result == (int)want;
 }
 
@@ -109,8 +108,9 @@ static bool send_out(struct scene *scene, size_t len, const uint32_t *id)
     if (scene->out.cut || !alive(scene)) {
         return false;
     }
-    if (is(scene, vwl_drv_send(scene->world->drv, CTX, id, id != NULL, bytes,
-                               len), VIRTIO_WL_RESP_OK)) {
+    if (is(scene,
+           vwl_drv_send(scene->world->drv, CTX, id, id != NULL, bytes, len),
+           VIRTIO_WL_RESP_OK)) {
         scene->out.sent += len;
         return true;
     }
@@ -137,9 +137,10 @@ static void receive_out(struct scene *scene, int *fd)
         n = peer_recv(scene->conn, bytes, sizeof bytes, fds, &n_fds);
         if (n <= 0) {
             must(world, n == 0 || n == -ECONNRESET, "cannot be read");
-            must(world, !alive(scene) || scene->out.cut ||
-                 has_hung_up(scene, CTX) || (world_turn(world, 50),
-                 has_hung_up(scene, CTX) || !alive(scene)),
+            must(world,
+                 !alive(scene) || scene->out.cut || has_hung_up(scene, CTX) ||
+                     (world_turn(world, 50),
+                      has_hung_up(scene, CTX) || !alive(scene)),
                  "a connection ended and the guest was not told");
             must(world, !world->strict, "a connection ended");
             scene->out.cut = true;
@@ -235,11 +236,13 @@ static void play_descriptors(struct scene *scene)
 
     fds[0] = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     fds[1] = memfd_create("open", MFD_CLOEXEC);
-    must(scene->world, ftruncate(fds[0], 8192) == 0 &&
-         ftruncate(fds[1], 5000) == 0, "no files");
+    must(scene->world,
+         ftruncate(fds[0], 8192) == 0 && ftruncate(fds[1], 5000) == 0,
+         "no files");
     fcntl(fds[0], F_ADD_SEALS, F_SEAL_SHRINK);
-    must(scene->world, pipe2(ends, O_CLOEXEC) == 0 &&
-         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0,
+    must(scene->world,
+         pipe2(ends, O_CLOEXEC) == 0 &&
+             socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0,
          "no pipes");
     fds[2] = ends[0];
     fds[3] = pair[0];
@@ -262,8 +265,8 @@ static void play_memory(struct scene *scene)
     int fd = -1;
     uint8_t *at;
 
-    if (!alive(scene) || !is(scene, vwl_drv_new(drv, MEMORY, 8192),
-                             VIRTIO_WL_RESP_VFD_NEW)) {
+    if (!alive(scene) ||
+        !is(scene, vwl_drv_new(drv, MEMORY, 8192), VIRTIO_WL_RESP_VFD_NEW)) {
         return;
     }
     at = vwl_drv_map(drv, MEMORY);
@@ -324,9 +327,9 @@ static void write_pipe(struct scene *scene, uint32_t id, int fd)
     size_t got = 0;
 
     fill(bytes, 0, sizeof bytes);
-    if (!alive(scene) || !is(scene, vwl_drv_send(drv, id, NULL, 0, bytes,
-                                                 sizeof bytes),
-                             VIRTIO_WL_RESP_OK)) {
+    if (!alive(scene) ||
+        !is(scene, vwl_drv_send(drv, id, NULL, 0, bytes, sizeof bytes),
+            VIRTIO_WL_RESP_OK)) {
         return;
     }
     while (got < sizeof bytes) {
@@ -353,9 +356,12 @@ static void play_pipe(struct scene *scene, bool guest_writes)
     const uint32_t id = PIPE;
     int fd = -1;
 
-    if (!alive(scene) || !is(scene, vwl_drv_new_pipe(
-            drv, PIPE, guest_writes ? VIRTIO_WL_VFD_WRITE :
-            VIRTIO_WL_VFD_READ), VIRTIO_WL_RESP_VFD_NEW)) {
+    if (!alive(scene) ||
+        !is(scene,
+            vwl_drv_new_pipe(drv, PIPE,
+                             guest_writes ? VIRTIO_WL_VFD_WRITE
+                                          : VIRTIO_WL_VFD_READ),
+            VIRTIO_WL_RESP_VFD_NEW)) {
         return;
     }
     if (send_out(scene, 3, &id)) {
@@ -389,7 +395,8 @@ static void play_received_pipe(struct scene *scene, bool guest_writes)
 
     must(scene->world, pipe2(ends, O_CLOEXEC) == 0, "no pipe");
     got = alive(scene) && !scene->in.cut
-        ? peer_send(scene->conn, &byte, 1, &ends[guest_writes], 1) : 0;
+              ? peer_send(scene->conn, &byte, 1, &ends[guest_writes], 1)
+              : 0;
     scene->in.sent += got == 1;
     while (got == 1 && alive(scene) && !vwl_drv_readable(drv, CTX)) {
         world_turn(scene->world, 2);

@@ -69,22 +69,26 @@ static unsigned int run(const struct inject_plan *plan, bool strict,
                         unsigned int *calls)
 {
     struct world world = {
-        .plugin = plugin, .host_map = host_map, .strict = strict,
+        .plugin = plugin,
+        .host_map = host_map,
+        .strict = strict,
     };
     unsigned int fds = count_fds(), maps = count_maps(), hits;
     int64_t begun = g_get_monotonic_time();
 
     if (g_getenv("VWL_RIG_LOG")) {
-        printf("# plan: %s %u %u %u %d %d\n", plan->call == CALL_COUNT ? "-"
-               : inject_name(plan->call), plan->first, plan->every,
-               plan->times, plan->error, strict);
+        printf("# plan: %s %u %u %u %d %d\n",
+               plan->call == CALL_COUNT ? "-" : inject_name(plan->call),
+               plan->first, plan->every, plan->times, plan->error, strict);
         fflush(stdout);
     }
-    world.plan = plan->call == CALL_COUNT ? g_strdup("no fault") :
-        g_strdup_printf("%s, call %u, every %u, %u times: %s",
-                        inject_name(plan->call), plan->first, plan->every,
-                        plan->times, plan->error ? g_strerror(plan->error)
-                                                 : "short");
+    world.plan = plan->call == CALL_COUNT
+                     ? g_strdup("no fault")
+                     : g_strdup_printf("%s, call %u, every %u, %u times: %s",
+                                       inject_name(plan->call), plan->first,
+                                       plan->every, plan->times,
+                                       plan->error ? g_strerror(plan->error)
+                                                   : "short");
     world_init(&world);
     inject_arm(plan);
     world_play(&world);
@@ -95,8 +99,9 @@ static unsigned int run(const struct inject_plan *plan, bool strict,
     }
     /* what fails for ever is not tried for ever, or not that often */
     must(&world, hits < MOST_TRIES, "it runs in circles");
-    must(&world, !plan->for_ms || (world.started && !world.fe->gone &&
-                                   !g_atomic_int_get(&world.disconnected)),
+    must(&world,
+         !plan->for_ms || (world.started && !world.fe->gone &&
+                           !g_atomic_int_get(&world.disconnected)),
          "the front-end is lost");
     world_stop(&world);
     world.strict = true;

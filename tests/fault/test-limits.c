@@ -28,7 +28,8 @@ static void alive(struct rig *r, uint32_t id, int peer)
     g_assert_cmpint(byte, ==, 'g');
     rig_write(r, peer, "h", 1, NULL, 0);
     g_assert_cmpint(vwl_drv_recv(r->drv, id, &byte, 1, NULL, NULL,
-                                 RIG_TIMEOUT_MS), ==, 1);
+                                 RIG_TIMEOUT_MS),
+                    ==, 1);
     g_assert_cmpint(byte, ==, 'h');
 }
 
@@ -63,8 +64,8 @@ static void all_works(struct rig *r, uint32_t base)
     g_assert_cmpint(vwl_drv_new(r->drv, base + 1, 65536), ==,
                     VIRTIO_WL_RESP_VFD_NEW);
     memset(vwl_drv_map(r->drv, base + 1), 7, 65536);
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, base + 2, VIRTIO_WL_VFD_READ),
-                    ==, VIRTIO_WL_RESP_VFD_NEW);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, base + 2, VIRTIO_WL_VFD_READ), ==,
+                    VIRTIO_WL_RESP_VFD_NEW);
     for (uint32_t id = base; id < base + 3; id++) {
         g_assert_cmpint(vwl_drv_close(r->drv, id), ==, VIRTIO_WL_RESP_OK);
     }
@@ -81,9 +82,8 @@ static void is_refusal(int result)
 static uint32_t make_until_refused(struct rig *r, uint32_t from, bool memory)
 {
     for (uint32_t id = from; id < FIRST_ID + MOST; id++) {
-        int result = memory
-            ? vwl_drv_new(r->drv, id, 4096)
-            : vwl_drv_new_pipe(r->drv, id, VIRTIO_WL_VFD_READ);
+        int result = memory ? vwl_drv_new(r->drv, id, 4096)
+                            : vwl_drv_new_pipe(r->drv, id, VIRTIO_WL_VFD_READ);
 
         if (result != VIRTIO_WL_RESP_VFD_NEW) {
             is_refusal(result);
@@ -105,11 +105,9 @@ static void limit(struct rig *r, int what, rlim_t soft)
     pid_t pid = r->options.device == RIG_DAEMON ? r->pid : 0;
     struct rlimit old;
 
-    g_assert_cmpint(prlimit(pid, (__rlimit_resource_t)what, NULL, &old), ==,
-                    0);
+    g_assert_cmpint(prlimit(pid, (__rlimit_resource_t)what, NULL, &old), ==, 0);
     old.rlim_cur = MIN(soft, old.rlim_max);
-    g_assert_cmpint(prlimit(pid, (__rlimit_resource_t)what, &old, NULL), ==,
-                    0);
+    g_assert_cmpint(prlimit(pid, (__rlimit_resource_t)what, &old, NULL), ==, 0);
 }
 
 static rlim_t limit_of(struct rig *r, int what)
@@ -117,8 +115,7 @@ static rlim_t limit_of(struct rig *r, int what)
     pid_t pid = r->options.device == RIG_DAEMON ? r->pid : 0;
     struct rlimit now;
 
-    g_assert_cmpint(prlimit(pid, (__rlimit_resource_t)what, NULL, &now), ==,
-                    0);
+    g_assert_cmpint(prlimit(pid, (__rlimit_resource_t)what, NULL, &now), ==, 0);
     return now.rlim_cur;
 }
 
@@ -127,13 +124,14 @@ static rlim_t limit_of(struct rig *r, int what)
 static void test_descriptors(gconstpointer data)
 {
     struct rig_options options = {
-        .device = (enum rig_device)GPOINTER_TO_UINT(data), .n_peers = 1,
+        .device = (enum rig_device)GPOINTER_TO_UINT(data),
+        .n_peers = 1,
     };
     struct rig *r = rig_new(&options);
     int peer = open_ctx(r, 1);
     rlim_t before = limit_of(r, RLIMIT_NOFILE);
-    unsigned int open = rig_count_fds(
-        options.device == RIG_DAEMON ? r->pid : 0);
+    unsigned int open = rig_count_fds(options.device == RIG_DAEMON ? r->pid
+                                                                   : 0);
 
     limit(r, RLIMIT_NOFILE, open + 100);
     for (unsigned int i = 0; i < 2; i++) {
@@ -167,8 +165,8 @@ static size_t max_map_count(void)
 {
     g_autofree char *text = NULL;
 
-    g_assert_true(g_file_get_contents("/proc/sys/vm/max_map_count", &text,
-                                      NULL, NULL));
+    g_assert_true(
+        g_file_get_contents("/proc/sys/vm/max_map_count", &text, NULL, NULL));
     return strtoul(text, NULL, 10);
 }
 
@@ -269,8 +267,9 @@ static void test_memory(void)
     limit(r, RLIMIT_AS, address_space(r->pid) + (2u << 20));
     /* more than that, for a peer that reads nothing */
     for (unsigned int i = 0; i < 60; i++) {
-        struct vwl_drv_request *request = vwl_drv_send_async(
-            r->drv, 1, NULL, 0, bytes, sizeof bytes);
+        struct vwl_drv_request *request = vwl_drv_send_async(r->drv, 1, NULL, 0,
+                                                             bytes,
+                                                             sizeof bytes);
 
         if (!request) {
             break;

@@ -32,13 +32,12 @@ static void on_log(void *opaque, enum vwl_log_level level, const char *line)
     must(world, level != VWL_LOG_ERROR, line);
 }
 
-static int on_map(void *opaque, int fd, uint64_t fd_offset,
-                  uint64_t shm_offset, uint64_t len, int writable)
+static int on_map(void *opaque, int fd, uint64_t fd_offset, uint64_t shm_offset,
+                  uint64_t len, int writable)
 {
     struct world *world = opaque;
 
-    return vwl_fe_host_map(world->fe, fd, fd_offset, shm_offset, len,
-                           writable);
+    return vwl_fe_host_map(world->fe, fd, fd_offset, shm_offset, len, writable);
 }
 
 static int on_unmap(void *opaque, uint64_t shm_offset, uint64_t len)
@@ -82,8 +81,11 @@ void world_init(struct world *world)
         peer_init(&world->peers[i], path, i == 0 ? 64 : 1);
     }
     world->host = (struct vwl_host){
-        .size = sizeof world->host, .opaque = world, .log = on_log,
-        .disconnected = on_disconnected, .broken = on_broken,
+        .size = sizeof world->host,
+        .opaque = world,
+        .log = on_log,
+        .disconnected = on_disconnected,
+        .broken = on_broken,
         .state_done = on_state_done,
     };
     if (world->host_map) {
@@ -113,12 +115,13 @@ static bool create_device(struct world *world)
         { "peer1", world->peers[1].path },
     };
     struct vwl_config config = {
-        .size = sizeof config, .sockets = sockets, .n_sockets = 3,
+        .size = sizeof config,
+        .sockets = sockets,
+        .n_sockets = 3,
     };
 
-    return world->device ||
-        world->plugin->device_new(&config, &world->host,
-                                  &world->device) == 0;
+    return world->device || world->plugin->device_new(&config, &world->host,
+                                                      &world->device) == 0;
 }
 
 static bool start_device(struct world *world)
@@ -191,9 +194,9 @@ void world_stop(struct world *world)
 bool world_is_alive(const struct world *world)
 {
     return world->drv && !world->refused && !world->fe->gone &&
-        !g_atomic_int_get(&world->disconnected) &&
-        !g_atomic_int_get(&world->broken) && !world->fe->ring[0].broken &&
-        !world->fe->ring[1].broken;
+           !g_atomic_int_get(&world->disconnected) &&
+           !g_atomic_int_get(&world->broken) && !world->fe->ring[0].broken &&
+           !world->fe->ring[1].broken;
 }
 
 void world_turn(struct world *world, int timeout_ms)

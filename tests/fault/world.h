@@ -19,7 +19,7 @@ struct world {
     const struct vwl_plugin *plugin;
     bool host_map; /* in-process callbacks and a packed ring */
     bool strict;
-    char *plan;    /* in words */
+    char *plan; /* in words */
     char *dir;
     struct peer peers[WORLD_PEERS];
     struct vwl_host host;
@@ -27,7 +27,7 @@ struct world {
     struct vwl_fe *fe;
     struct vwl_drv *drv;
     bool started;
-    bool refused; /* a message of the front-end was */
+    bool refused;                      /* a message of the front-end was */
     gint disconnected, broken, states; /* by the device's thread */
     int state_err;
 };

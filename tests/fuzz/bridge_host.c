@@ -71,8 +71,7 @@ void fuzz_host_free(struct fuzz_host *host)
 
 /* A client may well speak of what it destroyed, and compositors end it then;
  * what the bridge made for itself it must not. */
-static bool is_usable(struct fuzz_host *host,
-                      const struct fuzz_object *object)
+static bool is_usable(struct fuzz_host *host, const struct fuzz_object *object)
 {
     fuzz_check(object != NULL);
     if (object->dead) {
@@ -138,8 +137,8 @@ static void walk_arg(struct fuzz_host *host, char type, bool nullable,
         break;
     case 's':
         fuzz_check(value != 0 || nullable);
-        fuzz_check(value == 0 || (value <= size - *at &&
-                                  data[*at + value - 1] == 0));
+        fuzz_check(value == 0 ||
+                   (value <= size - *at && data[*at + value - 1] == 0));
         out->text = (const char *)data + *at;
         *at += (value + 3) & ~3u;
         break;
@@ -172,20 +171,17 @@ static void judge_shm(struct fuzz_host *host, struct fuzz_object *object,
             pool->own = true;
         }
         pool->size = args->word[2];
-    } else if (strcmp(object->iface->name, "wl_shm_pool") == 0 &&
-               opcode == 2) {
+    } else if (strcmp(object->iface->name, "wl_shm_pool") == 0 && opcode == 2) {
         fuzz_check(host->world->share_pools);
         fuzz_check((int32_t)args->word[0] >= (int64_t)object->size);
         object->size = args->word[0];
-    } else if (strcmp(object->iface->name, "wl_shm_pool") == 0 &&
-               opcode == 0) {
+    } else if (strcmp(object->iface->name, "wl_shm_pool") == 0 && opcode == 0) {
         int64_t offset = (int32_t)args->word[1];
         int64_t width = (int32_t)args->word[2];
         int64_t height = (int32_t)args->word[3];
         int64_t stride = (int32_t)args->word[4];
 
-        fuzz_check(offset >= 0 && width > 0 && height > 0 &&
-                   stride >= width);
+        fuzz_check(offset >= 0 && width > 0 && height > 0 && stride >= width);
         fuzz_check(offset + stride * height <= object->size);
         object_get(host, args->word[0])->own = object->own;
     }
@@ -210,8 +206,8 @@ static void host_message(struct fuzz_host *host, const uint8_t *data,
         if (*s == '?') {
             nullable = true;
         } else if (*s > '9') {
-            walk_arg(host, *s, nullable, proto->types[args.n], data, size,
-                     &at, &args);
+            walk_arg(host, *s, nullable, proto->types[args.n], data, size, &at,
+                     &args);
             nullable = false;
         }
     }
@@ -233,7 +229,7 @@ static void host_message(struct fuzz_host *host, const uint8_t *data,
 }
 
 void fuzz_host_receive(struct fuzz_host *host, const void *data, size_t len,
-                         const int *vfds, unsigned int n)
+                       const int *vfds, unsigned int n)
 {
     GByteArray *bytes = host->bytes;
 
@@ -262,8 +258,9 @@ void fuzz_host_receive(struct fuzz_host *host, const void *data, size_t len,
 static uint32_t number(struct fuzz_input *in)
 {
     static const uint32_t odd[] = {
-        0, 1, 2, 4, 8, 64, 4096, 0x7fffffff, 0x80000000, 0xffffffff,
-        0xff000000, 0xff000001, 255, 16384, 0x34324258, 3,
+        0,    1,          2,          4,          8,          64,
+        4096, 0x7fffffff, 0x80000000, 0xffffffff, 0xff000000, 0xff000001,
+        255,  16384,      0x34324258, 3,
     };
     unsigned int how = take8(in);
 
@@ -281,8 +278,9 @@ static uint32_t pick_object(struct fuzz_input *in,
     }
     for (unsigned int i = 0; i < 2 * total; i++) {
         unsigned int at = (i + skip) % total;
-        struct fuzz_object *object = at < objects->len ?
-            objects->pdata[at] : more->pdata[at - objects->len];
+        struct fuzz_object *object = at < objects->len
+                                         ? objects->pdata[at]
+                                         : more->pdata[at - objects->len];
 
         if (object != NULL && (iface == NULL || object->iface == iface)) {
             return object->id;
@@ -308,10 +306,10 @@ static void put_bytes(GByteArray *bytes, struct fuzz_input *in, bool text)
     g_byte_array_append(bytes, (guint8 *)data, (guint)((n + 3) & ~3u));
 }
 
-GByteArray *fuzz_message(struct fuzz_input *in,
-                         const struct wl_message *proto, uint32_t object,
-                         unsigned int opcode, GPtrArray *objects,
-                         GPtrArray *more, uint32_t *next, unsigned int *n_fds)
+GByteArray *fuzz_message(struct fuzz_input *in, const struct wl_message *proto,
+                         uint32_t object, unsigned int opcode,
+                         GPtrArray *objects, GPtrArray *more, uint32_t *next,
+                         unsigned int *n_fds)
 {
     GByteArray *bytes = g_byte_array_new();
     unsigned int arg = 0;
@@ -354,13 +352,14 @@ static struct fuzz_object *wanted(struct fuzz_host *host, unsigned int *opcode,
 
     for (guint i = 0; i < total; i++) {
         guint at = (skip + i) % total;
-        struct fuzz_object *object = at < n ? host->objects->pdata[at] :
-            host->server->pdata[at - n];
+        struct fuzz_object *object = at < n ? host->objects->pdata[at]
+                                            : host->server->pdata[at - n];
 
-        for (int j = 0; object != NULL && !object->dead &&
-             j < object->iface->event_count; j++) {
+        for (int j = 0;
+             object != NULL && !object->dead && j < object->iface->event_count;
+             j++) {
             unsigned int op = (*opcode + (unsigned int)j) %
-                (unsigned int)object->iface->event_count;
+                              (unsigned int)object->iface->event_count;
 
             if (want == 0 ||
                 strchr(object->iface->events[op].signature, want) != NULL) {
@@ -396,8 +395,8 @@ void fuzz_host_event(struct fuzz_host *host, struct fuzz_input *in, char want)
         object_put(host, first, proto->types[arg]);
     }
     if (n_fds != 0) {
-        vfd = take8(in) & 1 ? fuzz_world_new_pipe(host->world) :
-            fuzz_world_new_memory(host->world, take16(in));
+        vfd = take8(in) & 1 ? fuzz_world_new_pipe(host->world)
+                            : fuzz_world_new_memory(host->world, take16(in));
     }
     host->hostile |= object->id == 1;
     fuzz_world_give(host->world, host->vfd, bytes->data, bytes->len, &vfd,

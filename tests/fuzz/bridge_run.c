@@ -17,8 +17,8 @@ static void listen_at_nowhere(struct fuzz_run *run)
 
     run->address = address;
     run->address_len = sizeof run->address;
-    run->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC |
-                           SOCK_NONBLOCK, 0);
+    run->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                           0);
     fuzz_check(bind(run->listener, (struct sockaddr *)&address,
                     sizeof(sa_family_t)) == 0);
     fuzz_check(listen(run->listener, 8) == 0);
@@ -69,8 +69,7 @@ void fuzz_connect(struct fuzz_run *run, struct fuzz_client *client)
     client->number = 0;
     client->torn = false;
     client->heard = false;
-    client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                        0);
+    client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     fuzz_check(connect(client->fd, (struct sockaddr *)&run->address,
                        run->address_len) == 0);
     fuzz_iterate(run, 20);

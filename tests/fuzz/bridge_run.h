@@ -30,8 +30,8 @@ struct fuzz_run {
     socklen_t address_len;
     bool raw; /* clients connect to the host's named socket */
     struct fuzz_client clients[FUZZ_CLIENTS];
-    int file;      /* that pools are made of */
-    int pipes[4];  /* ends that clients gave the others of */
+    int file;     /* that pools are made of */
+    int pipes[4]; /* ends that clients gave the others of */
     unsigned int n_pipes;
     uint8_t stamp;
 };

@@ -175,9 +175,8 @@ static void record_free(struct record *record)
     g_free(record);
 }
 
-static ssize_t receive(struct vwl_transport *t, int vfd, void *data,
-                       size_t cap, int *vfds, unsigned int *n_vfds,
-                       int timeout_ms)
+static ssize_t receive(struct vwl_transport *t, int vfd, void *data, size_t cap,
+                       int *vfds, unsigned int *n_vfds, int timeout_ms)
 {
     struct fuzz_vfd *from = fuzz_world_find(world_of(t), vfd);
     struct record *record = g_queue_peek_head(&from->in);
@@ -298,7 +297,10 @@ static int gpu(struct vwl_transport *t, struct vwl_transport_gpu *out)
     bool some = !(world_of(t)->refuse & NO_GPU);
 
     *out = (struct vwl_transport_gpu){
-        .buffers = some, .fences = some, .feedback = some, .device = 0xe280,
+        .buffers = some,
+        .fences = some,
+        .feedback = some,
+        .device = 0xe280,
     };
     return 0;
 }
@@ -347,11 +349,23 @@ static int send_checked(struct vwl_transport *t, int vfd, const void *data,
 }
 
 static const struct vwl_transport_ops ops = {
-    .name = "fuzz", .new_ctx = new_ctx, .alloc = alloc, .unmap = unmap,
-    .map = map, .pipe = make_pipe, .recv = receive, .poll = poll_one,
-    .close = close_one, .fd = event_fd, .watch = watch, .pending = pending,
-    .dispatch = dispatch, .send_async = send_async,
-    .new_ctx_async = new_ctx_async, .gpu = gpu, .import = import,
+    .name = "fuzz",
+    .new_ctx = new_ctx,
+    .alloc = alloc,
+    .unmap = unmap,
+    .map = map,
+    .pipe = make_pipe,
+    .recv = receive,
+    .poll = poll_one,
+    .close = close_one,
+    .fd = event_fd,
+    .watch = watch,
+    .pending = pending,
+    .dispatch = dispatch,
+    .send_async = send_async,
+    .new_ctx_async = new_ctx_async,
+    .gpu = gpu,
+    .import = import,
     .send_checked = send_checked,
 };
 

@@ -20,8 +20,13 @@
 struct vwl_transport;
 
 enum {
-    REFUSE_CTX = 1, REFUSE_MEMORY = 2, REFUSE_PIPE = 4, BUSY = 8,
-    REFUSE_IMPORT = 16, REFUSE_FOREIGN = 32, NO_GPU = 64,
+    REFUSE_CTX = 1,
+    REFUSE_MEMORY = 2,
+    REFUSE_PIPE = 4,
+    BUSY = 8,
+    REFUSE_IMPORT = 16,
+    REFUSE_FOREIGN = 32,
+    NO_GPU = 64,
 };
 
 struct fuzz_vfd {
@@ -94,10 +99,9 @@ void fuzz_host_receive(struct fuzz_host *host, const void *data, size_t len,
 /* A message by an interface's table: arguments as the input says, objects of
  * `objects` by id, ids from *next on. The number of its descriptors is
  * *n_fds; they are the caller's to add. */
-GByteArray *fuzz_message(struct fuzz_input *in,
-                         const struct wl_message *proto, uint32_t object,
-                         unsigned int opcode, GPtrArray *objects,
-                         GPtrArray *more, uint32_t *next,
+GByteArray *fuzz_message(struct fuzz_input *in, const struct wl_message *proto,
+                         uint32_t object, unsigned int opcode,
+                         GPtrArray *objects, GPtrArray *more, uint32_t *next,
                          unsigned int *n_fds);
 
 /* One event of one of the host's objects; want: with such an argument, unless

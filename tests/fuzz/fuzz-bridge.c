@@ -46,12 +46,12 @@ static const struct wl_message *wanted(GPtrArray *objects, guint *object,
 {
     for (guint i = 0; i < objects->len; i++) {
         guint at = (*object + i) % objects->len;
-        const struct wl_interface *iface =
-            ((struct fuzz_object *)objects->pdata[at])->iface;
+        const struct wl_interface
+            *iface = ((struct fuzz_object *)objects->pdata[at])->iface;
 
         for (int j = 0; j < iface->method_count; j++) {
             unsigned int op = (*opcode + (unsigned int)j) %
-                (unsigned int)iface->method_count;
+                              (unsigned int)iface->method_count;
 
             if (want == 0 ||
                 strchr(iface->methods[op].signature, want) != NULL) {
@@ -81,8 +81,8 @@ static void op_request(struct fuzz_run *run, struct fuzz_client *client,
     }
     none = g_ptr_array_new();
     objects = fuzz_objects_of(there->objects.client, 0);
-    g_ptr_array_extend_and_steal(objects, fuzz_objects_of(
-                                     there->objects.server, VWL_SERVER_IDS));
+    g_ptr_array_extend_and_steal(objects, fuzz_objects_of(there->objects.server,
+                                                          VWL_SERVER_IDS));
     proto = wanted(objects, &at, &opcode, want);
     if (proto != NULL) {
         object = objects->pdata[at];
@@ -90,8 +90,7 @@ static void op_request(struct fuzz_run *run, struct fuzz_client *client,
         bytes = fuzz_message(in, proto, object->id, opcode, objects, none,
                              &next, &n_fds);
         if (n_fds != 0) {
-            fd = some_fd(run, in,
-                         strcmp(object->iface->name, "wl_shm") == 0);
+            fd = some_fd(run, in, strcmp(object->iface->name, "wl_shm") == 0);
         }
         fuzz_say(run, client, bytes->data, bytes->len, &fd, n_fds);
         fuzz_close(&fd);
@@ -153,7 +152,7 @@ static void op_bind(struct fuzz_run *run, struct fuzz_client *client,
     }
     row = vwl_table_row(pick(in, n));
     fuzz_bind_row(run, client, row,
-             version < 0xf0 ? (uint32_t)row->version : version & 15);
+                  version < 0xf0 ? (uint32_t)row->version : version & 15);
 }
 
 /* A request that makes an object, with one more if it names another; its id,
@@ -219,16 +218,16 @@ static void op_favourites(struct fuzz_run *run, struct fuzz_client *client,
         make(run, client, manager, 0, seat);
     }
     if (which & 4) {
-        surface = make(run, client,
-                       fuzz_ensure(run, client, "wl_compositor"), 0, 0);
+        surface = make(run, client, fuzz_ensure(run, client, "wl_compositor"),
+                       0, 0);
         manager = fuzz_ensure(run, client, "xdg_wm_base");
         make(run, client, make(run, client, manager, 2, surface), 1, 0);
         manager = fuzz_ensure(run, client, "wp_viewporter");
         make(run, client, manager, 1, surface);
     }
     if (which & 8) {
-        surface = make(run, client,
-                       fuzz_ensure(run, client, "wl_compositor"), 0, 0);
+        surface = make(run, client, fuzz_ensure(run, client, "wl_compositor"),
+                       0, 0);
         manager = fuzz_ensure(run, client,
                               "zwp_linux_explicit_synchronization_v1");
         make(run, client, make(run, client, manager, 1, surface), 2, 0);
@@ -256,10 +255,8 @@ static void compare(struct fuzz_run *run, const struct vwl_buffer *buffer,
         size_t n = x1 > x0 ? (size_t)(x1 - x0) * bpp : 0;
 
         fuzz_check(n <= sizeof row);
-        fuzz_check(pread(run->file, row, n, buffer->offset + at) ==
-                   (ssize_t)n);
-        fuzz_check(memcmp(row, (char *)buffer->memory->mem.ptr + at,
-                          n) == 0);
+        fuzz_check(pread(run->file, row, n, buffer->offset + at) == (ssize_t)n);
+        fuzz_check(memcmp(row, (char *)buffer->memory->mem.ptr + at, n) == 0);
     }
 }
 
@@ -267,8 +264,9 @@ static struct vwl_buffer *shown(struct fuzz_run *run,
                                 struct fuzz_client *client, uint32_t id)
 {
     struct vwl_client *there = fuzz_find_client(run, client);
-    struct vwl_object *object = there == NULL ? NULL :
-        vwl_objects_client(&there->objects, id);
+    struct vwl_object *object = there == NULL
+                                    ? NULL
+                                    : vwl_objects_client(&there->objects, id);
 
     if (object == NULL || object->kind != VWL_KIND_BUFFER) {
         return NULL;
@@ -397,8 +395,8 @@ static void op_pipe(struct fuzz_run *run, struct fuzz_input *in)
         if (how & 2) {
             fuzz_world_hang_up(&run->world, vfd);
         } else {
-            fuzz_world_give(&run->world, vfd, data, 1 + take16(in) % 4096,
-                            NULL, 0);
+            fuzz_world_give(&run->world, vfd, data, 1 + take16(in) % 4096, NULL,
+                            0);
         }
     } else if (run->n_pipes != 0) {
         int *fd = &run->pipes[(how >> 2) % run->n_pipes];

@@ -132,8 +132,8 @@ static void read_layout(const GByteArray *stream, struct layout *layout)
         if (get32(bytes + at) == M_RECV) {
             at += 4 * (size_t)get32(bytes + at + 8);
         }
-        at += MESSAGE + get32(bytes + layout->message[MIN(i, MAX_PARTS - 1)] +
-                              12);
+        at += MESSAGE +
+              get32(bytes + layout->message[MIN(i, MAX_PARTS - 1)] + 12);
         fuzz_check(i < MAX_PARTS - 1 && at <= layout->end);
     }
     fuzz_check(at == layout->end);
@@ -181,8 +181,7 @@ static GByteArray *expected(const GByteArray *stream)
 
     read_layout(stream, &layout);
     messages = layout.n_messages ? layout.message[0] : layout.end;
-    g_byte_array_append(state, bytes, layout.n_vfds ? layout.vfd[0]
-                                                    : messages);
+    g_byte_array_append(state, bytes, layout.n_vfds ? layout.vfd[0] : messages);
     for (uint32_t i = 0; i < layout.n_vfds; i++) {
         const uint8_t *vfd = bytes + layout.vfd[i];
         uint32_t bits = get32(vfd + 8), len = get32(vfd + 20);
@@ -229,16 +228,17 @@ static uint32_t take_edge(struct world *world, const GByteArray *stream,
     if (how >= 240 && how < 250 && layout->n_vfds) { /* where another is */
         return get32(stream->data + layout->vfd[how % layout->n_vfds] + 32);
     }
-    return how < 224 ? old + (how & 15) - 8
-                     : how < 254 ? how & 31 : take32(&world->in);
+    return how < 224   ? old + (how & 15) - 8
+           : how < 254 ? how & 31
+                       : take32(&world->in);
 }
 
 static void edit32(struct world *world, GByteArray *stream,
                    const struct layout *layout, size_t at)
 {
     if (at + 4 <= stream->len) {
-        put32(stream->data + at, take_edge(world, stream, layout,
-                                           get32(stream->data + at)));
+        put32(stream->data + at,
+              take_edge(world, stream, layout, get32(stream->data + at)));
     }
 }
 
@@ -258,9 +258,10 @@ static void edit_count(struct world *world, GByteArray *stream,
     }
     i = (how >> 2) % n;
     at = parts[i];
-    len = (i + 1 < n ? parts[i + 1]
+    len = (i + 1 < n                      ? parts[i + 1]
            : is_vfd && layout->n_messages ? layout->message[0]
-                                          : layout->end) - at;
+                                          : layout->end) -
+          at;
     if (how & 2) {
         g_autofree uint8_t *copy = g_memdup2(stream->data + at, len);
         guint tail = stream->len - (guint)at;
@@ -297,7 +298,7 @@ static void edit_field(struct world *world, GByteArray *stream,
     case 4:
         if (layout->n_messages) {
             at = layout->message[which % layout->n_messages] +
-                (how >> 3) % 6 * 4; /* two of its ids, too */
+                 (how >> 3) % 6 * 4; /* two of its ids, too */
         }
         edit32(world, stream, layout, at);
         break;
@@ -432,9 +433,9 @@ static void check_messages(const GByteArray *stream,
             const uint8_t *vfd = find_vfd(stream, layout, n);
 
             fuzz_check(vfd && !(get32(vfd + 8) & KNOWN));
-            fuzz_check(g_hash_table_insert(
-                told, GUINT_TO_POINTER(n),
-                GUINT_TO_POINTER(get32(message + 4) + 1)));
+            fuzz_check(
+                g_hash_table_insert(told, GUINT_TO_POINTER(n),
+                                    GUINT_TO_POINTER(get32(message + 4) + 1)));
             continue;
         }
         fuzz_check((get32(message) == M_RECV) == (get32(message + 12) > 0));
@@ -444,7 +445,7 @@ static void check_messages(const GByteArray *stream,
 
             fuzz_check(!vfd || get32(vfd + 8) & KNOWN ||
                        g_hash_table_lookup(told, GUINT_TO_POINTER(id)) ==
-                       GUINT_TO_POINTER(get32(message + 4) + 1));
+                           GUINT_TO_POINTER(get32(message + 4) + 1));
         }
     }
     for (uint32_t i = 0; i < layout->n_vfds; i++) {
@@ -586,8 +587,8 @@ static void load_small(struct world *world, const GByteArray *stream,
         fuzz_check(stats.vfds <= limits.max_vfds);
         fuzz_check(stats.contexts <= limits.max_contexts);
         /* memory that it received may come on top */
-        fuzz_check(stats.shm_bytes <= 2 * limits.max_shm_bytes +
-                   limits.shm_window);
+        fuzz_check(stats.shm_bytes <=
+                   2 * limits.max_shm_bytes + limits.shm_window);
     }
     vwl_core_destroy(core);
 }

@@ -16,8 +16,8 @@
 #define BIT(n) (UINT64_C(1) << (n))
 #define MAX_OPS 200
 #define PEERS 4
-#define FEATURES UINT64_C(0x77400000e)   /* 1 2 3, 26, 28-30, 32-34 */
-#define PROTOCOL UINT64_C(0x8041f62b)    /* all, MEM_SLOTS among them */
+#define FEATURES UINT64_C(0x77400000e) /* 1 2 3, 26, 28-30, 32-34 */
+#define PROTOCOL UINT64_C(0x8041f62b)  /* all, MEM_SLOTS among them */
 
 struct world {
     struct fuzz_input in;
@@ -75,8 +75,8 @@ static void disconnect_front(struct world *world)
 
 static void step_device(struct world *world, unsigned int most)
 {
-    for (unsigned int i = 0; i < most &&
-         g_main_context_iteration(world->context, FALSE); i++) {
+    for (unsigned int i = 0;
+         i < most && g_main_context_iteration(world->context, FALSE); i++) {
         front_read_requests(&world->front);
     }
 }
@@ -213,8 +213,8 @@ static void do_handshake(struct world *world)
                   protocol[how >> 3 & 7], -1);
     if (!(how >> 6 & 1)) {
         fuzz_socketpair(pair);
-        front_say_fds(&world->front, VHOST_USER_SET_BACKEND_REQ_FD, 9, NULL,
-                      0, &pair[1], 1);
+        front_say_fds(&world->front, VHOST_USER_SET_BACKEND_REQ_FD, 9, NULL, 0,
+                      &pair[1], 1);
         close(pair[1]);
         fuzz_close(&world->front.back);
         world->front.back = pair[0];
@@ -259,8 +259,8 @@ static void do_memory(struct world *world)
         break;
     default:
         put_region(bytes + 8, how & 4 ? 0 : 0x20000, RAM_BYTES, 0);
-        front_say_fds(&world->front, how & 8 ? VHOST_USER_REM_MEM_REG
-                                             : VHOST_USER_ADD_MEM_REG,
+        front_say_fds(&world->front,
+                      how & 8 ? VHOST_USER_REM_MEM_REG : VHOST_USER_ADD_MEM_REG,
                       9, bytes, 40, fds, how & 8 ? 0 : 1);
         break;
     }
@@ -329,7 +329,9 @@ static void do_stop(struct world *world)
 static void do_reset(struct world *world)
 {
     static const uint32_t requests[] = {
-        VHOST_USER_RESET_DEVICE, VHOST_USER_RESET_OWNER, VHOST_USER_SET_OWNER,
+        VHOST_USER_RESET_DEVICE,
+        VHOST_USER_RESET_OWNER,
+        VHOST_USER_SET_OWNER,
         VHOST_USER_GET_STATUS,
     };
     unsigned int how = take8(&world->in);
@@ -369,8 +371,8 @@ static void do_inflight(struct world *world)
         step_device(world, 4);
         front_read_answers(front);
     } else if (front->inflight_fd >= 0) {
-        front_say_fds(front, VHOST_USER_SET_INFLIGHT_FD, 9, front->inflight,
-                      24, &front->inflight_fd, 1);
+        front_say_fds(front, VHOST_USER_SET_INFLIGHT_FD, 9, front->inflight, 24,
+                      &front->inflight_fd, 1);
     }
     if (how & 4 && front->inflight_fd >= 0) {
         size_t n = take_bytes(&world->in, bytes, sizeof bytes);
@@ -386,8 +388,8 @@ static void do_log(struct world *world)
     int fd = fuzz_memfd(64);
 
     if (how & 1) {
-        front_say_fds(&world->front, VHOST_USER_SET_LOG_BASE, 9, bytes, 16,
-                      &fd, 1);
+        front_say_fds(&world->front, VHOST_USER_SET_LOG_BASE, 9, bytes, 16, &fd,
+                      1);
     } else {
         front_say_fds(&world->front, VHOST_USER_SET_LOG_FD, 9, NULL, 0,
                       &world->front.ring[0].call, 1);
@@ -405,8 +407,7 @@ static bool is_quiet(struct world *world)
     return !world->gone;
 }
 
-static void do_abuse(struct world *world, unsigned int which,
-                     unsigned int how)
+static void do_abuse(struct world *world, unsigned int which, unsigned int how)
 {
     struct front *front = &world->front;
     uint32_t request;
@@ -455,8 +456,7 @@ static void do_message(struct world *world)
         do_abuse(world, number % 3, how);
         return;
     }
-    number = number == 255 ? VHOST_USER_GET_SHARED_MEMORY_REGIONS
-                           : number % 48;
+    number = number == 255 ? VHOST_USER_GET_SHARED_MEMORY_REGIONS : number % 48;
     row = vwl_vhu_row(number);
     size = row ? row->min_size : 8;
     n_fds = row ? row->min_fds : 0;
@@ -470,9 +470,9 @@ static void do_message(struct world *world)
     for (unsigned int i = 0; i < n_fds; i++) {
         fds[i] = fuzz_make_fd(&world->in, NULL);
     }
-    front_say_fds(&world->front, number, how & 64 ? take8(&world->in)
-                                                  : 1 | (how & 1) << 3,
-                  payload, size, fds, n_fds);
+    front_say_fds(&world->front, number,
+                  how & 64 ? take8(&world->in) : 1 | (how & 1) << 3, payload,
+                  size, fds, n_fds);
     for (unsigned int i = 0; i < n_fds; i++) {
         fuzz_close(&fds[i]);
     }
@@ -507,7 +507,7 @@ static void do_back(struct world *world)
         front->back_torn = true;
         fuzz_send(front->back, bytes, n, NULL, 0);
     } else {
-        front_answer(front, how & 3 ? 0 : (uint64_t)(int64_t)-(how >> 2));
+        front_answer(front, how & 3 ? 0 : (uint64_t)(int64_t) - (how >> 2));
     }
 }
 
@@ -539,7 +539,8 @@ static void do_request(struct world *world)
     unsigned int how = take8(&world->in);
     unsigned int slot = how >> 4;
     uint64_t gpa[2] = {
-        OUT_BUFFERS_AT + slot * 0x200u, OUT_BUFFERS_AT + slot * 0x200u + 0x1c0,
+        OUT_BUFFERS_AT + slot * 0x200u,
+        OUT_BUFFERS_AT + slot * 0x200u + 0x1c0,
     };
     uint32_t len[2] = { 64, 64 };
     uint8_t *at = world->front.ram + gpa[0];
@@ -653,10 +654,11 @@ static void create(struct world *world)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const steps[])(struct world *) = {
-        do_handshake, do_memory, do_start, do_stop, do_message, do_bytes,
-        do_back, do_buffer, do_request, do_request, do_kick, do_poke, do_peer,
-        do_iterate, do_settle, do_suspend, do_iotlb, do_inflight, do_log,
-        do_reset, do_time, do_reconnect,
+        do_handshake, do_memory,    do_start,    do_stop,    do_message,
+        do_bytes,     do_back,      do_buffer,   do_request, do_request,
+        do_kick,      do_poke,      do_peer,     do_iterate, do_settle,
+        do_suspend,   do_iotlb,     do_inflight, do_log,     do_reset,
+        do_time,      do_reconnect,
     };
     struct world world = { .in = { data, size } };
 

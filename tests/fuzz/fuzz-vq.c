@@ -42,7 +42,7 @@ struct world {
     bool tracks;
     uint8_t *region; /* in flight; on the heap, which knows where it ends */
     size_t region_bytes;
-    bool settled; /* nobody wrote there since a start looked at it */
+    bool settled;       /* nobody wrote there since a start looked at it */
     unsigned int slots; /* of chains that came again since then */
     struct vwl_chain *chains[CHAINS];
     unsigned int n_chains;
@@ -79,8 +79,9 @@ static uint32_t take_len(struct world *world)
     };
     unsigned int how = take8(&world->in);
 
-    return how < 200 ? lens[how & 7] : how < 250 ? (how & 31) * 16u
-                                                 : take32(&world->in);
+    return how < 200   ? lens[how & 7]
+           : how < 250 ? (how & 31) * 16u
+                       : take32(&world->in);
 }
 
 static void put_desc(struct world *world, uint8_t *at, uint16_t flags,
@@ -147,8 +148,7 @@ static void write_table(struct world *world)
 
     for (unsigned int i = 0; i < n; i++) {
         put_desc(world, world->ram + TABLE_AT + (how >> 3) * 16u + i * 16,
-                 take8(&world->in) & 7, (uint16_t)(i + 1),
-                 world->setup.packed);
+                 take8(&world->in) & 7, (uint16_t)(i + 1), world->setup.packed);
     }
 }
 
@@ -333,9 +333,10 @@ static void do_restart(struct world *world)
                              (base >> 16 & 0x7fff) < world->setup.size
                        : base <= 0xffff);
     }
-    world->setup.base = how >> 1 & 1 ? base
-                        : how >> 2 & 1 ? take32(&world->in)
-                        : world->setup.packed ? VWL_VQ_PACKED_FRESH_BASE : 0;
+    world->setup.base = how >> 1 & 1          ? base
+                        : how >> 2 & 1        ? take32(&world->in)
+                        : world->setup.packed ? VWL_VQ_PACKED_FRESH_BASE
+                                              : 0;
     if (how >> 3 & 1) {
         world->setup.event_idx = !world->setup.event_idx;
     }
@@ -393,8 +394,8 @@ static void do_iotlb(struct world *world)
         vwl_iotlb_clear(world->iotlb);
         break;
     case 3:
-        vwl_iotlb_update(world->iotlb, iova, size,
-                         UVA_A + take16(&world->in), pick(&world->in, 5));
+        vwl_iotlb_update(world->iotlb, iova, size, UVA_A + take16(&world->in),
+                         pick(&world->in, 5));
         break;
     case 4:
         vwl_vq_miss(world->vq, &miss, &access);
@@ -494,12 +495,13 @@ static uint16_t take_edge(struct world *world)
     unsigned int how = take8(&world->in);
     uint16_t size = (uint16_t)world->setup.size;
     const uint16_t edges[] = {
-        0, 1, size, (uint16_t)(size - 1), (uint16_t)(size + 1), 0x7fff,
-        0x8000, 0xffff,
+        0,      1,      size,   (uint16_t)(size - 1), (uint16_t)(size + 1),
+        0x7fff, 0x8000, 0xffff,
     };
 
-    return how < 160 ? edges[how & 7]
-           : how < 255 ? (uint16_t)(how % size) : take16(&world->in);
+    return how < 160   ? edges[how & 7]
+           : how < 255 ? (uint16_t)(how % size)
+                       : take16(&world->in);
 }
 
 static void write_header(struct world *world, unsigned int field)
@@ -538,8 +540,8 @@ static void write_entry(struct world *world, unsigned int field)
     uint32_t size = world->setup.size;
     uint16_t index = (uint16_t)(which % (which < 160 ? MIN(size, 4) : size));
     bool packed = world->setup.packed;
-    uint8_t *at = world->region + (packed ? 32 + index * 32u
-                                          : 16 + index * 16u);
+    uint8_t *at = world->region +
+                  (packed ? 32 + index * 32u : 16 + index * 16u);
 
     switch (field) {
     case 0:
@@ -620,7 +622,10 @@ static void make_memory(struct world *world)
 {
     struct vwl_mem_region a = { GPA, A_BYTES, UVA_A, 0 };
     struct vwl_mem_region b = {
-        GPA + A_BYTES, RAM_BYTES - A_BYTES, UVA_B, A_BYTES,
+        GPA + A_BYTES,
+        RAM_BYTES - A_BYTES,
+        UVA_B,
+        A_BYTES,
     };
 
     world->ram_fd = fuzz_memfd(RAM_BYTES);
@@ -695,9 +700,10 @@ static void finish(struct world *world)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const steps[])(struct world *) = {
-        offer, offer, write_table, poke_ring, poke, do_pop, do_pop, do_pop,
-        do_push, do_push, do_publish, do_look, do_restart, do_chain, do_iotlb,
-        do_memory, do_rare, do_unpop, do_region, do_region,
+        offer,      offer,   write_table, poke_ring, poke,
+        do_pop,     do_pop,  do_pop,      do_push,   do_push,
+        do_publish, do_look, do_restart,  do_chain,  do_iotlb,
+        do_memory,  do_rare, do_unpop,    do_region, do_region,
     };
     struct world world = { .in = { data, size } };
 

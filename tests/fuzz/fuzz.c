@@ -151,11 +151,10 @@ const char *fuzz_listener_path(unsigned int index)
 
         listeners.path[i] = g_strdup_printf("%s/%u", listeners.dir, i);
         listeners.fd[i] = socket(AF_UNIX,
-                                 SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                                 0);
+                                 SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         g_strlcpy(sun.sun_path, listeners.path[i], sizeof sun.sun_path);
-        fuzz_check(bind(listeners.fd[i], (struct sockaddr *)&sun,
-                        sizeof sun) == 0);
+        fuzz_check(bind(listeners.fd[i], (struct sockaddr *)&sun, sizeof sun) ==
+                   0);
         fuzz_check(listen(listeners.fd[i], i == 0 ? 100 : 0) == 0);
     }
     atexit(remove_listeners);
@@ -226,9 +225,8 @@ int fuzz_memfd(uint64_t size)
 
 void fuzz_socketpair(int pair[2])
 {
-    fuzz_check(socketpair(AF_UNIX,
-                          SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-                          pair) == 0);
+    fuzz_check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                          0, pair) == 0);
 }
 
 static int make_memfd(struct fuzz_input *in)
@@ -237,9 +235,14 @@ static int make_memfd(struct fuzz_input *in)
         0, 1, 4096, 5000, 8192, 65536, 1 << 20, UINT64_C(1) << 40,
     };
     static const int seals[] = {
-        0, F_SEAL_SHRINK, F_SEAL_SHRINK | F_SEAL_GROW,
-        F_SEAL_SHRINK | F_SEAL_WRITE, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE,
-        F_SEAL_SHRINK | F_SEAL_SEAL, F_SEAL_WRITE, F_SEAL_GROW,
+        0,
+        F_SEAL_SHRINK,
+        F_SEAL_SHRINK | F_SEAL_GROW,
+        F_SEAL_SHRINK | F_SEAL_WRITE,
+        F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE,
+        F_SEAL_SHRINK | F_SEAL_SEAL,
+        F_SEAL_WRITE,
+        F_SEAL_GROW,
     };
     unsigned int how = take8(in);
     int fd = fuzz_memfd(sizes[how & 7]);
@@ -251,7 +254,10 @@ static int make_memfd(struct fuzz_input *in)
 int fuzz_make_fd(struct fuzz_input *in, int *other)
 {
     static const char *const paths[] = {
-        "/dev/null", "/dev/zero", "/", "/proc/self/stat",
+        "/dev/null",
+        "/dev/zero",
+        "/",
+        "/proc/self/stat",
     };
     int fds[2] = { -1, -1 };
     unsigned int how = take8(in);
@@ -262,24 +268,24 @@ int fuzz_make_fd(struct fuzz_input *in, int *other)
         fds[0] = make_memfd(in);
         break;
     case 2:
-        fds[0] = eventfd(how >> 3 & 1, EFD_CLOEXEC |
-                         (how >> 4 & 1 ? EFD_NONBLOCK : 0));
+        fds[0] = eventfd(how >> 3 & 1,
+                         EFD_CLOEXEC | (how >> 4 & 1 ? EFD_NONBLOCK : 0));
         break;
     case 3:
     case 4:
-        fuzz_check(pipe2(fds, O_CLOEXEC |
-                         (how >> 3 & 1 ? O_NONBLOCK : 0)) == 0);
+        fuzz_check(pipe2(fds, O_CLOEXEC | (how >> 3 & 1 ? O_NONBLOCK : 0)) ==
+                   0);
         break;
     case 5:
         fuzz_socketpair(fds);
         break;
     case 6:
-        fuzz_check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-                              fds) == 0);
+        fuzz_check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) ==
+                   0);
         break;
     default:
-        fds[0] = open(paths[how >> 3 & 3], O_CLOEXEC |
-                      (how >> 5 & 1 ? O_PATH : O_RDONLY));
+        fds[0] = open(paths[how >> 3 & 3],
+                      O_CLOEXEC | (how >> 5 & 1 ? O_PATH : O_RDONLY));
         break;
     }
     if (how >> 6 & 1 && fds[1] >= 0) {

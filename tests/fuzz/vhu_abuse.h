@@ -40,8 +40,7 @@ static inline bool abuse_stream(struct front *front, unsigned int how)
                   0);
         break;
     case 1: /* much too long */
-        abuse_put(front, request, 1, how & 1 ? UINT32_MAX : 8192, 12 + 8192,
-                  0);
+        abuse_put(front, request, 1, how & 1 ? UINT32_MAX : 8192, 12 + 8192, 0);
         break;
     case 2: /* another version */
         abuse_put(front, request, how >> 4 & 1 ? 2 : 0, 8, 20, 0);
@@ -56,8 +55,7 @@ static inline bool abuse_stream(struct front *front, unsigned int how)
         abuse_put(front, request, 1, 8, 1 + (how >> 4) % 11, 0);
         return true;
     case 6: /* and of a payload */
-        abuse_put(front, VHOST_USER_SET_FEATURES, 1, 8, 12 + (how >> 4) % 8,
-                  0);
+        abuse_put(front, VHOST_USER_SET_FEATURES, 1, 8, 12 + (how >> 4) % 8, 0);
         return true;
     default: /* after one in its place, too */
         abuse_put(front, VHOST_USER_SET_VRING_KICK, 1, 8, 12, 1);
@@ -92,8 +90,10 @@ static inline uint32_t abuse_request(struct front *front, unsigned int how)
         { VHOST_USER_SET_MEM_TABLE, 32, { 1, 0, RAM_BYTES, UVA }, -1 },
         { VHOST_USER_SET_MEM_TABLE, 40, { 1, 0, RAM_BYTES * 2, UVA }, -1 },
         { VHOST_USER_SET_MEM_TABLE, 40, { 1, 0, RAM_BYTES, UVA, 4096 }, -1 },
-        { VHOST_USER_SET_MEM_TABLE, 40,
-          { 1, UINT64_MAX - 4095, RAM_BYTES, UVA }, -1 },
+        { VHOST_USER_SET_MEM_TABLE,
+          40,
+          { 1, UINT64_MAX - 4095, RAM_BYTES, UVA },
+          -1 },
         { VHOST_USER_ADD_MEM_REG, 40, { 0, 0x8000000, 0, UVA }, -1 },
         { VHOST_USER_REM_MEM_REG, 40, { 0, 0x8000000, 4096, 1 }, 0 },
         /* vrings beyond the second one, numbers that none can have */
@@ -118,8 +118,10 @@ static inline uint32_t abuse_request(struct front *front, unsigned int how)
         { VHOST_USER_SET_LOG_BASE, 16, { RAM_BYTES * 2, 0 }, -1 },
         { VHOST_USER_SET_LOG_BASE, 16, { 4096, RAM_BYTES }, -1 },
         { VHOST_USER_SET_LOG_FD, 0, { 0 }, -1 },
-        { VHOST_USER_SET_INFLIGHT_FD, 24,
-          { 0x100000, 0, UINT64_C(0x80002) }, -1 },
+        { VHOST_USER_SET_INFLIGHT_FD,
+          24,
+          { 0x100000, 0, UINT64_C(0x80002) },
+          -1 },
         { VHOST_USER_SET_BACKEND_REQ_FD, 0, { 0 }, 1 },
         /* sizes and numbers of descriptors that are not theirs */
         { VHOST_USER_SET_OWNER, 8, { 0 }, 0 },
@@ -134,8 +136,8 @@ static inline uint32_t abuse_request(struct front *front, unsigned int how)
     unsigned int i = how % G_N_ELEMENTS(rows);
     int fd = rows[i].n_fds < 0 ? front->ram_fd : front->ring[0].call;
 
-    front_say_fds(front, rows[i].request, 9, rows[i].payload, rows[i].size,
-                  &fd, rows[i].n_fds != 0);
+    front_say_fds(front, rows[i].request, 9, rows[i].payload, rows[i].size, &fd,
+                  rows[i].n_fds != 0);
     return rows[i].request;
 }
 

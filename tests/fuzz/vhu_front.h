@@ -33,22 +33,22 @@ struct front_ring {
 };
 
 struct front {
-    int sock;       /* -1: closed */
-    bool torn;      /* the stream does not stand between two messages */
-    bool back_torn; /* nor does the other one */
-    bool ended;     /* the device ended the back-end channel */
+    int sock;           /* -1: closed */
+    bool torn;          /* the stream does not stand between two messages */
+    bool back_torn;     /* nor does the other one */
+    bool ended;         /* the device ended the back-end channel */
     uint32_t answer[2]; /* the last answer's request, and its size */
     uint64_t value;     /* and its first eight bytes */
-    int back;       /* our end of the back-end channel, or -1 */
+    int back;           /* our end of the back-end channel, or -1 */
     int ram_fd;
     uint8_t *ram;
     bool packed;
-    bool answers;   /* every back-end request at once */
+    bool answers; /* every back-end request at once */
     struct front_ring ring[2];
-    GByteArray *rx;      /* of the socket, not yet parsed */
+    GByteArray *rx; /* of the socket, not yet parsed */
     GByteArray *back_rx;
-    GArray *asked;       /* uint32_t: back-end requests without an answer */
-    int inflight_fd;     /* from GET_INFLIGHT_FD, or -1 */
+    GArray *asked;   /* uint32_t: back-end requests without an answer */
+    int inflight_fd; /* from GET_INFLIGHT_FD, or -1 */
     uint8_t inflight[24];
 };
 
@@ -276,8 +276,7 @@ static inline void front_offer(struct front *front, unsigned int index,
             continue;
         }
         put16(desc + 12, head);
-        put16(desc + 14, (uint16_t)(flags | (ring->wrap ? 1u << 7
-                                                        : 1u << 15)));
+        put16(desc + 14, (uint16_t)(flags | (ring->wrap ? 1u << 7 : 1u << 15)));
         ring->idx++;
         if (ring->idx == size) {
             ring->idx = 0;

@@ -29,14 +29,14 @@ struct front_answer {
 };
 
 struct front {
-    bool in_process;  /* answers at once, unmaps at a reset */
+    bool in_process; /* answers at once, unmaps at a reset */
     bool later;
     bool refuse_map, refuse_unmap;
-    bool drops;       /* forgets its mappings at a reset (QEMU does) */
-    bool forgot;      /* the device may ask for what is not there */
-    uint64_t base;    /* 0: not known */
-    GArray *ranges;   /* struct front_range */
-    GArray *answers;  /* struct front_answer, oldest first */
+    bool drops;      /* forgets its mappings at a reset (QEMU does) */
+    bool forgot;     /* the device may ask for what is not there */
+    uint64_t base;   /* 0: not known */
+    GArray *ranges;  /* struct front_range */
+    GArray *answers; /* struct front_answer, oldest first */
 };
 
 static inline void front_init(struct front *front)

@@ -39,8 +39,8 @@ static void asked_free(struct asked *asked)
 static bool may_name(struct world *world, uint32_t id)
 {
     return g_hash_table_contains(world->known, GUINT_TO_POINTER(id)) &&
-        (!(id & VIRTIO_WL_VFD_HOST_ID_BIT) ||
-         g_hash_table_contains(world->listed, GUINT_TO_POINTER(id)));
+           (!(id & VIRTIO_WL_VFD_HOST_ID_BIT) ||
+            g_hash_table_contains(world->listed, GUINT_TO_POINTER(id)));
 }
 
 static bool may_name_all(struct world *world, const uint8_t *head)
@@ -84,8 +84,7 @@ static void note_answer(struct world *world, struct asked *asked)
         fuzz_check(get32(request->response + 8) == id);
         fuzz_check(!(id & VIRTIO_WL_VFD_HOST_ID_BIT));
         fuzz_check(world->lost_track ||
-                   !g_hash_table_contains(world->known,
-                                          GUINT_TO_POINTER(id)));
+                   !g_hash_table_contains(world->known, GUINT_TO_POINTER(id)));
         g_hash_table_add(world->known, GUINT_TO_POINTER(id));
         if (command == VIRTIO_WL_CMD_VFD_NEW_CTX ||
             command == VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED) {
@@ -166,8 +165,10 @@ static uint32_t take_id(struct world *world)
 static void do_new(struct world *world)
 {
     static const uint32_t types[] = {
-        VIRTIO_WL_CMD_VFD_NEW, VIRTIO_WL_CMD_VFD_NEW_CTX,
-        VIRTIO_WL_CMD_VFD_NEW_PIPE, VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED,
+        VIRTIO_WL_CMD_VFD_NEW,
+        VIRTIO_WL_CMD_VFD_NEW_CTX,
+        VIRTIO_WL_CMD_VFD_NEW_PIPE,
+        VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED,
     };
     static const uint32_t sizes[] = {
         0, 1, 4096, 5000, 65536, 1 << 20, UINT32_MAX, 12288,
@@ -662,8 +663,9 @@ static void do_front(struct world *world)
     world->front.later = how & 1;
     world->front.refuse_map = (how & 0x0e) == 0x0e;
     world->front.refuse_unmap = (how & 0x70) == 0x70;
-    world->front.base = (how & 0x30) == 0x30 ? 0
-                        : UINT64_C(0xfe00000000) + (how >> 6) * 0x10000000;
+    world->front.base = (how & 0x30) == 0x30
+                            ? 0
+                            : UINT64_C(0xfe00000000) + (how >> 6) * 0x10000000;
     vwl_core_base_changed(world->core);
 }
 
@@ -707,8 +709,8 @@ static void do_rare(struct world *world)
 void world_step(struct world *world)
 {
     static void (*const steps[])(struct world *) = {
-        do_new, do_new, do_send, do_foreign, do_close, do_raw, do_next,
-        do_next, do_accept, do_peer, do_peer, do_held, do_front, do_rare,
+        do_new,  do_new,    do_send, do_foreign, do_close, do_raw,   do_next,
+        do_next, do_accept, do_peer, do_peer,    do_held,  do_front, do_rare,
     };
     unsigned int how = take8(&world->in) & 15;
 

@@ -32,7 +32,7 @@ struct world {
     uint64_t features;
     bool has_shm;
     struct front front;
-    int peers[WORLD_PEERS]; /* compositors' ends */
+    int peers[WORLD_PEERS];    /* compositors' ends */
     uint8_t last[WORLD_PEERS]; /* the byte that each received last */
     bool rubbish; /* somebody sent anything, or in the middle of another */
     int held[WORLD_HELD];   /* what they were sent */
@@ -46,8 +46,8 @@ struct world {
     GHashTable *listed;    /* those of the device's ids that one has listed */
     GHashTable *hung;      /* VFDs that hung up */
     GHashTable *streams;   /* of contexts: the last byte that came */
-    bool lost_track;   /* an answer was cut short */
-    bool restored;     /* the queue came from outside */
+    bool lost_track;       /* an answer was cut short */
+    bool restored;         /* the queue came from outside */
     uint32_t host_ids[8];
     unsigned int n_host_ids;
     uint64_t token;

@@ -40,9 +40,9 @@ struct vgem_fence_signal {
     uint32_t fence, flags;
 };
 #define VGEM_FENCE_WRITE 1u
-#define IOCTL_VGEM_FENCE_ATTACH                                              \
+#define IOCTL_VGEM_FENCE_ATTACH \
     DRM_IOWR(DRM_COMMAND_BASE + 1, struct vgem_fence_attach)
-#define IOCTL_VGEM_FENCE_SIGNAL                                              \
+#define IOCTL_VGEM_FENCE_SIGNAL \
     DRM_IOW(DRM_COMMAND_BASE + 2, struct vgem_fence_signal)
 
 static const char *display_path(void)
@@ -64,7 +64,8 @@ static int open_driver(const char *name)
 static struct rig *daemon_with(const char *words, const char **arg)
 {
     const char *args[] = { NULL, NULL };
-    struct rig_options options = { .device = RIG_DAEMON, .n_peers = 1,
+    struct rig_options options = { .device = RIG_DAEMON,
+                                   .n_peers = 1,
                                    .daemon_args = args };
 
     *arg = args[0] = g_strdup_printf("--dmabuf=%s", words);
@@ -126,8 +127,9 @@ static void check_frame_buffer(int fd, uint32_t width, uint32_t height,
 
     g_assert_cmpint(card, >=, 0);
     g_assert_cmpint(drmPrimeFDToHandle(card, fd, &handles[0]), ==, 0);
-    g_assert_cmpint(drmModeAddFB2(card, width, height, format, handles,
-                                  pitches, offsets, &frame, 0), ==, 0);
+    g_assert_cmpint(drmModeAddFB2(card, width, height, format, handles, pitches,
+                                  offsets, &frame, 0),
+                    ==, 0);
     g_assert_cmpint(drmModeRmFB(card, frame), ==, 0);
     drmCloseBufferHandle(card, handles[0]);
     close(card);
@@ -139,18 +141,17 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-    { DRM_FORMAT_XRGB8888, 321, 97, 1 },
-    { DRM_FORMAT_XRGB8888, 1, 1, 1 },
-    { DRM_FORMAT_RGB565, 333, 77, 1 },
-    { DRM_FORMAT_NV12, 322, 99, 2 },
+    { DRM_FORMAT_XRGB8888, 321, 97, 1 }, { DRM_FORMAT_XRGB8888, 1, 1, 1 },
+    { DRM_FORMAT_RGB565, 333, 77, 1 },   { DRM_FORMAT_NV12, 322, 99, 2 },
     { DRM_FORMAT_YUV420, 321, 98, 3 },
 };
 
 static void check_layout(const struct shape *shape,
                          const struct virtio_wl_ctrl_vfd_new_dmabuf *a)
 {
-    uint32_t bytes = shape->format == DRM_FORMAT_XRGB8888 ? 4 :
-        shape->format == DRM_FORMAT_RGB565 ? 2 : 1;
+    uint32_t bytes = shape->format == DRM_FORMAT_XRGB8888 ? 4
+                     : shape->format == DRM_FORMAT_RGB565 ? 2
+                                                          : 1;
     uint32_t half = (shape->height + 1) / 2;
     uint64_t end = (uint64_t)a->stride0 * shape->height;
 
@@ -185,15 +186,14 @@ static void paint_one(struct rig *r, int peer, const struct shape *shape,
     char byte;
     int fd;
 
-    g_assert_cmphex(vwl_drv_new_dmabuf(r->drv, id, shape->width,
-                                       shape->height, shape->format, &a), ==,
-                    VIRTIO_WL_RESP_VFD_NEW_DMABUF);
+    g_assert_cmphex(vwl_drv_new_dmabuf(r->drv, id, shape->width, shape->height,
+                                       shape->format, &a),
+                    ==, VIRTIO_WL_RESP_VFD_NEW_DMABUF);
     check_layout(shape, &a);
     bytes = vwl_drv_map(r->drv, id);
     g_assert_nonnull(bytes);
     g_assert_true(all_zero(bytes, a.size));
-    g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, id, 2), ==,
-                    VIRTIO_WL_RESP_OK);
+    g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, id, 2), ==, VIRTIO_WL_RESP_OK);
     fill(bytes, a.size);
     g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, id, 2 | 4), ==,
                     VIRTIO_WL_RESP_OK);
@@ -203,12 +203,10 @@ static void paint_one(struct rig *r, int peer, const struct shape *shape,
     g_assert_cmpuint(n, ==, 1);
     check_import(fd, a.size);
     if (imports && shape->format == DRM_FORMAT_XRGB8888) {
-        check_frame_buffer(fd, shape->width, shape->height, shape->format,
-                           &a);
+        check_frame_buffer(fd, shape->width, shape->height, shape->format, &a);
     }
     close(fd);
-    g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, id, 1), ==,
-                    VIRTIO_WL_RESP_OK);
+    g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, id, 1), ==, VIRTIO_WL_RESP_OK);
     g_assert_cmphex(bytes[0], ==, 0x5a);
     g_assert_cmphex(bytes[a.size - 1], ==, 0xa5);
     g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, id, 1 | 4), ==,
@@ -237,8 +235,7 @@ static void test_paint(gconstpointer words)
     g_free((char *)arg);
 }
 
-static int ask(struct rig *r, uint32_t width, uint32_t height,
-               uint32_t format)
+static int ask(struct rig *r, uint32_t width, uint32_t height, uint32_t format)
 {
     struct virtio_wl_ctrl_vfd_new_dmabuf a;
 
@@ -256,8 +253,7 @@ static void test_refused(gconstpointer words)
     n_fds = rig_count_fds(r->pid);
     g_assert_cmphex(ask(r, 0, 0, 0), ==, VIRTIO_WL_RESP_ERR);
     g_assert_cmphex(ask(r, 64, 64, 0x30303030), ==, VIRTIO_WL_RESP_ERR);
-    g_assert_cmphex(ask(r, 0, 64, DRM_FORMAT_XRGB8888), ==,
-                    VIRTIO_WL_RESP_ERR);
+    g_assert_cmphex(ask(r, 0, 64, DRM_FORMAT_XRGB8888), ==, VIRTIO_WL_RESP_ERR);
     g_assert_cmphex(ask(r, 0x8000, 0x8000, DRM_FORMAT_XRGB8888), ==,
                     VIRTIO_WL_RESP_OUT_OF_MEMORY);
     g_assert_cmphex(ask(r, 0xffffffff, 0xffffffff, DRM_FORMAT_XRGB8888), ==,
@@ -289,7 +285,8 @@ static void test_none(gconstpointer words)
 static int heap_buffer(size_t size)
 {
     struct dma_heap_allocation_data data = {
-        .len = size, .fd_flags = O_RDWR | O_CLOEXEC,
+        .len = size,
+        .fd_flags = O_RDWR | O_CLOEXEC,
     };
     int heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
 
@@ -306,16 +303,17 @@ static void test_received(void)
     const char *arg;
     struct rig *r = daemon_with("off", &arg);
     int peer = rig_open_ctx(r, 1, 0), fd = heap_buffer(3 * 4096);
-    uint8_t *host = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
-                         fd, 0), *guest;
+    uint8_t *host = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                         0),
+            *guest;
     uint32_t ids[4];
     unsigned int n = 4;
     char data[4];
 
     fill(host, 3 * 4096);
     rig_write(r, peer, "buf", 3, &fd, 1);
-    g_assert_cmpint(vwl_drv_recv(r->drv, 1, data, 4, ids, &n,
-                                 RIG_TIMEOUT_MS), ==, 3);
+    g_assert_cmpint(vwl_drv_recv(r->drv, 1, data, 4, ids, &n, RIG_TIMEOUT_MS),
+                    ==, 3);
     g_assert_cmpuint(n, ==, 1);
     g_assert_cmpuint(vwl_drv_find(r->drv, ids[0])->size, ==, 3 * 4096);
     guest = vwl_drv_map(r->drv, ids[0]);
@@ -349,7 +347,9 @@ static uint32_t attach_fence(int vgem, int fd)
 static void test_busy(gconstpointer words)
 {
     struct virtio_wl_ctrl_vfd_dmabuf_sync request = {
-        .hdr.type = VIRTIO_WL_CMD_VFD_DMABUF_SYNC, .vfd_id = 2, .flags = 1,
+        .hdr.type = VIRTIO_WL_CMD_VFD_DMABUF_SYNC,
+        .vfd_id = 2,
+        .flags = 1,
     };
     struct virtio_wl_ctrl_vfd_new_dmabuf a;
     struct vgem_fence_signal signal = { 0 };
@@ -363,8 +363,8 @@ static void test_busy(gconstpointer words)
 
     for (uint32_t i = 2; i < 4; i++) {
         g_assert_cmphex(vwl_drv_new_dmabuf(r->drv, i, 64, 64,
-                                           DRM_FORMAT_XRGB8888, &a), ==,
-                        VIRTIO_WL_RESP_VFD_NEW_DMABUF);
+                                           DRM_FORMAT_XRGB8888, &a),
+                        ==, VIRTIO_WL_RESP_VFD_NEW_DMABUF);
     }
     g_assert_cmphex(vwl_drv_send(r->drv, 1, &id, 1, "x", 1), ==,
                     VIRTIO_WL_RESP_OK);
@@ -373,8 +373,7 @@ static void test_busy(gconstpointer words)
     sync = vwl_drv_submit(r->drv, &request, sizeof request, 8, NULL);
     g_assert_nonnull(sync);
     /* everybody else goes on */
-    g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, 3, 3), ==,
-                    VIRTIO_WL_RESP_OK);
+    g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, 3, 3), ==, VIRTIO_WL_RESP_OK);
     g_assert_cmphex(vwl_drv_send(r->drv, 1, NULL, 0, "y", 1), ==,
                     VIRTIO_WL_RESP_OK);
     rig_settle(r);
@@ -395,8 +394,7 @@ static void test_busy(gconstpointer words)
 static uint32_t find_crtc(int card, const drmModeRes *res,
                           const drmModeConnector *connector)
 {
-    drmModeEncoder *encoder =
-        drmModeGetEncoder(card, connector->encoders[0]);
+    drmModeEncoder *encoder = drmModeGetEncoder(card, connector->encoders[0]);
     uint32_t crtc = 0;
 
     g_assert_nonnull(encoder);
@@ -409,8 +407,7 @@ static uint32_t find_crtc(int card, const drmModeRes *res,
     return crtc;
 }
 
-static void set_mode(int card, uint32_t frame, uint32_t width,
-                     uint32_t height)
+static void set_mode(int card, uint32_t frame, uint32_t width, uint32_t height)
 {
     drmModeRes *res = drmModeGetResources(card);
     drmModeConnector *connector;
@@ -426,9 +423,9 @@ static void set_mode(int card, uint32_t frame, uint32_t width,
         }
     }
     g_assert_nonnull(mode);
-    g_assert_cmpint(drmModeSetCrtc(card, find_crtc(card, res, connector),
-                                   frame, 0, 0, &connector->connector_id, 1,
-                                   mode), ==, 0);
+    g_assert_cmpint(drmModeSetCrtc(card, find_crtc(card, res, connector), frame,
+                                   0, 0, &connector->connector_id, 1, mode),
+                    ==, 0);
     drmModeFreeConnector(connector);
     drmModeFreeResources(res);
 }
@@ -439,14 +436,13 @@ static void paint_pattern(struct rig *r,
 {
     uint8_t *bytes = vwl_drv_map(r->drv, 2);
 
-    g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, 2, 2), ==,
-                    VIRTIO_WL_RESP_OK);
+    g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, 2, 2), ==, VIRTIO_WL_RESP_OK);
     for (uint32_t y = 0; y < height; y++) {
         for (uint32_t x = 0; x < width; x++) {
             uint32_t pixel = vwl_pattern_pixel(x, y, width, height);
 
-            memcpy(bytes + a->offset0 + (size_t)a->stride0 * y + 4 * x,
-                   &pixel, sizeof pixel);
+            memcpy(bytes + a->offset0 + (size_t)a->stride0 * y + 4 * x, &pixel,
+                   sizeof pixel);
         }
     }
     g_assert_cmphex(vwl_drv_dmabuf_sync(r->drv, 2, 2 | 4), ==,
@@ -466,8 +462,8 @@ static int show(const char *words)
     char byte;
 
     g_assert_cmphex(vwl_drv_new_dmabuf(r->drv, id, width, height,
-                                       DRM_FORMAT_XRGB8888, &a), ==,
-                    VIRTIO_WL_RESP_VFD_NEW_DMABUF);
+                                       DRM_FORMAT_XRGB8888, &a),
+                    ==, VIRTIO_WL_RESP_VFD_NEW_DMABUF);
     paint_pattern(r, &a, width, height);
     g_assert_cmphex(vwl_drv_send(r->drv, 1, &id, 1, "x", 1), ==,
                     VIRTIO_WL_RESP_OK);
@@ -475,8 +471,8 @@ static int show(const char *words)
     g_assert_cmpint(drmPrimeFDToHandle(card, fd, &handles[0]), ==, 0);
     pitches[0] = a.stride0;
     g_assert_cmpint(drmModeAddFB2(card, width, height, DRM_FORMAT_XRGB8888,
-                                  handles, pitches, offsets, &frame, 0), ==,
-                    0);
+                                  handles, pitches, offsets, &frame, 0),
+                    ==, 0);
     set_mode(card, frame, width, height);
     printf("shown %ux%u\n", width, height);
     fflush(stdout);
@@ -501,7 +497,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     allocators = g_strsplit(g_getenv("VWL_GPU_ALLOCATORS")
                                 ? g_getenv("VWL_GPU_ALLOCATORS")
-                                : "udmabuf heap", " ", 0);
+                                : "udmabuf heap",
+                            " ", 0);
     g_test_add_data_func("/buffers/none/off", "off", test_none);
     g_test_add_data_func("/buffers/none/auto", "auto", test_none);
     g_test_add_func("/buffers/received", test_received);

@@ -30,9 +30,9 @@ struct vgem_fence_signal {
     uint32_t fence, flags;
 };
 #define VGEM_FENCE_WRITE 1u
-#define IOCTL_VGEM_FENCE_ATTACH                                              \
+#define IOCTL_VGEM_FENCE_ATTACH \
     DRM_IOWR(DRM_COMMAND_BASE + 1, struct vgem_fence_attach)
-#define IOCTL_VGEM_FENCE_SIGNAL                                              \
+#define IOCTL_VGEM_FENCE_SIGNAL \
     DRM_IOW(DRM_COMMAND_BASE + 2, struct vgem_fence_signal)
 
 struct buffer {
@@ -43,13 +43,12 @@ struct buffer {
 
 static void buffer_init(struct buffer *buffer)
 {
-    struct drm_mode_create_dumb dumb = { .width = 64, .height = 16,
-                                         .bpp = 32 };
+    struct drm_mode_create_dumb dumb = { .width = 64, .height = 16, .bpp = 32 };
 
     buffer->card = drmOpenWithType("vgem", NULL, DRM_NODE_PRIMARY);
     g_assert_cmpint(buffer->card, >=, 0);
-    g_assert_cmpint(drmIoctl(buffer->card, DRM_IOCTL_MODE_CREATE_DUMB,
-                             &dumb), ==, 0);
+    g_assert_cmpint(drmIoctl(buffer->card, DRM_IOCTL_MODE_CREATE_DUMB, &dumb),
+                    ==, 0);
     buffer->handle = dumb.handle;
     g_assert_cmpint(drmPrimeHandleToFD(buffer->card, dumb.handle,
                                        DRM_CLOEXEC | DRM_RDWR, &buffer->fd),
@@ -73,8 +72,8 @@ static int attach(struct buffer *buffer)
     g_assert_cmpint(drmIoctl(buffer->card, IOCTL_VGEM_FENCE_ATTACH, &attach),
                     ==, 0);
     buffer->fence = attach.out_fence;
-    g_assert_cmpint(ioctl(buffer->fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
-                          &export), ==, 0);
+    g_assert_cmpint(ioctl(buffer->fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &export),
+                    ==, 0);
     return export.fd;
 }
 
@@ -97,8 +96,9 @@ static int status_of(int fd)
 
 static struct rig *device(enum rig_device how, const struct vwl_host *host)
 {
-    struct rig_options options = { .device = how, .n_peers = 1,
-                                   .host = host, .drv.record = true };
+    struct rig_options options = {
+        .device = how, .n_peers = 1, .host = host, .drv.record = true
+    };
 
     return rig_new(&options);
 }
@@ -111,8 +111,8 @@ static uint32_t give(struct rig *r, int peer, int fd)
     char byte = 0;
 
     rig_write(r, peer, "g", 1, &fd, 1);
-    g_assert_cmpint(vwl_drv_recv(r->drv, 1, &byte, 1, &id, &n,
-                                 RIG_TIMEOUT_MS), ==, 1);
+    g_assert_cmpint(vwl_drv_recv(r->drv, 1, &byte, 1, &id, &n, RIG_TIMEOUT_MS),
+                    ==, 1);
     g_assert_cmpint(byte, ==, 'g');
     g_assert_cmpuint(n, ==, 1);
     return id;
@@ -135,8 +135,7 @@ static void alive(struct rig *r, int peer)
 {
     char byte = 0;
 
-    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, NULL, 0, "a", 1), ==,
-                    OK);
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, NULL, 0, "a", 1), ==, OK);
     rig_read(r, peer, &byte, 1, NULL, NULL);
     g_assert_cmpint(byte, ==, 'a');
 }
@@ -165,8 +164,7 @@ static void test_fence(void)
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, id, NULL, 0, "x", 1), ==,
                     INVALID_TYPE);
     /* it is on its way back while it waits, and holds up nobody */
-    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "b", 1), ==,
-                    OK);
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "b", 1), ==, OK);
     back = take(r, peer, 'b');
     for (int i = 0; i < 20; i++) {
         alive(r, peer);
@@ -178,8 +176,7 @@ static void test_fence(void)
     g_assert_cmpint(status_of(back), ==, 1);
     close(back);
     /* it can be sent when it is signalled, too */
-    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "c", 1), ==,
-                    OK);
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "c", 1), ==, OK);
     back = take(r, peer, 'c');
     g_assert_cmpint(status_of(back), ==, 1);
     close(back);
@@ -249,8 +246,8 @@ static int on_fence(void *opaque, uint64_t seqno, int *fd)
         struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_RW };
 
         buffer_init(&idle);
-        g_assert_cmpint(ioctl(idle.fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
-                              &export), ==, 0);
+        g_assert_cmpint(ioctl(idle.fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &export),
+                        ==, 0);
         buffer_finish(&idle);
         *fd = export.fd;
         return 0;
@@ -270,8 +267,8 @@ static uint32_t ask_foreign(struct rig *r, uint32_t kind, uint64_t value,
         0x109, 0, 1, 1, kind, 0xdeadbeef, value, byte,
     };
 
-    return (uint32_t)vwl_drv_command(r->drv, &request, sizeof request, 8,
-                                     NULL, 0);
+    return (uint32_t)vwl_drv_command(r->drv, &request, sizeof request, 8, NULL,
+                                     0);
 }
 
 static void test_foreign(void)
@@ -287,8 +284,7 @@ static void test_foreign(void)
     fd = take(r, peer, 'r');
     g_assert_cmpint(fstat(fd, &st[0]), ==, 0);
     g_assert_cmpint(fstat(gpu.fd, &st[1]), ==, 0);
-    g_assert_true(st[0].st_dev == st[1].st_dev &&
-                  st[0].st_ino == st[1].st_ino);
+    g_assert_true(st[0].st_dev == st[1].st_dev && st[0].st_ino == st[1].st_ino);
     close(fd);
     g_assert_cmphex(ask_foreign(r, 2, 7, 'f'), ==, OK);
     fd = take(r, peer, 'f');

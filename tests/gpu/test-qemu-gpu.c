@@ -131,7 +131,7 @@ static void config_write(struct virtio *v, unsigned int at, uint32_t value)
     ask(v->m, "outl 0xcfc 0x%x\n", value);
 }
 
-#define COMMON(v, width, at, value) \
+#define COMMON(v, width, at, value)                             \
     ask((v)->m, "write" width " 0x%" PRIx64 " 0x%" PRIx64 "\n", \
         (v)->common + (at), (uint64_t)(value))
 
@@ -199,19 +199,35 @@ static void machine_init(struct machine *m, bool blob, const char *dmabuf)
     {
         g_autofree char *qtest_arg = g_strdup_printf("unix:%s", qtest);
         const char *const argv[] = {
-            g_getenv("VWL_QEMU"), "-L", g_getenv("VWL_FIRMWARE"),
-            "-accel", "qtest", "-nodefaults", "-display", "none",
-            "-m", "256M", "-M", "q35,memory-backend=mem",
-            "-object", "memory-backend-memfd,id=mem,size=256M,share=on",
-            "-device", blob ? "virtio-gpu-pci,id=gpu0,addr=4,blob=on"
-                            : "virtio-gpu-pci,id=gpu0,addr=4",
-            "-device", wl, "-qtest", qtest_arg, "-qtest-log", "/dev/null",
+            g_getenv("VWL_QEMU"),
+            "-L",
+            g_getenv("VWL_FIRMWARE"),
+            "-accel",
+            "qtest",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-m",
+            "256M",
+            "-M",
+            "q35,memory-backend=mem",
+            "-object",
+            "memory-backend-memfd,id=mem,size=256M,share=on",
+            "-device",
+            blob ? "virtio-gpu-pci,id=gpu0,addr=4,blob=on"
+                 : "virtio-gpu-pci,id=gpu0,addr=4",
+            "-device",
+            wl,
+            "-qtest",
+            qtest_arg,
+            "-qtest-log",
+            "/dev/null",
             NULL,
         };
 
         g_spawn_async(NULL, (char **)(uintptr_t)argv, NULL,
-                      G_SPAWN_DO_NOT_REAP_CHILD, die_with_parent, NULL,
-                      &m->pid, &error);
+                      G_SPAWN_DO_NOT_REAP_CHILD, die_with_parent, NULL, &m->pid,
+                      &error);
         g_assert_no_error(error);
     }
     {
@@ -289,9 +305,9 @@ static void find_registers(struct virtio *v)
     while (at) {
         uint32_t head = config_read(v, at);
         unsigned int bar = config_read(v, at + 4) & 0xff;
-        uint64_t where = bar > 5 ? 0 :
-            (config_read(v, 0x10 + 4 * bar) & ~0xfu) +
-            (uint64_t)config_read(v, at + 8);
+        uint64_t where = bar > 5 ? 0
+                                 : (config_read(v, 0x10 + 4 * bar) & ~0xfu) +
+                                       (uint64_t)config_read(v, at + 8);
 
         if ((head & 0xff) == 9 && head >> 24 == 1) {
             v->common = where;
@@ -331,8 +347,7 @@ static void make_queue(struct virtio *v, uint16_t index, struct queue *queue)
 
 /* The requests' queue stays. */
 static void virtio_init(struct virtio *v, struct machine *m, unsigned int slot,
-                        uint32_t features, uint16_t n_queues,
-                        uint16_t requests)
+                        uint32_t features, uint16_t n_queues, uint16_t requests)
 {
     *v = (struct virtio){ .m = m, .slot = slot };
     place_bars(v);
@@ -405,8 +420,8 @@ static void scatter(struct machine *m, uint32_t *pages, uint32_t n)
     }
 }
 
-static uint32_t gpu_blob(struct virtio *gpu, uint32_t id,
-                         const uint32_t *pages, uint32_t n)
+static uint32_t gpu_blob(struct virtio *gpu, uint32_t id, const uint32_t *pages,
+                         uint32_t n)
 {
     uint8_t bytes[56 + 16 * 16] = { 0 };
 
@@ -485,7 +500,8 @@ static int take(struct machine *m)
     } control;
     char byte;
     struct iovec iov = { &byte, 1 };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
                           .msg_control = &control,
                           .msg_controllen = sizeof control };
     int fd = -1;
@@ -694,7 +710,8 @@ static void test_dmabuf(gconstpointer words)
     g_assert_cmpuint(stride, >=, 400);
     g_assert_cmpuint(size, >=, stride * 50);
     window = (config_read(&wl, 0x18) & ~0xfu) +
-        (get32(m.answer + 16) | (uint64_t)get32(m.answer + 20) << 32) * PAGE;
+             (get32(m.answer + 16) | (uint64_t)get32(m.answer + 20) << 32) *
+                 PAGE;
     g_assert_cmphex(wl_short(&wl, 0x108, 2, 2), ==, OK);
     for (uint32_t at = 0; at < size; at += PAGE) {
         g_assert_cmphex(ask(&m, "readq 0x%" PRIx64 "\n", window + at), ==, 0);

@@ -163,10 +163,16 @@ static void set_number(struct wl_client *client, struct wl_resource *resource,
 }
 
 static const struct wl_surface_interface surface_impl = {
-    .destroy = on_destroy, .attach = attach, .damage = damage, .frame = frame,
-    .set_opaque_region = set_region, .set_input_region = set_region,
-    .commit = commit, .set_buffer_transform = set_number,
-    .set_buffer_scale = set_number, .damage_buffer = damage,
+    .destroy = on_destroy,
+    .attach = attach,
+    .damage = damage,
+    .frame = frame,
+    .set_opaque_region = set_region,
+    .set_input_region = set_region,
+    .commit = commit,
+    .set_buffer_transform = set_number,
+    .set_buffer_scale = set_number,
+    .damage_buffer = damage,
 };
 
 static void on_surface_gone(struct wl_resource *resource)
@@ -195,9 +201,8 @@ static void create_surface(struct wl_client *client,
 {
     struct compositor *c = wl_resource_get_user_data(resource);
     struct surface *s = g_new0(struct surface, 1);
-    struct wl_resource *made =
-        wl_resource_create(client, &wl_surface_interface,
-                           wl_resource_get_version(resource), id);
+    struct wl_resource *made = wl_resource_create(
+        client, &wl_surface_interface, wl_resource_get_version(resource), id);
 
     s->compositor = c;
     wl_resource_set_implementation(made, &surface_impl, s, on_surface_gone);
@@ -205,19 +210,23 @@ static void create_surface(struct wl_client *client,
 }
 
 static const struct wl_region_interface region_impl = {
-    .destroy = on_destroy, .add = damage, .subtract = damage,
+    .destroy = on_destroy,
+    .add = damage,
+    .subtract = damage,
 };
 
 static void create_region(struct wl_client *client,
                           struct wl_resource *resource, uint32_t id)
 {
-    wl_resource_set_implementation(
-        wl_resource_create(client, &wl_region_interface, 1, id),
-        &region_impl, NULL, NULL);
+    wl_resource_set_implementation(wl_resource_create(client,
+                                                      &wl_region_interface, 1,
+                                                      id),
+                                   &region_impl, NULL, NULL);
 }
 
 static const struct wl_compositor_interface compositor_impl = {
-    .create_surface = create_surface, .create_region = create_region,
+    .create_surface = create_surface,
+    .create_region = create_region,
 };
 
 static void set_title(struct wl_client *client, struct wl_resource *resource,
@@ -248,8 +257,11 @@ static void set_size(struct wl_client *client, struct wl_resource *resource,
 }
 
 static const struct xdg_toplevel_interface toplevel_impl = {
-    .destroy = on_destroy, .set_parent = set_region, .set_title = set_title,
-    .set_app_id = set_app_id, .set_max_size = set_size,
+    .destroy = on_destroy,
+    .set_parent = set_region,
+    .set_title = set_title,
+    .set_app_id = set_app_id,
+    .set_max_size = set_size,
     .set_min_size = set_size,
 };
 
@@ -263,13 +275,12 @@ static void on_toplevel_gone(struct wl_resource *resource)
     }
 }
 
-static void get_toplevel(struct wl_client *client,
-                         struct wl_resource *resource, uint32_t id)
+static void get_toplevel(struct wl_client *client, struct wl_resource *resource,
+                         uint32_t id)
 {
     struct surface *s = wl_resource_get_user_data(resource);
-    struct wl_resource *made =
-        wl_resource_create(client, &xdg_toplevel_interface,
-                           wl_resource_get_version(resource), id);
+    struct wl_resource *made = wl_resource_create(
+        client, &xdg_toplevel_interface, wl_resource_get_version(resource), id);
 
     wl_resource_set_implementation(made, &toplevel_impl, s, on_toplevel_gone);
     if (s != NULL) {
@@ -289,8 +300,10 @@ static void ack_configure(struct wl_client *client,
 }
 
 static const struct xdg_surface_interface xdg_surface_impl = {
-    .destroy = on_destroy, .get_toplevel = get_toplevel,
-    .set_window_geometry = damage, .ack_configure = ack_configure,
+    .destroy = on_destroy,
+    .get_toplevel = get_toplevel,
+    .set_window_geometry = damage,
+    .ack_configure = ack_configure,
 };
 
 static void on_xdg_surface_gone(struct wl_resource *resource)
@@ -308,9 +321,8 @@ static void get_xdg_surface(struct wl_client *client,
 {
     struct surface *s = wl_resource_get_user_data(surface);
 
-    s->xdg_surface =
-        wl_resource_create(client, &xdg_surface_interface,
-                           wl_resource_get_version(resource), id);
+    s->xdg_surface = wl_resource_create(client, &xdg_surface_interface,
+                                        wl_resource_get_version(resource), id);
     wl_resource_set_implementation(s->xdg_surface, &xdg_surface_impl, s,
                                    on_xdg_surface_gone);
 }
@@ -324,23 +336,27 @@ static void pong(struct wl_client *client, struct wl_resource *resource,
 }
 
 static const struct xdg_wm_base_interface wm_base_impl = {
-    .destroy = on_destroy, .get_xdg_surface = get_xdg_surface, .pong = pong,
+    .destroy = on_destroy,
+    .get_xdg_surface = get_xdg_surface,
+    .pong = pong,
 };
 
 static void bind_compositor(struct wl_client *client, void *data,
                             uint32_t version, uint32_t id)
 {
-    wl_resource_set_implementation(
-        wl_resource_create(client, &wl_compositor_interface, (int)version,
-                           id), &compositor_impl, data, NULL);
+    wl_resource_set_implementation(wl_resource_create(client,
+                                                      &wl_compositor_interface,
+                                                      (int)version, id),
+                                   &compositor_impl, data, NULL);
 }
 
-static void bind_wm_base(struct wl_client *client, void *data,
-                         uint32_t version, uint32_t id)
+static void bind_wm_base(struct wl_client *client, void *data, uint32_t version,
+                         uint32_t id)
 {
     struct compositor *c = data;
-    struct wl_resource *made =
-        wl_resource_create(client, &xdg_wm_base_interface, (int)version, id);
+    struct wl_resource *made = wl_resource_create(client,
+                                                  &xdg_wm_base_interface,
+                                                  (int)version, id);
 
     wl_resource_set_implementation(made, &wm_base_impl, c, NULL);
     if (c->options.ping) {
@@ -398,8 +414,8 @@ struct compositor *compositor_new(const char *path,
     wl_global_create(c->display, &wl_compositor_interface, 4, c,
                      bind_compositor);
     wl_global_create(c->display, &xdg_wm_base_interface, 1, c, bind_wm_base);
-    g_assert_cmpint(wl_display_add_socket_fd(c->display, listen_at(path)),
-                    ==, 0);
+    g_assert_cmpint(wl_display_add_socket_fd(c->display, listen_at(path)), ==,
+                    0);
     return c;
 }
 
@@ -465,8 +481,8 @@ void compositor_frame(struct compositor *c)
     wl_display_flush_clients(c->display);
 }
 
-uint32_t compositor_pixel(const struct compositor_surface *surface,
-                          uint32_t x, uint32_t y)
+uint32_t compositor_pixel(const struct compositor_surface *surface, uint32_t x,
+                          uint32_t y)
 {
     uint32_t pixel;
 

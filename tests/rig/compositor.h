@@ -25,7 +25,7 @@ struct compositor_surface {
 };
 
 struct compositor_options {
-    bool keep_frames; /* frame callbacks only on compositor_frame */
+    bool keep_frames;  /* frame callbacks only on compositor_frame */
     bool keep_buffers; /* never release one */
     bool ping;         /* ping each client once */
 };
@@ -50,7 +50,7 @@ const struct compositor_surface *compositor_window(const struct compositor *c);
 /* Sends the kept frame callbacks. */
 void compositor_frame(struct compositor *c);
 /* 0x00RRGGBB of a surface. */
-uint32_t compositor_pixel(const struct compositor_surface *surface,
-                          uint32_t x, uint32_t y);
+uint32_t compositor_pixel(const struct compositor_surface *surface, uint32_t x,
+                          uint32_t y);
 
 #endif

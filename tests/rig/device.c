@@ -53,8 +53,8 @@ static void on_log(void *opaque, enum vwl_log_level level, const char *line)
     }
 }
 
-static int on_map(void *opaque, int fd, uint64_t fd_offset,
-                  uint64_t shm_offset, uint64_t len, int writable)
+static int on_map(void *opaque, int fd, uint64_t fd_offset, uint64_t shm_offset,
+                  uint64_t len, int writable)
 {
     struct rig *r = opaque;
 
@@ -123,8 +123,11 @@ static void create_in_process(struct rig *r)
     config.sockets = sockets;
     config.n_sockets = 1 + r->n_peers;
     r->host = (struct vwl_host){
-        .size = sizeof r->host, .opaque = r, .log = on_log,
-        .disconnected = on_disconnected, .broken = on_broken,
+        .size = sizeof r->host,
+        .opaque = r,
+        .log = on_log,
+        .disconnected = on_disconnected,
+        .broken = on_broken,
         .state_done = on_state_done,
     };
     if (r->options.host_map) {
@@ -150,15 +153,15 @@ static char **daemon_arguments(struct rig *r)
     GPtrArray *args = g_ptr_array_new();
 
     g_ptr_array_add(args, g_strdup(built("VWL_DAEMON", RIG_DAEMON_PATH)));
-    g_ptr_array_add(args, g_strdup_printf("--socket-path=%s",
-                                          r->daemon_socket));
+    g_ptr_array_add(args,
+                    g_strdup_printf("--socket-path=%s", r->daemon_socket));
     g_ptr_array_add(args, g_strdup_printf("--plugin=%s",
                                           built("VWL_PLUGIN", RIG_PLUGIN)));
-    g_ptr_array_add(args, g_strdup_printf("--wayland-sock=%s/compositor",
-                                          r->dir));
+    g_ptr_array_add(args,
+                    g_strdup_printf("--wayland-sock=%s/compositor", r->dir));
     for (unsigned int i = 0; i < r->n_peers; i++) {
-        g_ptr_array_add(args, g_strdup_printf(
-            "--wayland-sock=%s,name=peer%u", r->peers[i].path, i));
+        g_ptr_array_add(args, g_strdup_printf("--wayland-sock=%s,name=peer%u",
+                                              r->peers[i].path, i));
     }
     /* what this machine has must not matter; the last one counts */
     g_ptr_array_add(args, g_strdup("--dmabuf=off"));
@@ -207,7 +210,8 @@ int rig_device_connect(struct rig *r)
 
     if (r->options.device == RIG_DAEMON) {
         g_assert_cmpint(vwl_fe_connect(r->daemon_socket, RIG_TIMEOUT_MS,
-                                       &pair[0]), ==, 0);
+                                       &pair[0]),
+                        ==, 0);
         return pair[0];
     }
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
@@ -221,7 +225,8 @@ void rig_device_start(struct rig *r)
     if (r->options.device != RIG_DAEMON) {
         r->disconnected = 0;
         g_assert_cmpint(r->plugin->device_start(r->device, r->context,
-                                                &device_end), ==, 0);
+                                                &device_end),
+                        ==, 0);
         g_assert_cmpint(device_end, ==, -1);
     }
 }

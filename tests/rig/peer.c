@@ -23,10 +23,10 @@ void peer_init(struct peer *peer, const char *path, int backlog)
     address(path, &addr);
     peer->path = g_strdup(path);
     peer->fillers = g_array_new(FALSE, FALSE, sizeof(int));
-    peer->listener =
-        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    g_assert_cmpint(bind(peer->listener, (struct sockaddr *)&addr,
-                         sizeof addr), ==, 0);
+    peer->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                            0);
+    g_assert_cmpint(bind(peer->listener, (struct sockaddr *)&addr, sizeof addr),
+                    ==, 0);
     g_assert_cmpint(listen(peer->listener, backlog), ==, 0);
 }
 
@@ -43,8 +43,7 @@ void peer_finish(struct peer *peer)
 
 int peer_accept(struct peer *peer)
 {
-    int fd = accept4(peer->listener, NULL, NULL,
-                     SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     return fd < 0 ? -errno : fd;
 }
@@ -55,8 +54,7 @@ void peer_fill_backlog(struct peer *peer)
 
     address(peer->path, &addr);
     for (;;) {
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                        0);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
         g_assert_cmpint(fd, >=, 0);
         if (connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0) {
@@ -106,8 +104,7 @@ ssize_t peer_send(int fd, const void *data, size_t len, const int *fds,
     return n < 0 ? -errno : n;
 }
 
-ssize_t peer_recv(int fd, void *data, size_t cap, int *fds,
-                  unsigned int *n_fds)
+ssize_t peer_recv(int fd, void *data, size_t cap, int *fds, unsigned int *n_fds)
 {
     union {
         char space[CMSG_SPACE(sizeof(int) * PEER_MAX_FDS)];
@@ -115,8 +112,10 @@ ssize_t peer_recv(int fd, void *data, size_t cap, int *fds,
     } control;
     struct iovec iov = { data, cap };
     struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1,
-        .msg_control = &control, .msg_controllen = sizeof control,
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
     };
     unsigned int room = n_fds != NULL ? *n_fds : 0, n = 0;
     ssize_t got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);

@@ -12,8 +12,8 @@
 
 unsigned int rig_count_fds(GPid pid)
 {
-    char *path = pid == 0 ? g_strdup("/proc/self/fd") :
-        g_strdup_printf("/proc/%d/fd", (int)pid);
+    char *path = pid == 0 ? g_strdup("/proc/self/fd")
+                          : g_strdup_printf("/proc/%d/fd", (int)pid);
     GDir *dir = g_dir_open(path, 0, NULL);
     unsigned int n = 0;
 
@@ -55,8 +55,8 @@ static void start_guest(struct rig *r)
     int fd = rig_device_connect(r);
 
     r->options.fe.context = r->context;
-    r->options.fe.dialect =
-        r->options.host_map ? VWL_FE_NONE : r->options.fe.dialect;
+    r->options.fe.dialect = r->options.host_map ? VWL_FE_NONE
+                                                : r->options.fe.dialect;
     g_assert_cmpint(vwl_fe_create(&r->options.fe, &fd, &r->fe), ==, 0);
     vwl_fe_watch(r->fe, compositor_fd(r->compositor), compositor_dispatch,
                  r->compositor);
@@ -66,8 +66,7 @@ static void start_guest(struct rig *r)
     }
     g_assert_cmpint(vwl_fe_handshake(r->fe), ==, 0);
     if (!r->options.no_driver) {
-        g_assert_cmpint(vwl_drv_create(r->fe, &r->options.drv, &r->drv), ==,
-                        0);
+        g_assert_cmpint(vwl_drv_create(r->fe, &r->options.drv, &r->drv), ==, 0);
     }
 }
 

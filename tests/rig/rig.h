@@ -43,7 +43,7 @@ struct rig_options {
     const struct vwl_host *host;
     const char *const *daemon_args; /* NULL-terminated; may be NULL */
     unsigned int n_peers;
-    int backlog; /* of the peers; 0 = 64 */
+    int backlog;       /* of the peers; 0 = 64 */
     bool no_driver;    /* stop after the handshake: drv is NULL */
     bool no_handshake; /* stop after the connection: and no message */
     bool no_front_end; /* the device alone, not started: fe is NULL */

@@ -20,8 +20,8 @@ static const struct variant variants[] = {
     { "thread", { .device = RIG_THREAD } },
     { "daemon", { .device = RIG_DAEMON } },
     { "packed", { .fe.packed = true } },
-    { "packed-plain", { .fe = { .packed = true, .no_event_idx = true,
-                                .no_indirect = true } } },
+    { "packed-plain",
+      { .fe = { .packed = true, .no_event_idx = true, .no_indirect = true } } },
     { "no-event-idx", { .fe.no_event_idx = true } },
     { "no-indirect", { .fe.no_indirect = true } },
     { "pieces", { .drv.shape = { .piece = 13, .gap = 5 } } },
@@ -35,8 +35,10 @@ static const struct variant variants[] = {
     { "iommu", { .fe.iommu = true } },
     { "iommu-packed", { .fe = { .iommu = true, .packed = true } } },
     { "absolute-pfn", { .fe.no_use_shmem = true } },
-    { "old-driver", { .fe = { .no_use_shmem = true, .no_trans_flags = true,
-                              .no_send_fences = true } } },
+    { "old-driver",
+      { .fe = { .no_use_shmem = true,
+                .no_trans_flags = true,
+                .no_send_fences = true } } },
     { "host-map", { .host_map = true } },
     { "host-map-thread", { .host_map = true, .device = RIG_THREAD } },
     { "host-map-absolute", { .host_map = true, .fe.no_use_shmem = true } },
@@ -65,7 +67,10 @@ static void test_picture(gconstpointer data)
     struct vwl_transport *t;
     struct vwl_painter *painter;
     struct vwl_painter_options wanted = {
-        .width = 321, .height = 97, .title = "rig", .app_id = "org.rig",
+        .width = 321,
+        .height = 97,
+        .title = "rig",
+        .app_id = "org.rig",
     };
     struct rig *r;
 
@@ -95,8 +100,9 @@ static void check_back(struct rig *r, int peer, const uint8_t *bytes,
     size_t sent = 0, at = 0;
 
     while (at < len) {
-        ssize_t n = sent < len ?
-            peer_send(peer, bytes + sent, len - sent, NULL, 0) : 0;
+        ssize_t n = sent < len
+                        ? peer_send(peer, bytes + sent, len - sent, NULL, 0)
+                        : 0;
         int64_t got;
 
         sent += n > 0 ? (size_t)n : 0;

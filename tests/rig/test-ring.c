@@ -20,7 +20,8 @@ static void setup(struct vwl_ring *ring, bool packed, bool event_idx)
 }
 
 static const struct vwl_ring_piece two[] = {
-    { 0x1122334455667788, 0x40, false }, { 0x1000, 0x3f, true },
+    { 0x1122334455667788, 0x40, false },
+    { 0x1000, 0x3f, true },
 };
 
 static void test_sizes(void)
@@ -41,11 +42,13 @@ static void test_sizes(void)
 
 static void test_split(void)
 {
-    static const uint8_t chain[32] = {
-        0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x40, 0, 0, 0,
-        1, 0, 1, 0, /* NEXT, 1 */
-        0, 0x10, 0, 0, 0, 0, 0, 0, 0x3f, 0, 0, 0, 2, 0, /* WRITE */
-    };
+    static const uint8_t
+        chain[32] = {
+            0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
+            0x40, 0,    0,    0,    1,    0,    1,    0, /* NEXT, 1 */
+            0,    0x10, 0,    0,    0,    0,    0,    0,
+            0x3f, 0,    0,    0,    2,    0, /* WRITE */
+        };
     struct vwl_ring ring;
     uint32_t len = 0;
     bool bad;
@@ -56,12 +59,11 @@ static void test_split(void)
     g_assert_cmpmem(driver, 6, "\0\0\1\0\0\0", 6);
     g_assert_true(vwl_ring_kick_due(&ring));
     g_assert_false(vwl_ring_kick_due(&ring)); /* nothing was added */
-    device[0] = 1; /* NO_NOTIFY */
+    device[0] = 1;                            /* NO_NOTIFY */
     g_assert_cmpint(vwl_ring_add(&ring, two, 2, NULL, 0, &ring), ==, 0);
     g_assert_cmpmem(driver, 8, "\0\0\2\0\0\0\2\0", 8);
     g_assert_false(vwl_ring_kick_due(&ring));
-    g_assert_cmpint(vwl_ring_add(&ring, two, 1, NULL, 0, &ring), ==,
-                    -ENOSPC);
+    g_assert_cmpint(vwl_ring_add(&ring, two, 1, NULL, 0, &ring), ==, -ENOSPC);
     g_assert_null(vwl_ring_take(&ring, &len, &bad));
     /* used: head 2, 8 bytes; then a head that was never given */
     memcpy(device, "\0\0\2\0\2\0\0\0\x08\0\0\0\3\0\0\0\0\0\0\0", 20);
@@ -80,14 +82,15 @@ static void test_split_indirect(void)
         0, 0, 0xee, 0xff, 0, 0, 0, 0, 32, 0, 0, 0, 4, 0, /* INDIRECT */
     };
     static const uint8_t entries[32] = {
-        0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x40, 0, 0, 0,
-        1, 0, 1, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0x3f, 0, 0, 0, 2, 0, 0, 0,
+        0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x40, 0, 0,
+        0,    1,    0,    1,    0,    0,    0x10, 0,    0,    0, 0,
+        0,    0,    0x3f, 0,    0,    0,    2,    0,    0,    0,
     };
     struct vwl_ring ring;
 
     setup(&ring, false, false);
-    g_assert_cmpint(vwl_ring_add(&ring, two, 2, table, 0xffee0000, &ring),
-                    ==, 0);
+    g_assert_cmpint(vwl_ring_add(&ring, two, 2, table, 0xffee0000, &ring), ==,
+                    0);
     g_assert_cmpmem(desc, 14, one, 14);
     g_assert_cmpmem(table, 32, entries, 32);
     g_assert_cmpuint(ring.free, ==, 3);
@@ -117,10 +120,10 @@ static void test_split_event(void)
 static void test_packed(void)
 {
     static const uint8_t chain[32] = {
-        0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x40, 0, 0, 0,
-        0, 0, 0x81, 0, /* id 0, AVAIL NEXT */
-        0, 0x10, 0, 0, 0, 0, 0, 0, 0x3f, 0, 0, 0,
-        0, 0, 0x82, 0, /* AVAIL WRITE */
+        0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
+        0x40, 0,    0,    0,    0,    0,    0x81, 0, /* id 0, AVAIL NEXT */
+        0,    0x10, 0,    0,    0,    0,    0,    0,
+        0x3f, 0,    0,    0,    0,    0,    0x82, 0, /* AVAIL WRITE */
     };
     struct vwl_ring ring;
     uint32_t len;
@@ -131,8 +134,7 @@ static void test_packed(void)
     g_assert_cmpmem(desc, 32, chain, 32);
     g_assert_cmpint(vwl_ring_add(&ring, two, 2, NULL, 0, &ring), ==, 0);
     g_assert_cmpmem(desc + 44, 4, "\1\0\x81\0", 4); /* id 1 */
-    g_assert_cmpint(vwl_ring_add(&ring, two, 1, NULL, 0, &ring), ==,
-                    -ENOSPC);
+    g_assert_cmpint(vwl_ring_add(&ring, two, 1, NULL, 0, &ring), ==, -ENOSPC);
     g_assert_true(vwl_ring_kick_due(&ring));
     g_assert_null(vwl_ring_take(&ring, &len, &bad));
     /* Used out of order, at slot 0: id 1, 5 bytes, AVAIL USED WRITE. */
@@ -150,16 +152,16 @@ static void test_packed(void)
 static void test_packed_indirect(void)
 {
     static const uint8_t entries[32] = {
-        0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x40, 0, 0, 0,
-        0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0x3f, 0, 0, 0, 0, 0, 2, 0,
+        0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x40, 0, 0,
+        0,    0,    0,    0,    0,    0,    0x10, 0,    0,    0, 0,
+        0,    0,    0x3f, 0,    0,    0,    0,    0,    2,    0,
     };
     struct vwl_ring ring;
 
     setup(&ring, true, false);
-    g_assert_cmpint(vwl_ring_add(&ring, two, 2, table, 0xffee0000, &ring),
-                    ==, 0);
-    g_assert_cmpmem(desc, 16,
-                    "\0\0\xee\xff\0\0\0\0\x20\0\0\0\0\0\x84\0", 16);
+    g_assert_cmpint(vwl_ring_add(&ring, two, 2, table, 0xffee0000, &ring), ==,
+                    0);
+    g_assert_cmpmem(desc, 16, "\0\0\xee\xff\0\0\0\0\x20\0\0\0\0\0\x84\0", 16);
     g_assert_cmpmem(table, 32, entries, 32);
     vwl_ring_finish(&ring);
 }
@@ -180,7 +182,7 @@ static void test_packed_event(void)
     g_assert_false(vwl_ring_kick_due(&ring)); /* slot 2 */
     g_assert_cmpint(vwl_ring_add(&ring, two, 1, NULL, 0, &ring), ==, 0);
     g_assert_true(vwl_ring_kick_due(&ring)); /* slot 3, and wrapped */
-    device[2] = 1; /* never */
+    device[2] = 1;                           /* never */
     vwl_ring_finish(&ring);
 }
 

@@ -58,7 +58,7 @@ static void open_channel(struct channel *channel)
     channel->state = CHANNEL_OPEN;
     channel->lazy_until_us = 0;
     channel->until_us = g_get_monotonic_time() +
-        (int64_t)RANGE(guest, 1, 12) * 1000000;
+                        (int64_t)RANGE(guest, 1, 12) * 1000000;
 }
 
 /* ---- reading, on both sides ---- */
@@ -134,8 +134,8 @@ static void guest_close(struct channel *channel)
     soak_check(close_request != NULL, guest, "no room for a CLOSE");
     soak_check(vwl_drv_wait(drv, close_request, 60000) == 0, guest,
                "a CLOSE is not answered");
-    soak_check(vwl_drv_request_type(close_request) == VIRTIO_WL_RESP_OK,
-               guest, "a CLOSE was refused");
+    soak_check(vwl_drv_request_type(close_request) == VIRTIO_WL_RESP_OK, guest,
+               "a CLOSE was refused");
     vwl_drv_request_free(drv, close_request);
     while (vwl_drv_readable(drv, id) && guest_side(channel)) {
         continue;
@@ -206,7 +206,7 @@ static void turn_open(struct channel *channel)
 
     if (what == 0 && !RANGE(guest, 0, 10)) {
         channel->lazy_until_us = g_get_monotonic_time() +
-            (int64_t)RANGE(guest, 100, 2000) * 1000;
+                                 (int64_t)RANGE(guest, 100, 2000) * 1000;
     }
     if (what < 3) {
         soak_send_parcel(channel);
@@ -215,8 +215,8 @@ static void turn_open(struct channel *channel)
     } else if (what < 13) {
         soak_host_send(&channel->in, RANGE(guest, 1, 40000), NULL, 0);
     }
-    soak_check((is_lazy(channel) || host_side(channel)) &&
-               guest_side(channel), guest, "a connection ended by itself");
+    soak_check((is_lazy(channel) || host_side(channel)) && guest_side(channel),
+               guest, "a connection ended by itself");
     if (g_get_monotonic_time() > channel->until_us && !sends_pipe(channel)) {
         end_life(channel);
     }
@@ -232,8 +232,8 @@ static void turn_drain(struct channel *channel)
         channel->out.received == channel->out.sent &&
         channel->in.received == channel->in.sent) {
         soak_check(channel->to_host.length == 0 &&
-                   channel->to_guest.length == 0, guest,
-                   "descriptors were lost");
+                       channel->to_guest.length == 0,
+                   guest, "descriptors were lost");
         /* the rest is its end, and nothing before that */
         channel->out.cut = channel->in.cut = true;
         guest_close(channel);
@@ -276,16 +276,16 @@ static void turn_guest_killed(struct channel *channel)
 void soak_channel_turn(struct channel *channel)
 {
     static void (*const turns[])(struct channel *) = {
-        open_channel, turn_open, turn_drain, turn_host_killed,
-        turn_guest_killed,
+        open_channel,     turn_open,         turn_drain,
+        turn_host_killed, turn_guest_killed,
     };
 
     soak_answered(&channel->out);
     turns[channel->state](channel);
     if (channel->state > CHANNEL_OPEN) {
-        soak_check(g_get_monotonic_time() < channel->until_us,
-                   channel->guest, channel->state == CHANNEL_DRAIN ?
-                   "bytes do not arrive" : "an end is not seen");
+        soak_check(g_get_monotonic_time() < channel->until_us, channel->guest,
+                   channel->state == CHANNEL_DRAIN ? "bytes do not arrive"
+                                                   : "an end is not seen");
     }
 }
 

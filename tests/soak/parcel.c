@@ -51,9 +51,11 @@ static uint32_t guest_pipe(struct guest *guest, struct stream *pipe)
     struct vwl_drv *drv = guest->rig->drv;
     uint32_t id = vwl_drv_free_id(drv);
 
-    soak_check(vwl_drv_new_pipe(drv, id, pipe->from_guest ?
-                                VIRTIO_WL_VFD_WRITE : VIRTIO_WL_VFD_READ) ==
-               VIRTIO_WL_RESP_VFD_NEW, guest, "no pipe");
+    soak_check(vwl_drv_new_pipe(drv, id,
+                                pipe->from_guest ? VIRTIO_WL_VFD_WRITE
+                                                 : VIRTIO_WL_VFD_READ) ==
+                   VIRTIO_WL_RESP_VFD_NEW,
+               guest, "no pipe");
     return id;
 }
 
@@ -95,9 +97,9 @@ void soak_host_took(struct channel *channel, int fd)
     } else {
         soak_check(st.st_size >= parcel->size, guest, "memory too small");
         at = mmap(NULL, parcel->size, PROT_READ, MAP_SHARED, fd, 0);
-        soak_check(at != MAP_FAILED && soak_is(at, parcel->seed, 0,
-                                               parcel->size), guest,
-                   "wrong bytes in memory");
+        soak_check(at != MAP_FAILED &&
+                       soak_is(at, parcel->seed, 0, parcel->size),
+                   guest, "wrong bytes in memory");
         munmap(at, parcel->size);
         close(fd);
         guest->tally.memory_bytes += parcel->size;
@@ -130,8 +132,7 @@ static void send_from_host(struct channel *channel, bool is_pipe)
     int ends[2] = { -1, -1 }, fd;
 
     if (pipe) {
-        soak_check(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0, guest,
-                   "no pipe");
+        soak_check(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0, guest, "no pipe");
         fd = ends[pipe->from_guest];
         pipe->fd = ends[!pipe->from_guest];
     } else {
@@ -158,15 +159,14 @@ void soak_guest_took(struct channel *channel, uint32_t id)
     struct vwl_drv_vfd *vfd = vwl_drv_find(guest->rig->drv, id);
     const uint8_t *at;
 
-    soak_check(parcel != NULL && vfd != NULL, guest,
-               "a VFD that nobody sent");
+    soak_check(parcel != NULL && vfd != NULL, guest, "a VFD that nobody sent");
     if (parcel->is_pipe) {
         parcel->pipe->id = id;
     } else {
         at = vwl_drv_map(guest->rig->drv, id);
         soak_check(vfd->size == parcel->size && at &&
-                   soak_is(at, parcel->seed, 0, parcel->size), guest,
-                   "wrong bytes in received memory");
+                       soak_is(at, parcel->seed, 0, parcel->size),
+                   guest, "wrong bytes in received memory");
         soak_guest_close(guest, &id);
         guest->tally.memory_bytes += parcel->size;
     }

@@ -94,15 +94,16 @@ static void kill_compositor(struct guest *guest)
     soak.down = &guest->peers[which];
     soak.down_path = g_strdup(soak.down->path);
     soak.down_until_us = g_get_monotonic_time() +
-        g_rand_int_range(soak.random, 100, 1500) * INT64_C(1000);
+                         g_rand_int_range(soak.random, 100, 1500) *
+                             INT64_C(1000);
     peer_finish(soak.down);
     soak.down->listener = -1;
     guest->tally.compositor_kills++;
     for (unsigned int i = 0; i < GUESTS; i++) {
         struct guest *each = &soak.guest[i];
 
-        for (unsigned int j = 0; each->peers == guest->peers &&
-             j < SOAK_CONTEXTS; j++) {
+        for (unsigned int j = 0;
+             each->peers == guest->peers && j < SOAK_CONTEXTS; j++) {
             if (each->channels[j].peer == which) {
                 soak_channel_host_kill(&each->channels[j]);
             }
@@ -126,7 +127,7 @@ static bool is_at_rest(struct guest *guest)
     if (!soak.daemon) {
         stats = rig_stats(guest->rig);
         return stats.vfds == 0 && stats.shm_bytes == 0 &&
-            stats.queued_bytes == 0;
+               stats.queued_bytes == 0;
     }
     fds = rig_count_fds(guest->rig->pid);
     if (guest->fds_at_rest == 0) {
@@ -208,8 +209,8 @@ static void make_guest(unsigned int index)
     };
 
     for (unsigned int i = 0; soak.daemon && i < PEERS; i++) {
-        g_ptr_array_add(args, g_strdup_printf(
-            "--wayland-sock=%s,name=soak%u", soak.shared[i].path, i));
+        g_ptr_array_add(args, g_strdup_printf("--wayland-sock=%s,name=soak%u",
+                                              soak.shared[i].path, i));
     }
     g_ptr_array_add(args, NULL);
     options.daemon_args = (const char *const *)args->pdata;
@@ -235,8 +236,7 @@ static void turn(struct guest *guest, bool ending)
         if (ending && channel->state == CHANNEL_OPEN) {
             channel->state = CHANNEL_DRAIN;
             channel->in.ended = true;
-            channel->until_us = g_get_monotonic_time() +
-                INT64_C(120) * 1000000;
+            channel->until_us = g_get_monotonic_time() + INT64_C(120) * 1000000;
         }
         if (!ending || channel->state != CHANNEL_NONE) {
             soak_channel_turn(channel);
@@ -251,8 +251,7 @@ static void turn(struct guest *guest, bool ending)
 static void maybe_kill(void)
 {
     unsigned int what = g_rand_int_range(soak.random, 0, 3000);
-    struct guest *guest = &soak.guest[g_rand_int_range(soak.random, 0,
-                                                       GUESTS)];
+    struct guest *guest = &soak.guest[g_rand_int_range(soak.random, 0, GUESTS)];
 
     if (what < 6) {
         kill_compositor(guest);
@@ -313,8 +312,8 @@ static unsigned long lowest_kib(unsigned int guest, guint from, guint to)
     unsigned long lowest = 0;
 
     for (guint i = from; i < to; i++) {
-        unsigned long kib = g_array_index(soak.samples, struct sample,
-                                          i).kib[guest];
+        unsigned long kib = g_array_index(soak.samples, struct sample, i)
+                                .kib[guest];
 
         lowest = i == from ? kib : MIN(lowest, kib);
     }
@@ -330,10 +329,12 @@ static bool report_memory(unsigned int guest)
     bool flat = after <= before + before / 10 + 1024;
 
     printf("# guest %u: at least %lu KiB of memory in the second third, "
-           "%lu KiB in the last\n", guest + 1, before, after);
+           "%lu KiB in the last\n",
+           guest + 1, before, after);
     if (sanitized && *sanitized) {
         printf("ok %u - memory of guest %u # SKIP a sanitizer keeps what is "
-               "freed\n", 2 + guest, guest + 1);
+               "freed\n",
+               2 + guest, guest + 1);
         return true;
     }
     printf("%s %u - memory of guest %u is flat\n", flat ? "ok" : "not ok",
@@ -345,16 +346,17 @@ static void report_tally(const struct guest *guest)
 {
     const struct tally *t = &guest->tally;
 
-    printf("# guest %u: %" G_GUINT64_FORMAT " bytes to the host, %"
-           G_GUINT64_FORMAT " to the guest, %" G_GUINT64_FORMAT
+    printf("# guest %u: %" G_GUINT64_FORMAT
+           " bytes to the host, %" G_GUINT64_FORMAT
+           " to the guest, %" G_GUINT64_FORMAT
            " through pipes, %" G_GUINT64_FORMAT " in memory; %u descriptors\n",
            guest->number, t->out_bytes, t->in_bytes, t->pipe_bytes,
            t->memory_bytes, t->parcels);
     printf("# guest %u: %u connections drained, %u clients and %u peers "
            "killed, %u compositors, %u front-ends; %u pauses; %u connections "
-           "refused\n", guest->number, t->drained, t->guest_kills,
-           t->host_kills, t->compositor_kills, t->front_end_kills, t->pauses,
-           t->refused);
+           "refused\n",
+           guest->number, t->drained, t->guest_kills, t->host_kills,
+           t->compositor_kills, t->front_end_kills, t->pauses, t->refused);
 }
 
 static bool report(void)
@@ -364,7 +366,7 @@ static bool report(void)
     for (unsigned int i = 0; i < GUESTS; i++) {
         report_tally(&soak.guest[i]);
         good &= soak.guest[i].tally.drained > 0 &&
-            soak.guest[i].tally.parcels > 0;
+                soak.guest[i].tally.parcels > 0;
     }
     printf("%s 1 - every byte came, and to whom it was sent\n",
            good ? "ok" : "not ok");

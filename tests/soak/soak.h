@@ -20,16 +20,16 @@ struct stream {
     struct guest *guest;
     uint64_t seed;
     bool from_guest;
-    uint32_t id; /* the guest's end; 0: none */
-    int fd;      /* the host's end; -1: none */
+    uint32_t id;   /* the guest's end; 0: none */
+    int fd;        /* the host's end; -1: none */
     uint64_t goal; /* pipes: bytes, and then its end */
     uint64_t sent, received;
     uint64_t answered; /* of the guest's sent bytes: taken by the device */
     struct vwl_drv_request *request; /* a SEND that is not answered */
     size_t request_len;
     uint32_t memory[2]; /* VFDs to close when it is */
-    bool ended; /* its writer has closed */
-    bool cut;   /* somebody was killed: it may stop anywhere */
+    bool ended;         /* its writer has closed */
+    bool cut;           /* somebody was killed: it may stop anywhere */
 };
 
 /* A descriptor on its way. */
@@ -40,21 +40,26 @@ struct parcel {
     uint32_t size;
 };
 
-enum channel_state { CHANNEL_NONE, CHANNEL_OPEN, CHANNEL_DRAIN,
-                     CHANNEL_HOST_KILLED, CHANNEL_GUEST_KILLED };
+enum channel_state {
+    CHANNEL_NONE,
+    CHANNEL_OPEN,
+    CHANNEL_DRAIN,
+    CHANNEL_HOST_KILLED,
+    CHANNEL_GUEST_KILLED
+};
 
 struct channel {
     struct guest *guest;
     enum channel_state state;
     unsigned int peer;
-    struct stream out, in; /* seen from the guest */
+    struct stream out, in;    /* seen from the guest */
     GQueue to_host, to_guest; /* of struct parcel */
-    int64_t until_us; /* the end of its life, or of our patience */
-    int64_t lazy_until_us; /* the host reads nothing before */
+    int64_t until_us;         /* the end of its life, or of our patience */
+    int64_t lazy_until_us;    /* the host reads nothing before */
 };
 
 struct tally {
-    uint64_t out_bytes, in_bytes;     /* received and right */
+    uint64_t out_bytes, in_bytes; /* received and right */
     uint64_t pipe_bytes, memory_bytes;
     unsigned int parcels, drained, host_kills, guest_kills, compositor_kills;
     unsigned int front_end_kills, pauses, refused;
@@ -74,12 +79,12 @@ struct guest {
     unsigned int fds_at_rest; /* of the daemon; 0: not known yet */
 };
 
-void soak_fail(const char *format, ...) __attribute__((noreturn,
-                                                       format(printf, 1, 2)));
-#define soak_check(cond, guest, what) \
-    ((cond) ? (void)0 : soak_fail("guest %u: %s (%s:%d: %s)", \
-                                  (guest)->number, (what), __FILE__, \
-                                  __LINE__, #cond))
+void soak_fail(const char *format, ...)
+    __attribute__((noreturn, format(printf, 1, 2)));
+#define soak_check(cond, guest, what)                                        \
+    ((cond) ? (void)0                                                        \
+            : soak_fail("guest %u: %s (%s:%d: %s)", (guest)->number, (what), \
+                        __FILE__, __LINE__, #cond))
 
 /* stream.c */
 uint64_t soak_seed(struct guest *guest);

@@ -111,7 +111,8 @@ bool soak_answered(struct stream *stream)
     }
     type = vwl_drv_request_type(stream->request);
     soak_check(type == VIRTIO_WL_RESP_OK || type == VIRTIO_WL_RESP_ERR ||
-               stream->cut, stream->guest, "a strange answer to a SEND");
+                   stream->cut,
+               stream->guest, "a strange answer to a SEND");
     soak_check(type == VIRTIO_WL_RESP_OK || stream->cut, stream->guest,
                "a SEND was refused though its reader lives");
     if (type == VIRTIO_WL_RESP_OK) {
@@ -133,8 +134,8 @@ void soak_arrived(struct stream *stream, const uint8_t *bytes, size_t len)
                "bytes that nobody sent");
     if (!soak_is(bytes, stream->seed, stream->received, len)) {
         soak_fail("guest %u: wrong bytes at %" G_GUINT64_FORMAT " of stream "
-                  "%#" G_GINT64_MODIFIER "x", stream->guest->number,
-                  stream->received, stream->seed);
+                  "%#" G_GINT64_MODIFIER "x",
+                  stream->guest->number, stream->received, stream->seed);
     }
     stream->received += len;
 }
@@ -186,8 +187,8 @@ ssize_t soak_host_read(struct stream *stream, int *fds, unsigned int *n_fds)
 void soak_guest_close(struct guest *guest, uint32_t *id)
 {
     if (*id) {
-        soak_check(vwl_drv_close(guest->rig->drv, *id) ==
-                   VIRTIO_WL_RESP_OK, guest, "a CLOSE was refused");
+        soak_check(vwl_drv_close(guest->rig->drv, *id) == VIRTIO_WL_RESP_OK,
+                   guest, "a CLOSE was refused");
         *id = 0;
     }
 }
@@ -207,10 +208,10 @@ static void check_end(struct stream *pipe)
         soak_fail("guest %u: a pipe %s guest ended early: %" G_GUINT64_FORMAT
                   " of %" G_GUINT64_FORMAT " bytes came, %" G_GUINT64_FORMAT
                   " were sent, %" G_GUINT64_FORMAT " answered for, a request "
-                  "%s pending", pipe->guest->number,
-                  pipe->from_guest ? "from the" : "to the", pipe->received,
-                  (guint64)pipe->goal, pipe->sent, pipe->answered,
-                  pipe->request ? "is" : "is not");
+                  "%s pending",
+                  pipe->guest->number, pipe->from_guest ? "from the" : "to the",
+                  pipe->received, (guint64)pipe->goal, pipe->sent,
+                  pipe->answered, pipe->request ? "is" : "is not");
     }
     soak_check(pipe->cut || pipe->sent == pipe->goal, pipe->guest,
                "a pipe's bytes do not add up");
@@ -266,8 +267,7 @@ bool soak_pipe_turn(struct stream *pipe)
             pipe->fd = -1;
         }
     }
-    if ((n == 0 || pipe->cut) && !pipe->id && pipe->fd < 0 &&
-        !pipe->request) {
+    if ((n == 0 || pipe->cut) && !pipe->id && pipe->fd < 0 && !pipe->request) {
         soak_pipe_free(pipe);
         return true;
     }

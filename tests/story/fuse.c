@@ -33,7 +33,8 @@ static void answer(struct fuse *fuse, uint64_t unique, int error,
                    const void *body, size_t len)
 {
     struct fuse_out_header head = {
-        .len = (uint32_t)(sizeof head + len), .error = error,
+        .len = (uint32_t)(sizeof head + len),
+        .error = error,
         .unique = unique,
     };
     char bytes[512];
@@ -50,7 +51,9 @@ static void answer(struct fuse *fuse, uint64_t unique, int error,
 static void answer_init(struct fuse *fuse, uint64_t unique)
 {
     struct fuse_init_out out = {
-        .major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = 4096,
+        .major = FUSE_KERNEL_VERSION,
+        .minor = 31,
+        .max_write = 4096,
     };
 
     answer(fuse, unique, 0, &out, sizeof out);
@@ -60,7 +63,9 @@ static void serve(struct fuse *fuse, const struct fuse_in_header *in)
 {
     struct fuse_entry_out entry = {
         .nodeid = FILE_NODE, /* its attributes are good for no time */
-        .attr = { .ino = FILE_NODE, .size = FILE_BYTES, .nlink = 1,
+        .attr = { .ino = FILE_NODE,
+                  .size = FILE_BYTES,
+                  .nlink = 1,
                   .mode = S_IFREG | 0666 },
     };
     struct fuse_attr_out root = {
@@ -150,8 +155,7 @@ const char *fuse_start(struct fuse **out)
     g_snprintf(options, sizeof options,
                "fd=%d,rootmode=40000,user_id=%u,group_id=%u", fuse->fd,
                (unsigned int)getuid(), (unsigned int)getgid());
-    if (mount("story", fuse->dir, "fuse", MS_NOSUID | MS_NODEV, options) <
-        0) {
+    if (mount("story", fuse->dir, "fuse", MS_NOSUID | MS_NODEV, options) < 0) {
         close(fuse->fd);
         g_rmdir(fuse->dir);
         g_free(fuse->dir);

@@ -103,8 +103,9 @@ static int try_reconnect(void)
     struct sockaddr_un sun = address_of("other");
     int sv[2];
 
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0 ? 0
-        : connect(sv[0], (struct sockaddr *)&sun, sizeof sun);
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0
+               ? 0
+               : connect(sv[0], (struct sockaddr *)&sun, sizeof sun);
 }
 
 static int try_bind(void)
@@ -161,7 +162,7 @@ static int try_limits(void)
     struct rlimit limit;
 
     return getrlimit(RLIMIT_CORE, &limit) < 0 ? 0
-        : setrlimit(RLIMIT_CORE, &limit);
+                                              : setrlimit(RLIMIT_CORE, &limit);
 }
 
 static int try_io_uring(void)
@@ -216,8 +217,10 @@ static void report(const char *name, int err)
     char line[100];
 
     g_snprintf(line, sizeof line, "try %s: %s", name,
-               err == 0 ? "allowed" : err == EPERM ? "EPERM"
-               : err == EACCES ? "EACCES" : g_strerror(err));
+               err == 0        ? "allowed"
+               : err == EPERM  ? "EPERM"
+               : err == EACCES ? "EACCES"
+                               : g_strerror(err));
     host->log(host->opaque, VWL_LOG_INFO, line);
 }
 
@@ -230,7 +233,8 @@ static int ask(size_t index)
         char bytes[CMSG_SPACE(sizeof(int))];
     } control;
     struct iovec iov = { &status, sizeof status };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
                           .msg_control = &control,
                           .msg_controllen = sizeof control };
     int err = host->socket_connect(host->opaque, index, &fd);

@@ -26,8 +26,9 @@ static long long now_ms(void)
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-__attribute__((visibility("default")))
-int accept4(int fd, struct sockaddr *from, socklen_t *len, int flags)
+__attribute__((visibility("default"))) int accept4(int fd,
+                                                   struct sockaddr *from,
+                                                   socklen_t *len, int flags)
 {
     static int (*next)(int, struct sockaddr *, socklen_t *, int);
     static long long end_ms;
@@ -66,8 +67,9 @@ __attribute__((constructor)) static void begin(void)
     pthread_atfork(NULL, NULL, in_child);
 }
 
-__attribute__((visibility("default")))
-ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+__attribute__((visibility("default"))) ssize_t recvmsg(int fd,
+                                                       struct msghdr *msg,
+                                                       int flags)
 {
     static ssize_t (*next)(int, struct msghdr *, int);
 

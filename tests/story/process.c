@@ -34,8 +34,8 @@ void process_daemon(struct process *process, bool keep_err,
     GError *error = NULL;
 
     g_ptr_array_add(argv, g_strdup(g_getenv("VWL_DAEMON")));
-    g_ptr_array_add(argv, g_strdup_printf("--plugin=%s",
-                                          g_getenv("VWL_PLUGIN")));
+    g_ptr_array_add(argv,
+                    g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN")));
     for (const char *const *o = options; *o; o++) {
         g_ptr_array_add(argv, g_strdup(*o));
     }

@@ -9,7 +9,7 @@
 uint32_t story_get32(const uint8_t *at)
 {
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-        (uint32_t)at[3] << 24;
+           (uint32_t)at[3] << 24;
 }
 
 uint64_t story_get64(const uint8_t *at)
@@ -24,8 +24,8 @@ void story_put32(uint8_t *at, uint32_t value)
     }
 }
 
-void story_new(uint8_t request[64], uint32_t type, uint32_t id,
-               uint32_t flags, uint32_t size)
+void story_new(uint8_t request[64], uint32_t type, uint32_t id, uint32_t flags,
+               uint32_t size)
 {
     memset(request, 0, 64);
     story_put32(request, type);
@@ -37,8 +37,8 @@ void story_new(uint8_t request[64], uint32_t type, uint32_t id,
 struct reply story_ask(struct rig *r, const void *request, size_t len,
                        uint32_t room, const struct vwl_drv_shape *shape)
 {
-    struct vwl_drv_request *req =
-        vwl_drv_submit(r->drv, request, len, room, shape);
+    struct vwl_drv_request *req = vwl_drv_submit(r->drv, request, len, room,
+                                                 shape);
     struct reply reply = { 0 };
 
     g_assert_nonnull(req);
@@ -74,7 +74,8 @@ void story_alive(struct rig *r, uint32_t id, int peer)
     g_assert_cmpint(byte, ==, 'a');
     rig_write(r, peer, "b", 1, NULL, 0);
     g_assert_cmpint(vwl_drv_recv(r->drv, id, &byte, 1, NULL, NULL,
-                                 RIG_TIMEOUT_MS), ==, 1);
+                                 RIG_TIMEOUT_MS),
+                    ==, 1);
     g_assert_cmpint(byte, ==, 'b');
 }
 
@@ -86,7 +87,8 @@ uint32_t story_give(struct rig *r, uint32_t ctx, int peer, int fd)
 
     rig_write(r, peer, "g", 1, &fd, 1);
     g_assert_cmpint(vwl_drv_recv(r->drv, ctx, &byte, 1, &id, &n,
-                                 RIG_TIMEOUT_MS), ==, 1);
+                                 RIG_TIMEOUT_MS),
+                    ==, 1);
     g_assert_cmpint(byte, ==, 'g');
     g_assert_cmpuint(n, ==, 1);
     return id;

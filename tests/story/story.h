@@ -27,8 +27,8 @@ uint64_t story_get64(const uint8_t *at);
 void story_put32(uint8_t *at, uint32_t value);
 
 /* The 64-byte form of a NEW* request. */
-void story_new(uint8_t request[64], uint32_t type, uint32_t id,
-               uint32_t flags, uint32_t size);
+void story_new(uint8_t request[64], uint32_t type, uint32_t id, uint32_t flags,
+               uint32_t size);
 
 /* Asks and waits. shape NULL: the driver's own. The driver's table of VFDs
  * learns nothing of it. */

@@ -80,7 +80,8 @@ static void send_only(struct rig *r, int peer)
     char data[3000] = { 0 };
 
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, NULL, 0, data,
-                                           sizeof data), ==, OK);
+                                           sizeof data),
+                    ==, OK);
     rig_read(r, peer, data, sizeof data, NULL, NULL);
 }
 
@@ -105,21 +106,20 @@ static void pipe_to_guest(struct rig *r, int fd)
 
     g_assert_cmpint(write(fd, "p", 1), ==, 1);
     g_assert_cmpint(vwl_drv_recv(r->drv, 2, &byte, 1, NULL, NULL,
-                                 RIG_TIMEOUT_MS), ==, 1);
+                                 RIG_TIMEOUT_MS),
+                    ==, 1);
 }
 
 static void pipe_to_host(struct rig *r, int fd)
 {
     char byte = 0;
 
-    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 3, NULL, 0, "p", 1), ==,
-                    OK);
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 3, NULL, 0, "p", 1), ==, OK);
     rig_wait_readable(r, fd);
     g_assert_cmpint(read(fd, &byte, 1), ==, 1);
 }
 
-static void expect_none(struct rig *r, const char *what, round_fn round,
-                        int fd)
+static void expect_none(struct rig *r, const char *what, round_fn round, int fd)
 {
     unsigned int n;
 
@@ -151,13 +151,13 @@ static void expect_some(struct rig *r)
         close(rig_open_ctx(r, id, 0));
     }
     __atomic_store_n(&counting, 0, __ATOMIC_SEQ_CST);
-    g_assert_cmpuint(__atomic_load_n(&n_allocations, __ATOMIC_SEQ_CST), >,
-                     20);
+    g_assert_cmpuint(__atomic_load_n(&n_allocations, __ATOMIC_SEQ_CST), >, 20);
 }
 
 static void run(const struct vwl_fe_options *fe)
 {
-    struct rig_options options = { .device = RIG_THREAD, .n_peers = 1,
+    struct rig_options options = { .device = RIG_THREAD,
+                                   .n_peers = 1,
                                    .fe = *fe };
     struct rig *r;
     int peer, out, in;
@@ -191,14 +191,13 @@ static void test_split(void)
 
 static void test_packed(void)
 {
-    run(&(struct vwl_fe_options){ .dialect = VWL_FE_STANDARD,
-                                  .packed = true });
+    run(&(struct vwl_fe_options){ .dialect = VWL_FE_STANDARD, .packed = true });
 }
 
 static void test_iommu(void)
 {
-    run(&(struct vwl_fe_options){ .dialect = VWL_FE_STANDARD,
-                                  .iommu = true, .ram_mib = 4 });
+    run(&(struct vwl_fe_options){
+        .dialect = VWL_FE_STANDARD, .iommu = true, .ram_mib = 4 });
 }
 
 int main(int argc, char **argv)

@@ -252,8 +252,7 @@ static void test_default_socket(void)
     listener = process_listen(place.peer, 4);
     REFUSAL("WAYLAND_DISPLAY", place.socket_option);
     for (int absolute = 0; absolute < 2; absolute++) {
-        g_setenv("WAYLAND_DISPLAY", absolute ? place.peer : "wayland-0",
-                 TRUE);
+        g_setenv("WAYLAND_DISPLAY", absolute ? place.peer : "wayland-0", TRUE);
         g_setenv("XDG_RUNTIME_DIR", absolute ? "/nonexistent" : place.folder,
                  TRUE);
         process_daemon(&process, false,
@@ -289,8 +288,7 @@ static void test_inherited(void)
     fcntl(sv[0], F_SETFD, FD_CLOEXEC);
     fd_option = g_strdup_printf("--fd=%d", sv[1]);
     process_daemon(&process, false,
-                   (const char *const[]){ fd_option, place.peer_option,
-                                          NULL });
+                   (const char *const[]){ fd_option, place.peer_option, NULL });
     close(sv[1]);
     g_free(fd_option);
     g_assert_cmpint(vwl_fe_create(&options, &sv[0], &fe), ==, 0);
@@ -302,8 +300,7 @@ static void test_inherited(void)
     fcntl(listener, F_SETFD, 0);
     fd_option = g_strdup_printf("--fd=%d", listener);
     process_daemon(&process, false,
-                   (const char *const[]){ fd_option, place.peer_option,
-                                          NULL });
+                   (const char *const[]){ fd_option, place.peer_option, NULL });
     close(listener);
     g_free(fd_option);
     for (int i = 0; i < 3; i++) {
@@ -345,7 +342,8 @@ static size_t swallow(int fd, bool *end)
     size_t total = 0;
 
     for (;;) {
-        struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+        struct msghdr msg = { .msg_iov = &iov,
+                              .msg_iovlen = 1,
                               .msg_control = control,
                               .msg_controllen = sizeof control };
         ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -434,7 +432,8 @@ static void test_kills(void)
     later_fds = settled_fds(process.pid);
     later = process_kib(process.pid, "RssAnon:");
     g_test_message("%d kills: descriptors %u then %u, memory %lu then %lu "
-                   "KiB", KILLS, fds, later_fds, rss, later);
+                   "KiB",
+                   KILLS, fds, later_fds, rss, later);
     g_assert_cmpuint(later_fds, ==, fds);
     if (!*g_getenv("VWL_SANITIZED")) { /* quarantines grow by design */
         g_assert_cmpuint(later, <=, rss + 512);

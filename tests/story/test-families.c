@@ -45,16 +45,19 @@ static const struct family families[] = {
 static struct rig *begin(const struct family *f)
 {
     struct rig_options options = {
-        .n_peers = 1, .host_map = f->host_map,
-        .fe = { .no_use_shmem = !f->shmem, .no_trans_flags = !f->trans,
-                .no_send_fences = !f->fences, .packed = f->packed },
+        .n_peers = 1,
+        .host_map = f->host_map,
+        .fe = { .no_use_shmem = !f->shmem,
+                .no_trans_flags = !f->trans,
+                .no_send_fences = !f->fences,
+                .packed = f->packed },
         .drv = { .record = true, .shape = f->shape },
     };
     struct rig *r = rig_new(&options);
 
     g_assert_cmphex(r->fe->features & 0xe, ==,
                     (f->trans ? 2u : 0) | (f->fences ? 4u : 0) |
-                    (f->shmem ? 8u : 0));
+                        (f->shmem ? 8u : 0));
     return r;
 }
 
@@ -170,8 +173,9 @@ static void test_swapped_close(gconstpointer data)
 {
     const struct family *f = data;
     struct rig *r = begin(f);
-    uint8_t request[12] = { 0x01, 0x01, 0, 0, 0xc3, 0xc3, 0xc3, 0xc3,
-                            1, 0, 0, 0 };
+    uint8_t request[12] = {
+        0x01, 0x01, 0, 0, 0xc3, 0xc3, 0xc3, 0xc3, 1, 0, 0, 0
+    };
     struct reply reply;
 
     g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
@@ -272,8 +276,8 @@ static void test_from_host(gconstpointer data)
     uint64_t hangups;
 
     g_assert_cmpint(pipe2(pfd, O_CLOEXEC), ==, 0);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
-                    ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
     fds[0] = story_memfd(5000, F_SEAL_SHRINK, 0x42);
     fds[1] = pfd[0];
     fds[2] = pfd[1];
@@ -395,8 +399,7 @@ static void test_foreign(gconstpointer data)
 
 /* One write of 16 MiB is one request, in one segment, in thousands of an
  * indirect table that is longer than the queue, or in a chain of the ring. */
-static void send_16_mib(struct rig_options options, bool direct,
-                        uint32_t piece)
+static void send_16_mib(struct rig_options options, bool direct, uint32_t piece)
 {
     const size_t len = 16u << 20;
     uint8_t *out = g_malloc(16 + len), *in = g_malloc(len);
@@ -452,7 +455,8 @@ static void test_16_mib(void)
 static void test_moved_bar(gconstpointer data)
 {
     const bool host_map = data != NULL;
-    struct rig_options options = { .n_peers = 1, .host_map = host_map,
+    struct rig_options options = { .n_peers = 1,
+                                   .host_map = host_map,
                                    .fe.no_use_shmem = true };
     struct rig *r = rig_new(&options);
     int peer = rig_open_ctx(r, 1, 0), fd;
@@ -483,7 +487,8 @@ static void test_moved_bar(gconstpointer data)
 static void test_unknown_base(void)
 {
     struct rig_options options = {
-        .n_peers = 1, .fe = { .no_use_shmem = true, .plain_table = true },
+        .n_peers = 1,
+        .fe = { .no_use_shmem = true, .plain_table = true },
     };
     struct rig *r = rig_new(&options);
     int peer = rig_open_ctx(r, 1, 0), fd;
@@ -511,7 +516,10 @@ static void test_unknown_base(void)
 
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; GTestDataFunc func; } tests[] = {
+    static const struct {
+        const char *name;
+        GTestDataFunc func;
+    } tests[] = {
         { "memory", test_memory },
         { "refusals", test_refusals },
         { "swapped-close", test_swapped_close },

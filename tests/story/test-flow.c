@@ -75,7 +75,8 @@ static void test_reader_that_keeps(gconstpointer data)
 {
     const uint16_t size = (uint16_t)GPOINTER_TO_UINT(data);
     struct rig_options options = {
-        .n_peers = 2, .drv = { .hold_buffers = true, .queue_size = size },
+        .n_peers = 2,
+        .drv = { .hold_buffers = true, .queue_size = size },
     };
     struct rig *r = rig_new(&options);
     int loud = rig_open_ctx(r, 1, 0), quiet = rig_open_ctx(r, 2, 1);
@@ -102,8 +103,9 @@ static void test_reader_that_keeps(gconstpointer data)
     }
     /* and it gets all, in order, as soon as it reads */
     while (got < total) {
-        ssize_t n = sent < total ?
-            peer_send(loud, bytes + sent, total - sent, NULL, 0) : 0;
+        ssize_t n = sent < total
+                        ? peer_send(loud, bytes + sent, total - sent, NULL, 0)
+                        : 0;
         uint8_t back[8192];
         int64_t len = vwl_drv_recv(r->drv, 1, back, sizeof back, NULL, NULL,
                                    RIG_TIMEOUT_MS);
@@ -125,7 +127,8 @@ static void test_reader_that_keeps(gconstpointer data)
 static void test_fresh_addresses(void)
 {
     struct rig_options options = {
-        .n_peers = 1, .drv = { .queue_size = 16, .no_in_buffers = true },
+        .n_peers = 1,
+        .drv = { .queue_size = 16, .no_in_buffers = true },
     };
     struct rig *r = rig_new(&options);
     int peer = rig_open_ctx(r, 1, 0), token;
@@ -133,20 +136,23 @@ static void test_fresh_addresses(void)
     static uint8_t data[400000];
 
     while (got < sizeof data) {
-        ssize_t n = sent < sizeof data ?
-            peer_send(peer, data + sent, sizeof data - sent, NULL, 0) : 0;
+        ssize_t n = sent < sizeof data ? peer_send(peer, data + sent,
+                                                   sizeof data - sent, NULL, 0)
+                                       : 0;
         uint32_t len = 0;
         bool bad;
 
         sent += n > 0 ? (size_t)n : 0;
         while (r->drv->in.free > 0) { /* never freed: always another one */
             struct vwl_ring_piece piece = {
-                vwl_fe_bus_address(r->fe, vwl_fe_alloc(r->fe, 4096)), 4096,
+                vwl_fe_bus_address(r->fe, vwl_fe_alloc(r->fe, 4096)),
+                4096,
                 true,
             };
 
             g_assert_cmpint(vwl_ring_add(&r->drv->in, &piece, 1, NULL, 0,
-                                         &token), ==, 0);
+                                         &token),
+                            ==, 0);
         }
         g_assert_cmpint(vwl_fe_kick(r->fe, 0), ==, 0);
         vwl_fe_settle(r->fe, 5);
@@ -184,7 +190,8 @@ static void test_small_queue(gconstpointer data)
         rig_write(r, peer, "nine!", 5, fds, 9);
         n = 9;
         g_assert_cmpint(vwl_drv_recv(r->drv, 1, bytes, 5, ids, &n,
-                                     RIG_TIMEOUT_MS), ==, 5);
+                                     RIG_TIMEOUT_MS),
+                        ==, 5);
         g_assert_cmpuint(n, ==, 9);
         for (unsigned int i = 0; i < 9; i++) {
             g_assert_cmpint(*(uint8_t *)vwl_drv_map(r->drv, ids[i]), ==, i);
@@ -337,7 +344,8 @@ static void test_lingering(gconstpointer data)
 static void test_close_undelivered(void)
 {
     struct rig_options options = {
-        .n_peers = 2, .drv = { .no_in_buffers = true, .record = true },
+        .n_peers = 2,
+        .drv = { .no_in_buffers = true, .record = true },
     };
     struct rig *r = rig_new(&options);
     int peer = rig_open_ctx(r, 1, 0), other = rig_open_ctx(r, 2, 1), fds[4];
@@ -381,7 +389,8 @@ static void test_close_undelivered(void)
 static void test_groups(void)
 {
     struct rig_options options = {
-        .n_peers = 3, .drv = { .no_in_buffers = true, .record = true },
+        .n_peers = 3,
+        .drv = { .no_in_buffers = true, .record = true },
     };
     struct rig *r = rig_new(&options);
     int peers[3], fds[3];
@@ -420,8 +429,8 @@ static void test_groups(void)
             g_assert_cmpuint(story_get32(at + 12), ==, i - first);
             g_assert_cmpuint(story_get32(at + 8), ==, i - first);
             for (guint k = 0; k < i - first; k++) {
-                const uint8_t *new = g_bytes_get_data(
-                    seen->pdata[first + k], NULL);
+                const uint8_t *new = g_bytes_get_data(seen->pdata[first + k],
+                                                      NULL);
 
                 g_assert_cmphex(story_get32(new + 8), ==,
                                 story_get32(at + 16 + 4 * k));
@@ -441,16 +450,15 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/flow/flood-and-quiet", test_flood_and_quiet);
     g_test_add_func("/flow/two-floods", test_two_floods);
-    g_test_add_data_func("/flow/reader-that-keeps/256",
-                         GUINT_TO_POINTER(256), test_reader_that_keeps);
+    g_test_add_data_func("/flow/reader-that-keeps/256", GUINT_TO_POINTER(256),
+                         test_reader_that_keeps);
     g_test_add_data_func("/flow/reader-that-keeps/8", GUINT_TO_POINTER(8),
                          test_reader_that_keeps);
     g_test_add_func("/flow/fresh-addresses", test_fresh_addresses);
     for (unsigned int i = 0; i < 4; i++) {
         char *path = g_strdup_printf("/flow/small-queue/%u", 1u << i);
 
-        g_test_add_data_func(path, GUINT_TO_POINTER(1u << i),
-                             test_small_queue);
+        g_test_add_data_func(path, GUINT_TO_POINTER(1u << i), test_small_queue);
         g_free(path);
     }
     g_test_add_func("/flow/stuck-requests", test_stuck_requests);

@@ -112,7 +112,9 @@ static void test_callbacks(gconstpointer data)
     const struct vwl_host host = { .resource_export = on_resource,
                                    .fence_export = on_fence };
     struct rig_options options = {
-        .n_peers = 1, .host = &host, .fe.no_send_fences = !wide,
+        .n_peers = 1,
+        .host = &host,
+        .fe.no_send_fences = !wide,
     };
     struct rig *r = rig_new(&options);
     int peer = rig_open_ctx(r, 1, 0);
@@ -159,7 +161,8 @@ static void bridge_begin(struct bridge *b)
 {
     struct sockaddr_un sun = { .sun_family = AF_UNIX };
     const char *args[2];
-    struct rig_options options = { .device = RIG_DAEMON, .n_peers = 1,
+    struct rig_options options = { .device = RIG_DAEMON,
+                                   .n_peers = 1,
                                    .daemon_args = args };
 
     b->folder = g_dir_make_tmp("vwl-bridge-XXXXXX", NULL);
@@ -169,8 +172,8 @@ static void bridge_begin(struct bridge *b)
     args[1] = NULL;
     b->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     g_strlcpy(sun.sun_path, b->path, sizeof sun.sun_path);
-    g_assert_cmpint(bind(b->listener, (struct sockaddr *)&sun, sizeof sun),
-                    ==, 0);
+    g_assert_cmpint(bind(b->listener, (struct sockaddr *)&sun, sizeof sun), ==,
+                    0);
     g_assert_cmpint(listen(b->listener, 1), ==, 0);
     b->r = rig_new(&options);
     b->fd = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -220,7 +223,7 @@ static void give(struct bridge *b, const char *text, const off_t *sizes)
     }
 }
 
-#define BUFFER_OF(handle, planes) \
+#define BUFFER_OF(handle, planes)                                          \
     "{\"Resource\":{\"Buffer\":{\"handle\":" handle ",\"planes\":[" planes \
     "],\"modifier\":0,\"guest_cpu_mappable\":false}}}"
 #define PLANE(offset) "{\"offset\":" offset ",\"stride\":64}"
@@ -280,17 +283,35 @@ static void test_bridge(void)
 static void test_malformed(void)
 {
     static const char *const bad[] = {
-        "x", "{", "[]", "null", "7", "\"Valid\"", "{}", "\xff\xfe", "\"\\u00\"",
-        "{\"Resource\":[]}", "{\"Resource\":{}}", "{\"Resource\":\"Buffer\"}",
+        "x",
+        "{",
+        "[]",
+        "null",
+        "7",
+        "\"Valid\"",
+        "{}",
+        "\xff\xfe",
+        "\"\\u00\"",
+        "{\"Resource\":[]}",
+        "{\"Resource\":{}}",
+        "{\"Resource\":\"Buffer\"}",
         "{\"Resource\":{\"Fence\":{\"handle\":0}}}",
-        "{\"Resource\":{\"Buffer\":[]}}", "{\"Resource\":{\"Buffer\":{}}}",
-        BUFFER_OF("1", PLANE("0")), BUFFER_OF("-1", PLANE("0")),
-        BUFFER_OF("0.0", PLANE("0")), BUFFER_OF("\"0\"", PLANE("0")),
-        BUFFER_OF("null", PLANE("0")), BUFFER_OF("4294967296", PLANE("0")),
+        "{\"Resource\":{\"Buffer\":[]}}",
+        "{\"Resource\":{\"Buffer\":{}}}",
+        BUFFER_OF("1", PLANE("0")),
+        BUFFER_OF("-1", PLANE("0")),
+        BUFFER_OF("0.0", PLANE("0")),
+        BUFFER_OF("\"0\"", PLANE("0")),
+        BUFFER_OF("null", PLANE("0")),
+        BUFFER_OF("4294967296", PLANE("0")),
         BUFFER_OF("18446744073709551616", PLANE("0")),
-        BUFFER_OF("0", ""), BUFFER_OF("0", "7"), BUFFER_OF("0", "{}"),
-        BUFFER_OF("0", PLANE("4096")), BUFFER_OF("0", PLANE("-1")),
-        BUFFER_OF("0", PLANE("4294967296")), BUFFER_OF("0", PLANE("\"0\"")),
+        BUFFER_OF("0", ""),
+        BUFFER_OF("0", "7"),
+        BUFFER_OF("0", "{}"),
+        BUFFER_OF("0", PLANE("4096")),
+        BUFFER_OF("0", PLANE("-1")),
+        BUFFER_OF("0", PLANE("4294967296")),
+        BUFFER_OF("0", PLANE("\"0\"")),
         BUFFER_OF("0", PLANE("0") NO_PLANE NO_PLANE NO_PLANE NO_PLANE),
         "{\"Resource\":{\"Buffer\":{\"handle\":0}}}",
     };
@@ -334,8 +355,9 @@ static void test_malformed(void)
     g_string_free(deep, TRUE);
     req = submit(b.r, true, BUFFER, 1);
     expect_question(&b, "{\"GetBuffer\":{\"id\":1}}");
-    give(&b, GOOD, (const off_t[]){ 4096, 4096, 4096, 4096, 4096, 4096, 4096,
-                                    4096, 4096, 4096, 4096, 4096, 0 });
+    give(&b, GOOD,
+         (const off_t[]){ 4096, 4096, 4096, 4096, 4096, 4096, 4096, 4096, 4096,
+                          4096, 4096, 4096, 0 });
     expect_type(b.r, req, INVALID_ID);
     g_assert_cmpuint(rig_count_fds(b.r->pid), ==, fds);
     expect_nothing(b.r, b.peer);
@@ -463,7 +485,6 @@ int main(int argc, char **argv)
                          test_death);
     g_test_add_data_func("/foreign/bridge/talks-unasked", GINT_TO_POINTER(1),
                          test_death);
-    g_test_add_func("/foreign/bridge/closed-meanwhile",
-                    test_closed_meanwhile);
+    g_test_add_func("/foreign/bridge/closed-meanwhile", test_closed_meanwhile);
     return g_test_run();
 }

@@ -26,23 +26,30 @@ static void check_works(struct rig *r, uint32_t id)
     g_assert_cmpmem(data, 3, "abc", 3);
     rig_write(r, peer, "def", 3, NULL, 0);
     g_assert_cmpint(vwl_drv_recv(r->drv, id, data, 3, NULL, NULL,
-                                 RIG_TIMEOUT_MS), ==, 3);
+                                 RIG_TIMEOUT_MS),
+                    ==, 3);
     g_assert_cmpmem(data, 3, "def", 3);
     g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
     g_assert_cmpuint(rig_read_to_end(r, peer), ==, 0);
     close(peer);
 }
 
-static void iotlb(struct vwl_fe *fe, uint8_t type, uint64_t iova,
-                  uint64_t size, uint64_t user, uint64_t expected)
+static void iotlb(struct vwl_fe *fe, uint8_t type, uint64_t iova, uint64_t size,
+                  uint64_t user, uint64_t expected)
 {
-    struct vhost_user_iotlb wire = { .iova = iova, .size = size,
-                                     .user_addr = user, .permission = 3,
+    struct vhost_user_iotlb wire = { .iova = iova,
+                                     .size = size,
+                                     .user_addr = user,
+                                     .permission = 3,
                                      .type = type };
     uint64_t reply = UINT64_MAX;
     struct vwl_fe_message msg = {
-        .request = VHOST_USER_IOTLB_MSG, .payload = &wire, .len = sizeof wire,
-        .answer = true, .reply = &reply, .reply_len = sizeof reply,
+        .request = VHOST_USER_IOTLB_MSG,
+        .payload = &wire,
+        .len = sizeof wire,
+        .answer = true,
+        .reply = &reply,
+        .reply_len = sizeof reply,
     };
 
     g_assert_cmpint(vwl_fe_request(fe, &msg), ==, 0);
@@ -69,8 +76,10 @@ static void test_iommu(gconstpointer packed)
     struct vwl_config config = { .size = sizeof config,
                                  .max_queued_bytes = MANY };
     struct rig_options options = {
-        .n_peers = 1, .config = &config,
-        .fe = { .iommu = true, .record = true,
+        .n_peers = 1,
+        .config = &config,
+        .fe = { .iommu = true,
+                .record = true,
                 .packed = GPOINTER_TO_INT(packed) != 0 },
     };
     struct rig *r = rig_new(&options);
@@ -132,16 +141,25 @@ static void test_dirty(gconstpointer packed)
     uint64_t bits = fe->features | BIT(VHOST_F_LOG_ALL), reply = 1;
     struct vhost_user_log where = { .size = 4096 };
     struct vwl_fe_message base = {
-        .request = VHOST_USER_SET_LOG_BASE, .payload = &where, .fds = &fd,
-        .n_fds = 1, .len = sizeof where, .answer = true, .reply = &reply,
+        .request = VHOST_USER_SET_LOG_BASE,
+        .payload = &where,
+        .fds = &fd,
+        .n_fds = 1,
+        .len = sizeof where,
+        .answer = true,
+        .reply = &reply,
         .reply_len = sizeof reply,
     };
     struct vwl_fe_message features = {
-        .request = VHOST_USER_SET_FEATURES, .payload = &bits, .len = 8,
+        .request = VHOST_USER_SET_FEATURES,
+        .payload = &bits,
+        .len = 8,
     };
     int told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct vwl_fe_message tell = {
-        .request = VHOST_USER_SET_LOG_FD, .fds = &told, .n_fds = 1,
+        .request = VHOST_USER_SET_LOG_FD,
+        .fds = &told,
+        .n_fds = 1,
         .ack = true,
     };
     const uint8_t *log;
@@ -158,11 +176,16 @@ static void test_dirty(gconstpointer packed)
         struct vwl_fe_ring *ring = &fe->ring[i];
         uint64_t uva = (uint64_t)(uintptr_t)fe->ram;
         struct vhost_user_vring_addr addr = {
-            i, VHOST_USER_VRING_ADDR_F_LOG, uva + ring->desc,
-            uva + ring->device, uva + ring->driver, ring->device,
+            i,
+            VHOST_USER_VRING_ADDR_F_LOG,
+            uva + ring->desc,
+            uva + ring->device,
+            uva + ring->driver,
+            ring->device,
         };
         struct vwl_fe_message msg = { .request = VHOST_USER_SET_VRING_ADDR,
-                                      .payload = &addr, .len = sizeof addr };
+                                      .payload = &addr,
+                                      .len = sizeof addr };
 
         g_assert_cmpint(vwl_fe_request(fe, &msg), ==, 0);
     }
@@ -176,8 +199,9 @@ static void test_dirty(gconstpointer packed)
     rig_settle(r);
     g_assert_cmpint(read(told, &times, sizeof times), ==, sizeof times);
     for (unsigned int i = 0; i < 2; i++) {
-        uint64_t page = (options.fe.packed ? fe->ring[i].desc :
-                         fe->ring[i].device) / 4096;
+        uint64_t page = (options.fe.packed ? fe->ring[i].desc
+                                           : fe->ring[i].device) /
+                        4096;
 
         g_assert_true(log[page / 8] >> page % 8 & 1);
     }
@@ -211,9 +235,11 @@ static void test_dirty(gconstpointer packed)
 static void test_in_band(gconstpointer packed)
 {
     struct rig_options options = {
-        .n_peers = 1, .fe = { .in_band = true, .record = true,
-                              .no_event_idx = true,
-                              .packed = GPOINTER_TO_INT(packed) != 0 },
+        .n_peers = 1,
+        .fe = { .in_band = true,
+                .record = true,
+                .no_event_idx = true,
+                .packed = GPOINTER_TO_INT(packed) != 0 },
     };
     struct rig *r = rig_new(&options);
     unsigned int calls = 0;
@@ -221,8 +247,8 @@ static void test_in_band(gconstpointer packed)
     check_works(r, 1);
     for (guint i = 0; i < r->fe->backend_seen->len; i++) {
         gsize len;
-        const uint8_t *bytes =
-            g_bytes_get_data(r->fe->backend_seen->pdata[i], &len);
+        const uint8_t *bytes = g_bytes_get_data(r->fe->backend_seen->pdata[i],
+                                                &len);
 
         if (bytes[0] == 4) {
             g_assert_cmpuint(len, ==, 20);
@@ -239,11 +265,16 @@ static void slot(struct vwl_fe *fe, uint32_t request, uint64_t gpa,
                  uint64_t size, int fd, int expected)
 {
     struct vhost_user_single_memory_region wire = {
-        0, { gpa, size, UINT64_C(0x7000000000) + gpa, 0 },
+        0,
+        { gpa, size, UINT64_C(0x7000000000) + gpa, 0 },
     };
     struct vwl_fe_message msg = {
-        .request = request, .payload = &wire, .len = sizeof wire,
-        .fds = &fd, .n_fds = fd >= 0 ? 1 : 0, .ack = true,
+        .request = request,
+        .payload = &wire,
+        .len = sizeof wire,
+        .fds = &fd,
+        .n_fds = fd >= 0 ? 1 : 0,
+        .ack = true,
     };
 
     g_assert_cmpint(vwl_fe_request(fe, &msg), ==, expected);
@@ -287,7 +318,8 @@ static void test_slots(void)
 static void test_dialect(gconstpointer data)
 {
     struct rig_options options = {
-        .n_peers = 1, .fe.dialect = GPOINTER_TO_INT(data),
+        .n_peers = 1,
+        .fe.dialect = GPOINTER_TO_INT(data),
     };
     struct rig *r = rig_new(&options);
     bool none = options.fe.dialect == VWL_FE_NONE;
@@ -299,8 +331,7 @@ static void test_dialect(gconstpointer data)
     g_assert_cmpint(none, !=, vwl_fe_has(r->fe, VIRTIO_WL_F_USE_SHMEM));
     check_works(r, 1);
     peer = rig_open_ctx(r, 2, 0);
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, id, VIRTIO_WL_VFD_WRITE), ==,
-                    NEW);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, id, VIRTIO_WL_VFD_WRITE), ==, NEW);
     g_assert_cmpint(vwl_drv_send(r->drv, 2, &id, 1, "p", 1), ==, OK);
     rig_read(r, peer, &byte, 1, &end, &n);
     g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "q", 1), ==, OK);
@@ -320,8 +351,10 @@ static void test_dialect(gconstpointer data)
 
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; void (*test)(gconstpointer); }
-    tests[] = {
+    static const struct {
+        const char *name;
+        void (*test)(gconstpointer);
+    } tests[] = {
         { "iommu", test_iommu },
         { "dirty", test_dirty },
         { "in-band", test_in_band },
@@ -332,8 +365,7 @@ int main(int argc, char **argv)
         char *path = g_strdup_printf("/front-ends/%s/%s", tests[i / 2].name,
                                      i % 2 != 0 ? "packed" : "split");
 
-        g_test_add_data_func(path, GINT_TO_POINTER(i % 2),
-                             tests[i / 2].test);
+        g_test_add_data_func(path, GINT_TO_POINTER(i % 2), tests[i / 2].test);
         g_free(path);
     }
     g_test_add_func("/front-ends/slots", test_slots);

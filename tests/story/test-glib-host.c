@@ -31,8 +31,8 @@ struct guest {
     struct host *host;
     struct vwl_device *device;
     struct vwl_host callbacks;
-    char mark;       /* what this guest's host socket answers with */
-    char *path;      /* of that socket */
+    char mark;  /* what this guest's host socket answers with */
+    char *path; /* of that socket */
     int listener;
     guint accepting; /* source of the listener */
     int front_end;   /* our end of the vhost-user socket */
@@ -132,8 +132,7 @@ static gpointer guest_main(gpointer data)
     g_assert_cmpint(vwl_fe_create(&options, &guest->front_end, &fe), ==, 0);
     g_assert_cmpint(vwl_fe_handshake(fe), ==, 0);
     g_assert_cmpint(vwl_drv_create(fe, &drv_options, &drv), ==, 0);
-    g_assert_cmpint(vwl_drv_new_ctx(drv, 1, NULL), ==,
-                    VIRTIO_WL_RESP_VFD_NEW);
+    g_assert_cmpint(vwl_drv_new_ctx(drv, 1, NULL), ==, VIRTIO_WL_RESP_VFD_NEW);
     g_assert_cmpint(vwl_drv_new(drv, 2, 65536), ==, VIRTIO_WL_RESP_VFD_NEW);
     memset(vwl_drv_map(drv, 2), guest->mark, 65536);
     for (guest->rounds = 0; guest->rounds < ROUNDS; guest->rounds++) {
@@ -170,7 +169,8 @@ static void start_guest(struct host *host, struct guest *guest,
                         const char *folder, char mark)
 {
     struct vwl_socket sock = { "", NULL };
-    struct vwl_config config = { .size = sizeof config, .sockets = &sock,
+    struct vwl_config config = { .size = sizeof config,
+                                 .sockets = &sock,
                                  .n_sockets = 1 };
     char name[] = { 'w', 'l', '-', mark, 0 };
     int sv[2];
@@ -186,13 +186,15 @@ static void start_guest(struct host *host, struct guest *guest,
                                           .log = on_log,
                                           .disconnected = on_disconnected };
     g_assert_cmpint(host->plugin->device_new(&config, &guest->callbacks,
-                                             &guest->device), ==, 0);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
+                                             &guest->device),
                     ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
     guest->front_end = sv[0];
     g_assert_cmpint(host->plugin->device_start(guest->device,
                                                g_main_context_default(),
-                                               &sv[1]), ==, 0);
+                                               &sv[1]),
+                    ==, 0);
     host->running++;
     guest->thread = g_thread_new("guest", guest_main, guest);
 }
@@ -228,8 +230,8 @@ static void test_two_devices(void)
 
         g_thread_join(guests[i].thread);
         g_assert_cmpuint(guests[i].rounds, ==, ROUNDS);
-        g_assert_cmpint(host.plugin->device_stats(guests[i].device, &stats),
-                        ==, 0);
+        g_assert_cmpint(host.plugin->device_stats(guests[i].device, &stats), ==,
+                        0);
         g_assert_cmpuint(stats.vfds, ==, 0);
         g_assert_cmpuint(stats.requests, ==, ROUNDS + 2);
         host.plugin->device_free(guests[i].device);

@@ -25,7 +25,8 @@ static const struct layout layouts[] = {
     { .name = "direct", .shape.direct = true },
     { .name = "bytes", .shape = { .piece = 1, .gap = 1 } },
     { .name = "packed", .packed = true },
-    { .name = "packed-bytes", .packed = true,
+    { .name = "packed-bytes",
+      .packed = true,
       .shape = { .direct = true, .piece = 1 } },
 };
 
@@ -118,7 +119,8 @@ static void test_truncations(gconstpointer data)
 {
     const struct layout *layout = data;
     struct rig_options options = {
-        .n_peers = 1, .fe.packed = layout->packed,
+        .n_peers = 1,
+        .fe.packed = layout->packed,
         .drv.shape = layout->shape,
     };
     struct rig *r = rig_new(&options);
@@ -148,9 +150,9 @@ static void test_truncations(gconstpointer data)
 
 static void test_wild_numbers(void)
 {
-    static const uint32_t ids[] = { 0, 77, 0x40000000, 0x7fffffff,
-                                    0x80000000, 0xffffffff };
-    static const uint32_t counts[] = { 29, 0x0fffffff, 0x10000000,
+    static const uint32_t ids[] = { 0,          77,         0x40000000,
+                                    0x7fffffff, 0x80000000, 0xffffffff };
+    static const uint32_t counts[] = { 29,         0x0fffffff, 0x10000000,
                                        0x40000000, 0x7fffffff, 0xffffffff };
     struct rig_options options = { .n_peers = 1 };
     struct rig *r = rig_new(&options);
@@ -161,8 +163,8 @@ static void test_wild_numbers(void)
     for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
         g_assert_cmphex((unsigned)vwl_drv_close(r->drv, ids[i]), ==,
                         INVALID_ID);
-        g_assert_cmphex((unsigned)vwl_drv_send(r->drv, ids[i], NULL, 0, "x",
-                                               1), ==, INVALID_ID);
+        g_assert_cmphex((unsigned)vwl_drv_send(r->drv, ids[i], NULL, 0, "x", 1),
+                        ==, INVALID_ID);
         g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &ids[i], 1, "x", 1),
                         ==, INVALID_ID);
         story_new(request, 0x100, ids[i], 0, 4096);
@@ -174,8 +176,8 @@ static void test_wild_numbers(void)
             story_put32(request, type);
             story_put32(request + 8, 1);
             story_put32(request + 12, counts[i]);
-            g_assert_cmphex(story_ask(r, request, sizeof request, 8,
-                                      NULL).type, ==, INVALID_CMD);
+            g_assert_cmphex(story_ask(r, request, sizeof request, 8, NULL).type,
+                            ==, INVALID_CMD);
             story_put32(request + 8, 4711); /* before any id is looked at */
             g_assert_cmphex(story_ask(r, request, 16, 8, NULL).type, ==,
                             INVALID_CMD);
@@ -183,7 +185,9 @@ static void test_wild_numbers(void)
             story_put32(request + 12, 28); /* one entry is cut short */
             g_assert_cmphex(story_ask(r, request,
                                       15 + 28 * (type == 0x102 ? 4 : 16), 8,
-                                      NULL).type, ==, ERR);
+                                      NULL)
+                                .type,
+                            ==, ERR);
         }
     }
     g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, NEW);
@@ -212,8 +216,7 @@ static void test_wild_numbers(void)
 static void test_rewritten(gconstpointer data)
 {
     const size_t len = 600000;
-    struct rig_options options = { .n_peers = 1,
-                                   .fe.packed = data != NULL };
+    struct rig_options options = { .n_peers = 1, .fe.packed = data != NULL };
     struct rig *r = rig_new(&options);
     int peer = rig_open_ctx(r, 1, 0), fd = -1;
     const uint32_t id = 2;
@@ -259,28 +262,42 @@ struct table_entry {
 
 static const struct hostile {
     const char *name;
-    unsigned int n; /* entries of the indirect table; 0: of the ring */
+    unsigned int n;       /* entries of the indirect table; 0: of the ring */
     uint32_t table_bytes; /* 0: n * 16 */
     bool table_nowhere, bad_head;
     struct table_entry entries[3];
 } hostiles[] = {
     { "table-loop-of-one", 1, 0, false, false, { { MEM, 8, 1, 0 } } },
-    { "table-loop-of-two", 2, 0, false, false,
+    { "table-loop-of-two",
+      2,
+      0,
+      false,
+      false,
       { { MEM, 8, 1, 1 }, { MEM, 8, 1, 0 } } },
-    { "table-next-outside", 2, 0, false, false,
+    { "table-next-outside",
+      2,
+      0,
+      false,
+      false,
       { { MEM, 8, 1, 2 }, { MEM, 8, 2, 0 } } },
-    { "table-in-a-table", 2, 0, false, false,
+    { "table-in-a-table",
+      2,
+      0,
+      false,
+      false,
       { { MEM, 32, 4, 0 }, { MEM, 8, 2, 0 } } },
     { "table-elsewhere", 1, 0, true, false, { { MEM, 8, 0, 0 } } },
     { "table-of-17-bytes", 2, 17, false, false, { { MEM, 8, 0, 0 } } },
     { "table-empty", 1, 0xffffffff, false, false, { { MEM, 8, 0, 0 } } },
-    { "readable-last", 2, 0, false, false,
+    { "readable-last",
+      2,
+      0,
+      false,
+      false,
       { { MEM, 8, 3, 1 }, { MEM, 8, 0, 0 } } },
     { "piece-elsewhere", 1, 0, false, false, { { NOWHERE, 8, 0, 0 } } },
-    { "piece-too-long", 1, 0, false, false,
-      { { MEM, 0xffffffff, 0, 0 } } },
-    { "piece-wraps", 1, 0, false, false,
-      { { UINT64_MAX - 3, 8, 0, 0 } } },
+    { "piece-too-long", 1, 0, false, false, { { MEM, 0xffffffff, 0, 0 } } },
+    { "piece-wraps", 1, 0, false, false, { { UINT64_MAX - 3, 8, 0, 0 } } },
     { "ring-loop", 0, 0, false, false, { { MEM, 8, 1, 0 } } },
     { "ring-next-outside", 0, 0, false, false, { { MEM, 8, 1, 0x7fff } } },
     { "ring-head-outside", 0, 0, false, true, { { MEM, 8, 0, 0 } } },
@@ -297,14 +314,16 @@ static void put_hostile(struct rig *r, const struct hostile *h, uint64_t mem,
 
     g_assert_cmpint(vwl_ring_add(ring, &piece, 1,
                                  h->n != 0 ? vwl_fe_at(r->fe, table) : NULL,
-                                 table, token), ==, 0);
+                                 table, token),
+                    ==, 0);
     head = (uint16_t *)(void *)(ring->driver + 4 +
                                 2 * ((ring->avail - 1) % ring->size));
     at = (struct table_entry *)(void *)ring->desc + *head;
     if (h->n != 0) {
         at->addr = h->table_nowhere ? NOWHERE : table;
-        at->len = h->table_bytes == 0xffffffff ? 0 :
-            h->table_bytes != 0 ? h->table_bytes : h->n * 16;
+        at->len = h->table_bytes == 0xffffffff ? 0
+                  : h->table_bytes != 0        ? h->table_bytes
+                                               : h->n * 16;
         at = vwl_fe_at(r->fe, table);
     }
     for (unsigned int i = 0; i < MAX(h->n, 1); i++) {
@@ -340,7 +359,8 @@ static void test_hostile(gconstpointer data)
     g_assert_cmpuint(r->broken, ==, 0);
     rig_write(r, peer, "i", 1, NULL, 0);
     g_assert_cmpint(vwl_drv_recv(r->drv, 1, &byte, 1, NULL, NULL,
-                                 RIG_TIMEOUT_MS), ==, 1);
+                                 RIG_TIMEOUT_MS),
+                    ==, 1);
     r->fe->ring[1].broken = false;
     g_assert_cmpint(vwl_fe_kick(r->fe, 1), ==, 0);
     rig_settle(r);
@@ -361,8 +381,7 @@ static void test_hostile(gconstpointer data)
 
 static void test_sizes(void)
 {
-    struct vwl_config config = { .size = sizeof config,
-                                 .shm_window = 1 << 20 };
+    struct vwl_config config = { .size = sizeof config, .shm_window = 1 << 20 };
     struct rig_options options = { .config = &config };
     struct rig *r = rig_new(&options);
 
@@ -375,8 +394,7 @@ static void test_sizes(void)
                     OUT_OF_MEMORY);
     for (unsigned int i = 0; i < 3; i++) {
         g_assert_cmpint(vwl_drv_new(r->drv, 1, 1 << 20), ==, NEW);
-        g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 1), ==,
-                        OUT_OF_MEMORY);
+        g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 1), ==, OUT_OF_MEMORY);
         g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, OK);
         rig_settle(r); /* free as soon as the front-end has unmapped it */
     }
@@ -398,7 +416,8 @@ static void test_sizes(void)
 /* The log grows by a few lines, whatever a guest does how often. */
 static void test_flood(void)
 {
-    struct vwl_config config = { .size = sizeof config, .max_vfds = 50,
+    struct vwl_config config = { .size = sizeof config,
+                                 .max_vfds = 50,
                                  .max_contexts = 7 };
     struct rig_options options = { .n_peers = 1, .config = &config };
     struct rig *r = rig_new(&options);
@@ -413,8 +432,8 @@ static void test_flood(void)
     }
     g_assert_cmpuint(made, ==, 7);
     for (uint32_t id = 501; id <= 3000; id++) {
-        int type = id % 2 ? vwl_drv_new(r->drv, id, 4096) :
-            vwl_drv_new_pipe(r->drv, id, 1 + id / 2 % 2);
+        int type = id % 2 ? vwl_drv_new(r->drv, id, 4096)
+                          : vwl_drv_new_pipe(r->drv, id, 1 + id / 2 % 2);
 
         g_assert_true(type == NEW || type == OUT_OF_MEMORY);
         made += type == NEW;
@@ -480,16 +499,14 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(layouts); i++) {
-        char *path = g_strdup_printf("/abuse/truncations/%s",
-                                     layouts[i].name);
+        char *path = g_strdup_printf("/abuse/truncations/%s", layouts[i].name);
 
         g_test_add_data_func(path, &layouts[i], test_truncations);
         g_free(path);
     }
     g_test_add_func("/abuse/wild-numbers", test_wild_numbers);
     g_test_add_data_func("/abuse/rewritten/split", NULL, test_rewritten);
-    g_test_add_data_func("/abuse/rewritten/packed", "packed",
-                         test_rewritten);
+    g_test_add_data_func("/abuse/rewritten/packed", "packed", test_rewritten);
     for (size_t i = 0; i < G_N_ELEMENTS(hostiles); i++) {
         char *path = g_strdup_printf("/abuse/ring/%s", hostiles[i].name);
 

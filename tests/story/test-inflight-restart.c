@@ -25,16 +25,25 @@ static int start_with_buffer(struct vwl_fe *fe)
 {
     static const uint8_t wanted[24] = { [16] = 2, [19] = 1 };
     struct vwl_fe_message get = {
-        .request = VHOST_USER_GET_INFLIGHT_FD, .payload = wanted, .len = 24,
-        .answer = true, .reply = numbers, .reply_len = sizeof numbers,
+        .request = VHOST_USER_GET_INFLIGHT_FD,
+        .payload = wanted,
+        .len = 24,
+        .answer = true,
+        .reply = numbers,
+        .reply_len = sizeof numbers,
         .reply_fd = &buffer,
     };
     struct vwl_fe_message set = {
-        .request = VHOST_USER_SET_INFLIGHT_FD, .payload = numbers, .len = 24,
-        .fds = &buffer, .n_fds = 1, .ack = true,
+        .request = VHOST_USER_SET_INFLIGHT_FD,
+        .payload = numbers,
+        .len = 24,
+        .fds = &buffer,
+        .n_fds = 1,
+        .ack = true,
     };
     struct vwl_fe_message features = {
-        .request = VHOST_USER_SET_FEATURES, .payload = &fe->features,
+        .request = VHOST_USER_SET_FEATURES,
+        .payload = &fe->features,
         .len = sizeof fe->features,
     };
     int r;
@@ -109,9 +118,10 @@ static void connect_again(struct rig *r)
     for (unsigned int i = 0; i < 2; i++) {
         const struct vwl_ring *ring = i == 0 ? &r->drv->in : &r->drv->out;
 
-        fe->ring[i].base = packed ?
-            (ring->used | (uint32_t)ring->used_wrap << 15) * 0x10001u :
-            ring->used;
+        fe->ring[i].base = packed ? (ring->used | (uint32_t)ring->used_wrap
+                                                      << 15) *
+                                        0x10001u
+                                  : ring->used;
     }
     g_assert_cmpint(vwl_fe_start(fe), ==, 0);
 }
@@ -135,8 +145,7 @@ static void check_ended(struct rig *r, struct vwl_drv_request **sends)
     for (unsigned int i = 0; i < SENDS; i++) {
         bool before = sends[i]->done;
 
-        g_assert_cmpint(vwl_drv_wait(r->drv, sends[i], RIG_TIMEOUT_MS), ==,
-                        0);
+        g_assert_cmpint(vwl_drv_wait(r->drv, sends[i], RIG_TIMEOUT_MS), ==, 0);
         if (!before) {
             g_assert_cmphex(vwl_drv_request_type(sends[i]), !=, OK);
             g_assert_cmphex(vwl_drv_request_type(sends[i]), >=, 0x1100);
@@ -230,8 +239,10 @@ static void test_other_form(gconstpointer packed)
 
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; void (*test)(gconstpointer); }
-    tests[] = {
+    static const struct {
+        const char *name;
+        void (*test)(gconstpointer);
+    } tests[] = {
         { "killed", test_killed },
         { "killed-idle", test_killed_idle },
         { "other-form", test_other_form },
@@ -244,8 +255,7 @@ int main(int argc, char **argv)
                                      tests[i / 2].name,
                                      i % 2 != 0 ? "packed" : "split");
 
-        g_test_add_data_func(path, GINT_TO_POINTER(i % 2),
-                             tests[i / 2].test);
+        g_test_add_data_func(path, GINT_TO_POINTER(i % 2), tests[i / 2].test);
         g_free(path);
     }
     return g_test_run();

@@ -11,15 +11,16 @@
 #define NEW VIRTIO_WL_RESP_VFD_NEW
 #define OK VIRTIO_WL_RESP_OK
 #define MANY 3000000
-#define STATUS_AND_RESET \
+#define STATUS_AND_RESET                           \
     (UINT64_C(1) << VHOST_USER_PROTOCOL_F_STATUS | \
      UINT64_C(1) << VHOST_USER_PROTOCOL_F_RESET_DEVICE)
 
 static struct rig *begin(gconstpointer packed)
 {
     struct rig_options options = {
-        .n_peers = 1, .fe = { .packed = GPOINTER_TO_INT(packed) != 0,
-                              .protocol_features_on = STATUS_AND_RESET },
+        .n_peers = 1,
+        .fe = { .packed = GPOINTER_TO_INT(packed) != 0,
+                .protocol_features_on = STATUS_AND_RESET },
     };
 
     return rig_new(&options);
@@ -172,7 +173,8 @@ static void test_host_data(gconstpointer packed)
         g_assert_false(vwl_drv_readable(r->drv, 1));
         g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
         g_assert_cmpint(vwl_drv_recv(r->drv, 1, data, 8, NULL, NULL,
-                                     RIG_TIMEOUT_MS), ==, 8);
+                                     RIG_TIMEOUT_MS),
+                        ==, 8);
         g_assert_cmpmem(data, 8, "meantime", 8);
         g_assert_cmphex(((uint8_t *)vwl_drv_map(r->drv, 2))[i], ==, 0x33);
         g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==,
@@ -207,7 +209,9 @@ static void reset_by(gconstpointer packed, uint32_t request)
         int peer = rig_open_ctx(r, 1, 0), host;
         uint64_t none = 0;
         struct vwl_fe_message msg = {
-            .request = request, .payload = &none, .ack = true,
+            .request = request,
+            .payload = &none,
+            .ack = true,
             .len = request == VHOST_USER_SET_STATUS ? 8 : 0,
         };
         struct still still;
@@ -259,8 +263,10 @@ static void test_fresh_base(gconstpointer packed)
 
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; void (*test)(gconstpointer); }
-    tests[] = {
+    static const struct {
+        const char *name;
+        void (*test)(gconstpointer);
+    } tests[] = {
         { "same-base", test_same_base },
         { "read-while-stopped", test_read_while_stopped },
         { "other-base", test_other_base },
@@ -276,8 +282,7 @@ int main(int argc, char **argv)
         char *path = g_strdup_printf("/pause/%s/%s", tests[i / 2].name,
                                      i % 2 != 0 ? "packed" : "split");
 
-        g_test_add_data_func(path, GINT_TO_POINTER(i % 2),
-                             tests[i / 2].test);
+        g_test_add_data_func(path, GINT_TO_POINTER(i % 2), tests[i / 2].test);
         g_free(path);
     }
     return g_test_run();

@@ -26,7 +26,9 @@ static struct rig *begin(uint32_t poll_us, bool packed)
     const struct vwl_config config = { .size = sizeof config,
                                        .poll_us = poll_us };
     const struct rig_options options = {
-        .device = RIG_CONTEXT, .n_peers = 1, .config = &config,
+        .device = RIG_CONTEXT,
+        .n_peers = 1,
+        .config = &config,
         .fe = { .dialect = VWL_FE_STANDARD, .packed = packed },
     };
     struct rig *r = rig_new(&options);
@@ -47,8 +49,8 @@ static unsigned int kicks_of_sends(struct rig *r, int peer)
     for (unsigned int i = 0; i < TIMES; i++) {
         char byte = 0;
 
-        g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, NULL, 0, "a", 1),
-                        ==, OK);
+        g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, NULL, 0, "a", 1), ==,
+                        OK);
         rig_read(r, peer, &byte, 1, NULL, NULL);
         g_assert_cmpint(byte, ==, 'a');
     }

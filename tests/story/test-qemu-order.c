@@ -20,7 +20,10 @@
 #define OK VIRTIO_WL_RESP_OK
 #define LE(x) ((uint64_t)GUINT64_SWAP_LE_BE(x))
 #define U64 "%016" PRIx64
-#define ACK "05000000" "08000000" "0000000000000000"
+#define ACK    \
+    "05000000" \
+    "08000000" \
+    "0000000000000000"
 #define FEATURES "0e00007001000000"
 
 static const char *features = FEATURES;
@@ -119,8 +122,8 @@ static void mem_table(struct vwl_fe *fe)
     g_string_append_printf(hex, "0000000000000000" U64 U64 "0000000000000000",
                            LE(fe->ram_size), LE((uint64_t)(uintptr_t)fe->ram));
     for (unsigned int i = 1; i < n; i++) {
-        const struct vwl_window_piece *p =
-            &g_array_index(pieces, struct vwl_window_piece, i - 1);
+        const struct vwl_window_piece *p = &g_array_index(
+            pieces, struct vwl_window_piece, i - 1);
         uint64_t uva = (uint64_t)(uintptr_t)fe->window.base + p->shm_offset;
 
         g_string_append_printf(hex, U64 U64 U64 U64,
@@ -141,10 +144,10 @@ static void ring_setup(struct vwl_fe *fe, unsigned int i)
                                 i);
     char *base = g_strdup_printf("0a0000000100000008000000%02x000000%08x", i,
                                  GUINT32_SWAP_LE_BE(ring->base));
-    char *addr = g_strdup_printf("090000000100000028000000%02x00000000000000"
-                                 U64 U64 U64 U64, i, LE(uva + ring->desc),
-                                 LE(uva + ring->device),
-                                 LE(uva + ring->driver), LE(ring->device));
+    char *addr = g_strdup_printf(
+        "090000000100000028000000%02x00000000000000" U64 U64 U64 U64, i,
+        LE(uva + ring->desc), LE(uva + ring->device), LE(uva + ring->driver),
+        LE(ring->device));
 
     say(fe, num, -1);
     say(fe, base, -1);
@@ -186,7 +189,8 @@ static int stop(struct vwl_fe *fe)
     for (unsigned int i = 0; i < 2; i++) {
         uint16_t index = 0;
         char *hex = g_strdup_printf("0b0000000100000008000000%02x000000"
-                                    "00000000", i);
+                                    "00000000",
+                                    i);
         char *answer;
         struct vwl_fe_frame frame;
         int r;
@@ -223,10 +227,15 @@ static void device_time(struct vwl_fe *fe)
     int pair[2];
 
     say(fe, "010000000100000000000000", -1);
-    hear(fe, "010000000500000008000000" "0e00007407000000");
+    hear(fe, "010000000500000008000000"
+             "0e00007407000000");
     say(fe, "0f0000000100000000000000", -1);
-    hear(fe, "0f0000000500000008000000" "2b76498000000000");
-    say(fe, "100000000100000008000000" "2800400000000000", -1);
+    hear(fe, "0f0000000500000008000000"
+             "2b76498000000000");
+    say(fe,
+        "100000000100000008000000"
+        "2800400000000000",
+        -1);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
                     ==, 0);
     g_assert_cmpint(fcntl(pair[0], F_SETFL, O_NONBLOCK), ==, 0);
@@ -237,24 +246,30 @@ static void device_time(struct vwl_fe *fe)
     hear(fe, "15000000" ACK);
     say(fe, "030000000100000000000000", -1);
     say(fe, "010000000100000000000000", -1);
-    hear(fe, "010000000500000008000000" "0e00007407000000");
+    hear(fe, "010000000500000008000000"
+             "0e00007407000000");
     for (unsigned int i = 0; i < 2; i++) {
         vring_fd(fe, "0d", i, fe->ring[i].call);
         vring_fd(fe, "0e", i, fe->ring[i].err);
     }
     say(fe, "2c0000000100000000000000", -1);
-    hear_padded(fe, "2c0000000500000008080000" "0100000000000000"
-                "0000000001000000", 12 + 2056);
+    hear_padded(fe,
+                "2c0000000500000008080000"
+                "0100000000000000"
+                "0000000001000000",
+                12 + 2056);
     fe->protocol = 0x400028;
     fe->dialect = VWL_FE_STANDARD;
-    fe->features = UINT64_C(0x17000000e) & (features[1] == 'e' ? UINT64_MAX :
-                                              ~UINT64_C(8));
+    fe->features = UINT64_C(0x17000000e) &
+                   (features[1] == 'e' ? UINT64_MAX : ~UINT64_C(8));
 }
 
 static struct rig *begin(bool driver)
 {
     struct rig_options options = {
-        .no_handshake = true, .no_driver = true, .n_peers = 1,
+        .no_handshake = true,
+        .no_driver = true,
+        .n_peers = 1,
         .fe = { .no_table_update = true, .start = driver_ok, .stop = stop },
     };
     struct rig *r = rig_new(&options);
@@ -411,7 +426,8 @@ static void test_stop_cont(void)
         rig_settle(r);
         g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
         g_assert_cmpint(vwl_drv_recv(r->drv, 1, data, 4, NULL, NULL,
-                                     RIG_TIMEOUT_MS), ==, 4);
+                                     RIG_TIMEOUT_MS),
+                        ==, 4);
         g_assert_cmpmem(data, 4, "data", 4);
         g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==,
                         VIRTIO_WL_RESP_INVALID_ID);
@@ -467,23 +483,64 @@ static void test_mistakes(void)
     struct vwl_fe *fe = r->fe;
 
     say(fe, "630000000900000000000000", -1); /* unknown */
-    hear(fe, "63000000" "05000000" "08000000" "0100000000000000");
-    say(fe, "0c0000000900000008000000" "0500000000000000", fe->ram_fd);
-    hear(fe, "0c000000" "05000000" "08000000" "0100000000000000");
-    say(fe, "0d0000000900000008000000" "0100000000000000", -1);
-    hear(fe, "0d000000" "05000000" "08000000" "0100000000000000");
-    say(fe, "120000000900000008000000" "0200000001000000", -1);
-    hear(fe, "12000000" "05000000" "08000000" "0100000000000000");
-    say(fe, "0b0000000100000008000000" "0900000000000000", -1);
+    hear(fe, "63000000"
+             "05000000"
+             "08000000"
+             "0100000000000000");
+    say(fe,
+        "0c0000000900000008000000"
+        "0500000000000000",
+        fe->ram_fd);
+    hear(fe, "0c000000"
+             "05000000"
+             "08000000"
+             "0100000000000000");
+    say(fe,
+        "0d0000000900000008000000"
+        "0100000000000000",
+        -1);
+    hear(fe, "0d000000"
+             "05000000"
+             "08000000"
+             "0100000000000000");
+    say(fe,
+        "120000000900000008000000"
+        "0200000001000000",
+        -1);
+    hear(fe, "12000000"
+             "05000000"
+             "08000000"
+             "0100000000000000");
+    say(fe,
+        "0b0000000100000008000000"
+        "0900000000000000",
+        -1);
     hear(fe, "0b0000000500000000000000");
-    say(fe, "080000000100000008000000" "0100000003000000", -1);
-    say(fe, "0a0000000100000008000000" "0100000063000000", -1);
-    say(fe, "020000000100000008000000" "ffffffffffffffff", -1);
+    say(fe,
+        "080000000100000008000000"
+        "0100000003000000",
+        -1);
+    say(fe,
+        "0a0000000100000008000000"
+        "0100000063000000",
+        -1);
+    say(fe,
+        "020000000100000008000000"
+        "ffffffffffffffff",
+        -1);
     /* a region one page longer than its file */
-    say(fe, "050000000900000028000000" "0100000000000000"
-        "0000000000000000" "0010000200000000" "0000000000000010"
-        "0000000000000000", fe->ram_fd);
-    hear(fe, "05000000" "05000000" "08000000" "0100000000000000");
+    say(fe,
+        "050000000900000028000000"
+        "0100000000000000"
+        "0000000000000000"
+        "0010000200000000"
+        "0000000000000010"
+        "0000000000000000",
+        fe->ram_fd);
+    hear(fe, "05000000"
+             "05000000"
+             "08000000"
+             "0100000000000000");
     /* a running ring takes all this as it is: refused, and it goes on */
     check_works(r, 1);
     rig_free(r);

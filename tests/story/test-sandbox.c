@@ -43,8 +43,7 @@ static void place_init(struct place *place)
     place->other = in(place, "other");
     place->socket_option = g_strdup_printf("--socket-path=%s", place->socket);
     place->peer_option = g_strdup_printf("--wayland-sock=%s", place->peer);
-    place->intruder = g_strdup_printf("--plugin=%s",
-                                      g_getenv("VWL_INTRUDER"));
+    place->intruder = g_strdup_printf("--plugin=%s", g_getenv("VWL_INTRUDER"));
     place->other_fd = process_listen(place->other, 4);
     file = in(place, "file");
     victim = in(place, "victim");
@@ -55,8 +54,8 @@ static void place_init(struct place *place)
 
 static void place_finish(struct place *place)
 {
-    static const char *const names[] = { "vhost", "wayland-0", "other",
-                                         "file", "victim", "new", "bound" };
+    static const char *const names[] = { "vhost",  "wayland-0", "other", "file",
+                                         "victim", "new",       "bound" };
 
     close(place->other_fd);
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
@@ -144,9 +143,10 @@ static void expect(const char *text, const char *line)
 static void test_stopped(void)
 {
     static const char *const stopped[] = {
-        "read", "write", "create", "folder", "mkdir", "unlink", "chmod",
-        "other-socket", "datagram", "reconnect", "bind", "tcp", "fork",
-        "code", "code-later", "signal", "dumpable", "limits", "io-uring",
+        "read",   "write",    "create",       "folder",   "mkdir",
+        "unlink", "chmod",    "other-socket", "datagram", "reconnect",
+        "bind",   "tcp",      "fork",         "code",     "code-later",
+        "signal", "dumpable", "limits",       "io-uring",
     };
     struct place place;
     int listener, peer, status;
@@ -186,9 +186,9 @@ static void test_stopped(void)
 static void test_control(void)
 {
     static const char *const done[] = {
-        "read", "write", "create", "folder", "mkdir", "unlink", "chmod",
-        "other-socket", "datagram", "bind", "tcp", "fork", "code",
-        "code-later", "signal", "dumpable", "limits",
+        "read",  "write",        "create",   "folder",   "mkdir",  "unlink",
+        "chmod", "other-socket", "datagram", "bind",     "tcp",    "fork",
+        "code",  "code-later",   "signal",   "dumpable", "limits",
     };
     struct place place;
     int status;
@@ -245,12 +245,13 @@ static void test_landlock(void)
         if (abi == -ENOSYS || abi == -EOPNOTSUPP) {
             _exit(77);
         }
-        _exit(abi < 0 ? 2 : !(open(file, O_RDONLY) < 0 && errno == EACCES &&
-                open("/", O_RDONLY) < 0 && errno == EACCES &&
-                open(made, O_WRONLY | O_CREAT, 0600) < 0 && errno == EACCES &&
-                mkdir(made, 0700) < 0 && errno == EACCES &&
-                unlink("/etc/hostname") < 0 && errno == EACCES &&
-                unlink(victim) == 0));
+        _exit(abi < 0 ? 2
+                      : !(open(file, O_RDONLY) < 0 && errno == EACCES &&
+                          open("/", O_RDONLY) < 0 && errno == EACCES &&
+                          open(made, O_WRONLY | O_CREAT, 0600) < 0 &&
+                          errno == EACCES && mkdir(made, 0700) < 0 &&
+                          errno == EACCES && unlink("/etc/hostname") < 0 &&
+                          errno == EACCES && unlink(victim) == 0));
     }
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
     if (WEXITSTATUS(status) == 77) {
@@ -270,8 +271,8 @@ static char *status_field(GPid pid, const char *field)
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
     at = strstr(text, field);
     g_assert_nonnull(at);
-    at = g_strstrip(g_strndup(at + strlen(field),
-                              strcspn(at + strlen(field), "\n")));
+    at = g_strstrip(
+        g_strndup(at + strlen(field), strcspn(at + strlen(field), "\n")));
     g_free(text);
     g_free(path);
     return at;

@@ -19,7 +19,8 @@
 static struct rig *begin(enum rig_device device, bool packed)
 {
     struct rig_options options = {
-        .device = device, .n_peers = 1,
+        .device = device,
+        .n_peers = 1,
         .fe = { .packed = packed, .protocol_features_on = STATE_BIT },
     };
 
@@ -31,8 +32,13 @@ static uint64_t ask(struct rig *r, uint32_t request, const uint32_t *payload,
 {
     uint64_t reply = ~UINT64_C(0);
     struct vwl_fe_message msg = {
-        .request = request, .payload = payload, .len = payload ? 8 : 0,
-        .fds = fd, .n_fds = fd ? 1 : 0, .answer = true, .reply = &reply,
+        .request = request,
+        .payload = payload,
+        .len = payload ? 8 : 0,
+        .fds = fd,
+        .n_fds = fd ? 1 : 0,
+        .answer = true,
+        .reply = &reply,
         .reply_len = sizeof reply,
     };
 
@@ -152,10 +158,11 @@ static void open_all(struct rig *r, struct story *s, uint8_t *data)
     g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, 3, 2), ==, NEW);
     s->pipe = story_take(r, 1, s->peer, 3);
     g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, 4, 1), ==, NEW);
-    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 4, NULL, 0, data, 60000),
-                    ==, OK);
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 4, NULL, 0, data, 60000), ==,
+                    OK);
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 4, NULL, 0, data + 60000,
-                                           30000), ==, OK);
+                                           30000),
+                    ==, OK);
     s->stuck = vwl_drv_send_async(r->drv, 1, NULL, 0, data, MANY);
     g_assert_nonnull(s->stuck);
     rig_settle(r);
@@ -196,7 +203,8 @@ static void check_all(struct rig *r, struct story *s, const uint8_t *data)
     g_assert_nonnull(keymap);
     g_assert_cmpmem(keymap, 3, "k!k", 3);
     g_assert_cmpint(vwl_drv_recv(r->drv, 3, text, sizeof text, NULL, NULL,
-                                 RIG_TIMEOUT_MS), ==, 11);
+                                 RIG_TIMEOUT_MS),
+                    ==, 11);
     g_assert_cmpmem(text, 11, "in the pipe", 11);
     rig_settle(r);
     g_assert_true(vwl_drv_find(r->drv, 1)->hup);
@@ -226,8 +234,10 @@ static void whole(enum rig_device device, bool packed, bool features_first)
     replace_device(r);
     if (features_first) {
         struct vwl_fe_message msg = {
-            .request = VHOST_USER_SET_FEATURES, .payload = &r->fe->features,
-            .len = 8, .ack = true,
+            .request = VHOST_USER_SET_FEATURES,
+            .payload = &r->fe->features,
+            .len = 8,
+            .ack = true,
         };
 
         g_assert_cmpint(vwl_fe_request(r->fe, &msg), ==, 0);
@@ -331,7 +341,9 @@ static void test_other_features(gconstpointer packed)
     int peer = rig_open_ctx(r, 1, 0);
     uint64_t features = r->fe->features & ~UINT64_C(0x4); /* SEND_FENCES */
     struct vwl_fe_message msg = {
-        .request = VHOST_USER_SET_FEATURES, .payload = &features, .len = 8,
+        .request = VHOST_USER_SET_FEATURES,
+        .payload = &features,
+        .len = 8,
         .ack = true,
     };
     GByteArray *stream;
@@ -408,7 +420,9 @@ static int move(struct rig *r, bool is_load, int *fd)
 static void test_abi(gconstpointer packed)
 {
     struct rig_options options = {
-        .n_peers = 1, .host_map = true, .no_front_end = true,
+        .n_peers = 1,
+        .host_map = true,
+        .no_front_end = true,
         .fe = { .packed = GPOINTER_TO_INT(packed) },
     };
     struct rig *r = rig_new(&options);
@@ -448,8 +462,10 @@ static void test_abi(gconstpointer packed)
 
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; void (*test)(gconstpointer); }
-    tests[] = {
+    static const struct {
+        const char *name;
+        void (*test)(gconstpointer);
+    } tests[] = {
         { "daemon", test_daemon },
         { "in-process", test_in_process },
         { "goes-on", test_goes_on },
@@ -465,8 +481,7 @@ int main(int argc, char **argv)
         char *path = g_strdup_printf("/snapshot/%s/%s", tests[i / 2].name,
                                      i % 2 != 0 ? "packed" : "split");
 
-        g_test_add_data_func(path, GINT_TO_POINTER(i % 2),
-                             tests[i / 2].test);
+        g_test_add_data_func(path, GINT_TO_POINTER(i % 2), tests[i / 2].test);
         g_free(path);
     }
     return g_test_run();

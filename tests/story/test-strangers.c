@@ -43,8 +43,8 @@ static void test_flags_and_offsets(void)
 
     g_assert_cmpint(pipe2(in, O_CLOEXEC), ==, 0);
     g_assert_cmpint(pipe2(out, O_CLOEXEC), ==, 0);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
-                    ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
     g_assert_cmpint(lseek(file, 17, SEEK_SET), ==, 17);
     g_assert_cmpint(lseek(copied, 4711, SEEK_SET), ==, 4711);
     fds[0] = in[0];
@@ -99,8 +99,8 @@ static gpointer steal(gpointer data)
 
     while (!g_atomic_int_get(&thief->stop)) {
         struct pollfd p = { thief->fd, POLLIN, 0 };
-        ssize_t n = poll(&p, 1, 1) == 1 ?
-            read(thief->fd, bytes, sizeof bytes) : 0;
+        ssize_t n = poll(&p, 1, 1) == 1 ? read(thief->fd, bytes, sizeof bytes)
+                                        : 0;
 
         thief->bytes += n > 0 ? (size_t)n : 0;
     }
@@ -230,7 +230,8 @@ static void set_call(struct rig *r, int fd)
 /* A call descriptor that is full, or that is something else. */
 static void test_call_descriptors(void)
 {
-    struct rig_options options = { .n_peers = 1, .device = RIG_THREAD,
+    struct rig_options options = { .n_peers = 1,
+                                   .device = RIG_THREAD,
                                    .fe.no_event_idx = true };
     struct rig *r = rig_new(&options);
     int peer = rig_open_ctx(r, 1, 0), pfd[2], sv[2];
@@ -246,8 +247,8 @@ static void test_call_descriptors(void)
     g_assert_cmpint(poll(&(struct pollfd){ pfd[0], POLLIN, 0 }, 1, 0), ==, 0);
     g_assert_cmpint(write(pfd[1], junk, sizeof junk), ==, sizeof junk);
     set_call(r, pfd[1]); /* full, too */
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
-                    ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
     set_call(r, sv[0]);
     g_assert_cmpint(poll(&(struct pollfd){ sv[1], POLLIN, 0 }, 1, 0), ==, 0);
     set_call(r, r->fe->fd); /* the connection itself */
@@ -276,7 +277,8 @@ static void test_own_socket(void)
     rig_write(r, peer, "who", 3, NULL, 0);
     rig_settle(r);
     g_assert_cmpuint(vwl_drv_find(r->drv, 1)->bytes +
-                     vwl_drv_find(r->drv, id)->bytes, ==, 3);
+                         vwl_drv_find(r->drv, id)->bytes,
+                     ==, 3);
     expect_recv(r, vwl_drv_readable(r->drv, 1) ? 1 : id, "who");
     g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
     other = story_give(r, 1, peer, peer); /* the far end as well */
@@ -393,8 +395,7 @@ static void test_descriptor_limit(void)
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &low), ==, 0);
     g_assert_cmphex((unsigned)vwl_drv_new_ctx(r->drv, 3, "peer0"), ==,
                     OUT_OF_MEMORY);
-    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 3, 4096), ==,
-                    OUT_OF_MEMORY);
+    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 3, 4096), ==, OUT_OF_MEMORY);
     g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, 3, 1), ==,
                     OUT_OF_MEMORY);
     story_alive(r, 2, good);
@@ -460,8 +461,10 @@ static void test_truncated_file(void)
 static void test_keymap(void)
 {
     static const unsigned int seals[] = {
-        F_SEAL_SHRINK, F_SEAL_SHRINK | F_SEAL_WRITE,
-        F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE, 0,
+        F_SEAL_SHRINK,
+        F_SEAL_SHRINK | F_SEAL_WRITE,
+        F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE,
+        0,
         F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE,
     };
     struct rig_options options = { .n_peers = 1 };
@@ -599,8 +602,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/strangers/flags-and-offsets", test_flags_and_offsets);
     g_test_add_func("/strangers/pipe-with-a-thief", test_pipe_with_a_thief);
-    g_test_add_func("/strangers/pipe-with-a-filler",
-                    test_pipe_with_a_filler);
+    g_test_add_func("/strangers/pipe-with-a-filler", test_pipe_with_a_filler);
     g_test_add_func("/strangers/call-descriptors", test_call_descriptors);
     g_test_add_func("/strangers/own-socket", test_own_socket);
     g_test_add_func("/strangers/no-sigpipe", test_no_sigpipe);

@@ -74,10 +74,11 @@ static void test_wrong_sizes_and_fds(void)
             bytes[4] = 9;
             bytes[8] = len;
             bytes[12] = 200; /* no such ring, far too many regions */
-            g_test_message("request %u, %u bytes, %u descriptors", request,
-                           len, n);
+            g_test_message("request %u, %u bytes, %u descriptors", request, len,
+                           n);
             g_assert_cmpint(vwl_fe_send_raw(r->fe->fd, bytes, 12u + len, fds,
-                                            n), ==, 0);
+                                            n),
+                            ==, 0);
             barrier(r);
         }
         barrier(r);

@@ -16,7 +16,8 @@ static void suspend(struct rig *r, int on)
 
 static void check(enum rig_device device, bool packed)
 {
-    struct rig_options options = { .device = device, .n_peers = 1,
+    struct rig_options options = { .device = device,
+                                   .n_peers = 1,
                                    .fe.packed = packed };
     struct rig *r = rig_new(&options);
     int peer = rig_open_ctx(r, 1, 0);
@@ -43,7 +44,8 @@ static void check(enum rig_device device, bool packed)
     rig_read(r, peer, data, 7, NULL, NULL);
     g_assert_cmpmem(data, 7, "to host", 7);
     g_assert_cmpint(vwl_drv_recv(r->drv, 1, data, sizeof data, NULL, NULL,
-                                 RIG_TIMEOUT_MS), ==, 8);
+                                 RIG_TIMEOUT_MS),
+                    ==, 8);
     g_assert_cmpmem(data, 8, "to guest", 8);
 
     /* a request that waits for its peer outlives a suspend */

@@ -44,7 +44,8 @@ static void check_alive(struct rig *r, uint32_t id, int peer)
     g_assert_cmpint(byte, ==, 'a');
     rig_write(r, peer, "b", 1, NULL, 0);
     g_assert_cmpint(vwl_drv_recv(r->drv, id, &byte, 1, NULL, NULL,
-                                 RIG_TIMEOUT_MS), ==, 1);
+                                 RIG_TIMEOUT_MS),
+                    ==, 1);
     g_assert_cmpint(byte, ==, 'b');
 }
 
@@ -109,8 +110,7 @@ static void test_pipe_that_nobody_drains(void)
     unsigned int n = 1;
     char byte;
 
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VIRTIO_WL_VFD_WRITE), ==,
-                    NEW);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VIRTIO_WL_VFD_WRITE), ==, NEW);
     g_assert_cmpint(vwl_drv_send(r->drv, 1, &pipe_id, 1, "p", 1), ==, OK);
     rig_read(r, good, &byte, 1, &end, &n);
     g_assert_cmpuint(n, ==, 1);
@@ -140,8 +140,9 @@ static void test_full_backlog(void)
     struct rig_options options = { .n_peers = 2, .backlog = 1 };
     struct rig *r = rig_new(&options);
     int good = rig_open_ctx(r, 1, 1), late;
-    uint8_t request[64] = { 0x0a, 0x01, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0,
-                            3, 0, 0, 0 };
+    uint8_t request[64] = {
+        0x0a, 0x01, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0
+    };
     struct vwl_drv_request *req;
 
     memcpy(request + 28, "peer0", 5);
@@ -163,8 +164,8 @@ static void test_full_backlog(void)
     peer_fill_backlog(&r->peers[0]);
     request[8] = 3;
     g_assert_cmphex((unsigned int)vwl_drv_command(r->drv, request,
-                                                  sizeof request, 64, NULL,
-                                                  0), ==, ERR);
+                                                  sizeof request, 64, NULL, 0),
+                    ==, ERR);
     check_alive(r, 1, good);
     close(good);
     rig_free(r);
@@ -218,7 +219,8 @@ static void test_late_buffers(void)
         rig_settle(r);
     }
     g_assert_cmpint(vwl_drv_recv(r->drv, 1, data, sizeof data, ids, &n,
-                                 RIG_TIMEOUT_MS), ==, 5);
+                                 RIG_TIMEOUT_MS),
+                    ==, 5);
     g_assert_cmpuint(n, ==, 3);
     g_assert_cmpmem(data, 5, "hello", 5);
     for (int i = 0; i < 3; i++) {
@@ -276,12 +278,17 @@ static void test_strange_descriptors(void)
     struct rig_options options = { .n_peers = 1 };
     struct rig *r = rig_new(&options);
     int peer = rig_open_ctx(r, 1, 0), sv[2], pfd[2];
-    struct { const char *what; int fd; bool mapped; uint32_t size; } cases[] = {
+    struct {
+        const char *what;
+        int fd;
+        bool mapped;
+        uint32_t size;
+    } cases[] = {
         { "unsealed file", make_memfd(8192, 0, 7), true, 8192 },
         { "future-write seal", make_memfd(4096, F_SEAL_FUTURE_WRITE, 7), true,
           4096 },
-        { "write seal", make_memfd(4096, F_SEAL_SHRINK | F_SEAL_WRITE, 7),
-          true, 4096 },
+        { "write seal", make_memfd(4096, F_SEAL_SHRINK | F_SEAL_WRITE, 7), true,
+          4096 },
         { "odd size", make_memfd(5000, F_SEAL_SHRINK, 7), true, 5000 },
         { "empty", memfd_create("e", MFD_CLOEXEC), false, 0 },
         { "eventfd", eventfd(0, EFD_CLOEXEC), false, 0 },
@@ -294,8 +301,8 @@ static void test_strange_descriptors(void)
     };
 
     g_assert_cmpint(pipe2(pfd, O_CLOEXEC), ==, 0);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
-                    ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
     cases[9].fd = pfd[0];
     cases[10].fd = sv[0];
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -307,7 +314,8 @@ static void test_strange_descriptors(void)
         g_test_message("%s", cases[i].what);
         rig_write(r, peer, "abc", 3, &cases[i].fd, 1);
         g_assert_cmpint(vwl_drv_recv(r->drv, 1, data, sizeof data, &id, &n,
-                                     RIG_TIMEOUT_MS), ==, 3);
+                                     RIG_TIMEOUT_MS),
+                        ==, 3);
         g_assert_cmpmem(data, 3, "abc", 3);
         g_assert_cmpuint(n, ==, 1);
         g_assert_cmpuint(vwl_drv_find(r->drv, id)->size, ==, cases[i].size);
@@ -345,8 +353,7 @@ static void test_reader_gone(void)
     char byte;
     struct vwl_stats stats;
 
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VIRTIO_WL_VFD_WRITE), ==,
-                    NEW);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VIRTIO_WL_VFD_WRITE), ==, NEW);
     g_assert_cmpint(vwl_drv_send(r->drv, 1, &pipe_id, 1, "p", 1), ==, OK);
     rig_read(r, peer, &byte, 1, &end, &n);
     close(end);
@@ -360,8 +367,8 @@ static void test_reader_gone(void)
     g_assert_cmpint(lseek(fd, 17, SEEK_SET), ==, 17);
     rig_write(r, peer, "s", 1, &fd, 1);
     n = 1;
-    g_assert_cmpint(vwl_drv_recv(r->drv, 1, &byte, 1, &id, &n,
-                                 RIG_TIMEOUT_MS), ==, 1);
+    g_assert_cmpint(vwl_drv_recv(r->drv, 1, &byte, 1, &id, &n, RIG_TIMEOUT_MS),
+                    ==, 1);
     g_assert_cmpuint(vwl_drv_find(r->drv, id)->size, ==, 4096);
     g_assert_cmpint(lseek(fd, 0, SEEK_CUR), ==, 17);
     close(fd);
@@ -378,8 +385,8 @@ static void test_bad_chain(void)
     int token;
 
     g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
-    g_assert_cmpint(vwl_ring_add(&r->drv->out, &piece, 1, NULL, 0, &token),
-                    ==, 0);
+    g_assert_cmpint(vwl_ring_add(&r->drv->out, &piece, 1, NULL, 0, &token), ==,
+                    0);
     g_assert_cmpint(vwl_fe_kick(r->fe, VIRTIO_WL_QUEUE_OUT), ==, 0);
     rig_settle(r);
     g_assert_true(r->fe->ring[VIRTIO_WL_QUEUE_OUT].broken);
@@ -397,17 +404,24 @@ static void test_bad_chain(void)
  * served. */
 static void test_bad_front_ends(void)
 {
-    static const struct { const char *what; size_t len; uint8_t bytes[32]; }
-    cases[] = {
+    static const struct {
+        const char *what;
+        size_t len;
+        uint8_t bytes[32];
+    } cases[] = {
         { "version 2", 12, { 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0 } },
-        { "4 GiB of payload", 12, { 2, 0, 0, 0, 1, 0, 0, 0,
-                                    0xff, 0xff, 0xff, 0xff } },
-        { "unknown, half a payload", 14, { 99, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0,
-                                           0, 1, 2 } },
-        { "ring 200", 20, { 18, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0,
-                            200, 0, 0, 0, 1, 0, 0, 0 } },
-        { "garbage", 16, { 0xde, 0xad, 0xbe, 0xef, 0xde, 0xad, 0xbe, 0xef,
-                           0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4 } },
+        { "4 GiB of payload",
+          12,
+          { 2, 0, 0, 0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff } },
+        { "unknown, half a payload",
+          14,
+          { 99, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 1, 2 } },
+        { "ring 200", 20, { 18, 0, 0,   0, 1, 0, 0, 0, 8, 0,
+                            0,  0, 200, 0, 0, 0, 1, 0, 0, 0 } },
+        { "garbage",
+          16,
+          { 0xde, 0xad, 0xbe, 0xef, 0xde, 0xad, 0xbe, 0xef, 0xde, 0xad, 0xbe,
+            0xef, 1, 2, 3, 4 } },
     };
     struct rig_options options = { .device = RIG_DAEMON, .n_peers = 1 };
     struct rig *r = rig_new(&options);
@@ -418,8 +432,9 @@ static void test_bad_front_ends(void)
 
         g_test_message("%s", cases[i].what);
         check_alive(r, 1, peer);
-        g_assert_cmpint(vwl_fe_send_raw(r->fe->fd, cases[i].bytes,
-                                        cases[i].len, NULL, 0), ==, 0);
+        g_assert_cmpint(vwl_fe_send_raw(r->fe->fd, cases[i].bytes, cases[i].len,
+                                        NULL, 0),
+                        ==, 0);
         rig_disconnect(r);
         rig_reconnect(r);
         rig_read_to_end(r, peer); /* its windows are gone */
@@ -446,13 +461,13 @@ static void test_running_ring(void)
     req = vwl_drv_submit(r->drv, request, sizeof request, 64, NULL);
     rig_settle(r);
     g_assert_false(req->done);
-    g_assert_cmpint(vwl_fe_set_enable(r->fe, VIRTIO_WL_QUEUE_OUT, true), ==,
-                    0);
+    g_assert_cmpint(vwl_fe_set_enable(r->fe, VIRTIO_WL_QUEUE_OUT, true), ==, 0);
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
     vwl_drv_request_free(r->drv, req);
 
     g_assert_cmpint(vwl_fe_set_vring_fd(r->fe, VHOST_USER_SET_VRING_CALL,
-                                        VIRTIO_WL_QUEUE_OUT, other), ==, 0);
+                                        VIRTIO_WL_QUEUE_OUT, other),
+                    ==, 0);
     rig_settle(r);
     /* signalled once, since a call may have gone to the old one */
     g_assert_cmpint(read(other, &value, sizeof value), ==, sizeof value);
@@ -463,8 +478,8 @@ static void test_running_ring(void)
     g_assert_true(req->done);
     vwl_drv_request_free(r->drv, req);
     g_assert_cmpint(vwl_fe_set_vring_fd(r->fe, VHOST_USER_SET_VRING_CALL,
-                                        VIRTIO_WL_QUEUE_OUT, out->call), ==,
-                    0);
+                                        VIRTIO_WL_QUEUE_OUT, out->call),
+                    ==, 0);
     close(other);
     rig_free(r);
 }
@@ -472,7 +487,8 @@ static void test_running_ring(void)
 /* Row 8: limits, and memory that nobody can shrink. */
 static void test_limits(void)
 {
-    struct vwl_config config = { .size = sizeof config, .max_vfds = 20,
+    struct vwl_config config = { .size = sizeof config,
+                                 .max_vfds = 20,
                                  .max_contexts = 3,
                                  .max_shm_bytes = 100 * 4096 };
     struct rig_options options = { .n_peers = 1, .config = &config };

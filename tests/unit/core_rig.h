@@ -47,7 +47,7 @@ struct rig {
 
     /* the front-end */
     bool map_later;
-    int map_err;   /* answered to the next maps */
+    int map_err; /* answered to the next maps */
     int unmap_err;
     uint64_t base; /* 0: not known */
     GArray *ops;   /* of struct rig_op, all that was asked */
@@ -58,8 +58,8 @@ struct rig {
     int connect_err;
     size_t connect_index;
     unsigned int n_connects;
-    int foreign_err;  /* -EINPROGRESS: it answers later, on foreign_fd */
-    int foreign_fd;   /* else what it gives (a duplicate is given) */
+    int foreign_err;    /* -EINPROGRESS: it answers later, on foreign_fd */
+    int foreign_fd;     /* else what it gives (a duplicate is given) */
     int foreign_before; /* the foreign_fd before that */
     uint32_t foreign_kind;
     uint64_t foreign_value;
@@ -67,9 +67,9 @@ struct rig {
 
     /* the allocator */
     bool has_buffers;
-    int offer;     /* what it says, if it is there */
-    int alloc_err; /* of the next ones */
-    struct vwl_buffer buffer; /* what the next one gets; fds are taken */
+    int offer;                   /* what it says, if it is there */
+    int alloc_err;               /* of the next ones */
+    struct vwl_buffer buffer;    /* what the next one gets; fds are taken */
     struct vwl_buffer_wish wish; /* the last one */
     unsigned int n_allocs;
 
@@ -207,7 +207,8 @@ static int rig_foreign(void *opaque, uint32_t kind, uint64_t value, int *fd)
     rig->foreign_value = value;
     if (rig->foreign_err == -EINPROGRESS) {
         g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-                                   sv), ==, 0);
+                                   sv),
+                        ==, 0);
         *fd = sv[0];
         rig->foreign_before = rig->foreign_fd;
         rig->foreign_fd = sv[1];
@@ -249,8 +250,8 @@ static int rig_listen(const char *path, int backlog)
     return fd;
 }
 
-G_GNUC_UNUSED static struct rig *
-rig_new_limits(uint64_t features, const struct vwl_core_config *limits)
+G_GNUC_UNUSED static struct rig *rig_new_limits(
+    uint64_t features, const struct vwl_core_config *limits)
 {
     int n_fds = count_fds();
     struct rig *rig = g_new0(struct rig, 1);
@@ -276,7 +277,8 @@ rig_new_limits(uint64_t features, const struct vwl_core_config *limits)
     };
     config.n_sockets = 4;
     g_assert_cmpint(vwl_core_create(&config, &rig_ops, rig, &rig->log,
-                                    &rig->core), ==, 0);
+                                    &rig->core),
+                    ==, 0);
     vwl_core_set_features(rig->core, features, true);
     return rig;
 }
@@ -477,8 +479,7 @@ G_GNUC_UNUSED static void rig_expect_hup(struct rig *rig, uint32_t id)
 
 /* A VFD_RECV; returns its data, *len is its length. */
 G_GNUC_UNUSED static const uint8_t *rig_expect_recv(struct rig *rig,
-                                                    uint32_t id,
-                                                    uint32_t n_ids,
+                                                    uint32_t id, uint32_t n_ids,
                                                     size_t *len)
 {
     ssize_t n = rig_next(rig);

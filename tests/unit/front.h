@@ -17,13 +17,16 @@
 
 #define RAM_BYTES 0x100000u
 /* Its guest address is 0, its front-end address 0x7f0000000000. */
-#define TABLE_RAM "0000000000000000 0000100000000000" \
-                  "00000000007f0000 0000000000000000"
+#define TABLE_RAM                       \
+    "0000000000000000 0000100000000000" \
+    "00000000007f0000 0000000000000000"
 #define TABLE_ONE "01000000 00000000" TABLE_RAM
-#define ADDR_0 "00000000 00000000 00000000007f0000 00200000007f0000" \
-               "00100000007f0000 0000000000000000"
-#define ADDR_1 "01000000 00000000 00400000007f0000 00600000007f0000" \
-               "00500000007f0000 0000000000000000"
+#define ADDR_0                                            \
+    "00000000 00000000 00000000007f0000 00200000007f0000" \
+    "00100000007f0000 0000000000000000"
+#define ADDR_1                                            \
+    "01000000 00000000 00400000007f0000 00600000007f0000" \
+    "00500000007f0000 0000000000000000"
 #define U64_0 "0000000000000000"
 #define U64_1 "0100000000000000"
 
@@ -134,8 +137,9 @@ static inline void on_backchan(void *opaque)
 }
 
 static const struct vwl_session_ops front_ops = {
-    on_reset, on_started, on_changed, on_stopping, on_held, on_kicked,
-    on_invalidate, on_memory, on_own_file, on_base, on_features, on_backchan,
+    on_reset,    on_started, on_changed,    on_stopping,
+    on_held,     on_kicked,  on_invalidate, on_memory,
+    on_own_file, on_base,    on_features,   on_backchan,
 };
 
 static inline void front_init(struct front *f, uint64_t features,
@@ -179,8 +183,7 @@ static inline void front_finish(struct front *f)
     g_assert_cmpuint(count_fds(), ==, f->fds_before);
 }
 
-static inline char *frame(uint32_t request, uint32_t flags,
-                          const char *payload)
+static inline char *frame(uint32_t request, uint32_t flags, const char *payload)
 {
     GByteArray *bytes = unhex(payload);
     guint32 head[3] = { GUINT32_TO_LE(request), GUINT32_TO_LE(flags),
@@ -235,8 +238,7 @@ static inline void tell_fd(struct front *f, uint32_t request,
     g_assert_cmpint(answered(f, request, U64_0), ==, -1);
 }
 
-static inline void quiet(struct front *f, uint32_t request,
-                         const char *payload)
+static inline void quiet(struct front *f, uint32_t request, const char *payload)
 {
     say(f, request, 1, payload);
     expect_silence(f->sock);
@@ -310,8 +312,7 @@ static inline uint64_t count_of(int fd)
     return read(fd, &value, sizeof value) == sizeof value ? value : 0;
 }
 
-static inline void set_base(struct front *f, unsigned int index,
-                            uint32_t base)
+static inline void set_base(struct front *f, unsigned int index, uint32_t base)
 {
     guint32 pair[2] = { GUINT32_TO_LE(index), GUINT32_TO_LE(base) };
     char *text = tohex(pair, sizeof pair);

@@ -76,9 +76,8 @@ static inline int memfd(const char *name, size_t size)
     return fd;
 }
 
-static inline void add_region(struct vwl_mem **mem, uint64_t gpa,
-                              uint64_t size, uint64_t uva, uint64_t offset,
-                              int fd)
+static inline void add_region(struct vwl_mem **mem, uint64_t gpa, uint64_t size,
+                              uint64_t uva, uint64_t offset, int fd)
 {
     struct vwl_mem_region region = { gpa, size, uva, offset };
     struct vwl_mem *more = NULL;
@@ -93,17 +92,21 @@ static inline void guest_init(struct guest *g, bool packed, uint32_t size)
     memset(g, 0, sizeof *g);
     g->fds_before = count_fds();
     g->fd = memfd("guest", 2 * HALF);
-    g->ram = mmap(NULL, 2 * HALF, PROT_READ | PROT_WRITE, MAP_SHARED, g->fd,
-                  0);
+    g->ram = mmap(NULL, 2 * HALF, PROT_READ | PROT_WRITE, MAP_SHARED, g->fd, 0);
     g_assert_true(g->ram != MAP_FAILED);
     g->mem = vwl_mem_new();
     add_region(&g->mem, GPA, HALF, UVA, 0, g->fd);
     add_region(&g->mem, GPA + HALF, HALF, UVA_HIGH, HALF, g->fd);
     g->vq = vwl_vq_create();
     g->setup = (struct vwl_vq_setup){
-        .packed = packed, .indirect = true, .size = size,
-        .desc = UVA + DESC, .driver = UVA + DRIVER, .device = UVA + DEVICE,
-        .base = packed ? 0x80008000u : 0, .mem = g->mem,
+        .packed = packed,
+        .indirect = true,
+        .size = size,
+        .desc = UVA + DESC,
+        .driver = UVA + DRIVER,
+        .device = UVA + DEVICE,
+        .base = packed ? 0x80008000u : 0,
+        .mem = g->mem,
     };
 }
 
@@ -167,8 +170,8 @@ static inline uint64_t get64(const void *at)
 #define INDIRECT 4u
 
 /* A split descriptor (2.7.5): address, length, flags, next. */
-static inline void split_desc(unsigned char *at, uint64_t address,
-                              uint32_t len, uint16_t flags, uint16_t next)
+static inline void split_desc(unsigned char *at, uint64_t address, uint32_t len,
+                              uint16_t flags, uint16_t next)
 {
     put64(at, address);
     put32(at + 8, len);

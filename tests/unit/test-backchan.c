@@ -68,8 +68,8 @@ static int map(struct bed *b, int fd, unsigned int cookie, bool writable)
 
 static int unmap(struct bed *b, unsigned int cookie)
 {
-    return vwl_backchan_shmem_unmap(b->chan, 0, 0x123456000, 0x2000, on_done,
-                                    b, cookie);
+    return vwl_backchan_shmem_unmap(b->chan, 0, 0x123456000, 0x2000, on_done, b,
+                                    cookie);
 }
 
 static void expect_fd(struct bed *b, const char *text, int file)
@@ -98,23 +98,29 @@ static void test_standard(void)
 
     bed_init(&b, VWL_SHM_STANDARD, true);
     g_assert_cmpint(map(&b, file, 7, true), ==, 0);
-    expect_fd(&b, "09000000 09000000 28000000 0000000000000000"
+    expect_fd(&b,
+              "09000000 09000000 28000000 0000000000000000"
               "0030000000000000 0060452301000000 0020000000000000"
-              "0100000000000000", file);
+              "0100000000000000",
+              file);
     expect_done(&b, "");
     g_assert_cmpuint(vwl_backchan_pending(b.chan), ==, 1);
     reply(&b, "09000000 05000000 08000000 0000000000000000");
     expect_done(&b, "7:0 ");
     g_assert_cmpint(map(&b, file, 8, false), ==, 0);
-    expect_fd(&b, "09000000 09000000 28000000 0000000000000000"
+    expect_fd(&b,
+              "09000000 09000000 28000000 0000000000000000"
               "0030000000000000 0060452301000000 0020000000000000"
-              "0000000000000000", file);
+              "0000000000000000",
+              file);
     reply(&b, "09000000 05000000 08000000 0100000000000000");
     expect_done(&b, "8:-5 ");
     g_assert_cmpint(unmap(&b, 9), ==, 0);
-    expect_fd(&b, "0a000000 09000000 28000000 0000000000000000"
+    expect_fd(&b,
+              "0a000000 09000000 28000000 0000000000000000"
               "0000000000000000 0060452301000000 0020000000000000"
-              "0000000000000000", -1);
+              "0000000000000000",
+              -1);
     /* the number of an errno, as crosvm answers */
     reply(&b, "0a000000 05000000 08000000 eaffffffffffffff");
     expect_done(&b, "9:-22 ");
@@ -130,9 +136,11 @@ static void test_standard_unanswered(void)
 
     bed_init(&b, VWL_SHM_STANDARD, false);
     g_assert_cmpint(map(&b, file, 1, true), ==, 0);
-    expect_fd(&b, "09000000 01000000 28000000 0000000000000000"
+    expect_fd(&b,
+              "09000000 01000000 28000000 0000000000000000"
               "0030000000000000 0060452301000000 0020000000000000"
-              "0100000000000000", file);
+              "0100000000000000",
+              file);
     expect_done(&b, "1:0 ");
     g_assert_cmpuint(vwl_backchan_pending(b.chan), ==, 0);
     bed_finish(&b);
@@ -147,28 +155,30 @@ static void test_private(void)
     for (int ack = 0; ack < 2; ack++) {
         bed_init(&b, VWL_SHM_PRIVATE, ack);
         g_assert_cmpint(map(&b, file, 1, true), ==, 0);
-        expect_fd(&b, ack ?
-                  "e8030000 09000000 20000000 0300000000000000"
-                  "0060452301000000 0030000000000000 0020000000000000" :
-                  "e8030000 01000000 20000000 0300000000000000"
-                  "0060452301000000 0030000000000000 0020000000000000", file);
+        expect_fd(&b,
+                  ack ? "e8030000 09000000 20000000 0300000000000000"
+                        "0060452301000000 0030000000000000 0020000000000000"
+                      : "e8030000 01000000 20000000 0300000000000000"
+                        "0060452301000000 0030000000000000 0020000000000000",
+                  file);
         expect_done(&b, ""); /* answered always */
         g_assert_cmpint(map(&b, file, 2, false), ==, 0);
-        close(expect_hex(b.front, ack ?
-                         "e8030000 09000000 20000000 0100000000000000"
-                         "0060452301000000 0030000000000000"
-                         "0020000000000000" :
-                         "e8030000 01000000 20000000 0100000000000000"
-                         "0060452301000000 0030000000000000"
-                         "0020000000000000"));
+        close(expect_hex(b.front,
+                         ack ? "e8030000 09000000 20000000 0100000000000000"
+                               "0060452301000000 0030000000000000"
+                               "0020000000000000"
+                             : "e8030000 01000000 20000000 0100000000000000"
+                               "0060452301000000 0030000000000000"
+                               "0020000000000000"));
         g_assert_cmpint(unmap(&b, 3), ==, 0);
-        expect_fd(&b, ack ?
-                  "e9030000 09000000 18000000 0000000000000000"
-                  "0060452301000000 0020000000000000" :
-                  "e9030000 01000000 18000000 0000000000000000"
-                  "0060452301000000 0020000000000000", -1);
+        expect_fd(&b,
+                  ack ? "e9030000 09000000 18000000 0000000000000000"
+                        "0060452301000000 0020000000000000"
+                      : "e9030000 01000000 18000000 0000000000000000"
+                        "0060452301000000 0020000000000000",
+                  -1);
         reply(&b, "e8030000 05000000 08000000 0000000000000000"
-              "e8030000 05000000 08000000 efffffffffffffff");
+                  "e8030000 05000000 08000000 efffffffffffffff");
         expect_done(&b, "1:0 2:-17 ");
         reply(&b, "e9030000 05000000 08000000 0000000000000000");
         expect_done(&b, "3:0 ");
@@ -180,14 +190,18 @@ static void test_private(void)
 static void test_vring_and_iotlb(void)
 {
     struct vhost_user_iotlb miss = {
-        .iova = 0x1122334455667788, .permission = 3, .type = 1,
+        .iova = 0x1122334455667788,
+        .permission = 3,
+        .type = 1,
     };
     struct bed b;
 
     bed_init(&b, VWL_SHM_NONE, true);
     g_assert_cmpint(vwl_backchan_iotlb(b.chan, &miss, on_done, &b, 1), ==, 0);
-    expect_fd(&b, "01000000 09000000 20000000 8877665544332211"
-              "0000000000000000 0000000000000000 0301000000000000", -1);
+    expect_fd(&b,
+              "01000000 09000000 20000000 8877665544332211"
+              "0000000000000000 0000000000000000 0301000000000000",
+              -1);
     g_assert_cmpint(vwl_backchan_config_change(b.chan, on_done, &b, 2), ==, 0);
     expect_fd(&b, "02000000 09000000 00000000", -1);
     g_assert_cmpint(vwl_backchan_vring_call(b.chan, 1), ==, 0);
@@ -195,9 +209,9 @@ static void test_vring_and_iotlb(void)
     g_assert_cmpint(vwl_backchan_vring_err(b.chan, 1), ==, 0);
     expect_fd(&b, "05000000 09000000 08000000 01000000 00000000", -1);
     reply(&b, "01000000 05000000 08000000 0000000000000000"
-          "02000000 05000000 08000000 0000000000000000"
-          "04000000 05000000 08000000 0000000000000000"
-          "05000000 05000000 08000000 0100000000000000");
+              "02000000 05000000 08000000 0000000000000000"
+              "04000000 05000000 08000000 0000000000000000"
+              "05000000 05000000 08000000 0100000000000000");
     expect_done(&b, "1:0 2:0 ");
     g_assert_cmpuint(vwl_backchan_pending(b.chan), ==, 0);
     bed_finish(&b);
@@ -238,16 +252,22 @@ static void test_host_notifier(void)
 
     bed_init(&b, VWL_SHM_NONE, true);
     g_assert_cmpint(vwl_backchan_vring_host_notifier(b.chan, &area, file,
-                                                     on_done, &b, 1), ==, 0);
-    expect_fd(&b, "03000000 09000000 18000000 0100000000000000"
-              "0010000000000000 0020000000000000", file);
-    g_assert_cmpint(vwl_backchan_vring_host_notifier(b.chan, &none, -1,
-                                                     on_done, &b, 2), ==, 0);
-    expect_fd(&b, "03000000 09000000 18000000 0101000000000000"
-              "0000000000000000 0000000000000000", -1);
-    g_assert_cmpint(vwl_backchan_vring_host_notifier(b.chan, &area, -1,
-                                                     on_done, &b, 2), ==,
-                    -EINVAL);
+                                                     on_done, &b, 1),
+                    ==, 0);
+    expect_fd(&b,
+              "03000000 09000000 18000000 0100000000000000"
+              "0010000000000000 0020000000000000",
+              file);
+    g_assert_cmpint(vwl_backchan_vring_host_notifier(b.chan, &none, -1, on_done,
+                                                     &b, 2),
+                    ==, 0);
+    expect_fd(&b,
+              "03000000 09000000 18000000 0101000000000000"
+              "0000000000000000 0000000000000000",
+              -1);
+    g_assert_cmpint(vwl_backchan_vring_host_notifier(b.chan, &area, -1, on_done,
+                                                     &b, 2),
+                    ==, -EINVAL);
     bed_finish(&b);
     close(file);
 }
@@ -255,11 +275,16 @@ static void test_host_notifier(void)
 static void test_gpu_and_external(void)
 {
     struct vhost_user_gpu_map gpu = {
-        .shmid = 2, .shm_offset = 0x1000, .len = 0x2000, .memory_idx = 3,
+        .shmid = 2,
+        .shm_offset = 0x1000,
+        .len = 0x2000,
+        .memory_idx = 3,
         .handle_type = 4,
     };
     struct vhost_user_external_map external = {
-        .shmid = 5, .shm_offset = 0x1000, .len = 0x2000,
+        .shmid = 5,
+        .shm_offset = 0x1000,
+        .len = 0x2000,
         .ptr = 0x7f0011223344,
     };
     int file = make_memfd(0x4000);
@@ -272,26 +297,32 @@ static void test_gpu_and_external(void)
     bed_init(&b, VWL_SHM_PRIVATE, false);
     g_assert_cmpint(vwl_backchan_gpu_map(b.chan, &gpu, file, on_done, &b, 1),
                     ==, 0);
-    expect_fd(&b, "ee030000 01000000 40000000 0200000000000000"
+    expect_fd(&b,
+              "ee030000 01000000 40000000 0200000000000000"
               "0010000000000000 0020000000000000 03000000 04000000"
               "000102030405060708090a0b0c0d0e0f"
-              "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff", file);
+              "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff",
+              file);
     g_assert_cmpint(vwl_backchan_external_map(b.chan, &external, on_done, &b,
-                                              2), ==, 0);
-    expect_fd(&b, "ef030000 01000000 20000000 0500000000000000"
-              "0010000000000000 0020000000000000 4433221100 7f0000", -1);
+                                              2),
+                    ==, 0);
+    expect_fd(&b,
+              "ef030000 01000000 20000000 0500000000000000"
+              "0010000000000000 0020000000000000 4433221100 7f0000",
+              -1);
     expect_done(&b, "");
     reply(&b, "ee030000 05000000 08000000 0000000000000000"
-          "ef030000 05000000 08000000 0000000000000000");
+              "ef030000 05000000 08000000 0000000000000000");
     expect_done(&b, "1:0 2:0 ");
-    g_assert_cmpint(vwl_backchan_gpu_map(b.chan, &gpu, -1, on_done, &b, 1),
-                    ==, -EINVAL);
+    g_assert_cmpint(vwl_backchan_gpu_map(b.chan, &gpu, -1, on_done, &b, 1), ==,
+                    -EINVAL);
     bed_finish(&b);
     bed_init(&b, VWL_SHM_STANDARD, true);
     g_assert_cmpint(vwl_backchan_gpu_map(b.chan, &gpu, file, on_done, &b, 1),
                     ==, -EOPNOTSUPP);
     g_assert_cmpint(vwl_backchan_external_map(b.chan, &external, on_done, &b,
-                                              2), ==, -EOPNOTSUPP);
+                                              2),
+                    ==, -EOPNOTSUPP);
     expect_silence(b.front);
     bed_finish(&b);
     close(file);
@@ -300,8 +331,10 @@ static void test_gpu_and_external(void)
 static void test_fs(void)
 {
     static const char *const heads[] = {
-        "ea030000 09000000 00010000", "eb030000 09000000 00010000",
-        "ec030000 09000000 00010000", "ed030000 09000000 00010000",
+        "ea030000 09000000 00010000",
+        "eb030000 09000000 00010000",
+        "ec030000 09000000 00010000",
+        "ed030000 09000000 00010000",
     };
     struct vhost_user_fs_backend msg = { { 0 } };
     int file = make_memfd(0x4000);
@@ -318,13 +351,15 @@ static void test_fs(void)
         GString *text = g_string_new(heads[i]);
 
         for (unsigned int j = 0; j < 32; j++) {
-            g_string_append(text, j == 0 ? "1100000000000000" :
-                            j == 9 ? "2200000000000000" :
-                            j == 18 ? "3300000000000000" :
-                            j == 31 ? "4400000000000000" : "0000000000000000");
+            g_string_append(text, j == 0    ? "1100000000000000"
+                                  : j == 9  ? "2200000000000000"
+                                  : j == 18 ? "3300000000000000"
+                                  : j == 31 ? "4400000000000000"
+                                            : "0000000000000000");
         }
         g_assert_cmpint(vwl_backchan_fs(b.chan, 1002 + i, &msg, other, on_done,
-                                        &b, i), ==, -EINVAL);
+                                        &b, i),
+                        ==, -EINVAL);
         g_assert_cmpint(vwl_backchan_fs(b.chan, 1002 + i, &msg,
                                         with_fd ? file : -1, on_done, &b, i),
                         ==, 0);
@@ -332,12 +367,12 @@ static void test_fs(void)
         g_string_free(text, TRUE);
     }
     reply(&b, "ea030000 05000000 08000000 0000000000000000"
-          "eb030000 05000000 08000000 0000000000000000"
-          "ec030000 05000000 08000000 0000000000000000"
-          "ed030000 05000000 08000000 0000000000000000");
+              "eb030000 05000000 08000000 0000000000000000"
+              "ec030000 05000000 08000000 0000000000000000"
+              "ed030000 05000000 08000000 0000000000000000");
     expect_done(&b, "0:0 1:0 2:0 3:0 ");
-    g_assert_cmpint(vwl_backchan_fs(b.chan, 1001, &msg, -1, on_done, &b, 0),
-                    ==, -EINVAL);
+    g_assert_cmpint(vwl_backchan_fs(b.chan, 1001, &msg, -1, on_done, &b, 0), ==,
+                    -EINVAL);
     g_assert_cmpint(vwl_backchan_fs(b.chan, 1006, &msg, file, on_done, &b, 0),
                     ==, -EINVAL);
     bed_finish(&b);
@@ -350,14 +385,20 @@ static void test_refused(void)
     struct bed b;
 
     bed_init(&b, VWL_SHM_STANDARD, true);
-    static const uint64_t bad[][3] = { /* fd offset, shm offset, length */
-        { 0, 0, 0 }, { 1, 0, 0x1000 }, { 0, 1, 0x1000 }, { 0, 0, 0x1001 },
-        { 0, 0xfffffffffffff000, 0x2000 }, { 0xfffffffffffff000, 0, 0x2000 },
+    static const uint64_t bad[][3] = {
+        /* fd offset, shm offset, length */
+        { 0, 0, 0 },
+        { 1, 0, 0x1000 },
+        { 0, 1, 0x1000 },
+        { 0, 0, 0x1001 },
+        { 0, 0xfffffffffffff000, 0x2000 },
+        { 0xfffffffffffff000, 0, 0x2000 },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_assert_cmpint(vwl_backchan_shmem_map(b.chan, 0, file, bad[i][0],
                                                bad[i][1], bad[i][2], true,
-                                               on_done, &b, 1), ==, -EINVAL);
+                                               on_done, &b, 1),
+                        ==, -EINVAL);
     }
     g_assert_cmpint(map(&b, -1, 1, true), ==, -EINVAL);
     expect_silence(b.front);
@@ -391,12 +432,15 @@ static void test_hold(void)
     expect_silence(b.front);
     g_assert_false(vwl_backchan_wants_write(b.chan));
     vwl_backchan_hold(b.chan, false);
-    close(expect_hex(b.front, "09000000 09000000 28000000 0000000000000000"
+    close(expect_hex(b.front,
+                     "09000000 09000000 28000000 0000000000000000"
                      "0030000000000000 0060452301000000 0020000000000000"
                      "0100000000000000"));
-    expect_fd(&b, "0a000000 09000000 28000000 0000000000000000"
+    expect_fd(&b,
+              "0a000000 09000000 28000000 0000000000000000"
               "0000000000000000 0060452301000000 0020000000000000"
-              "0000000000000000", -1);
+              "0000000000000000",
+              -1);
     g_assert_cmpuint(count_fds(), ==, before - 1);
     b.fds_before--; /* file */
     bed_finish(&b);
@@ -437,8 +481,8 @@ static void test_bad_replies(void)
         if (with_fd) {
             g_assert_cmpint(unmap(&b, 1), ==, 0);
         }
-        send_hex(b.front, "0a000000 05000000 08000000 0000000000000000",
-                 &file, (size_t)with_fd); /* else: nobody waits for it */
+        send_hex(b.front, "0a000000 05000000 08000000 0000000000000000", &file,
+                 (size_t)with_fd); /* else: nobody waits for it */
         g_assert_cmpint(vwl_backchan_dispatch(b.chan), ==, -ECONNRESET);
         expect_done(&b, with_fd ? "1:-104 " : "");
         bed_finish(&b);
@@ -484,8 +528,8 @@ static void test_new_channel(void)
     g_assert_cmpint(unmap(&b, 5), ==, 0);
     close(dup(b.front));
     expect_hex(b.front, "0a000000 09000000 28000000 0000000000000000"
-               "0000000000000000 0060452301000000 0020000000000000"
-               "0000000000000000");
+                        "0000000000000000 0060452301000000 0020000000000000"
+                        "0000000000000000");
     reply(&b, "0a000000 05000000 08000000 0000000000000000");
     expect_done(&b, "5:0 ");
     bed_finish(&b);
@@ -500,7 +544,7 @@ static void test_forget(void)
     vwl_backchan_forget(b.chan, &b);
     g_assert_cmpint(unmap(&b, 2), ==, 0);
     reply(&b, "0a000000 05000000 08000000 0000000000000000"
-          "0a000000 05000000 08000000 0000000000000000");
+              "0a000000 05000000 08000000 0000000000000000");
     expect_done(&b, "2:0 ");
     bed_finish(&b);
 }
@@ -531,8 +575,8 @@ static void test_flood(void)
         }
         g_assert_cmpuint(bytes[0], ==, 10);
         seen++;
-        send_hex(b.front, "0a000000 05000000 08000000 0000000000000000",
-                 NULL, 0);
+        send_hex(b.front, "0a000000 05000000 08000000 0000000000000000", NULL,
+                 0);
         g_assert_cmpint(vwl_backchan_dispatch(b.chan), ==, 0);
     }
     g_assert_cmpuint(vwl_backchan_pending(b.chan), ==, 0);

@@ -60,18 +60,17 @@ static void test_memory(void)
     g_assert_cmpuint(info.size_bytes, ==, 8192);
     /* could be shrunk under us; sealed against writing; odd; read-only */
     g_assert_cmpint(classify(memory(8192, 0)).class, ==, VWL_FD_MEMORY_COPY);
-    g_assert_cmpint(classify(memory(8192, F_SEAL_SHRINK | F_SEAL_WRITE))
-                    .class, ==, VWL_FD_MEMORY_COPY);
-    g_assert_cmpint(classify(memory(8192, F_SEAL_SHRINK |
-                                    F_SEAL_FUTURE_WRITE)).class, ==,
-                    VWL_FD_MEMORY_COPY);
+    g_assert_cmpint(classify(memory(8192, F_SEAL_SHRINK | F_SEAL_WRITE)).class,
+                    ==, VWL_FD_MEMORY_COPY);
+    g_assert_cmpint(
+        classify(memory(8192, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE)).class, ==,
+        VWL_FD_MEMORY_COPY);
     info = classify(memory(5000, F_SEAL_SHRINK));
     g_assert_cmpint(info.class, ==, VWL_FD_MEMORY_COPY);
     g_assert_cmpuint(info.size_bytes, ==, 5000);
     fd = reopened(memory(8192, F_SEAL_SHRINK), O_RDONLY);
     g_assert_cmpint(classify(fd).class, ==, VWL_FD_MEMORY_COPY);
-    g_assert_cmpint(classify(memory(0, F_SEAL_SHRINK)).class, ==,
-                    VWL_FD_EMPTY);
+    g_assert_cmpint(classify(memory(0, F_SEAL_SHRINK)).class, ==, VWL_FD_EMPTY);
 }
 
 static void test_files(void)
@@ -112,14 +111,14 @@ static void test_streams(void)
     info = classify(fds[1]);
     g_assert_cmpint(info.class, ==, VWL_FD_PIPE);
     g_assert_cmphex(info.flags, ==, 1);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
-                    ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==,
+                    0);
     info = classify(fds[0]);
     g_assert_cmpint(info.class, ==, VWL_FD_SOCKET);
     g_assert_cmphex(info.flags, ==, 3);
     close(fds[1]);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-                               fds), ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds),
+                    ==, 0);
     g_assert_cmpint(classify(fds[0]).class, ==, VWL_FD_OPAQUE);
     close(fds[1]);
 }
@@ -130,16 +129,16 @@ static void test_opaque(void)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     /* autobind: an abstract name */
-    g_assert_cmpint(bind(fd, (struct sockaddr *)&sun, sizeof(sa_family_t)),
-                    ==, 0);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&sun, sizeof(sa_family_t)), ==,
+                    0);
     g_assert_cmpint(listen(fd, 1), ==, 0);
     g_assert_cmpint(classify(fd).class, ==, VWL_FD_OPAQUE);
-    g_assert_cmpint(classify(eventfd(0, EFD_CLOEXEC)).class, ==,
-                    VWL_FD_OPAQUE);
+    g_assert_cmpint(classify(eventfd(0, EFD_CLOEXEC)).class, ==, VWL_FD_OPAQUE);
     g_assert_cmpint(classify(epoll_create1(EPOLL_CLOEXEC)).class, ==,
                     VWL_FD_OPAQUE);
-    g_assert_cmpint(classify(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
-                    .class, ==, VWL_FD_OPAQUE);
+    g_assert_cmpint(
+        classify(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)).class, ==,
+        VWL_FD_OPAQUE);
     fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     g_assert_cmpint(classify(fd).class, ==, VWL_FD_OPAQUE);
     fd = open("/dev/null", O_WRONLY | O_CLOEXEC);

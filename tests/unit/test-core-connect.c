@@ -81,8 +81,8 @@ static void test_answered(void)
     g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
     g_assert_cmphex(ask_new(rig, 0x104, 1, 3, 0), ==, 0x1102);
     g_assert_cmpuint(rig->completed->len, ==, 0);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
-                    ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
     answer(rig, "\0\0\0\0", 4, &sv[0], 1);
     close(sv[0]);
     hang_up(rig);
@@ -117,8 +117,7 @@ static void test_refused(void)
         expect(asked, 0x1100);
         g_assert_false(vwl_core_has_more(rig->core));
     }
-    g_assert_nonnull(strstr(g_ptr_array_index(rig->lines, 0),
-                            "No such file"));
+    g_assert_nonnull(strstr(g_ptr_array_index(rig->lines, 0), "No such file"));
     /* it says no at once */
     rig->connect_err = -EPIPE;
     g_assert_cmphex(ask_new(rig, 0x104, 1, 3, 0), ==, 0x1100);
@@ -145,8 +144,8 @@ static void test_again(void)
         }
         vwl_core_dispatch_out(rig->core);
     }
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
-                    ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
     answer(rig, "\0\0\0\0", 4, &sv[0], 1);
     hang_up(rig);
     run(rig, 1);

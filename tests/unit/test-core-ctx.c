@@ -6,21 +6,20 @@
 static void test_first_steps(void)
 {
     static const uint8_t probe[64] = { 0x07, 0x01 };
-    static const uint8_t new_ctx[64] = { 0x04, 0x01, 0, 0, 0, 0, 0, 0,
-                                         1, 0, 0, 0, 3 };
+    static const uint8_t new_ctx[64] = { 0x04, 0x01, 0, 0, 0, 0, 0,
+                                         0,    1,    0, 0, 0, 3 };
     static const uint8_t new_shm[64] = {
-        0x00, 0x01, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 1, 0x10,
+        0x00, 0x01, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0,
+        0,    0,    0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x10,
     };
-    static const uint8_t ctx_ok[32] = { 0x01, 0x10, 0, 0, 0, 0, 0, 0,
-                                        1, 0, 0, 0, 3, 0, 0, 0,
-                                        0, 0, 0x10 };
-    static const uint8_t shm_ok[32] = { 0x01, 0x10, 0, 0, 0, 0, 0, 0,
-                                        2, 0, 0, 0, 0, 0, 0, 0,
-                                        0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20 };
-    static const uint8_t send[] = { 0x02, 0x01, 0, 0, 0, 0, 0, 0,
-                                    1, 0, 0, 0, 1, 0, 0, 0,
-                                    2, 0, 0, 0, 'h', 'e', 'l', 'l', 'o' };
+    static const uint8_t ctx_ok[32] = { 0x01, 0x10, 0, 0, 0, 0, 0, 0, 1,   0,
+                                        0,    0,    3, 0, 0, 0, 0, 0, 0x10 };
+    static const uint8_t shm_ok[32] = { 0x01, 0x10, 0, 0, 0, 0, 0, 0,   2,
+                                        0,    0,    0, 0, 0, 0, 0, 0,   0,
+                                        0,    0,    0, 0, 0, 0, 0, 0x20 };
+    static const uint8_t send[] = { 0x02, 0x01, 0,   0,   0,   0,   0,  0, 1,
+                                    0,    0,    0,   1,   0,   0,   0,  2, 0,
+                                    0,    0,    'h', 'e', 'l', 'l', 'o' };
     struct rig *rig = rig_new(MODE_K23);
     uint8_t response[64], data[64];
     int compositor, fds[253];
@@ -106,8 +105,7 @@ static void test_many_descriptors(void)
         }
         data = rig_expect_recv(rig, 1, groups[g], &len);
         for (unsigned int i = 0; i < groups[g]; i++) {
-            g_assert_cmphex(get32(rig->message + 16 + 4 * i), ==,
-                            expected + i);
+            g_assert_cmphex(get32(rig->message + 16 + 4 * i), ==, expected + i);
         }
         g_byte_array_append(all, data, (guint)len);
         expected += groups[g];
@@ -134,17 +132,22 @@ static void test_odd_descriptors(void)
     struct rig *rig = rig_new(MODE_K23);
     int compositor = rig_context(rig, 1), listener, pair[2];
     int odd = sealed_file(5000, 0), n = 0, fds[16];
-    struct { uint32_t flags; uint64_t pfn; uint32_t size; } told[16];
+    struct {
+        uint32_t flags;
+        uint64_t pfn;
+        uint32_t size;
+    } told[16];
     const uint8_t *data;
     uint32_t ids[16];
     size_t len;
 
-#define ADD(fd, flags_, pfn_, size_) do { \
-        fds[n] = (fd); \
-        told[n].flags = (flags_); \
-        told[n].pfn = (pfn_); \
-        told[n].size = (size_); \
-        n++; \
+#define ADD(fd, flags_, pfn_, size_) \
+    do {                             \
+        fds[n] = (fd);               \
+        told[n].flags = (flags_);    \
+        told[n].pfn = (pfn_);        \
+        told[n].size = (size_);      \
+        n++;                         \
     } while (0)
     ADD(sealed_file(8192, F_SEAL_SHRINK), 0, 0, 8192);
     ADD(sealed_file(8192, 0), 0, 2, 8192);
@@ -169,8 +172,7 @@ static void test_odd_descriptors(void)
     lseek(odd, 33, SEEK_SET);
     host_send(compositor, "data", 4, fds, (unsigned int)n);
     for (int i = 0; i < n; i++) {
-        ids[i] = rig_expect_new(rig, told[i].flags, told[i].pfn,
-                                told[i].size);
+        ids[i] = rig_expect_new(rig, told[i].flags, told[i].pfn, told[i].size);
     }
     data = rig_expect_recv(rig, 1, (uint32_t)n, &len);
     g_assert_cmpmem(data, len, "data", 4);
@@ -193,8 +195,8 @@ static void test_odd_descriptors(void)
 static void test_old_mode(void)
 {
     struct rig *rig = rig_new(MODE_OLD);
-    int compositor, fds[2] = { sealed_file(100, 0),
-                               open("/dev/null", O_RDWR | O_CLOEXEC) };
+    int compositor,
+        fds[2] = { sealed_file(100, 0), open("/dev/null", O_RDWR | O_CLOEXEC) };
     size_t len;
 
     g_assert_cmphex(ask_new(rig, 0x104, 1, 4, 0), ==, 0x1001);
@@ -435,8 +437,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/ctx/hang-up", test_hang_up);
     g_test_add_func("/core/ctx/small-buffers", test_small_buffers);
     g_test_add_func("/core/ctx/round-robin", test_round_robin);
-    g_test_add_func("/core/ctx/close-with-messages",
-                    test_close_with_messages);
+    g_test_add_func("/core/ctx/close-with-messages", test_close_with_messages);
     g_test_add_func("/core/ctx/descriptors-alone", test_descriptors_alone);
     g_test_add_func("/core/ctx/own-socket", test_own_socket);
     g_test_add_func("/core/ctx/received-socket", test_received_socket);

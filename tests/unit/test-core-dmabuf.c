@@ -38,8 +38,8 @@ static int next_buffer(struct rig *rig, uint64_t size_bytes)
 {
     int sv[2];
 
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
-                    ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
     rig->has_buffers = true;
     rig->buffer = (struct vwl_buffer){
         .fd = sv[0],
@@ -52,8 +52,10 @@ static int next_buffer(struct rig *rig, uint64_t size_bytes)
 }
 
 static const uint8_t request_640_480[64] = {
-    0x07, 0x01, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, /* VFD_NEW_DMABUF, id 7 */
-    [28] = 0x80, 0x02, 0, 0, 0xe0, 0x01, 0, 0, 'X', 'R', '2', '4',
+    0x07,        0x01, 0,   0,   0,    0,
+    0,           0,    7,   0,   0,    0, /* VFD_NEW_DMABUF, id 7 */
+    [28] = 0x80, 0x02, 0,   0,   0xe0, 0x01,
+    0,           0,    'X', 'R', '2',  '4',
 };
 
 static uint32_t ask_dmabuf(struct rig *rig, uint32_t id)
@@ -104,10 +106,10 @@ static void test_probe(void)
 static void test_made(void)
 {
     static const uint8_t answer[64] = {
-        0x02, 0x10, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0,
-        1, 0, 0, 0, 0, 0, 0, 0, 0, 0xc0, 0x12, 0,
-        [40] = 0x11, 0, 0, 0, 0x22, 0, 0, 0, 0x33, 0, 0, 0,
-        0x44, 0, 0, 0, 0x55, 0, 0, 0, 0x66, 0, 0, 0,
+        0x02, 0x10, 0,           0, 0, 0,    0,    0, 7, 0,    0,    0, 0,
+        0,    0,    0,           1, 0, 0,    0,    0, 0, 0,    0,    0, 0xc0,
+        0x12, 0,    [40] = 0x11, 0, 0, 0,    0x22, 0, 0, 0,    0x33, 0, 0,
+        0,    0x44, 0,           0, 0, 0x55, 0,    0, 0, 0x66, 0,    0, 0,
     };
     struct rig *rig = rig_new(MODE_K23);
     int device = next_buffer(rig, 0x12c000), compositor = rig_context(rig, 1);
@@ -153,8 +155,8 @@ static void test_absolute(void)
     int device = next_buffer(rig, 4096);
     uint8_t response[64];
 
-    g_assert_cmphex(ask_room(rig, request_640_480, 64, 64, response, NULL),
-                    ==, 0x1002);
+    g_assert_cmphex(ask_room(rig, request_640_480, 64, 64, response, NULL), ==,
+                    0x1002);
     /* a page of ours lies first */
     g_assert_cmphex(get64(response + 16), ==, (0xfe00000000 >> 12) + 1);
     g_assert_cmphex(get32(response + 12), ==, 0);
@@ -206,7 +208,10 @@ static void test_limits(void)
 /* The answer by error, the one for "no dmabufs" never among them. */
 static void test_errors(void)
 {
-    static const struct { int err; uint32_t answer; } table[] = {
+    static const struct {
+        int err;
+        uint32_t answer;
+    } table[] = {
         { -EINVAL, 0x1100 }, { -ENOTTY, 0x1100 }, { -EIO, 0x1100 },
         { -ENODEV, 0x1100 }, { -ENOSPC, 0x1101 }, { -ENOMEM, 0x1101 },
         { -EMFILE, 0x1101 },

@@ -340,8 +340,9 @@ static void test_at_once(gconstpointer data)
     entries[0] = (struct entry){ 2, UINT64_C(0x1234567887654321) };
     g_assert_cmphex(ask_foreign(rig, mode, 1, entries, 1, "c"), ==, 0x1000);
     g_assert_cmpuint(rig->foreign_kind, ==, 2);
-    g_assert_cmphex(rig->foreign_value, ==, mode & MODE_FENCES ?
-                    UINT64_C(0x1234567887654321) : 0x87654321);
+    g_assert_cmphex(rig->foreign_value, ==,
+                    mode & MODE_FENCES ? UINT64_C(0x1234567887654321)
+                                       : 0x87654321);
     expect_at_peer(peer, "c", got, 1);
     close(got[0]);
     close(fd);
@@ -375,9 +376,12 @@ static void test_signalled(void)
 
 static void test_refused(void)
 {
-    static const struct { int err; uint32_t response; } rows[] = {
+    static const struct {
+        int err;
+        uint32_t response;
+    } rows[] = {
         { -EOPNOTSUPP, 0x1102 }, { -ENOENT, 0x1102 }, { -EIO, 0x1102 },
-        { -ENOMEM, 0x1101 }, { -EMFILE, 0x1101 },
+        { -ENOMEM, 0x1101 },     { -EMFILE, 0x1101 },
     };
     struct rig *rig = rig_new(MODE_K23);
     int peer = rig_context(rig, 1), fd = sealed_file(4096, 0);
@@ -392,13 +396,10 @@ static void test_refused(void)
     rig->foreign_err = 0;
     rig->foreign_fd = fd;
     rig->n_foreign = 0;
-    g_assert_cmphex(ask_foreign(rig, MODE_K23, 1, entries, 3, "x"), ==,
-                    0x1102);
-    g_assert_cmphex(ask_foreign(rig, MODE_K23, 9, entries, 1, "x"), ==,
-                    0x1102);
+    g_assert_cmphex(ask_foreign(rig, MODE_K23, 1, entries, 3, "x"), ==, 0x1102);
+    g_assert_cmphex(ask_foreign(rig, MODE_K23, 9, entries, 1, "x"), ==, 0x1102);
     g_assert_cmphex(ask_new(rig, 0x105, 3, 1, 0), ==, 0x1001);
-    g_assert_cmphex(ask_foreign(rig, MODE_K23, 3, entries, 1, "x"), ==,
-                    0x1103);
+    g_assert_cmphex(ask_foreign(rig, MODE_K23, 3, entries, 1, "x"), ==, 0x1103);
     g_assert_cmpuint(rig->n_foreign, ==, 0);
     expect_nothing(peer);
     close(fd);
@@ -415,8 +416,7 @@ static void test_no_descriptor(void)
 
     rig->foreign_err = 0;
     rig->foreign_fd = -1;
-    g_assert_cmphex(ask_foreign(rig, MODE_K23, 1, &entry, 1, "x"), ==,
-                    0x1102);
+    g_assert_cmphex(ask_foreign(rig, MODE_K23, 1, &entry, 1, "x"), ==, 0x1102);
     expect_nothing(peer);
     close(peer);
     rig_free(rig);

@@ -126,8 +126,7 @@ static bool limit_is_real(rlim_t n)
 {
     g_autofree char *text = NULL, *row = NULL;
 
-    g_assert_true(g_file_get_contents("/proc/self/limits", &text, NULL,
-                                      NULL));
+    g_assert_true(g_file_get_contents("/proc/self/limits", &text, NULL, NULL));
     row = g_strdup_printf("Max open files            %ju ", (uintmax_t)n);
     return strstr(text, row) != NULL;
 }

@@ -137,8 +137,7 @@ static void test_shared_full(void)
     g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
     id = give(rig, compositor, fds[1], 1);
     g_assert_cmphex(ask_send(rig, id, NULL, 0, big, 60000), ==, 0x1000);
-    g_assert_cmphex(ask_send(rig, id, NULL, 0, big + 60000, 40000), ==,
-                    0x1000);
+    g_assert_cmphex(ask_send(rig, id, NULL, 0, big + 60000, 40000), ==, 0x1000);
     asked = send_init(id, NULL, 0, big + 100000, 200000);
     g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
                     -EINPROGRESS);

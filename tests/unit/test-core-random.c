@@ -52,8 +52,7 @@ static void collect(struct world *world)
         struct vwl_request *request = completed->pdata[world->n_completed];
         unsigned int i = 0;
 
-        while (i < world->n_pending &&
-               &world->pending[i]->request != request) {
+        while (i < world->n_pending && &world->pending[i]->request != request) {
             i++;
         }
         g_assert_cmpuint(i, <, world->n_pending);
@@ -82,8 +81,8 @@ static void do_send(struct world *world)
     for (uint32_t i = 0; i < n_ids; i++) {
         ids[i] = pick_id(world);
     }
-    execute(world, send_init(pick_id(world), ids, n_ids, world->big,
-                             sizes[pick(6)]));
+    execute(world,
+            send_init(pick_id(world), ids, n_ids, world->big, sizes[pick(6)]));
 }
 
 static void do_next(struct world *world)
@@ -128,8 +127,8 @@ static int odd_fd(struct world *world)
         g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
         break;
     case 3:
-        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-                                   fds), ==, 0);
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
+                        ==, 0);
         break;
     default:
         return open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -304,10 +303,10 @@ static void test_random(gconstpointer mode)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_data_func("/core/random/region",
-                         GUINT_TO_POINTER(MODE_K23), test_random);
-    g_test_add_data_func("/core/random/absolute",
-                         GUINT_TO_POINTER(MODE_NEWEST), test_random);
+    g_test_add_data_func("/core/random/region", GUINT_TO_POINTER(MODE_K23),
+                         test_random);
+    g_test_add_data_func("/core/random/absolute", GUINT_TO_POINTER(MODE_NEWEST),
+                         test_random);
     g_test_add_data_func("/core/random/old", GUINT_TO_POINTER(MODE_OLD),
                          test_random);
     return g_test_run();

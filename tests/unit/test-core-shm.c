@@ -389,11 +389,10 @@ static void test_base(void)
     g_assert_cmpuint(op(rig, 0)->len, ==, 4096);
     g_assert_cmpuint(op(rig, 1)->offset, ==, 4096);
     g_assert_cmpint(fstat(rig->last_map_fd, &st), ==, 0);
-    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino,
-                                     &offset));
+    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino, &offset));
     g_assert_cmpuint(offset, ==, 4096);
-    g_assert_false(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino + 1000,
-                                      &offset));
+    g_assert_false(
+        vwl_core_owns_file(rig->core, st.st_dev, st.st_ino + 1000, &offset));
     vwl_core_base_changed(rig->core);
     g_assert_cmpuint(rig->completed->len, ==, 0);
     rig->base = 0xfe00000000;
@@ -407,8 +406,8 @@ static void test_base(void)
     g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
     g_assert_cmpuint(rig->n_unmaps, ==, 1);
     g_assert_cmpuint(op(rig, 2)->offset, ==, 4096);
-    g_assert_false(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino,
-                                      &offset));
+    g_assert_false(
+        vwl_core_owns_file(rig->core, st.st_dev, st.st_ino, &offset));
     {
         uint8_t bytes[64], response[64];
 
@@ -518,18 +517,15 @@ static void test_files(void)
     host_send(compositor, "k", 1, &keymap, 1);
     id = rig_expect_new(rig, 0, 4, 4096);
     rig_expect_recv(rig, 1, 1, &len);
-    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino,
-                                     &offset));
+    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino, &offset));
     g_assert_cmpuint(offset, ==, 4 * 4096);
     host_send(compositor, "k", 1, &keymap, 1);
     rig_expect_new(rig, 0, 5, 4096);
     rig_expect_recv(rig, 1, 1, &len);
-    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino,
-                                     &offset));
+    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino, &offset));
     g_assert_cmpuint(offset, ==, UINT64_MAX);
     g_assert_cmphex(ask_close(rig, id), ==, 0x1000);
-    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino,
-                                     &offset));
+    g_assert_true(vwl_core_owns_file(rig->core, st.st_dev, st.st_ino, &offset));
     g_assert_cmpuint(offset, ==, 5 * 4096);
     close(keymap);
     close(compositor);

@@ -15,8 +15,7 @@ static char *pattern(size_t len)
 
 static void run_out(struct rig *rig)
 {
-    for (int i = 0; i < 1000 && is_readable(vwl_core_out_fd(rig->core));
-         i++) {
+    for (int i = 0; i < 1000 && is_readable(vwl_core_out_fd(rig->core)); i++) {
         vwl_core_dispatch_out(rig->core);
     }
 }
@@ -116,8 +115,7 @@ static void test_kept_descriptors(void)
         struct asked *asked = send_init(1, &id, 1, big, 30000);
         int err;
 
-        g_assert_cmphex(ask_new(rig, 0x100, id, 0, 4096 * (i + 1)), ==,
-                        0x1001);
+        g_assert_cmphex(ask_new(rig, 0x100, id, 0, 4096 * (i + 1)), ==, 0x1001);
         err = vwl_core_execute(rig->core, &asked->request);
         if (err == -EINPROGRESS) {
             /* it ends with the reset below */
@@ -138,8 +136,8 @@ static void test_kept_descriptors(void)
         struct stat st;
 
         while (got < 30000) {
-            ssize_t n = host_receive(compositor, back + got, 30000 - got,
-                                     fds, &n_fds);
+            ssize_t n = host_receive(compositor, back + got, 30000 - got, fds,
+                                     &n_fds);
 
             if (n <= 0) {
                 break;

@@ -32,9 +32,9 @@ static void test_bits(void)
     vwl_dirty_mark(dirty, 0, 0);
     g_assert_cmpmem(log, 0x3000, none, 0x3000);
 
-    vwl_dirty_mark(dirty, 0xfff, 1);   /* page 0 */
-    vwl_dirty_mark(dirty, 0x2fff, 2);  /* pages 2 and 3 */
-    vwl_dirty_mark(dirty, 0x9000, 1);  /* page 9 */
+    vwl_dirty_mark(dirty, 0xfff, 1);  /* page 0 */
+    vwl_dirty_mark(dirty, 0x2fff, 2); /* pages 2 and 3 */
+    vwl_dirty_mark(dirty, 0x9000, 1); /* page 9 */
     g_assert_cmphex(log[0x1008], ==, 0x0d);
     g_assert_cmphex(log[0x1009], ==, 0x02);
     vwl_dirty_mark(dirty, 0x16000, 0x1b000); /* pages 22 to 48 */

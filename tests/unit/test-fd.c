@@ -60,8 +60,8 @@ static void test_receive(void)
     g_assert_false(lost);
     for (unsigned int i = 0; i < G_N_ELEMENTS(counts); i++) {
         tell(sv[1], "abc", 3, counts[i]);
-        g_assert_cmpint(vwl_fds_receive(sv[0], &iov, 1, fds, &n_fds, &lost),
-                        ==, 3);
+        g_assert_cmpint(vwl_fds_receive(sv[0], &iov, 1, fds, &n_fds, &lost), ==,
+                        3);
         g_assert_cmpuint(n_fds, ==, counts[i]);
         g_assert_false(lost);
         g_assert_cmpuint(count_open(), ==, before + n_fds);
@@ -71,8 +71,7 @@ static void test_receive(void)
         vwl_fds_clear(fds, n_fds);
     }
     close(sv[1]);
-    g_assert_cmpint(vwl_fds_receive(sv[0], &iov, 1, fds, &n_fds, &lost), ==,
-                    0);
+    g_assert_cmpint(vwl_fds_receive(sv[0], &iov, 1, fds, &n_fds, &lost), ==, 0);
     close(sv[0]);
 }
 

@@ -49,8 +49,8 @@ static void test_literal(void)
     /* NV12: chroma samples are pairs, half as many each way */
     check(0x3231564e, 640, 480, 0, THREE(768, 768, 0), THREE(0, 368640, 0),
           552960);
-    check(0x3231564e, 640, 480, 640, THREE(640, 640, 0),
-          THREE(0, 307200, 0), 462848);
+    check(0x3231564e, 640, 480, 640, THREE(640, 640, 0), THREE(0, 307200, 0),
+          462848);
     check(0x3231564e, 5, 5, 6, THREE(6, 6, 0), THREE(0, 30, 0), 4096);
     /* YU12: two planes of a quarter each */
     check(0x32315559, 640, 480, 640, THREE(640, 320, 320),
@@ -87,8 +87,7 @@ static void check_words(const struct vwl_format *format, const char *line)
     } else {
         g_assert_nonnull(strstr(line, "2x2 subsampled"));
         g_assert_cmpuint(format->subsampling, ==, 2);
-        g_assert_true((format->n_planes == 3) ==
-                      (strstr(line, "(1)") != NULL));
+        g_assert_true((format->n_planes == 3) == (strstr(line, "(1)") != NULL));
     }
 }
 
@@ -137,30 +136,26 @@ static int layout(uint32_t fourcc, uint32_t width, uint32_t height,
 static void test_refused(void)
 {
     static const uint32_t huge[] = {
-        0x7fff, 0x8000, 0xffff, 0x10000, 0x3fffffff, 0x40000000, 0x40000001,
-        0x55555555, 0x55555556, 0x7fffffff, 0x80000000, 0xfffffffe,
-        0xffffffff,
+        0x7fff,     0x8000,     0xffff,     0x10000,    0x3fffffff,
+        0x40000000, 0x40000001, 0x55555555, 0x55555556, 0x7fffffff,
+        0x80000000, 0xfffffffe, 0xffffffff,
     };
     unsigned int n;
     const struct vwl_format *list = vwl_format_list(&n);
 
-    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 0, 1, 0, 1 << 20), ==,
-                    -EINVAL);
-    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 1, 0, 0, 1 << 20), ==,
-                    -EINVAL);
+    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 0, 1, 0, 1 << 20), ==, -EINVAL);
+    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 1, 0, 0, 1 << 20), ==, -EINVAL);
     g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 64, 1, 255, 1 << 20), ==,
                     -EINVAL);
     g_assert_cmpint(layout(DRM_FORMAT_NV12, 5, 5, 5, 1 << 20), ==, -EINVAL);
     g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 64, 16, 0, 4096), ==, 0);
-    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 64, 17, 0, 4096), ==,
-                    -ENOSPC);
-    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 64, 16, 0, 4095), ==,
-                    -ENOSPC);
+    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 64, 17, 0, 4096), ==, -ENOSPC);
+    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 64, 16, 0, 4095), ==, -ENOSPC);
     /* 4 GiB less a page can be said, 4 GiB cannot */
-    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 1024, 0xfffff, 0,
-                           UINT64_MAX), ==, 0);
-    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 1024, 0x100000, 0,
-                           UINT64_MAX), ==, -ENOSPC);
+    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 1024, 0xfffff, 0, UINT64_MAX),
+                    ==, 0);
+    g_assert_cmpint(layout(DRM_FORMAT_XRGB8888, 1024, 0x100000, 0, UINT64_MAX),
+                    ==, -ENOSPC);
     for (unsigned int i = 0; i < n; i++) {
         for (size_t w = 0; w < G_N_ELEMENTS(huge); w++) {
             for (size_t h = 0; h < G_N_ELEMENTS(huge); h++) {
@@ -194,16 +189,15 @@ static void test_planes(void)
 
                 g_assert_cmpuint(out.offset[p], ==, end);
                 g_assert_cmpuint(out.stride[p], >=,
-                                 (w.width + sub - 1) / sub *
-                                     list[i].bytes[p]);
+                                 (w.width + sub - 1) / sub * list[i].bytes[p]);
                 g_assert_cmpuint(out.stride[p] % 256, ==, 0);
-                end += (uint64_t)out.stride[p] *
-                    ((w.height + sub - 1) / sub);
+                end += (uint64_t)out.stride[p] * ((w.height + sub - 1) / sub);
             }
             g_assert_cmpuint(end, <=, out.size_bytes);
             g_assert_cmpuint(end + 4096, >, out.size_bytes);
             g_assert_cmpuint((uint64_t)out.stride[0] *
-                             vwl_format_lines(&list[i], w.height), >=, end);
+                                 vwl_format_lines(&list[i], w.height),
+                             >=, end);
         }
     }
 }
@@ -237,10 +231,10 @@ static void test_words(void)
     set = NULL;
     g_assert_cmpint(vwl_allocators_open("udma", &log, &set), ==, -EINVAL);
     g_assert_cmpint(vwl_allocators_open("udmabufs", &log, &set), ==, -EINVAL);
-    g_assert_cmpint(vwl_allocators_open("udmabuf=/nonexistent", &log, &set),
-                    ==, -ENOENT);
-    g_assert_cmpint(vwl_allocators_open("heap=/proc/self/maps", &log, &set),
-                    <, 0);
+    g_assert_cmpint(vwl_allocators_open("udmabuf=/nonexistent", &log, &set), ==,
+                    -ENOENT);
+    g_assert_cmpint(vwl_allocators_open("heap=/proc/self/maps", &log, &set), <,
+                    0);
     g_assert_cmpint(vwl_allocators_open("dumb=/dev/null", &log, &set), <, 0);
     g_assert_null(set);
     g_assert_false(vwl_allocators_any(NULL));

@@ -27,8 +27,8 @@ static void test_buffer(void)
                     -EINVAL);
     g_assert_cmpint(vwl_inflight_create(false, 1, 0, &made, &fd, &size), ==,
                     -EINVAL);
-    g_assert_cmpint(vwl_inflight_create(false, 1, 32769, &made, &fd, &size),
-                    ==, -EINVAL);
+    g_assert_cmpint(vwl_inflight_create(false, 1, 32769, &made, &fd, &size), ==,
+                    -EINVAL);
     g_assert_true(made == NULL && fd == -1 && size == 7);
     g_assert_cmpint(vwl_inflight_create(true, 2, 256, &made, &fd, &size), ==,
                     0);
@@ -38,16 +38,16 @@ static void test_buffer(void)
     g_assert_null(vwl_inflight_queue(made, 2, 256));
     g_assert_null(vwl_inflight_queue(made, 1, 128));
     second = vwl_inflight_queue(made, 1, 256);
-    g_assert_cmpmem(vwl_inflight_queue(made, 0, 256), 2 * 8256, zero,
-                    2 * 8256);
+    g_assert_cmpmem(vwl_inflight_queue(made, 0, 256), 2 * 8256, zero, 2 * 8256);
     second[5] = 99;
 
     g_assert_cmpint(vwl_inflight_open(true, fd, 0, size - 1, 2, 256, &opened),
                     ==, -EINVAL);
-    g_assert_cmpint(vwl_inflight_open(true, fd, 64, size, 2, 256, &opened),
-                    ==, -EINVAL);
+    g_assert_cmpint(vwl_inflight_open(true, fd, 64, size, 2, 256, &opened), ==,
+                    -EINVAL);
     g_assert_cmpint(vwl_inflight_open(true, fd, UINT64_MAX - 7, size, 2, 256,
-                                      &opened), ==, -EINVAL);
+                                      &opened),
+                    ==, -EINVAL);
     g_assert_cmpint(vwl_inflight_open(true, fd, 0, size, 2, 258, &opened), ==,
                     -EINVAL);
     g_assert_cmpint(vwl_inflight_open(true, fd, 0, size, 0, 256, &opened), ==,
@@ -159,14 +159,12 @@ static void test_split_give(void)
 {
     /* heads 1 and 0 as one batch, 3 stays; the ring's used index was 5 */
     static const struct store stores[] = {
-        { false, SPLIT(1) + 6, 2, 3 },     /* next = last_batch_head */
-        { false, 12, 2, 1 },               /* last_batch_head */
-        { false, SPLIT(0) + 6, 2, 1 },
-        { false, 12, 2, 0 },
-        { true, DEVICE + 2, 2, 7 },        /* the used index */
-        { false, SPLIT(1), 1, 0 },         /* inflight */
-        { false, SPLIT(0), 1, 0 },
-        { false, 14, 2, 7 },               /* used_idx */
+        { false, SPLIT(1) + 6, 2, 3 }, /* next = last_batch_head */
+        { false, 12, 2, 1 },           /* last_batch_head */
+        { false, SPLIT(0) + 6, 2, 1 }, { false, 12, 2, 0 },
+        { true, DEVICE + 2, 2, 7 },                         /* the used index */
+        { false, SPLIT(1), 1, 0 },                          /* inflight */
+        { false, SPLIT(0), 1, 0 },     { false, 14, 2, 7 }, /* used_idx */
     };
     struct guest g;
 
@@ -272,12 +270,12 @@ static void copy_slot(struct guest *g, unsigned int entry, uint16_t id,
 static void test_packed_take(void)
 {
     static const struct store stores[] = {
-        { false, PACKED(0) + 6, 2, 2 },   /* num */
-        { false, PACKED(0) + 4, 2, 1 },   /* last */
-        { false, PACKED(0) + 8, 8, 5 },   /* counter */
-        { false, PACKED(0), 1, 1 },       /* inflight */
-        { false, 12, 2, 2 },              /* free_head */
-        { false, 14, 2, 2 },              /* old_free_head */
+        { false, PACKED(0) + 6, 2, 2 }, /* num */
+        { false, PACKED(0) + 4, 2, 1 }, /* last */
+        { false, PACKED(0) + 8, 8, 5 }, /* counter */
+        { false, PACKED(0), 1, 1 },     /* inflight */
+        { false, 12, 2, 2 },            /* free_head */
+        { false, 14, 2, 2 },            /* old_free_head */
     };
     struct guest g;
 
@@ -323,13 +321,13 @@ static void packed_two(struct guest *g, uint16_t used, bool wrap)
 static void test_packed_give(void)
 {
     static const struct store stores[] = {
-        { false, PACKED(2) + 2, 2, 3 },    /* last's next = free_head */
-        { false, 12, 2, 2 },               /* free_head */
-        { false, 16, 2, 1 },               /* used_idx */
-        { true, DESC + 14, 2, 0x8082 },    /* the used slot's flags */
-        { false, PACKED(2), 1, 0 },        /* inflight */
-        { false, 14, 2, 2 },               /* old_free_head */
-        { false, 18, 2, 1 },               /* old_used_idx */
+        { false, PACKED(2) + 2, 2, 3 }, /* last's next = free_head */
+        { false, 12, 2, 2 },            /* free_head */
+        { false, 16, 2, 1 },            /* used_idx */
+        { true, DESC + 14, 2, 0x8082 }, /* the used slot's flags */
+        { false, PACKED(2), 1, 0 },     /* inflight */
+        { false, 14, 2, 2 },            /* old_free_head */
+        { false, 18, 2, 1 },            /* old_used_idx */
     };
     struct guest g;
 
@@ -351,13 +349,13 @@ static void test_packed_give_wrap(void)
     static const struct store stores[] = {
         { false, PACKED(2) + 2, 2, 3 },
         { false, 12, 2, 2 },
-        { false, 16, 2, 0 },               /* used_idx */
-        { false, 20, 1, 0 },               /* used_wrap */
+        { false, 16, 2, 0 }, /* used_idx */
+        { false, 20, 1, 0 }, /* used_wrap */
         { true, DESC + 3 * 16 + 14, 2, 0x8082 },
         { false, PACKED(2), 1, 0 },
         { false, 14, 2, 2 },
-        { false, 18, 2, 0 },               /* old_used_idx */
-        { false, 21, 1, 0 },               /* old_used_wrap */
+        { false, 18, 2, 0 }, /* old_used_idx */
+        { false, 21, 1, 0 }, /* old_used_wrap */
     };
     struct guest g;
 
@@ -387,8 +385,10 @@ static void test_packed_bytes(void)
     g.setup.inflight = g.region;
     g.setup.base = 0x80028002;
     guest_start(&g);
-    g_assert_cmpmem(g.region, 32, "\0\0\0\0\0\0\0\0\1\0\4\0\0\0\0\0"
-                    "\2\0\2\0\1\1\0\0\0\0\0\0\0\0\0\0", 32);
+    g_assert_cmpmem(g.region, 32,
+                    "\0\0\0\0\0\0\0\0\1\0\4\0\0\0\0\0"
+                    "\2\0\2\0\1\1\0\0\0\0\0\0\0\0\0\0",
+                    32);
     for (unsigned int i = 0; i < 4; i++) {
         g_assert_cmpuint(get16(g.region + PACKED(i) + 2), ==, i + 1);
     }
@@ -478,8 +478,9 @@ static void test_garbage(gconstpointer data)
 
         for (unsigned int i = 0; i < 32 + 32 * 4; i++) {
             /* small numbers, so that much of it is taken for good */
-            g.region[i] = g_test_rand_int_range(0, 3) == 0 ?
-                          (unsigned char)g_test_rand_int_range(0, 6) : 0;
+            g.region[i] = g_test_rand_int_range(0, 3) == 0
+                              ? (unsigned char)g_test_rand_int_range(0, 6)
+                              : 0;
         }
         for (unsigned int i = 0; i < 64; i++) {
             g.ram[DESC + i] = (unsigned char)g_test_rand_int();
@@ -491,8 +492,7 @@ static void test_garbage(gconstpointer data)
         if (vwl_vq_start(g.vq, &g.setup, NULL, 0) < 0) {
             continue;
         }
-        for (unsigned int i = 0; i < 9 && vwl_vq_pop(g.vq, &chain) == 1;
-             i++) {
+        for (unsigned int i = 0; i < 9 && vwl_vq_pop(g.vq, &chain) == 1; i++) {
             vwl_vq_push(g.vq, &chain, 1);
             vwl_vq_publish(g.vq);
         }

@@ -62,8 +62,9 @@ static void test_replace(void)
     struct vwl_iotlb *tlb = vwl_iotlb_create();
 
     for (unsigned int i = 0; i < 8; i++) {
-        g_assert_cmpint(vwl_iotlb_update(tlb, i * 0x1000, 0x1000,
-                                         i * 0x10000, R), ==, 0);
+        g_assert_cmpint(vwl_iotlb_update(tlb, i * 0x1000, 0x1000, i * 0x10000,
+                                         R),
+                        ==, 0);
     }
     /* touches the ends of 2 and 5, covers 3 and 4 */
     g_assert_cmpint(vwl_iotlb_update(tlb, 0x2fff, 0x2002, 0x900000, W), ==, 0);
@@ -94,7 +95,8 @@ static void test_bounded(void)
 
     for (unsigned int i = 0; i <= n; i++) {
         g_assert_cmpint(vwl_iotlb_update(tlb, i * 0x2000ull, 0x1000,
-                                         i * 0x1000ull, R), ==, 0);
+                                         i * 0x1000ull, R),
+                        ==, 0);
     }
     miss(tlb, 0, R); /* the oldest went */
     for (unsigned int i = 1; i <= n; i++) {

@@ -39,8 +39,9 @@ static void test_refused(void)
     g_assert_cmpint(try_add(mem, 0, 0x1000, 0, 0, pipes[0]), ==, -EINVAL);
     g_assert_cmpint(try_add(mem, 0, 0x1000, 0, 0, -1), ==, -EBADF);
     /* the very end of both address spaces is fine */
-    g_assert_cmpint(try_add(mem, UINT64_MAX - 0xfff, 0x1000,
-                            UINT64_MAX - 0xfff, 0xf000, fd), ==, 0);
+    g_assert_cmpint(try_add(mem, UINT64_MAX - 0xfff, 0x1000, UINT64_MAX - 0xfff,
+                            0xf000, fd),
+                    ==, 0);
     add_region(&mem, 0x1000, 0x1000, 0x9000, 0, fd);
     g_assert_cmpint(try_add(mem, 0x1fff, 1, 0x20000, 0, fd), ==, -EEXIST);
     g_assert_cmpint(try_add(mem, 0, 0x1001, 0x20000, 0, fd), ==, -EEXIST);
@@ -156,8 +157,7 @@ static void test_many(void)
     for (unsigned int i = 0; i < 512; i++) {
         g_assert_true(vwl_mem_at_gpa(mem, i * 0x2000ull + 5, 1, &span));
         g_assert_false(vwl_mem_at_gpa(mem, i * 0x2000ull + 0x1000, 1, &span));
-        g_assert_true(vwl_mem_at_uva(mem, 0x1000000 - i * 0x2000ull, 1,
-                                     &span));
+        g_assert_true(vwl_mem_at_uva(mem, 0x1000000 - i * 0x2000ull, 1, &span));
         g_assert_cmpuint(span.gpa, ==, i * 0x2000ull);
     }
     vwl_mem_unref(mem);

@@ -82,8 +82,9 @@ static void send_feedback(struct world *w, dev_t device,
     int fd = w->bad_table ? open("/proc/self/maps", O_RDONLY | O_CLOEXEC)
                           : table_fd(w->short_table ? 16 : sizeof table);
 
-    zwp_linux_dmabuf_feedback_v1_send_format_table(
-        w->feedback, fd, w->big_table ? 0xfffffff0u : sizeof table);
+    zwp_linux_dmabuf_feedback_v1_send_format_table(w->feedback, fd,
+                                                   w->big_table ? 0xfffffff0u
+                                                                : sizeof table);
     close(fd);
     wl_array_init(&bytes);
     memcpy(wl_array_add(&bytes, sizeof device), &device, sizeof device);
@@ -106,8 +107,9 @@ static void on_feedback(struct wl_client *client, struct wl_resource *from,
     static const uint16_t indices[] = { 0, 1, 2, 3, 4, 0xffff, 1 };
     struct world *w = wl_resource_get_user_data(from);
 
-    w->feedback = wl_resource_create(
-        client, &zwp_linux_dmabuf_feedback_v1_interface, 4, id);
+    w->feedback = wl_resource_create(client,
+                                     &zwp_linux_dmabuf_feedback_v1_interface, 4,
+                                     id);
     wl_resource_set_implementation(w->feedback, &feedback_impl, w, NULL);
     send_feedback(w, DEVICE, indices, G_N_ELEMENTS(indices));
 }
@@ -122,8 +124,9 @@ static void on_bind(struct wl_client *client, void *data, uint32_t version,
                     uint32_t id)
 {
     struct world *w = data;
-    struct wl_resource *r = wl_resource_create(
-        client, &zwp_linux_dmabuf_v1_interface, (int)version, id);
+    struct wl_resource *r = wl_resource_create(client,
+                                               &zwp_linux_dmabuf_v1_interface,
+                                               (int)version, id);
 
     wl_resource_set_implementation(r, &dmabuf_impl, w, NULL);
     g_assert_cmpuint(version, ==, MIN(w->version, 4));
@@ -161,8 +164,8 @@ static void world_start(struct world *w)
     if (w->version) {
         add_dmabuf(w);
     }
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
-                    ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
     w->client = wl_client_create(w->display, sv[1]);
     g_assert_cmpint(vwl_probe_create(&sv[0], &w->log, &w->probe), ==, 0);
     g_assert_cmpint(sv[0], ==, -1);
@@ -236,9 +239,9 @@ static void test_modifiers(void)
     g_assert_false(vwl_probe_takes(w.probe, DRM_FORMAT_BGR565));
     g_assert_false(vwl_probe_takes(w.probe, DRM_FORMAT_XRGB8888));
     g_assert_true(says(w.probe, "format AB24 modifier 0x0000000000000000 "
-                       "(linear)\n"));
+                                "(linear)\n"));
     g_assert_true(says(w.probe, "format RG16 modifier 0x00ffffffffffffff "
-                       "(implicit)\n"));
+                                "(implicit)\n"));
     g_assert_true(says(w.probe, "global zwp_linux_dmabuf_v1 3\n"));
     world_end(&w);
 }
@@ -316,8 +319,8 @@ static void test_gone(void)
     world_end(&w);
     /* one that was never there, and one that talks nonsense */
     for (int i = 0; i < 2; i++) {
-        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-                                   sv), ==, 0);
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
+                        ==, 0);
         w.lines = g_ptr_array_new_with_free_func(g_free);
         g_assert_cmpint(vwl_probe_create(&sv[0], &w.log, &w.probe), ==, 0);
         if (i == 1) {

@@ -99,7 +99,8 @@ static void test_inert(void)
     quiet(f, 8, "01000000 00000000");
     g_assert_nonnull(strstr(f->lines->str, "SET_VRING_NUM"));
     quiet(f, 8, "01000000 01800000");
-    quiet(f, 9, "01000000 00000000 08400000007f0000 00600000007f0000"
+    quiet(f, 9,
+          "01000000 00000000 08400000007f0000 00600000007f0000"
           "00500000007f0000 0000000000000000");
     quiet(f, 8, "02000000 00010000");
     quiet(f, 10, "02000000 00010000");
@@ -197,7 +198,8 @@ static void test_memory_gone(void)
     tell_fd(f, 5, TABLE_ONE, f->ram_fd);
     tell(f, 8, "01000000 00010000");
     tell(f, 10, "01000000 00000000");
-    tell(f, 9, "01000000 00000000 00400000007e0000 00600000007f0000"
+    tell(f, 9,
+         "01000000 00000000 00400000007e0000 00600000007f0000"
          "00500000007f0000 0000000000000000");
     tell_fd(f, 12, U64_1, b.fds[1].kick);
     tell(f, 18, "01000000 01000000");
@@ -251,17 +253,17 @@ static void test_suspend(void)
     vwl_session_suspend(f->session, true);
     expect_trace(f, "T0 T1 ");
     g_assert_false(vwl_session_ring_runs(f->session, 1));
-    g_assert_cmpint(vwl_backchan_shmem_unmap(
-                        vwl_session_backchan(f->session), 0, 0, 4096, NULL,
-                        NULL, 0), ==, 0);
+    g_assert_cmpint(vwl_backchan_shmem_unmap(vwl_session_backchan(f->session),
+                                             0, 0, 4096, NULL, NULL, 0),
+                    ==, 0);
     expect_silence(f->back);
     say(f, 17, 1, ""); /* requests are still answered */
     answered(f, 17, "0200000000000000");
     vwl_session_suspend(f->session, false);
     expect_trace(f, "Sk0 Sk1 ");
     expect_hex(f->back, "0a000000 09000000 28000000 0000000000000000"
-               "0000000000000000 0000000000000000 0010000000000000"
-               "0000000000000000");
+                        "0000000000000000 0000000000000000 0010000000000000"
+                        "0000000000000000");
     /* started and stopped under a suspension */
     vwl_session_suspend(f->session, true);
     qemu_stop(f, "00000000", "00000000");
@@ -280,18 +282,18 @@ static void test_stopped_is_silent(void)
     struct front *f = &b.f;
 
     bed_init(&b);
-    g_assert_cmpint(vwl_backchan_shmem_unmap(
-                        vwl_session_backchan(f->session), 0, 0, 4096, NULL,
-                        NULL, 0), ==, 0);
+    g_assert_cmpint(vwl_backchan_shmem_unmap(vwl_session_backchan(f->session),
+                                             0, 0, 4096, NULL, NULL, 0),
+                    ==, 0);
     expect_silence(f->back);
     qemu_start(f, b.fds, 0, 0);
     expect_hex(f->back, "0a000000 09000000 28000000 0000000000000000"
-               "0000000000000000 0000000000000000 0010000000000000"
-               "0000000000000000");
+                        "0000000000000000 0000000000000000 0010000000000000"
+                        "0000000000000000");
     qemu_stop(f, "00000000", "00000000");
-    g_assert_cmpint(vwl_backchan_shmem_unmap(
-                        vwl_session_backchan(f->session), 0, 0, 4096, NULL,
-                        NULL, 0), ==, 0);
+    g_assert_cmpint(vwl_backchan_shmem_unmap(vwl_session_backchan(f->session),
+                                             0, 0, 4096, NULL, NULL, 0),
+                    ==, 0);
     expect_silence(f->back);
     bed_finish(&b);
 }

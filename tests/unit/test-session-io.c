@@ -9,8 +9,9 @@
 #define ZEROS_24 "0000000000000000 0000000000000000 0000000000000000"
 
 /* Iova 0x10000000 is the first byte of memory. */
-#define UPDATE "0000001000000000 0000100000000000 00000000007f0000" \
-               "0302000000000000"
+#define UPDATE                                           \
+    "0000001000000000 0000100000000000 00000000007f0000" \
+    "0302000000000000"
 
 static void start_out(struct bed *b)
 {
@@ -19,7 +20,8 @@ static void start_out(struct bed *b)
     tell_fd(f, 5, TABLE_ONE, f->ram_fd);
     tell(f, 8, "01000000 00010000");
     tell(f, 10, "01000000 00000000");
-    tell(f, 9, "01000000 00000000 0040001000000000 0060001000000000"
+    tell(f, 9,
+         "01000000 00000000 0040001000000000 0060001000000000"
          "0050001000000000 0000000000000000");
     tell_fd(f, 12, U64_1, b->fds[1].kick);
     g_string_truncate(f->trace, 0);
@@ -36,7 +38,7 @@ static void test_iotlb(void)
     expect_trace(f, "");
     /* a miss of the descriptors, read */
     expect_hex(f->back, "01000000 09000000 20000000 0040001000000000"
-               "0000000000000000 0000000000000000 0101000000000000");
+                        "0000000000000000 0000000000000000 0101000000000000");
     expect_silence(f->back);
     tell_fd(f, 5, TABLE_ONE, f->ram_fd);
     expect_silence(f->back); /* asked for already */
@@ -50,22 +52,26 @@ static void test_iotlb(void)
     expect_trace(f, "");
     g_assert_true(vwl_session_ring_runs(f->session, 1));
 
-    say(f, 22, 9, "0000001000000000 0000100000000000 0000000000000000"
+    say(f, 22, 9,
+        "0000001000000000 0000100000000000 0000000000000000"
         "0003000000000000");
     answered(f, 22, U64_0);
     expect_trace(f, "I10000000+100000 M ");
     expect_hex(f->back, "01000000 09000000 20000000 0040001000000000"
-               "0000000000000000 0000000000000000 0101000000000000");
+                        "0000000000000000 0000000000000000 0101000000000000");
     g_assert_cmpint(vwl_vq_pop(vwl_session_vq(f->session, 1),
-                               &(struct vwl_chain *){ NULL }), ==, -EAGAIN);
+                               &(struct vwl_chain *){ NULL }),
+                    ==, -EAGAIN);
     say(f, 22, 9, UPDATE);
     answered(f, 22, U64_0);
     g_assert_cmpint(vwl_vq_pop(vwl_session_vq(f->session, 1),
-                               &(struct vwl_chain *){ NULL }), ==, 0);
+                               &(struct vwl_chain *){ NULL }),
+                    ==, 0);
     send_hex(f->back, "01000000 05000000 08000000 0000000000000000", NULL, 0);
     vwl_session_dispatch_backchan(f->session);
     /* a whole-space invalidation */
-    say(f, 22, 1, "0000000000000000 ffffffffffffffff 0000000000000000"
+    say(f, 22, 1,
+        "0000000000000000 ffffffffffffffff 0000000000000000"
         "0003000000000000");
     answered(f, 22, U64_0);
     bed_finish(&b);
@@ -110,7 +116,7 @@ static void test_miss_refused(void)
     bed_init_with(&b, IOMMU, PROTOCOL_QEMU);
     start_out(&b);
     expect_hex(f->back, "01000000 09000000 20000000 0040001000000000"
-               "0000000000000000 0000000000000000 0101000000000000");
+                        "0000000000000000 0000000000000000 0101000000000000");
     send_hex(f->back, "01000000 05000000 08000000 0100000000000000", NULL, 0);
     vwl_session_dispatch_backchan(f->session);
     say(f, 40, 1, "");
@@ -132,7 +138,8 @@ static void test_inflight_get(void)
     bed_init_with(&b, FEATURES_QEMU, PROTOCOL_ALL);
     /* 2 queues of 256: 16 + 16 * 256, rounded up to 64, twice */
     say(&b.f, 31, 1, "0000000000000000 0000000000000000 0200 0001 00000000");
-    fd = answered(&b.f, 31, "8020000000000000 0000000000000000 0200 0001"
+    fd = answered(&b.f, 31,
+                  "8020000000000000 0000000000000000 0200 0001"
                   "00000000");
     g_assert_cmpint(fstat(fd, &st), ==, 0);
     g_assert_cmpint(st.st_size, >=, 0x2080);
@@ -149,8 +156,7 @@ static void test_inflight_get(void)
 static void test_inflight_resume(void)
 {
     int fd = make_memfd(0x2080);
-    guint8 *map = mmap(NULL, 0x2080, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-                       0);
+    guint8 *map = mmap(NULL, 0x2080, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     struct vwl_chain *chain;
     struct bed b;
     struct front *f = &b.f;
@@ -212,7 +218,8 @@ static void test_log(void)
     g_assert_cmpint(count_of(event), ==, 0);
     set_features(f, FEATURES_QEMU | 1ull << 26);
     /* the used ring of ring 1 is guest page 6 */
-    tell(f, 9, "01000000 01000000 00400000007f0000 00600000007f0000"
+    tell(f, 9,
+         "01000000 01000000 00400000007f0000 00600000007f0000"
          "00500000007f0000 0060000000000000");
     take_one(f, 1);
     vwl_session_call(f->session, 1);
@@ -281,7 +288,7 @@ static void test_inband(void)
     expect_silence(f->back);
     vwl_session_ring_broken(f->session, 1, "a test");
     expect_hex(f->back, "05000000 09000000 08000000 01000000 00000000"
-               "02000000 09000000 00000000");
+                        "02000000 09000000 00000000");
     say(f, 35, 9, "02000000 00000000");
     answered(f, 35, U64_1);
     bed_finish(&b);

@@ -115,13 +115,17 @@ static void test_memory_own(void)
     say_fds(&f, 5, 9, two, fds, 2);
     answered(&f, 5, U64_0);
     expect_trace(&f, "Bfe00000000 M ");
-    tell_fd(&f, 37, U64_0 "0090000000fe0000 0010000000000000"
-            "000000000b7f0000 0000000000000000", f.own_fd);
+    tell_fd(&f, 37,
+            U64_0 "0090000000fe0000 0010000000000000"
+                  "000000000b7f0000 0000000000000000",
+            f.own_fd);
     expect_trace(&f, "Bfe0000005000 ");
-    tell(&f, 38, U64_0 "0090000000fe0000 0010000000000000"
-         "000000000b7f0000 0000000000000000");
-    say(&f, 38, 9, U64_0 "0090000000fe0000 0010000000000000"
-        "000000000b7f0000 0000000000000000");
+    tell(&f, 38,
+         U64_0 "0090000000fe0000 0010000000000000"
+               "000000000b7f0000 0000000000000000");
+    say(&f, 38, 9,
+        U64_0 "0090000000fe0000 0010000000000000"
+              "000000000b7f0000 0000000000000000");
     answered(&f, 38, U64_1);
     close(f.own_fd);
     f.own = false;
@@ -144,8 +148,10 @@ static void test_slots(void)
     answered(&f, 37, U64_1);
     /* the offset does not count, a descriptor that comes is closed */
     fd = make_memfd(1);
-    tell_fd(&f, 38, U64_0 "0000000000000000 0000100000000000"
-            "00000000007f0000 0070000000000000", fd);
+    tell_fd(&f, 38,
+            U64_0 "0000000000000000 0000100000000000"
+                  "00000000007f0000 0070000000000000",
+            fd);
     close(fd);
     g_assert_cmpuint(count_maps(), ==, maps);
     expect_trace(&f, "M ");
@@ -158,11 +164,10 @@ static void test_slots(void)
 
 static void test_bytewise(void)
 {
-    GByteArray *bytes = unhex(
-        "10000000 01000000 08000000 2800400000000000"
-        "03000000 09000000 00000000"
-        "0c000000 09000000 08000000 0100000000000000"
-        "01000000 01000000 00000000");
+    GByteArray *bytes = unhex("10000000 01000000 08000000 2800400000000000"
+                              "03000000 09000000 00000000"
+                              "0c000000 09000000 08000000 0100000000000000"
+                              "01000000 01000000 00000000");
     int kick = eventfd(0, EFD_CLOEXEC);
     struct front f;
 
@@ -172,8 +177,8 @@ static void test_bytewise(void)
         g_assert_cmpint(vwl_session_dispatch(f.session), ==, 0);
     }
     expect_hex(f.sock, "03000000 05000000 08000000 0000000000000000"
-               "0c000000 05000000 08000000 0000000000000000"
-               "01000000 05000000 08000000 0e00007407000000");
+                       "0c000000 05000000 08000000 0000000000000000"
+                       "01000000 05000000 08000000 0e00007407000000");
     g_assert_cmpint(vwl_session_kick_fd(f.session, 1), >=, 0);
     g_byte_array_unref(bytes);
     close(kick);
@@ -213,8 +218,10 @@ static void test_garbage(void)
 static void test_malformed(void)
 {
     static const char *const heads[] = {
-        "01000000 00000000 00000000", "01000000 02000000 00000000",
-        "01000000 05000000 00000000", "01000000 01000000 01100000",
+        "01000000 00000000 00000000",
+        "01000000 02000000 00000000",
+        "01000000 05000000 00000000",
+        "01000000 01000000 01100000",
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(heads); i++) {

@@ -36,8 +36,7 @@ static void test_qemu_start(void)
     g_assert_true(vwl_session_ring_runs(f->session, 0));
     g_assert_true(vwl_session_ring_runs(f->session, 1));
     g_assert_cmpuint(vwl_session_ring_size(f->session, 1), ==, 256);
-    g_assert_true(same_file(vwl_session_kick_fd(f->session, 1),
-                            b.fds[1].kick));
+    g_assert_true(same_file(vwl_session_kick_fd(f->session, 1), b.fds[1].kick));
     /* the last descriptors are the ones that QEMU listens to */
     g_assert_cmpint(count_of(b.fds[0].call), ==, 1);
     g_assert_cmpint(count_of(b.fds[1].call), ==, 1);
@@ -342,9 +341,11 @@ static void test_running_changes(void)
     tell(f, 13, "0101000000000000");
     vwl_session_call(f->session, 1);
     g_assert_cmpint(count_of(other.call), ==, 0);
-    tell(f, 9, "01000000 01000000 00400000007f0000 00600000007f0000"
+    tell(f, 9,
+         "01000000 01000000 00400000007f0000 00600000007f0000"
          "00500000007f0000 0060000000000000"); /* log on */
-    say(f, 9, 9, "01000000 00000000 00500000007f0000 00600000007f0000"
+    say(f, 9, 9,
+        "01000000 00000000 00500000007f0000 00600000007f0000"
         "00500000007f0000 0000000000000000"); /* elsewhere */
     answered(f, 9, U64_1);
     set_features(f, FEATURES_QEMU | 1ull << 26);

@@ -42,15 +42,17 @@ static const struct row {
     { 17, "", NO_FD, ALWAYS, "0200000000000000", U64_0 },
     { 18, "01000000 01000000", NO_FD, ASKED, U64_0, U64_1 },
     { 21, "", SOCKET, ASKED, U64_0, U64_1 },
-    { 22, "0000000000000000 0000000000000000 0000000000000000 0003"
-      "000000000000", NO_FD, ALWAYS, U64_1, U64_1 }, /* no ACCESS_PLATFORM */
+    { 22,
+      "0000000000000000 0000000000000000 0000000000000000 0003"
+      "000000000000",
+      NO_FD, ALWAYS, U64_1, U64_1 }, /* no ACCESS_PLATFORM */
     { 24, "00000000 00000000 00000000", NO_FD, ALWAYS,
       "00000000 00000000 00000000", "" },
     { 25, "00000000 00000000 00000000", NO_FD, ASKED, U64_1, U64_1 },
-    { 31, "0000000000000000 0000000000000000 0200 0001 00000000", NO_FD,
-      ALWAYS, "8020000000000000 0000000000000000 0200 0001 00000000", "" },
-    { 32, "8020000000000000 0000000000000000 0200 0001 00000000", BUFFER,
-      ASKED, U64_0, U64_1 },
+    { 31, "0000000000000000 0000000000000000 0200 0001 00000000", NO_FD, ALWAYS,
+      "8020000000000000 0000000000000000 0200 0001 00000000", "" },
+    { 32, "8020000000000000 0000000000000000 0200 0001 00000000", BUFFER, ASKED,
+      U64_0, U64_1 },
     { 34, "", NO_FD, ASKED, U64_0, U64_1 },
     { 35, "01000000 00000000", NO_FD, ASKED, U64_0, U64_1 },
     { 36, "", NO_FD, ALWAYS, "fd01000000000000", U64_0 },
@@ -61,8 +63,10 @@ static const struct row {
       "0101000000000000" },
     { 43, "", NO_FD, ALWAYS, U64_1, U64_1 },
     { 44, "", NO_FD, ALWAYS, SHMEM_CONFIG, "" },
-    { 1004, "", NO_FD, ALWAYS, "0100000000000000 0000000000000000"
-      "0000000001000000", "" },
+    { 1004, "", NO_FD, ALWAYS,
+      "0100000000000000 0000000000000000"
+      "0000000001000000",
+      "" },
     /* known elsewhere, unknown at all: an error if asked */
     { 19, U64_0, NO_FD, ASKED, U64_1, U64_1 },
     { 20, U64_0, NO_FD, ASKED, U64_1, U64_1 },
@@ -154,8 +158,7 @@ static void test_lengths(gconstpointer data)
         struct front f;
         int fd;
 
-        if (len == bytes->len - 1 ||
-            (row->request == 31 && len == 20) ||
+        if (len == bytes->len - 1 || (row->request == 31 && len == 20) ||
             (row->request == 32 && len == 20)) {
             g_free(text);
             continue;
@@ -247,7 +250,7 @@ static void test_dialects(void)
         uint64_t bits;
         enum vwl_shm_dialect dialect;
     } cases[] = {
-        { 0x28, VWL_SHM_NONE }, { 0x400028, VWL_SHM_STANDARD },
+        { 0x28, VWL_SHM_NONE },          { 0x400028, VWL_SHM_STANDARD },
         { 0x80000028, VWL_SHM_PRIVATE }, { 0x80400028, VWL_SHM_STANDARD },
         { 0x400008, VWL_SHM_NONE }, /* no channel to ask on */
     };
@@ -260,8 +263,9 @@ static void test_dialects(void)
         g_assert_cmpint(vwl_backchan_dialect(vwl_session_backchan(f.session)),
                         ==, cases[i].dialect);
         say(&f, 1, 1, "");
-        answered(&f, 1, cases[i].dialect == VWL_SHM_NONE ?
-                 "0600007407000000" : "0e00007407000000");
+        answered(&f, 1,
+                 cases[i].dialect == VWL_SHM_NONE ? "0600007407000000"
+                                                  : "0e00007407000000");
         front_finish(&f);
     }
 }
@@ -284,15 +288,19 @@ static void test_no_shm(void)
     say(&f, 38, 9, U64_0 TABLE_RAM);
     answered(&f, 38, U64_1);
     say(&f, 31, 1, "0000000000000000 0000000000000000 0200 0001 00000000");
-    g_assert_cmpint(answered(&f, 31, "0000000000000000 0000000000000000"
-                             "0200 0001 00000000"), ==, -1);
+    g_assert_cmpint(answered(&f, 31,
+                             "0000000000000000 0000000000000000"
+                             "0200 0001 00000000"),
+                    ==, -1);
     front_finish(&f);
 }
 
 static void test_inband_needs(void)
 {
     static const char *const bits[] = {
-        "0040000000000000", "0840000000000000", "2040000000000000",
+        "0040000000000000",
+        "0840000000000000",
+        "2040000000000000",
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(bits); i++) {

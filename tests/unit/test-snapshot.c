@@ -120,8 +120,7 @@ static GByteArray *full(void)
     return stream;
 }
 
-static void check_memory(const struct rig_op *op, uint64_t offset,
-                         uint64_t len)
+static void check_memory(const struct rig_op *op, uint64_t offset, uint64_t len)
 {
     g_assert_true(op->is_map);
     g_assert_cmphex(op->offset, ==, offset);
@@ -131,8 +130,9 @@ static void check_memory(const struct rig_op *op, uint64_t offset,
 /* In the order in which they were, ends behind them. */
 static void check_messages(struct rig *rig)
 {
-    static const uint8_t ids[12] = { 0, 0, 0, 0x40, 1, 0, 0, 0x40,
-                                     2, 0, 0, 0x40 };
+    static const uint8_t ids[12] = {
+        0, 0, 0, 0x40, 1, 0, 0, 0x40, 2, 0, 0, 0x40
+    };
     const uint8_t *data;
     size_t len;
 
@@ -198,8 +198,8 @@ static void test_whole(gconstpointer later)
     g_assert_cmpmem(data, 7, "keymap", 7);
     for (guint i = 0; i < 4 && rig->map_later; i++) {
         g_assert_true(vwl_core_is_restoring(rig->core));
-        vwl_core_map_done(rig->core, g_array_index(rig->ops, struct rig_op,
-                                                   i).cookie, 0);
+        vwl_core_map_done(rig->core,
+                          g_array_index(rig->ops, struct rig_op, i).cookie, 0);
     }
     g_assert_false(vwl_core_is_restoring(rig->core));
     rig->map_later = false;
@@ -223,8 +223,8 @@ static void test_again(void)
     GByteArray *stream = full(), *second;
     struct rig *rig = rig_new(MODE_K23);
 
-    g_assert_cmpint(load(rig, stream->data, stream->len, stream->len, true),
-                    ==, 0);
+    g_assert_cmpint(load(rig, stream->data, stream->len, stream->len, true), ==,
+                    0);
     second = save(rig);
     g_assert_cmpint(load(rig, second->data, second->len, 1, true), ==, 0);
     vwl_core_remake(rig->core);
@@ -338,11 +338,12 @@ static void test_forged(void)
         for (unsigned int j = 0; j <= i % 3; j++) {
             /* the head, its VFDs, or what comes behind the data of pipes */
             guint32 at = g_rand_boolean(random)
-                ? (guint32)g_rand_int_range(random, 0, 250)
-                : (guint32)g_rand_int_range(random, 70200, 71000);
+                             ? (guint32)g_rand_int_range(random, 0, 250)
+                             : (guint32)g_rand_int_range(random, 70200, 71000);
 
-            bytes[MIN(at, stream->len - 33)] ^=
-                (uint8_t)(1u << g_rand_int_range(random, 0, 8));
+            bytes[MIN(at, stream->len - 33)] ^= (uint8_t)(1u
+                                                          << g_rand_int_range(
+                                                                 random, 0, 8));
         }
         g_checksum_update(sum, bytes, (gssize)stream->len - 32);
         g_checksum_get_digest(sum, bytes + stream->len - 32, &n);

@@ -47,8 +47,10 @@ static void test_whole(void)
     pair_init(&p);
     g_assert_cmpint(read_one(&p), ==, 0);
     /* two messages in one piece */
-    send_hex(p.front, "02000000 09000000 08000000 0e00006001000000"
-             "01000000 01000000 00000000", NULL, 0);
+    send_hex(p.front,
+             "02000000 09000000 08000000 0e00006001000000"
+             "01000000 01000000 00000000",
+             NULL, 0);
     g_assert_cmpint(read_one(&p), ==, 1);
     g_assert_cmpuint(p.msg.request, ==, 2);
     g_assert_cmpuint(p.msg.flags, ==, 9);

@@ -41,8 +41,8 @@ static void test_iotlb(void)
         vwl_vq_miss(g.vq, &iova, &access);
         g_assert_cmpuint(iova, ==, want[i]);
         g_assert_cmpuint(access, ==, i < 2 ? 1 : 2);
-        vwl_iotlb_update(tlb, iova & ~0xfffull, 0x1000,
-                         UVA + DATA + i * 0x2000, access);
+        vwl_iotlb_update(tlb, iova & ~0xfffull, 0x1000, UVA + DATA + i * 0x2000,
+                         access);
     }
     chain = pop(&g);
     g_assert_cmpuint(chain->n_out, ==, 2);
@@ -132,8 +132,7 @@ static void test_found_again(void)
     g_assert_cmpuint(chain->in[1].gpa, ==, GPA + DATA);
     g_assert_false(vwl_chain_uses(chain, 0x50ff0, 8));
     g_assert_true(vwl_chain_uses(chain, 0x51007, 1));
-    g_assert_cmpuint(vwl_chain_write(chain, 0, "0123456789abcdef", 16), ==,
-                     16);
+    g_assert_cmpuint(vwl_chain_write(chain, 0, "0123456789abcdef", 16), ==, 16);
     g_assert_cmpmem(g.ram + DATA + 0x3ff8, 8, "01234567", 8);
     g_assert_cmpmem(g.ram + DATA, 8, "89abcdef", 8);
     /* to nowhere */
@@ -167,7 +166,7 @@ static void test_dirty(void)
     chain = pop(&g);
     vwl_vq_push(g.vq, &chain, 0x1801); /* 0x800 and 0x1001 */
     vwl_vq_publish(g.vq);
-    g_assert_cmphex(log[0x8000], ==, 0); /* the used ring: not logged */
+    g_assert_cmphex(log[0x8000], ==, 0);    /* the used ring: not logged */
     g_assert_cmphex(log[0x8002], ==, 0x61); /* 0x40010, 0x40015, 0x40016 */
     g_assert_cmphex(log[0x8003], ==, 0);
     vwl_vq_set_log(g.vq, true, 0x3000000 + 0xffe);

@@ -131,7 +131,7 @@ static void test_indirect(void)
 
         put64(at, GPA + DATA + 2 * i);
         put32(at + 8, 1);
-        put16(at + 12, 0xffff);              /* an id means nothing here */
+        put16(at + 12, 0xffff);                  /* an id means nothing here */
         put16(at + 14, i < 1000 ? NEXT : WRITE); /* nor does NEXT */
     }
     slot(&g, 0, GPA + TABLE, 3000 * 16, 5, INDIRECT | WRITE | ROUND(1));
@@ -159,7 +159,10 @@ static const struct broken broken[] = {
     { "order", -EPROTO, { GPA, GPA }, { 1, 1 }, { NEXT | WRITE, 0 } },
     { "hole", -EFAULT, { 0x1000 }, { 1 }, { 0 } },
     { "wrap", -EFAULT, { UINT64_MAX }, { 2 }, { 0 } },
-    { "table-next", -EPROTO, { GPA + TABLE, GPA }, { 16, 1 },
+    { "table-next",
+      -EPROTO,
+      { GPA + TABLE, GPA },
+      { 16, 1 },
       { INDIRECT | NEXT, 0 } },
     { "table-empty", -EPROTO, { GPA + TABLE }, { 0 }, { INDIRECT } },
     { "table-odd", -EPROTO, { GPA + TABLE }, { 17 }, { INDIRECT } },
@@ -178,8 +181,7 @@ static void test_broken(gconstpointer data)
     put32(g.ram + TABLE + 8, 1);
     put16(g.ram + TABLE + 14, row->in_table);
     for (unsigned int i = 0; i < 2; i++) {
-        slot(&g, i, row->address[i], row->len[i], 0,
-             row->flags[i] | ROUND(1));
+        slot(&g, i, row->address[i], row->len[i], 0, row->flags[i] | ROUND(1));
     }
     memcpy(before, g.ram + DESC, 32);
     pop_breaks(&g, row->rc);
@@ -194,12 +196,12 @@ static void test_start_refused(void)
 
     guest_init(&g, true, 7);
     good = g.setup;
-#define REFUSED(field, value, rc) \
-    do { \
-        g.setup = good; \
-        g.setup.field = (value); \
+#define REFUSED(field, value, rc)                                       \
+    do {                                                                \
+        g.setup = good;                                                 \
+        g.setup.field = (value);                                        \
         g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, NULL, 0), ==, rc); \
-        g_assert_false(vwl_vq_is_started(g.vq)); \
+        g_assert_false(vwl_vq_is_started(g.vq));                        \
     } while (0)
     REFUSED(size, 0, -EINVAL);
     REFUSED(size, 32769, -EINVAL);
@@ -444,8 +446,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vq-packed/shorter-ring", test_shorter_ring);
     g_test_add_func("/vq-packed/indirect", test_indirect);
     for (unsigned int i = 0; i < G_N_ELEMENTS(broken); i++) {
-        g_autofree char *path =
-            g_strdup_printf("/vq-packed/broken/%s", broken[i].name);
+        g_autofree char *path = g_strdup_printf("/vq-packed/broken/%s",
+                                                broken[i].name);
 
         g_test_add_data_func(path, &broken[i], test_broken);
     }

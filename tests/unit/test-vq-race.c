@@ -67,8 +67,8 @@ static gpointer split_driver(gpointer data)
             store(ram + DRIVER + 2, ++avail);
         }
         if (avail != old &&
-            (race->event_idx ? passes(load(ram + AVAIL_EVENT), avail, old) :
-                               !(load(ram + DEVICE) & 1))) {
+            (race->event_idx ? passes(load(ram + AVAIL_EVENT), avail, old)
+                             : !(load(ram + DEVICE) & 1))) {
             signal_fd(race->kick);
         }
         store(ram + USED_EVENT, used);
@@ -115,15 +115,15 @@ static gpointer packed_driver(gpointer data)
             if (where >> 15 != (given / SIZE % 2 == 0)) {
                 at = (uint16_t)(at - SIZE);
             }
-            if (flags == 0 || passes(at, given % SIZE,
-                                     (uint16_t)(given % SIZE -
-                                                (given - old)))) {
+            if (flags == 0 ||
+                passes(at, given % SIZE,
+                       (uint16_t)(given % SIZE - (given - old)))) {
                 signal_fd(race->kick);
             }
         }
         if (race->event_idx) {
-            store(ram + DRIVER, (uint16_t)(back % SIZE |
-                                           (back / SIZE % 2 == 0) << 15));
+            store(ram + DRIVER,
+                  (uint16_t)(back % SIZE | (back / SIZE % 2 == 0) << 15));
             store(ram + DRIVER + 2, 2);
         }
         for (bool first = true; back < given; first = false) {

@@ -211,14 +211,21 @@ static const struct broken broken[] = {
     { "table-odd", -EPROTO, { { GPA + TABLE, 24, INDIRECT, 0 } } },
     { "table-hole", -EFAULT, { { GPA - 16, 32, INDIRECT, 0 } } },
     { "table-wrap", -EFAULT, { { UINT64_MAX - 15, 32, INDIRECT, 0 } } },
-    { "nested", -EPROTO, { { GPA + TABLE, 32, INDIRECT, 0 } },
+    { "nested",
+      -EPROTO,
+      { { GPA + TABLE, 32, INDIRECT, 0 } },
       { { GPA + TABLE, 32, INDIRECT, 0 } } },
-    { "table-range", -EPROTO, { { GPA + TABLE, 32, INDIRECT, 0 } },
+    { "table-range",
+      -EPROTO,
+      { { GPA + TABLE, 32, INDIRECT, 0 } },
       { { GPA, 1, NEXT, 2 } } },
-    { "table-loop", -EPROTO, { { GPA + TABLE, 32, INDIRECT, 0 } },
+    { "table-loop",
+      -EPROTO,
+      { { GPA + TABLE, 32, INDIRECT, 0 } },
       { { GPA, 1, NEXT, 1 }, { GPA, 1, NEXT, 0 } } },
-    { "table-order", -EPROTO, { { GPA, 1, WRITE | NEXT, 1 },
-                                { GPA + TABLE, 32, INDIRECT, 0 } },
+    { "table-order",
+      -EPROTO,
+      { { GPA, 1, WRITE | NEXT, 1 }, { GPA + TABLE, 32, INDIRECT, 0 } },
       { { GPA, 1, 0, 0 } } },
 };
 
@@ -358,12 +365,12 @@ static void test_start_refused(void)
 
     guest_init(&g, false, 8);
     good = g.setup;
-#define REFUSED(field, value, rc) \
-    do { \
-        g.setup = good; \
-        g.setup.field = (value); \
+#define REFUSED(field, value, rc)                                       \
+    do {                                                                \
+        g.setup = good;                                                 \
+        g.setup.field = (value);                                        \
         g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, NULL, 0), ==, rc); \
-        g_assert_false(vwl_vq_is_started(g.vq)); \
+        g_assert_false(vwl_vq_is_started(g.vq));                        \
     } while (0)
     REFUSED(size, 0, -EINVAL);
     REFUSED(size, 7, -EINVAL);
@@ -563,8 +570,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vq-split/regions", test_regions);
     g_test_add_func("/vq-split/indirect", test_indirect);
     for (unsigned int i = 0; i < G_N_ELEMENTS(broken); i++) {
-        g_autofree char *path =
-            g_strdup_printf("/vq-split/broken/%s", broken[i].name);
+        g_autofree char *path = g_strdup_printf("/vq-split/broken/%s",
+                                                broken[i].name);
 
         g_test_add_data_func(path, &broken[i], test_broken);
     }

@@ -37,16 +37,14 @@ static void test_refusals(void)
     vwl_window_init(&window, 16 * PAGE);
     g_assert_cmpint(vwl_window_alloc(&window, 0, &offset), ==, -EINVAL);
     g_assert_cmpint(vwl_window_alloc(&window, 100, &offset), ==, -EINVAL);
-    g_assert_cmpint(vwl_window_alloc(&window, 17 * PAGE, &offset), ==,
+    g_assert_cmpint(vwl_window_alloc(&window, 17 * PAGE, &offset), ==, -ENOSPC);
+    g_assert_cmpint(vwl_window_alloc(&window, UINT64_MAX - 4095, &offset), ==,
                     -ENOSPC);
-    g_assert_cmpint(vwl_window_alloc(&window, UINT64_MAX - 4095, &offset),
-                    ==, -ENOSPC);
     g_assert_cmpuint(offset, ==, 77);
     g_assert_cmpint(vwl_window_alloc(&window, 8 * PAGE, &offset), ==, 0);
     /* free already, outside, wrapping, odd */
     g_assert_cmpint(vwl_window_free(&window, 8 * PAGE, PAGE), ==, -EINVAL);
-    g_assert_cmpint(vwl_window_free(&window, 7 * PAGE, 2 * PAGE), ==,
-                    -EINVAL);
+    g_assert_cmpint(vwl_window_free(&window, 7 * PAGE, 2 * PAGE), ==, -EINVAL);
     g_assert_cmpint(vwl_window_free(&window, 16 * PAGE, PAGE), ==, -EINVAL);
     g_assert_cmpint(vwl_window_free(&window, PAGE, UINT64_MAX - 4095), ==,
                     -EINVAL);
@@ -66,7 +64,9 @@ static void test_against_pages(void)
     enum { PAGES = 256 };
     struct vwl_window window;
     uint8_t used[PAGES] = { 0 };
-    struct { uint64_t first, n; } live[PAGES];
+    struct {
+        uint64_t first, n;
+    } live[PAGES];
     unsigned int n_live = 0;
 
     vwl_window_init(&window, PAGES * PAGE);
@@ -91,7 +91,8 @@ static void test_against_pages(void)
             int i = g_test_rand_int_range(0, (int)n_live);
 
             g_assert_cmpint(vwl_window_free(&window, live[i].first * PAGE,
-                                            live[i].n * PAGE), ==, 0);
+                                            live[i].n * PAGE),
+                            ==, 0);
             memset(used + live[i].first, 0, live[i].n);
             live[i] = live[--n_live];
         }
@@ -99,7 +100,8 @@ static void test_against_pages(void)
     while (n_live > 0) {
         n_live--;
         g_assert_cmpint(vwl_window_free(&window, live[n_live].first * PAGE,
-                                        live[n_live].n * PAGE), ==, 0);
+                                        live[n_live].n * PAGE),
+                        ==, 0);
     }
     g_assert_cmpuint(window.free_bytes, ==, PAGES * PAGE);
     vwl_window_finish(&window);

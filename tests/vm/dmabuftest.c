@@ -41,7 +41,14 @@ struct vgem_fence_signal {
 
 /* Ids, in the order of their creation. */
 enum {
-    DISPLAY = 1, REGISTRY, COMPOSITOR, DMABUF, SYNCS, SURFACE, SYNC, FEEDBACK,
+    DISPLAY = 1,
+    REGISTRY,
+    COMPOSITOR,
+    DMABUF,
+    SYNCS,
+    SURFACE,
+    SYNC,
+    FEEDBACK,
     NEXT,
 };
 
@@ -88,9 +95,9 @@ static void say(uint32_t object, uint32_t opcode, const uint32_t *args,
     }
 }
 
-#define SAY(object, opcode, fd, ...) \
+#define SAY(object, opcode, fd, ...)                       \
     say(object, opcode, (const uint32_t[]){ __VA_ARGS__ }, \
-        sizeof (const uint32_t[]){ __VA_ARGS__ } / 4, fd)
+        sizeof(const uint32_t[]){ __VA_ARGS__ } / 4, fd)
 
 /* Whether something comes within the time. */
 static bool receive(int timeout_ms)
@@ -101,7 +108,8 @@ static bool receive(int timeout_ms)
         char space[CMSG_SPACE(sizeof(int) * 8)];
         struct cmsghdr align;
     } control;
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
                           .msg_control = &control,
                           .msg_controllen = sizeof control };
     ssize_t n;
@@ -216,8 +224,7 @@ static int open_card(const char *format, int first, const char *driver)
 
 static uint32_t make_dumb(int card)
 {
-    struct drm_mode_create_dumb dumb = { .width = 64, .height = 64,
-                                         .bpp = 32 };
+    struct drm_mode_create_dumb dumb = { .width = 64, .height = 64, .bpp = 32 };
 
     if (ioctl(card, DRM_IOCTL_MODE_CREATE_DUMB, &dumb) < 0) {
         die("dumb");

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 #ifdef WRONG_ABI
-static const struct vwl_plugin table = {
-    .size = sizeof table, .abi = VWL_PLUGIN_ABI + 41, .version = "later"
-};
+static const struct vwl_plugin table = { .size = sizeof table,
+                                         .abi = VWL_PLUGIN_ABI + 41,
+                                         .version = "later" };
 
 const struct vwl_plugin *vwl_plugin_get(void)
 {
@@ -33,8 +33,8 @@ static int map(void *opaque, int fd, uint64_t fd_offset, uint64_t shm_offset,
     return qemu->shm_map(opaque, fd, fd_offset, shm_offset, len, 0);
 }
 
-static int device_new(const struct vwl_config *cfg,
-                      const struct vwl_host *host, struct vwl_device **out)
+static int device_new(const struct vwl_config *cfg, const struct vwl_host *host,
+                      struct vwl_device **out)
 {
     qemu = host;
     between = *host;

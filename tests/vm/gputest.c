@@ -183,7 +183,8 @@ static void send_object(const char *name, int card, uint32_t handle,
 
 static uint32_t make_dumb(int card)
 {
-    struct drm_mode_create_dumb dumb = { .width = 128, .height = 128,
+    struct drm_mode_create_dumb dumb = { .width = 128,
+                                         .height = 128,
                                          .bpp = 32 };
 
     if (ioctl(card, DRM_IOCTL_MODE_CREATE_DUMB, &dumb) < 0) {
@@ -211,7 +212,9 @@ static void test_dumb(void)
 static void test_blob(void)
 {
     struct create_blob blob = {
-        .mem = MEM_GUEST, .flags = USE_MAPPABLE | USE_SHAREABLE, .size = SIZE,
+        .mem = MEM_GUEST,
+        .flags = USE_MAPPABLE | USE_SHAREABLE,
+        .size = SIZE,
     };
     struct drm_virtgpu_map map = { 0 };
     int card = open_card("virtio_gpu");
@@ -277,7 +280,8 @@ static int fence_status(int fd)
 {
     struct sync_fence_info fence = { 0 };
     struct sync_file_info info = {
-        .num_fences = 1, .sync_fence_info = (uintptr_t)&fence,
+        .num_fences = 1,
+        .sync_fence_info = (uintptr_t)&fence,
     };
 
     if (ioctl(fd, SYNC_IOC_FILE_INFO, &info) < 0 || info.num_fences != 1 ||
@@ -363,8 +367,10 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } tests[] = {
-        { "dumb", test_dumb }, { "blob", test_blob },
-        { "fence", test_fence }, { "strangers", test_strangers },
+        { "dumb", test_dumb },
+        { "blob", test_blob },
+        { "fence", test_fence },
+        { "strangers", test_strangers },
         { "host-fences", test_host_fences },
     };
 

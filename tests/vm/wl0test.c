@@ -21,13 +21,13 @@
 #define PIECE 65536u
 #define PATIENCE 60 /* seconds */
 
-#define CHECK(truth) \
-    do { \
-        if (!(truth)) { \
+#define CHECK(truth)                                                      \
+    do {                                                                  \
+        if (!(truth)) {                                                   \
             printf("wl0test: line %d: %s (errno %d)\n", __LINE__, #truth, \
-                   errno); \
-            exit(1); \
-        } \
+                   errno);                                                \
+            exit(1);                                                      \
+        }                                                                 \
     } while (0)
 
 static struct vwl_transport *t;
@@ -65,8 +65,7 @@ static void turn(int timeout_ms)
 
 static int send_piece(int vfd, const void *data, size_t len)
 {
-    int r = vwl_transport_send_async(t, vfd, data, len, NULL, 0, on_sent,
-                                     NULL);
+    int r = vwl_transport_send_async(t, vfd, data, len, NULL, 0, on_sent, NULL);
 
     CHECK(r == 0 || r == -EBUSY);
     n_sent += r == 0;
@@ -139,8 +138,7 @@ static void converse(int vfd)
         }
         turn(20);
         while (vwl_transport_poll(t, vfd, 0) == 1) {
-            n = vwl_transport_recv(t, vfd, back, sizeof back, vfds, &n_vfds,
-                                   0);
+            n = vwl_transport_recv(t, vfd, back, sizeof back, vfds, &n_vfds, 0);
             if (n == -ETIMEDOUT) {
                 break;
             }

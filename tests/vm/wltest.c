@@ -24,22 +24,33 @@
 
 #include "virtwl.h"
 
-enum { ECHO = 1, FLOOD, MEMFD, PIPE_R, PIPE_W, HANG_UP, SLEEP, SUM, FILL,
-       FDS, DRAIN };
+enum {
+    ECHO = 1,
+    FLOOD,
+    MEMFD,
+    PIPE_R,
+    PIPE_W,
+    HANG_UP,
+    SLEEP,
+    SUM,
+    FILL,
+    FDS,
+    DRAIN
+};
 
 static const char *path = "/dev/wl0";
 static int wl;
 static const char *why;
 static char why_text[256];
 
-#define CHECK(expr) \
-    do { \
-        if (!(expr)) { \
+#define CHECK(expr)                                                          \
+    do {                                                                     \
+        if (!(expr)) {                                                       \
             snprintf(why_text, sizeof why_text, "line %d: %s (errno %d %s)", \
-                     __LINE__, #expr, errno, strerror(errno)); \
-            why = why_text; \
-            return; \
-        } \
+                     __LINE__, #expr, errno, strerror(errno));               \
+            why = why_text;                                                  \
+            return;                                                          \
+        }                                                                    \
     } while (0)
 
 struct txn {
@@ -225,11 +236,14 @@ static void test_memory(void)
 
     CHECK(ctx >= 0 && shm >= 0);
     CHECK(mmap(NULL, size + 4096, PROT_READ, MAP_SHARED, shm, 0) ==
-          MAP_FAILED && errno == EINVAL);
+              MAP_FAILED &&
+          errno == EINVAL);
     CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, shm, (off_t)size) ==
-          MAP_FAILED && errno == EINVAL);
+              MAP_FAILED &&
+          errno == EINVAL);
     CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, shm, 0) ==
-          MAP_FAILED && errno == EACCES);
+              MAP_FAILED &&
+          errno == EACCES);
     CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, ctx, 0) == MAP_FAILED &&
           errno == EACCES);
     mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, shm, 0);
@@ -595,8 +609,7 @@ static void test_errors(void)
     CHECK(make_kind(VIRTWL_IOCTL_NEW_ALLOC, 0) < 0 && errno == EINVAL);
     CHECK(make_kind(VIRTWL_IOCTL_NEW_ALLOC, 0xfffff001u) < 0 &&
           errno == EINVAL);
-    new = (struct virtwl_ioctl_new){ .type = VIRTWL_IOCTL_NEW_CTX,
-                                     .flags = 1 };
+    new = (struct virtwl_ioctl_new){ .type = VIRTWL_IOCTL_NEW_CTX, .flags = 1 };
     CHECK(make(&new) < 0 && errno == EINVAL);
     CHECK(ioctl(wl, VIRTWL_IOCTL_NEW, NULL) < 0 && errno == EFAULT);
     CHECK(ioctl(wl, VIRTWL_IOCTL_SEND, &txn) < 0 && errno == ENOTTY);
@@ -605,8 +618,7 @@ static void test_errors(void)
     CHECK(ioctl(ctx, TCGETS, &txn) < 0 && errno == ENOTTY);
     CHECK(ioctl(wl, _IOWR('w', 0, uint32_t[3]), small) == 0);
     close((int)small[1]);
-    CHECK(ioctl(wl, _IOWR('w', 0, uint32_t[2]), small) < 0 &&
-          errno == EINVAL);
+    CHECK(ioctl(wl, _IOWR('w', 0, uint32_t[2]), small) < 0 && errno == EINVAL);
     CHECK(ioctl(ctx, VIRTWL_IOCTL_SEND, NULL) < 0 && errno == EFAULT);
     CHECK(ioctl(ctx, VIRTWL_IOCTL_RECV, NULL) < 0 && errno == EFAULT);
     CHECK(syscall(SYS_write, ctx, 16L, 100L) < 0 && errno == EFAULT);
@@ -616,11 +628,9 @@ static void test_errors(void)
     no_fds(&txn.head);
     txn.head.len = 1u << 30;
     CHECK(ioctl(ctx, VIRTWL_IOCTL_SEND, &txn) < 0 && errno == EMSGSIZE);
-    CHECK(ioctl(ctx, VIRTWL_IOCTL_DMABUF_SYNC, &flags) < 0 &&
-          errno == EINVAL);
+    CHECK(ioctl(ctx, VIRTWL_IOCTL_DMABUF_SYNC, &flags) < 0 && errno == EINVAL);
     flags = 1;
-    CHECK(ioctl(ctx, VIRTWL_IOCTL_DMABUF_SYNC, &flags) < 0 &&
-          errno == ENOTTY);
+    CHECK(ioctl(ctx, VIRTWL_IOCTL_DMABUF_SYNC, &flags) < 0 && errno == ENOTTY);
     shm = make_kind(VIRTWL_IOCTL_NEW_ALLOC, 4096);
     CHECK(shm >= 0);
     CHECK(write(shm, "x", 1) < 0 && errno == EINVAL);
@@ -664,11 +674,12 @@ static void test_lots(void)
 
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < N; i++) {
-            fds[i] = i % 4 == 0 ? make_ctx()
-                     : make_kind(i % 4 == 1 ? VIRTWL_IOCTL_NEW_ALLOC
-                                 : i % 4 == 2 ? VIRTWL_IOCTL_NEW_PIPE_READ
-                                              : VIRTWL_IOCTL_NEW_PIPE_WRITE,
-                                 i % 4 == 1 ? 4096 : 0);
+            fds[i] = i % 4 == 0
+                         ? make_ctx()
+                         : make_kind(i % 4 == 1   ? VIRTWL_IOCTL_NEW_ALLOC
+                                     : i % 4 == 2 ? VIRTWL_IOCTL_NEW_PIPE_READ
+                                                  : VIRTWL_IOCTL_NEW_PIPE_WRITE,
+                                     i % 4 == 1 ? 4096 : 0);
             CHECK(fds[i] >= 0);
         }
         CHECK(ping(fds[N - 4]));
@@ -790,8 +801,8 @@ static void test_take_all(void)
         }
         n_bytes += got;
         for (int i = 0; i < n; i++, n_fds++) {
-            uint8_t *mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-                                MAP_SHARED, fds[i], 0);
+            uint8_t *mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                fds[i], 0);
 
             if (mem != MAP_FAILED) {
                 mem[0]++;
@@ -965,7 +976,7 @@ int main(int argc, char **argv)
         } else {
             printf("ok %s # %ld ms\n", tests[i].name,
                    (end.tv_sec - begin.tv_sec) * 1000 +
-                   (end.tv_nsec - begin.tv_nsec) / 1000000);
+                       (end.tv_nsec - begin.tv_nsec) / 1000000);
         }
         fflush(stdout);
     }

@@ -25,7 +25,7 @@ static gboolean prepare(GSource *source, gint *timeout)
 
     *timeout = -1;
     return !bridge->gone &&
-        (bridge->again || vwl_transport_pending(bridge->transport) != 0);
+           (bridge->again || vwl_transport_pending(bridge->transport) != 0);
 }
 
 static gboolean check(GSource *source)
@@ -34,7 +34,7 @@ static gboolean check(GSource *source)
     gint timeout;
 
     return g_source_query_unix_fd(source, own->tag) != 0 ||
-        prepare(source, &timeout);
+           prepare(source, &timeout);
 }
 
 static void reap(struct vwl_bridge *bridge)
@@ -175,8 +175,8 @@ struct arrival {
 
 static void welcome(const struct arrival *arrival, int ctx)
 {
-    struct vwl_client *client =
-        vwl_client_new(arrival->bridge, ctx, arrival->fd);
+    struct vwl_client *client = vwl_client_new(arrival->bridge, ctx,
+                                               arrival->fd);
 
     client->raw = arrival->raw;
     g_ptr_array_add(arrival->bridge->clients, client);
@@ -235,8 +235,7 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
     }
     if (connection < 0) {
         listener->watch = 0;
-        listener->pause = g_timeout_add(ACCEPT_PAUSE_MS, after_pause,
-                                        listener);
+        listener->pause = g_timeout_add(ACCEPT_PAUSE_MS, after_pause, listener);
         return G_SOURCE_REMOVE;
     }
     if (start_connecting(listener, connection) < 0) {

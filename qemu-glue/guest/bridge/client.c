@@ -23,8 +23,8 @@ void vwl_client_fail(struct vwl_client *client, const char *why)
     client->failed = true;
 }
 
-void vwl_client_error(struct vwl_client *client, uint32_t object,
-                      uint32_t code, const char *format, ...)
+void vwl_client_error(struct vwl_client *client, uint32_t object, uint32_t code,
+                      const char *format, ...)
 {
     uint32_t head[5] = { 1, 0, object, code, 0 };
     static const char zeros[4];
@@ -73,7 +73,8 @@ void vwl_client_request(struct vwl_client *client, uint32_t object,
                         unsigned int n_args, int vfd)
 {
     uint32_t words[16] = {
-        object, (uint32_t)((n_args + 2) * 4) << 16 | opcode,
+        object,
+        (uint32_t)((n_args + 2) * 4) << 16 | opcode,
     };
 
     if (n_args != 0) {
@@ -85,8 +86,8 @@ void vwl_client_request(struct vwl_client *client, uint32_t object,
 static void close_sent(struct vwl_client *client, size_t sent)
 {
     for (guint i = 0; i < client->closing->len;) {
-        struct vwl_attached *entry =
-            &g_array_index(client->closing, struct vwl_attached, i);
+        struct vwl_attached *entry = &g_array_index(client->closing,
+                                                    struct vwl_attached, i);
 
         if (entry->at <= sent) {
             vwl_transport_close(client->bridge->transport, entry->fd);
@@ -140,7 +141,7 @@ static void drop_lone(struct vwl_client *client, struct vwl_lone *lone)
 static bool is_refusal(int result)
 {
     return result == -ENOENT || result == -EINVAL || result == -ENOTTY ||
-        result == -ENOMEM || result == -EPERM || result == -EBADF;
+           result == -ENOMEM || result == -EPERM || result == -EBADF;
 }
 
 /* true: what went alone was not sent, and that is all. */
@@ -185,8 +186,7 @@ static void on_sent(void *opaque, int result)
 }
 
 /* Moves what is queued behind what was sent. */
-static void shift_to_host(struct vwl_client *client, size_t len,
-                          unsigned int n)
+static void shift_to_host(struct vwl_client *client, size_t len, unsigned int n)
 {
     vwl_queue_shift(&client->to_host, len, n);
     close_sent(client, len);
@@ -261,7 +261,8 @@ static bool send_some(struct vwl_client *client)
     int fds[VWL_MAX_FDS];
     unsigned int n;
     struct iovec iov = {
-        queue->bytes->data, vwl_queue_batch(queue, queue->bytes->len, fds, &n),
+        queue->bytes->data,
+        vwl_queue_batch(queue, queue->bytes->len, fds, &n),
     };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     ssize_t sent;
@@ -297,7 +298,7 @@ static bool is_over(struct vwl_client *client)
         return client->failed || vwl_socket_is_over(client);
     }
     return client->eof && !client->sending &&
-        (client->host_gone || client->to_host.bytes->len == 0);
+           (client->host_gone || client->to_host.bytes->len == 0);
 }
 
 void vwl_client_flush(struct vwl_client *client)
@@ -376,24 +377,24 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
     } control;
     struct iovec iov;
     struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1,
-        .msg_control = &control, .msg_controllen = sizeof control,
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
     };
     ssize_t n;
 
     g_byte_array_set_size(queue->bytes, have + READ_SIZE);
     iov = (struct iovec){ queue->bytes->data + have, READ_SIZE };
     n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    g_byte_array_set_size(queue->bytes,
-                          have + (n > 0 ? (guint)n : 0));
+    g_byte_array_set_size(queue->bytes, have + (n > 0 ? (guint)n : 0));
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return G_SOURCE_CONTINUE;
     }
     if (n <= 0) {
         client->eof = true;
     } else if (!take_fds(client, &msg)) {
-        vwl_client_error(client, 1, WL_ERROR_NO_MEMORY,
-                         "too many descriptors");
+        vwl_client_error(client, 1, WL_ERROR_NO_MEMORY, "too many descriptors");
     } else if (client->raw) {
         vwl_socket_from_client(client);
     } else {
@@ -415,7 +416,7 @@ static gboolean on_writable(gint fd, GIOCondition condition, gpointer data)
 static void set_watches(struct vwl_client *client)
 {
     bool in = !client->dead && !client->eof &&
-        client->to_host.bytes->len < VWL_HIGH_WATER;
+              client->to_host.bytes->len < VWL_HIGH_WATER;
     bool out = !client->dead && client->to_client.bytes->len != 0;
 
     if (in && client->in_watch == 0) {
@@ -426,8 +427,8 @@ static void set_watches(struct vwl_client *client)
         client->in_watch = 0;
     }
     if (out && client->out_watch == 0) {
-        client->out_watch = vwl_bridge_watch(client->fd, G_IO_OUT,
-                                             on_writable, client);
+        client->out_watch = vwl_bridge_watch(client->fd, G_IO_OUT, on_writable,
+                                             client);
     } else if (!out && client->out_watch != 0) {
         g_source_remove(client->out_watch);
         client->out_watch = 0;
@@ -441,8 +442,8 @@ static ssize_t receive(struct vwl_client *client)
     int vfds[VWL_TRANSPORT_MAX_VFDS];
     unsigned int n = VWL_TRANSPORT_MAX_VFDS;
     guint8 data[4096];
-    ssize_t r = vwl_transport_recv(t, client->ctx, data, sizeof data, vfds,
-                                   &n, 0);
+    ssize_t r = vwl_transport_recv(t, client->ctx, data, sizeof data, vfds, &n,
+                                   0);
 
     if (r > 0) {
         g_byte_array_append(queue->bytes, data, (guint)r);
@@ -459,8 +460,9 @@ void vwl_client_from_host(struct vwl_client *client)
     unsigned int round;
     ssize_t r = 1;
 
-    for (round = 0; round < ROUNDS && !client->dead &&
-         !client->raw_state.host_eof; round++) {
+    for (round = 0;
+         round < ROUNDS && !client->dead && !client->raw_state.host_eof;
+         round++) {
         client->full = client->to_client.bytes->len > VWL_HIGH_WATER;
         if (client->full || vwl_transport_poll(t, client->ctx, 0) != 1) {
             break;

@@ -56,8 +56,8 @@ struct vwl_lone {
     uint32_t object; /* host id of whose requests they are */
     bool fatal;      /* a refusal ends the client */
     unsigned int n;
-    int handles[4];  /* of vwl_transport_import */
-    int fence;       /* the descriptor, should it be refused; or -1 */
+    int handles[4]; /* of vwl_transport_import */
+    int fence;      /* the descriptor, should it be refused; or -1 */
 };
 
 /* Of a connection whose bytes mean nothing to the bridge. */
@@ -80,7 +80,7 @@ struct vwl_client {
                         sent up to there */
     GArray *lone;    /* of struct vwl_lone, in to_host's order */
     struct vwl_lone asking; /* is being sent; end 0: none */
-    int ctx;         /* VFD; -1: hung up */
+    int ctx;                /* VFD; -1: hung up */
     bool sending, host_gone, failed;
     bool eof, deaf; /* the client's end: said all, hears nothing */
     bool full;      /* to_client: the host is not read meanwhile */
@@ -98,8 +98,8 @@ struct vwl_client {
     unsigned int n_mapped; /* pools whose file is mapped */
     unsigned int n_planes; /* dmabuf.c: descriptors that are held */
     /* sync.c */
-    GArray *releases;  /* of struct vwl_release */
-    int fence;         /* nothing is sent before it is signalled; -1: none */
+    GArray *releases; /* of struct vwl_release */
+    int fence;        /* nothing is sent before it is signalled; -1: none */
     guint fence_watch;
 };
 
@@ -126,8 +126,8 @@ void vwl_client_free(struct vwl_client *client);
 void vwl_client_from_host(struct vwl_client *client);
 void vwl_client_flush(struct vwl_client *client);
 /* Says wl_display.error; nothing more is relayed. */
-void vwl_client_error(struct vwl_client *client, uint32_t object,
-                      uint32_t code, const char *format, ...)
+void vwl_client_error(struct vwl_client *client, uint32_t object, uint32_t code,
+                      const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* Without a word; the protocol has none for it. */
 void vwl_client_fail(struct vwl_client *client, const char *why);
@@ -165,15 +165,12 @@ bool vwl_shm_request(struct vwl_client *client, struct vwl_object *object,
 /* The host cannot use a pool that was handed over. */
 void vwl_shm_refused(struct vwl_client *client);
 /* Before a request goes on that names an object. false: the client failed. */
-bool vwl_shm_materialize(struct vwl_client *client,
-                         struct vwl_object *object);
+bool vwl_shm_materialize(struct vwl_client *client, struct vwl_object *object);
 /* wl_buffer.release. */
 void vwl_shm_released(struct vwl_client *client, struct vwl_object *object);
-void vwl_shm_object_freed(struct vwl_client *client,
-                          struct vwl_object *object);
+void vwl_shm_object_freed(struct vwl_client *client, struct vwl_object *object);
 void vwl_shm_finish(struct vwl_client *client);
-void vwl_surface_request(struct vwl_client *client,
-                         struct vwl_object *object,
+void vwl_surface_request(struct vwl_client *client, struct vwl_object *object,
                          const struct vwl_wire_message *msg);
 void vwl_surface_has_viewport(struct vwl_object *surface);
 
@@ -208,8 +205,7 @@ void vwl_sync_refused(struct vwl_client *client, struct vwl_object *sync,
 bool vwl_sync_released(struct vwl_client *client, struct vwl_object *release,
                        const struct vwl_wire_message *msg);
 /* The host is done with a release's id. true: the client is told later. */
-bool vwl_sync_delete_id(struct vwl_client *client,
-                        struct vwl_object *release);
+bool vwl_sync_delete_id(struct vwl_client *client, struct vwl_object *release);
 /* Tells of the fences that are signalled. */
 void vwl_sync_serve(struct vwl_client *client);
 void vwl_sync_finish(struct vwl_client *client);

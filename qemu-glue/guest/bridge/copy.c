@@ -41,8 +41,8 @@ static struct vwl_rect join(struct vwl_rect a, struct vwl_rect b)
 static bool covers(const struct vwl_rect *a, const struct vwl_rect *b)
 {
     return a->x <= b->x && a->y <= b->y &&
-        end_of(a->x, a->width) >= end_of(b->x, b->width) &&
-        end_of(a->y, a->height) >= end_of(b->y, b->height);
+           end_of(a->x, a->width) >= end_of(b->x, b->width) &&
+           end_of(a->y, a->height) >= end_of(b->y, b->height);
 }
 
 void vwl_damage_add(struct vwl_damage *damage, struct vwl_rect rect)
@@ -86,17 +86,19 @@ static int32_t scaled(int64_t value, int32_t scale)
     return (int32_t)CLAMP(value * scale, INT32_MIN, INT32_MAX);
 }
 
-void vwl_damage_merge(struct vwl_damage *damage,
-                      const struct vwl_damage *more, int32_t scale)
+void vwl_damage_merge(struct vwl_damage *damage, const struct vwl_damage *more,
+                      int32_t scale)
 {
     damage->all |= more->all;
     for (unsigned int i = 0; i < more->n; i++) {
         const struct vwl_rect *r = &more->rects[i];
 
         vwl_damage_add(damage, (struct vwl_rect){
-            scaled(r->x, scale), scaled(r->y, scale),
-            scaled(r->width, scale), scaled(r->height, scale),
-        });
+                                   scaled(r->x, scale),
+                                   scaled(r->y, scale),
+                                   scaled(r->width, scale),
+                                   scaled(r->height, scale),
+                               });
     }
 }
 
@@ -115,9 +117,9 @@ bool vwl_file_stays(int fd, int64_t bytes)
     struct statfs fs;
     struct stat st;
 
-    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0 &&
-        fstat(fd, &st) == 0 && st.st_size >= bytes &&
-        fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0 && fstat(fd, &st) == 0 &&
+           st.st_size >= bytes && fstatfs(fd, &fs) == 0 &&
+           fs.f_type == TMPFS_MAGIC;
 }
 
 void vwl_pool_map(struct vwl_client *client, struct vwl_pool *pool)
@@ -153,8 +155,8 @@ static void stream(char *to, const char *from, size_t len)
                      _MM_HINT_T0);
         for (unsigned int i = 0; i < 64; i += 16) {
             _mm_stream_si128((__m128i *)(void *)(to + i),
-                             _mm_loadu_si128((const __m128i *)
-                                             (const void *)(from + i)));
+                             _mm_loadu_si128(
+                                 (const __m128i *)(const void *)(from + i)));
         }
     }
     _mm_sfence();
@@ -186,8 +188,7 @@ static int read_piece(const struct vwl_buffer *buffer, size_t at, size_t len)
         return 0;
     }
     while (len != 0) {
-        ssize_t n = pread(pool->fd, to, len,
-                          (off_t)buffer->offset + (off_t)at);
+        ssize_t n = pread(pool->fd, to, len, (off_t)buffer->offset + (off_t)at);
 
         if (n < 0 && errno == EINTR) {
             continue;

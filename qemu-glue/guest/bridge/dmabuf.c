@@ -11,8 +11,13 @@ enum { DESTROY = 0, ADD = 1, CREATE = 2, CREATE_IMMED = 3 };
 enum { FAILED = 1 };
 enum { MAIN_DEVICE = 2, TARGET_DEVICE = 4 };
 enum {
-    ALREADY_USED = 0, PLANE_IDX = 1, PLANE_SET = 2, INCOMPLETE = 3,
-    INVALID_DIMENSIONS = 5, OUT_OF_BOUNDS = 6, INVALID_BUFFER = 7,
+    ALREADY_USED = 0,
+    PLANE_IDX = 1,
+    PLANE_SET = 2,
+    INCOMPLETE = 3,
+    INVALID_DIMENSIONS = 5,
+    OUT_OF_BOUNDS = 6,
+    INVALID_BUFFER = 7,
 };
 
 #define MAX_PLANES 4u
@@ -86,8 +91,10 @@ static void add(struct vwl_client *client, struct vwl_object *object,
     uint32_t index = msg->args[1].value;
     struct plane plane = {
         .fd = vwl_client_take_fd(client),
-        .offset = msg->args[2].value, .stride = msg->args[3].value,
-        .modifier_hi = msg->args[4].value, .modifier_lo = msg->args[5].value,
+        .offset = msg->args[2].value,
+        .stride = msg->args[3].value,
+        .modifier_hi = msg->args[4].value,
+        .modifier_lo = msg->args[5].value,
     };
 
     if (params->used) {
@@ -118,7 +125,8 @@ static uint64_t size_of(int fd)
     g_snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     if (readlink(path, target, sizeof target - 1) < 0 ||
         (!g_str_has_prefix(target, "/dmabuf:") &&
-         !g_str_has_prefix(target, "/memfd:")) || fstat(fd, &st) < 0) {
+         !g_str_has_prefix(target, "/memfd:")) ||
+        fstat(fd, &st) < 0) {
         return 0;
     }
     return (uint64_t)st.st_size;
@@ -132,15 +140,14 @@ static bool is_within(const struct plane *plane, unsigned int index,
     uint64_t bytes = index == 0 ? (uint64_t)plane->stride * height
                                 : plane->stride;
 
-    return size == 0 || (plane->offset < size &&
-                         bytes <= size - plane->offset);
+    return size == 0 || (plane->offset < size && bytes <= size - plane->offset);
 }
 
 /* The number of planes; 0: the client failed. */
 static unsigned int check_all(struct vwl_client *client,
-                          const struct vwl_object *object,
-                          const struct params *params, int32_t width,
-                          int32_t height)
+                              const struct vwl_object *object,
+                              const struct params *params, int32_t width,
+                              int32_t height)
 {
     unsigned int n = 0, all = 0;
 
@@ -213,7 +220,10 @@ static void send_planes(struct vwl_client *client, uint32_t host_id,
     for (unsigned int i = 0; i < n; i++) {
         const struct plane *plane = &params->planes[i];
         const uint32_t args[5] = {
-            i, plane->offset, plane->stride, plane->modifier_hi,
+            i,
+            plane->offset,
+            plane->stride,
+            plane->modifier_hi,
             plane->modifier_lo,
         };
 
@@ -225,8 +235,8 @@ static void send_planes(struct vwl_client *client, uint32_t host_id,
 static bool make_buffer(struct vwl_client *client,
                         const struct vwl_wire_arg *arg, uint32_t *host_id)
 {
-    struct vwl_object *buffer =
-        vwl_objects_new(&client->objects, arg->iface, 1, arg->value, true);
+    struct vwl_object *buffer = vwl_objects_new(&client->objects, arg->iface, 1,
+                                                arg->value, true);
 
     if (buffer == NULL) {
         vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT,
@@ -244,7 +254,9 @@ static void create(struct vwl_client *client, struct vwl_object *object,
     const struct vwl_wire_arg *rest = msg->args + immed;
     struct params *params = params_of(object);
     struct vwl_lone lone = {
-        .begin = client->to_host.bytes->len, .fatal = immed, .fence = -1,
+        .begin = client->to_host.bytes->len,
+        .fatal = immed,
+        .fence = -1,
     };
     uint32_t args[5];
 
@@ -255,9 +267,8 @@ static void create(struct vwl_client *client, struct vwl_object *object,
     }
     params->used = true;
     lone.n = check_all(client, object, params, (int32_t)rest[0].value,
-                   (int32_t)rest[1].value);
-    if (lone.n == 0 ||
-        (immed && !make_buffer(client, &msg->args[0], args))) {
+                       (int32_t)rest[1].value);
+    if (lone.n == 0 || (immed && !make_buffer(client, &msg->args[0], args))) {
         return;
     }
     if (!import(client, params, lone.n, lone.handles)) {

@@ -26,13 +26,14 @@ static bool parse(struct options *options, int argc, char **argv,
           "The driver's device (default: /dev/wl0)", "PATH" },
         { "waiting-driver", 0, 0, G_OPTION_ARG_NONE, &options->threads,
           "Send in threads, as drivers other than ours need it "
-          "(otherwise found out)", NULL },
+          "(otherwise found out)",
+          NULL },
         { "version", 0, 0, G_OPTION_ARG_NONE, &options->version,
           "Print the version", NULL },
         { NULL, 0, 0, 0, NULL, NULL, NULL },
     };
-    GOptionContext *context =
-        g_option_context_new("- the host's compositor for a guest's programs");
+    GOptionContext *context = g_option_context_new(
+        "- the host's compositor for a guest's programs");
     bool ok;
 
     vwl_serve_add_options(&options->serve, context);
@@ -49,8 +50,7 @@ static bool parse(struct options *options, int argc, char **argv,
 
 static bool run(struct options *options, GError **error)
 {
-    const char *path =
-        options->device != NULL ? options->device : "/dev/wl0";
+    const char *path = options->device != NULL ? options->device : "/dev/wl0";
     struct vwl_transport *transport = vwl_transport_wl0(path);
     bool ok;
 
@@ -63,7 +63,7 @@ static bool run(struct options *options, GError **error)
         vwl_transport_wl0_use_threads(transport);
     }
     ok = vwl_serve_open(&options->serve, error) &&
-        vwl_serve_run(&options->serve, transport);
+         vwl_serve_run(&options->serve, transport);
     vwl_transport_destroy(transport);
     return ok;
 }

@@ -13,11 +13,13 @@ static const char *prefix_of(const struct vwl_client *client,
                              unsigned int opcode)
 {
     const struct vwl_bridge_options *options = &client->bridge->options;
-    const char *prefix = opcode == SET_TITLE ? options->title_prefix :
-        opcode == SET_APP_ID ? options->app_id_prefix : NULL;
+    const char *prefix = opcode == SET_TITLE    ? options->title_prefix
+                         : opcode == SET_APP_ID ? options->app_id_prefix
+                                                : NULL;
 
-    return prefix != NULL && *prefix != '\0' &&
-        strlen(prefix) <= MAX_PREFIX ? prefix : NULL;
+    return prefix != NULL && *prefix != '\0' && strlen(prefix) <= MAX_PREFIX
+               ? prefix
+               : NULL;
 }
 
 /* Never within a character. */

@@ -79,24 +79,23 @@ void vwl_objects_finish(struct vwl_objects *objects)
     g_array_unref(objects->free_ids);
 }
 
-struct vwl_object *vwl_objects_client(struct vwl_objects *objects,
-                                      uint32_t id)
+struct vwl_object *vwl_objects_client(struct vwl_objects *objects, uint32_t id)
 {
-    return id >= VWL_SERVER_IDS ?
-        at(objects->server, id - VWL_SERVER_IDS) : at(objects->client, id);
+    return id >= VWL_SERVER_IDS ? at(objects->server, id - VWL_SERVER_IDS)
+                                : at(objects->client, id);
 }
 
 struct vwl_object *vwl_objects_host(struct vwl_objects *objects, uint32_t id)
 {
-    return id >= VWL_SERVER_IDS ?
-        at(objects->server, id - VWL_SERVER_IDS) : at(objects->host, id);
+    return id >= VWL_SERVER_IDS ? at(objects->server, id - VWL_SERVER_IDS)
+                                : at(objects->host, id);
 }
 
 bool vwl_objects_may_use(struct vwl_objects *objects, uint32_t client_id)
 {
     return client_id > 1 && client_id < VWL_MAX_OBJECTS &&
-        client_id <= objects->client->len &&
-        at(objects->client, client_id) == NULL;
+           client_id <= objects->client->len &&
+           at(objects->client, client_id) == NULL;
 }
 
 bool vwl_objects_add_host(struct vwl_objects *objects,

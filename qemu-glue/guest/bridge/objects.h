@@ -40,8 +40,7 @@ void vwl_objects_init(struct vwl_objects *objects,
 void vwl_objects_finish(struct vwl_objects *objects);
 
 /* NULL: no such object. */
-struct vwl_object *vwl_objects_client(struct vwl_objects *objects,
-                                      uint32_t id);
+struct vwl_object *vwl_objects_client(struct vwl_objects *objects, uint32_t id);
 struct vwl_object *vwl_objects_host(struct vwl_objects *objects, uint32_t id);
 
 /* Whether a client may give this id to a new object. */

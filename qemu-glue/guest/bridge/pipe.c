@@ -149,8 +149,8 @@ static void write_out(struct vwl_pipe *pipe)
         }
         if (n < 0 && errno == EAGAIN) {
             if (pipe->watch == 0) {
-                pipe->watch = vwl_bridge_watch(pipe->fd, G_IO_OUT,
-                                               on_writable, pipe);
+                pipe->watch = vwl_bridge_watch(pipe->fd, G_IO_OUT, on_writable,
+                                               pipe);
             }
             return;
         }
@@ -181,7 +181,8 @@ static void receive(struct vwl_pipe *pipe)
     unsigned int round;
 
     for (round = 0; round < ROUNDS && !pipe->dead && !pipe->ended &&
-         pipe->waiting->len < CHUNK; round++) {
+                    pipe->waiting->len < CHUNK;
+         round++) {
         int vfds[VWL_TRANSPORT_MAX_VFDS];
         unsigned int n = VWL_TRANSPORT_MAX_VFDS;
         guint8 data[4096];
@@ -356,8 +357,7 @@ int vwl_pipe_from_host(struct vwl_client *client, int *vfd)
     struct vwl_pipe *pipe;
     int ends[2];
 
-    if (client->n_pipes >= VWL_MAX_CLIENT_PIPES ||
-        pipe2(ends, O_CLOEXEC) < 0) {
+    if (client->n_pipes >= VWL_MAX_CLIENT_PIPES || pipe2(ends, O_CLOEXEC) < 0) {
         return -EMFILE;
     }
     fcntl(ends[0], F_SETFL, O_NONBLOCK);

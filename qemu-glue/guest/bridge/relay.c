@@ -58,8 +58,8 @@ static const struct wl_interface *made(struct vwl_client *client,
     *version = msg->args[2].value;
     offered = g_hash_table_lookup(client->globals,
                                   GUINT_TO_POINTER(msg->args[0].value));
-    if (offered == NULL || strcmp(offered->name, name) != 0 ||
-        *version == 0 || *version > (uint32_t)offered->version) {
+    if (offered == NULL || strcmp(offered->name, name) != 0 || *version == 0 ||
+        *version > (uint32_t)offered->version) {
         vwl_client_error(client, object->client_id, WL_ERROR_INVALID_OBJECT,
                          "invalid global %.64s (%u), version %u", name,
                          msg->args[0].value, *version);
@@ -75,8 +75,8 @@ static struct vwl_object *take_id(struct vwl_client *client,
                                   const struct vwl_wire_arg *arg, void *data)
 {
     uint32_t version;
-    const struct wl_interface *iface =
-        made(client, object, msg, arg, data, &version);
+    const struct wl_interface *iface = made(client, object, msg, arg, data,
+                                            &version);
     struct vwl_object *new;
 
     if (iface == NULL) {
@@ -146,8 +146,7 @@ static int take_pipe(struct vwl_client *client)
 }
 
 /* No table row has a message with more than one descriptor. */
-static void pass_request(struct vwl_client *client,
-                         struct vwl_object *object,
+static void pass_request(struct vwl_client *client, struct vwl_object *object,
                          const struct vwl_wire_message *msg, void *data)
 {
     struct vwl_object *new = NULL;
@@ -178,17 +177,16 @@ static void pass_request(struct vwl_client *client,
     }
     vwl_wire_put(data, 0, object->host_id);
     vwl_client_to_host(client, data, msg->size, vfd);
-    if (new != NULL && new->kind == VWL_KIND_TOPLEVEL) {
+    if (new != NULL &&new->kind == VWL_KIND_TOPLEVEL) {
         vwl_names_begin(client, new);
-    } else if (new != NULL && new->kind == VWL_KIND_FEEDBACK) {
+    } else if (new != NULL &&new->kind == VWL_KIND_FEEDBACK) {
         vwl_clock_asked(object, new);
-    } else if (new != NULL && new->kind == VWL_KIND_SYNC) {
+    } else if (new != NULL &&new->kind == VWL_KIND_SYNC) {
         vwl_sync_made(client, new, msg->args[1].value);
     }
 }
 
-static bool hook_request(struct vwl_client *client,
-                         struct vwl_object *object,
+static bool hook_request(struct vwl_client *client, struct vwl_object *object,
                          const struct vwl_wire_message *msg, const void *data)
 {
     struct vwl_object *surface;
@@ -200,8 +198,10 @@ static bool hook_request(struct vwl_client *client,
     case VWL_KIND_BUFFER:
         return vwl_shm_request(client, object, msg, data);
     case VWL_KIND_VIEWPORTER:
-        surface = msg->opcode != VIEWPORTER_GET_VIEWPORT ? NULL :
-            vwl_objects_client(&client->objects, msg->args[1].value);
+        surface = msg->opcode != VIEWPORTER_GET_VIEWPORT
+                      ? NULL
+                      : vwl_objects_client(&client->objects,
+                                           msg->args[1].value);
         if (surface != NULL) {
             vwl_surface_has_viewport(surface);
         }
@@ -232,8 +232,9 @@ void vwl_relay_request(struct vwl_client *client, void *data, size_t size)
         invalid_object(client, id);
         return;
     }
-    proto = opcode < object->iface->method_count ?
-        &object->iface->methods[opcode] : NULL;
+    proto = opcode < object->iface->method_count
+                ? &object->iface->methods[opcode]
+                : NULL;
     if (proto == NULL || vwl_wire_since(proto) > object->version ||
         vwl_wire_walk(proto, data, size, &msg) < 0 ||
         msg.n_fds > client->from_client.fds->len) {
@@ -283,8 +284,7 @@ static int give_fd(struct vwl_client *client, const struct vwl_object *object,
     int vfd = g_array_index(vfds, struct vwl_attached, 0).fd, fd;
 
     g_array_remove_index(vfds, 0);
-    if ((object->kind == VWL_KIND_KEYBOARD &&
-         msg->opcode == KEYBOARD_KEYMAP) ||
+    if ((object->kind == VWL_KIND_KEYBOARD && msg->opcode == KEYBOARD_KEYMAP) ||
         (object->kind == VWL_KIND_DMABUF_FEEDBACK &&
          msg->opcode == DMABUF_FORMAT_TABLE)) {
         fd = vwl_pipe_copy_memory(client, &vfd,
@@ -340,20 +340,22 @@ static void pass_event(struct vwl_client *client,
 static void on_error(struct vwl_client *client,
                      const struct vwl_wire_message *msg, const void *data)
 {
-    struct vwl_object *named =
-        vwl_objects_host(&client->objects, msg->args[0].value);
-    uint32_t id = named != NULL && named->client_id != 0 ?
-        named->client_id : 1;
+    struct vwl_object *named = vwl_objects_host(&client->objects,
+                                                msg->args[0].value);
+    uint32_t id = named != NULL && named->client_id != 0 ? named->client_id : 1;
 
     vwl_client_error(client, id, msg->args[1].value, "%s",
-                     msg->args[2].value != 0 ?
-                     (const char *)data + msg->args[2].at : "");
+                     msg->args[2].value != 0
+                         ? (const char *)data + msg->args[2].at
+                         : "");
 }
 
 static void on_delete_id(struct vwl_client *client, uint32_t host_id)
 {
-    struct vwl_object *object = host_id >= VWL_SERVER_IDS ? NULL :
-        vwl_objects_host(&client->objects, host_id);
+    struct vwl_object *object = host_id >= VWL_SERVER_IDS
+                                    ? NULL
+                                    : vwl_objects_host(&client->objects,
+                                                       host_id);
     uint32_t id;
 
     if (object == NULL || host_id == 1) {
@@ -382,13 +384,11 @@ static bool on_global(struct vwl_client *client,
     if (msg->args[1].value != 0) {
         row = vwl_table_global((const char *)data + msg->args[1].at);
     }
-    version = MIN(msg->args[2].value,
-                  row != NULL ? (uint32_t)row->version : 0);
+    version = MIN(msg->args[2].value, row != NULL ? (uint32_t)row->version : 0);
     if (row == NULL || !vwl_dmabuf_offers(client, row, &version)) {
         return true;
     }
-    g_hash_table_insert(client->globals,
-                        GUINT_TO_POINTER(msg->args[0].value),
+    g_hash_table_insert(client->globals, GUINT_TO_POINTER(msg->args[0].value),
                         (void *)(uintptr_t)row);
     vwl_wire_put(data, msg->args[2].at, version);
     return false;
@@ -410,8 +410,9 @@ static bool hook_event(struct vwl_client *client, struct vwl_object *object,
             return on_global(client, msg, data);
         }
         return msg->opcode == REGISTRY_GLOBAL_REMOVE &&
-            g_hash_table_lookup(client->globals, GUINT_TO_POINTER(
-                                    msg->args[0].value)) == NULL;
+               g_hash_table_lookup(client->globals,
+                                   GUINT_TO_POINTER(msg->args[0].value)) ==
+                   NULL;
     case VWL_KIND_PRESENTATION:
         vwl_clock_id(object, msg);
         return false;
@@ -449,8 +450,8 @@ void vwl_relay_event(struct vwl_client *client, void *data, size_t size)
     if (object == NULL) {
         return; /* destroyed while this was on its way */
     }
-    proto = opcode < object->iface->event_count ?
-        &object->iface->events[opcode] : NULL;
+    proto = opcode < object->iface->event_count ? &object->iface->events[opcode]
+                                                : NULL;
     if (proto == NULL || vwl_wire_walk(proto, data, size, &msg) < 0 ||
         msg.n_fds > client->from_host.fds->len) {
         vwl_client_fail(client, "the host sent what is no event");

@@ -22,7 +22,8 @@ void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context)
     const GOptionEntry entries[] = {
         { "listen", 0, 0, G_OPTION_ARG_FILENAME, &serve->listen,
           "The socket that programs connect to "
-          "(default: $XDG_RUNTIME_DIR/wayland-0)", "PATH" },
+          "(default: $XDG_RUNTIME_DIR/wayland-0)",
+          "PATH" },
         { "title-prefix", 0, 0, G_OPTION_ARG_STRING, &serve->title_prefix,
           "Put before every window's title", "TEXT" },
         { "app-id-prefix", 0, 0, G_OPTION_ARG_STRING, &serve->app_id_prefix,
@@ -41,8 +42,7 @@ void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context)
 
 static bool fail(GError **error, const char *what, const char *why)
 {
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", what,
-                why);
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", what, why);
     return false;
 }
 
@@ -57,9 +57,9 @@ static int activated(GError **error)
         return 0;
     }
     if (strcmp(n, "1") != 0 ||
-        getsockopt(ACTIVATED_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening,
-                   &len) < 0 || !listening ||
-        fcntl(ACTIVATED_FD, F_SETFD, FD_CLOEXEC) < 0 ||
+        getsockopt(ACTIVATED_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) <
+            0 ||
+        !listening || fcntl(ACTIVATED_FD, F_SETFD, FD_CLOEXEC) < 0 ||
         fcntl(ACTIVATED_FD, F_SETFL, O_NONBLOCK) < 0) {
         fail(error, "LISTEN_FDS", "not one listening socket");
         return -1;
@@ -71,7 +71,7 @@ static bool is_served(const struct sockaddr_un *addr)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool served = fd >= 0 &&
-        connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0;
+                  connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0;
 
     if (fd >= 0) {
         close(fd);
@@ -158,8 +158,8 @@ static bool complete_named(char **text)
  * nobody else makes. */
 static bool open_named(struct vwl_serve *serve, GError **error)
 {
-    for (unsigned int i = 0; serve->sockets != NULL &&
-         serve->sockets[i] != NULL; i++) {
+    for (unsigned int i = 0;
+         serve->sockets != NULL && serve->sockets[i] != NULL; i++) {
         const char *path;
         char *folder;
         int fd = -1;
@@ -196,7 +196,7 @@ bool vwl_serve_open(struct vwl_serve *serve, GError **error)
     }
     /* whoever finds the first socket finds them all */
     return default_path(serve, error) && open_named(serve, error) &&
-        listen_or_fail(serve->listen, &serve->fd, error);
+           listen_or_fail(serve->listen, &serve->fd, error);
 }
 
 static void on_gone(void *opaque)
@@ -229,8 +229,10 @@ bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
     const struct vwl_bridge_options options = {
         .title_prefix = serve->title_prefix,
         .app_id_prefix = serve->app_id_prefix,
-        .trace = serve->trace, .share_pools = serve->share_pools,
-        .gone = on_gone, .opaque = serve,
+        .trace = serve->trace,
+        .share_pools = serve->share_pools,
+        .gone = on_gone,
+        .opaque = serve,
     };
     struct vwl_bridge *bridge;
     guint term, interrupt;

@@ -16,8 +16,8 @@ struct vwl_serve {
     char **sockets; /* NAME:PATH, of other sockets than Wayland's */
     gboolean trace;
     gboolean share_pools; /* as of struct vwl_bridge_options */
-    int fd; /* that is listened at; the program's to set to -1 */
-    bool activated; /* fd came from a service manager */
+    int fd;               /* that is listened at; the program's to set to -1 */
+    bool activated;       /* fd came from a service manager */
     /* private */
     GMainLoop *loop;
     GArray *named; /* descriptors that go with sockets */

@@ -19,21 +19,20 @@ enum { INVALID_FORMAT = 0, INVALID_STRIDE = 1, INVALID_FD = 2 };
 #define MAX_IDLE 8u
 #define MAX_IDLE_BYTES ((size_t)64 << 20)
 
-#define FOURCC(a, b, c, d)                                         \
-    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 |    \
+#define FOURCC(a, b, c, d)                                      \
+    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | \
      (uint32_t)(d) << 24)
 
 /* Formats of one plane whose pixels have this many bytes. */
 static unsigned int bytes_per_pixel(uint32_t format)
 {
     static const char *const four[] = {
-        "XB24", "AB24", "RX24", "RA24", "BX24", "BA24", "XR30", "AR30",
-        "XB30", "AB30", "RX30", "RA30", "BX30", "BA30",
+        "XB24", "AB24", "RX24", "RA24", "BX24", "BA24", "XR30",
+        "AR30", "XB30", "AB30", "RX30", "RA30", "BX30", "BA30",
     };
     static const char *const two[] = {
-        "XR12", "XB12", "RX12", "BX12", "AR12", "AB12", "RA12", "BA12",
-        "XR15", "XB15", "RX15", "BX15", "AR15", "AB15", "RA15", "BA15",
-        "RG16", "BG16",
+        "XR12", "XB12", "RX12", "BX12", "AR12", "AB12", "RA12", "BA12", "XR15",
+        "XB15", "RX15", "BX15", "AR15", "AB15", "RA15", "BA15", "RG16", "BG16",
     };
     static const char *const eight[] = { "XR4H", "AR4H", "XB4H", "AB4H",
                                          "XR48", "AR48", "XB48", "AB48" };
@@ -79,8 +78,8 @@ static void memory_free(struct vwl_client *client, struct vwl_memory *memory)
 
     if (!client->dead) {
         memory->pool->in_use = false;
-        vwl_client_request(client, memory->pool->host_id, POOL_DESTROY, NULL,
-                           0, -1);
+        vwl_client_request(client, memory->pool->host_id, POOL_DESTROY, NULL, 0,
+                           -1);
     }
     client->memory_bytes -= memory->mem.size;
     vwl_transport_unmap(t, &memory->mem);
@@ -149,8 +148,7 @@ static struct vwl_memory *memory_new(struct vwl_client *client, size_t size,
     return memory;
 }
 
-bool vwl_shm_materialize(struct vwl_client *client,
-                         struct vwl_object *object)
+bool vwl_shm_materialize(struct vwl_client *client, struct vwl_object *object)
 {
     struct vwl_buffer *buffer = object->data;
     uint32_t args[6];
@@ -167,8 +165,7 @@ bool vwl_shm_materialize(struct vwl_client *client,
     if (buffer->memory == NULL ||
         !vwl_objects_add_host(&client->objects, object)) {
         vwl_client_error(client, 1, WL_ERROR_NO_MEMORY,
-                         "no memory for a buffer of %zu bytes",
-                         buffer->extent);
+                         "no memory for a buffer of %zu bytes", buffer->extent);
         return false;
     }
     object->in_use = true;
@@ -196,8 +193,8 @@ static bool can_be_shared(const struct vwl_client *client, int fd, int size)
     int seals = fcntl(fd, F_GET_SEALS);
 
     return client->bridge->options.share_pools && vwl_file_stays(fd, size) &&
-        (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) == 0 &&
-        (fcntl(fd, F_GETFL) & (O_ACCMODE | O_PATH)) == O_RDWR;
+           (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) == 0 &&
+           (fcntl(fd, F_GETFL) & (O_ACCMODE | O_PATH)) == O_RDWR;
 }
 
 /* The file goes to the host, and all that is said of it. */
@@ -205,7 +202,9 @@ static void hand_over(struct vwl_client *client, const struct vwl_object *shm,
                       struct vwl_object *object, const struct vwl_pool *pool)
 {
     struct vwl_lone lone = {
-        .begin = client->to_host.bytes->len, .n = 1, .fence = -1,
+        .begin = client->to_host.bytes->len,
+        .n = 1,
+        .fence = -1,
     };
     uint32_t args[2] = { object->host_id, (uint32_t)pool->size };
     int fd = fcntl(pool->fd, F_DUPFD_CLOEXEC, 3);
@@ -223,8 +222,7 @@ static void hand_over(struct vwl_client *client, const struct vwl_object *shm,
     vwl_client_alone(client, object, &lone);
 }
 
-static void create_pool(struct vwl_client *client,
-                        const struct vwl_object *shm,
+static void create_pool(struct vwl_client *client, const struct vwl_object *shm,
                         const struct vwl_wire_message *msg)
 {
     int fd = vwl_client_take_fd(client);
@@ -246,9 +244,10 @@ static void create_pool(struct vwl_client *client,
     } else if (client->n_pools >= MAX_POOLS) {
         vwl_client_error(client, 1, WL_ERROR_NO_MEMORY, "too many pools");
     }
-    object = client->failed ? NULL :
-        vwl_objects_new(&client->objects, msg->args[0].iface, shm->version,
-                        msg->args[0].value, shared);
+    object = client->failed
+                 ? NULL
+                 : vwl_objects_new(&client->objects, msg->args[0].iface,
+                                   shm->version, msg->args[0].value, shared);
     if (object == NULL) {
         close(fd);
         vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT,
@@ -291,8 +290,8 @@ static bool create_buffer(struct vwl_client *client, struct vwl_pool *pool,
         b.stride < (int64_t)b.width * MAX(b.bytes_per_pixel, 1) ||
         bytes > pool->size || b.offset > pool->size - bytes) {
         vwl_client_error(client, pool->shm, INVALID_STRIDE,
-                         "invalid width, height or stride (%dx%d, %d)",
-                         b.width, b.height, b.stride);
+                         "invalid width, height or stride (%dx%d, %d)", b.width,
+                         b.height, b.stride);
         return true;
     }
     if (pool->shared) {
@@ -386,8 +385,7 @@ void vwl_buffer_settle(struct vwl_client *client, struct vwl_buffer *buffer)
     g_free(buffer);
 }
 
-static void destroy_buffer(struct vwl_client *client,
-                           struct vwl_object *object)
+static void destroy_buffer(struct vwl_client *client, struct vwl_object *object)
 {
     struct vwl_buffer *buffer = object->data;
     uint32_t id = object->client_id;
@@ -435,8 +433,7 @@ void vwl_shm_released(struct vwl_client *client, struct vwl_object *object)
 }
 
 /* Both ids are gone. */
-void vwl_shm_object_freed(struct vwl_client *client,
-                          struct vwl_object *object)
+void vwl_shm_object_freed(struct vwl_client *client, struct vwl_object *object)
 {
     struct vwl_buffer *buffer;
 

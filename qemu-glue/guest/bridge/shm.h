@@ -49,7 +49,7 @@ struct vwl_buffer {
     struct vwl_pool *pool;
     int32_t offset, width, height, stride;
     uint32_t format;
-    size_t extent; /* bytes from offset that belong to it */
+    size_t extent;                /* bytes from offset that belong to it */
     unsigned int bytes_per_pixel; /* 0: not known */
     struct vwl_memory *memory;    /* NULL: never shown */
     struct vwl_surface *surface;  /* that showed it last; may be NULL */
@@ -72,8 +72,8 @@ struct vwl_surface {
 struct vwl_surface *vwl_surface_of(struct vwl_object *object);
 
 void vwl_damage_add(struct vwl_damage *damage, struct vwl_rect rect);
-void vwl_damage_merge(struct vwl_damage *damage,
-                      const struct vwl_damage *more, int32_t scale);
+void vwl_damage_merge(struct vwl_damage *damage, const struct vwl_damage *more,
+                      int32_t scale);
 
 /* Whether the file has so many bytes and keeps them: of tmpfs, sealed. */
 bool vwl_file_stays(int fd, int64_t bytes);

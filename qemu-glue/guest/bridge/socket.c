@@ -26,7 +26,7 @@ static bool is_pulse(size_t at, guint8 byte)
 {
     static const guint8 begin[PULSE_VERSION] = {
         [4] = 0xff, [5] = 0xff, [6] = 0xff, [7] = 0xff,
-        [20] = 'L', [24] = 8, [25] = 'L', [30] = 'L',
+        [20] = 'L', [24] = 8,   [25] = 'L', [30] = 'L',
     };
 
     return at < 4 || (at >= 26 && at < 30) || begin[at] == byte;
@@ -34,8 +34,8 @@ static bool is_pulse(size_t at, guint8 byte)
 
 static void forget_sharing(struct vwl_raw *raw, guint8 *bytes, size_t len)
 {
-    for (size_t i = 0; i < len && raw->seen <= PULSE_VERSION &&
-         !raw->unknown; i++) {
+    for (size_t i = 0; i < len && raw->seen <= PULSE_VERSION && !raw->unknown;
+         i++) {
         if (raw->seen == PULSE_VERSION) {
             bytes[i] &= (guint8)~PULSE_SHARES;
         } else {
@@ -132,19 +132,19 @@ bool vwl_socket_is_over(struct vwl_client *client)
     struct vwl_raw *raw = &client->raw_state;
     bool told = client->to_client.bytes->len == 0;
     bool sent = !client->sending &&
-        (client->host_gone || client->to_host.bytes->len == 0);
+                (client->host_gone || client->to_host.bytes->len == 0);
 
     if (raw->host_eof && told && !raw->shut) {
         raw->shut = true;
         shutdown(client->fd, SHUT_WR);
     }
     if (client->eof && !raw->client_gone && raw->hup_watch == 0) {
-        raw->hup_watch = g_unix_fd_add(client->fd, G_IO_HUP | G_IO_ERR,
-                                       on_hup, client);
+        raw->hup_watch = g_unix_fd_add(client->fd, G_IO_HUP | G_IO_ERR, on_hup,
+                                       client);
     }
     if (client->eof && sent && (raw->client_gone || client->deaf)) {
         return true;
     }
-    return raw->host_eof && told && (client->host_gone ||
-                                     (client->eof && sent));
+    return raw->host_eof && told &&
+           (client->host_gone || (client->eof && sent));
 }

@@ -59,10 +59,13 @@ static void forget(struct vwl_client *client, struct vwl_surface *surface)
 static void attach(struct vwl_client *client, struct vwl_surface *surface,
                    uint32_t id)
 {
-    struct vwl_object *object = id == 0 ? NULL :
-        vwl_objects_client(&client->objects, id);
+    struct vwl_object *object = id == 0
+                                    ? NULL
+                                    : vwl_objects_client(&client->objects, id);
     struct vwl_buffer *buffer = object != NULL &&
-        object->kind == VWL_KIND_BUFFER ? object->data : NULL;
+                                        object->kind == VWL_KIND_BUFFER
+                                    ? object->data
+                                    : NULL;
 
     if (buffer != NULL) {
         buffer->pending++;
@@ -103,8 +106,7 @@ static void commit(struct vwl_client *client, struct vwl_surface *surface)
 {
     struct vwl_damage damage = surface->buffer_damage;
 
-    if (surface->damage.n != 0 &&
-        (surface->viewport || surface->transformed)) {
+    if (surface->damage.n != 0 && (surface->viewport || surface->transformed)) {
         damage.all = true;
     } else {
         vwl_damage_merge(&damage, &surface->damage, surface->scale);
@@ -121,8 +123,7 @@ static void commit(struct vwl_client *client, struct vwl_surface *surface)
     detach(client, surface);
 }
 
-void vwl_surface_request(struct vwl_client *client,
-                         struct vwl_object *object,
+void vwl_surface_request(struct vwl_client *client, struct vwl_object *object,
                          const struct vwl_wire_message *msg)
 {
     struct vwl_surface *surface = vwl_surface_of(object);
@@ -139,11 +140,14 @@ void vwl_surface_request(struct vwl_client *client,
     case DAMAGE:
     case DAMAGE_BUFFER:
         rect = (struct vwl_rect){
-            (int32_t)args[0].value, (int32_t)args[1].value,
-            (int32_t)args[2].value, (int32_t)args[3].value,
+            (int32_t)args[0].value,
+            (int32_t)args[1].value,
+            (int32_t)args[2].value,
+            (int32_t)args[3].value,
         };
-        vwl_damage_add(msg->opcode == DAMAGE ? &surface->damage :
-                       &surface->buffer_damage, rect);
+        vwl_damage_add(msg->opcode == DAMAGE ? &surface->damage
+                                             : &surface->buffer_damage,
+                       rect);
         break;
     case COMMIT:
         commit(client, surface);

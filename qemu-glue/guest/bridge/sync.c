@@ -12,7 +12,9 @@ enum { GET_SYNCHRONIZATION = 1 };
 enum { DESTROY = 0, SET_ACQUIRE_FENCE = 1, GET_RELEASE = 2 };
 enum { FENCED_RELEASE = 0, IMMEDIATE_RELEASE = 1 };
 enum {
-    INVALID_FENCE = 0, DUPLICATE_FENCE = 1, DUPLICATE_RELEASE = 2,
+    INVALID_FENCE = 0,
+    DUPLICATE_FENCE = 1,
+    DUPLICATE_RELEASE = 2,
     NO_SURFACE = 3,
 };
 enum { SYNCHRONIZATION_EXISTS = 0 };
@@ -40,8 +42,9 @@ static struct vwl_surface *surface_at(struct vwl_client *client, uint32_t id)
 {
     struct vwl_object *object = vwl_objects_client(&client->objects, id);
 
-    return object != NULL && object->kind == VWL_KIND_SURFACE ?
-        vwl_surface_of(object) : NULL;
+    return object != NULL && object->kind == VWL_KIND_SURFACE
+               ? vwl_surface_of(object)
+               : NULL;
 }
 
 /* A sync object's data is its surface's client id. */
@@ -61,8 +64,8 @@ void vwl_sync_surface_gone(struct vwl_client *client, uint32_t sync)
     }
 }
 
-static bool exists(struct vwl_client *client,
-                   const struct vwl_object *factory, uint32_t id)
+static bool exists(struct vwl_client *client, const struct vwl_object *factory,
+                   uint32_t id)
 {
     const struct vwl_surface *surface = surface_at(client, id);
 
@@ -113,7 +116,7 @@ bool vwl_sync_request(struct vwl_client *client, struct vwl_object *object,
 
     if (object->kind == VWL_KIND_SYNC_FACTORY) {
         return msg->opcode == GET_SYNCHRONIZATION &&
-            exists(client, object, msg->args[1].value);
+               exists(client, object, msg->args[1].value);
     }
     surface = surface_at(client, GPOINTER_TO_UINT(object->data));
     if (msg->opcode == DESTROY) {
@@ -159,7 +162,7 @@ static bool is_fence(int fd)
 
     g_snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     return readlink(path, target, sizeof target - 1) > 0 &&
-        g_str_equal(target, "anon_inode:sync_file");
+           g_str_equal(target, "anon_inode:sync_file");
 }
 
 void vwl_sync_refused(struct vwl_client *client, struct vwl_object *sync,
@@ -172,8 +175,8 @@ void vwl_sync_refused(struct vwl_client *client, struct vwl_object *sync,
     }
     client->fence = *fd;
     *fd = -1;
-    client->fence_watch = vwl_bridge_watch(client->fence, G_IO_IN,
-                                           on_signalled, client);
+    client->fence_watch = vwl_bridge_watch(client->fence, G_IO_IN, on_signalled,
+                                           client);
 }
 
 /* ---- releases ---- */

@@ -49,8 +49,8 @@ uint32_t vwl_wire_since(const struct wl_message *proto)
 }
 
 /* A string or array; *at moves behind it. */
-static bool walk_bytes(const char *data, size_t size, size_t *at,
-                       bool nullable, struct vwl_wire_arg *arg)
+static bool walk_bytes(const char *data, size_t size, size_t *at, bool nullable,
+                       struct vwl_wire_arg *arg)
 {
     size_t padded;
 
@@ -96,8 +96,8 @@ static bool walk_arg(const char *data, size_t size, size_t *at, bool nullable,
     }
 }
 
-int vwl_wire_walk(const struct wl_message *proto, const void *data,
-                  size_t size, struct vwl_wire_message *out)
+int vwl_wire_walk(const struct wl_message *proto, const void *data, size_t size,
+                  struct vwl_wire_message *out)
 {
     struct vwl_wire_message msg = { .size = size };
     size_t at = VWL_WIRE_HEADER;

@@ -38,8 +38,8 @@ int vwl_wire_size(const void *data, size_t len);
 void vwl_wire_header(const void *data, uint32_t *object, uint16_t *opcode);
 
 /* A whole message of size bytes. 0 or -EBADMSG; *out is untouched then. */
-int vwl_wire_walk(const struct wl_message *proto, const void *data,
-                  size_t size, struct vwl_wire_message *out);
+int vwl_wire_walk(const struct wl_message *proto, const void *data, size_t size,
+                  struct vwl_wire_message *out);
 
 /* The interface version that a message came with. */
 uint32_t vwl_wire_since(const struct wl_message *proto);

@@ -12,14 +12,12 @@
 #include <vhost-user-wl/virtio_wl.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-static inline void vm_flags_set(struct vm_area_struct *vma,
-				vm_flags_t flags)
+static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {
 	vma->vm_flags |= flags;
 }
 
-static inline void vm_flags_clear(struct vm_area_struct *vma,
-				  vm_flags_t flags)
+static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 {
 	vma->vm_flags &= ~flags;
 }
@@ -62,7 +60,7 @@ static inline int wl_find_vqs(struct virtio_device *vdev, unsigned int n,
 #endif
 
 /* Where virtio-gpu keeps a resource's id; tests/vm compares. */
-#define WL_KNOWS_GPU_OBJECT \
+#define WL_KNOWS_GPU_OBJECT                         \
 	(IS_ENABLED(CONFIG_DRM_GEM_SHMEM_HELPER) && \
 	 LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0))
 

@@ -17,8 +17,8 @@
 
 struct wl_fence {
 	struct dma_fence base;
-	spinlock_t lock;	/* the base's */
-	struct wl_vfd *vfd;	/* owned */
+	spinlock_t lock; /* the base's */
+	struct wl_vfd *vfd; /* owned */
 	struct work_struct release_work;
 };
 
@@ -42,8 +42,8 @@ static const char *timeline_name(struct dma_fence *fence)
 /* The module goes no sooner than its work queue. */
 static void release_work(struct work_struct *work)
 {
-	struct wl_fence *fence = container_of(work, struct wl_fence,
-					      release_work);
+	struct wl_fence *fence =
+		container_of(work, struct wl_fence, release_work);
 
 	wl_vfd_close(fence->vfd);
 	dma_fence_free(&fence->base);

@@ -128,7 +128,7 @@ ssize_t wl_send(struct file *file, struct wl_item *items, unsigned int n_items,
 	err = -ENOMEM;
 	req = wl_req_alloc(vfd, send_type(items, n_items),
 			   sizeof(struct virtio_wl_ctrl_vfd_sendrecv) +
-			   n_items * sizeof(__le32),
+				   n_items * sizeof(__le32),
 			   sizeof(struct virtio_wl_ctrl_hdr));
 	if (!req)
 		goto give_room;
@@ -153,8 +153,8 @@ give_room:
 	return err;
 }
 
-static ssize_t vfd_write(struct file *file, const char __user *data,
-			 size_t len, loff_t *ppos)
+static ssize_t vfd_write(struct file *file, const char __user *data, size_t len,
+			 loff_t *ppos)
 {
 	size_t done = 0;
 	ssize_t n;
@@ -179,8 +179,9 @@ static unsigned int mode_of(const struct wl_vfd *vfd)
 	case VIRTIO_WL_VFD_READ:
 		return O_RDONLY;
 	case VIRTIO_WL_VFD_WRITE:
-		return wl_has_feature(vfd->wd, VIRTIO_WL_F_TRANS_FLAGS) ?
-		       O_WRONLY : O_RDWR;
+		return wl_has_feature(vfd->wd, VIRTIO_WL_F_TRANS_FLAGS)
+			       ? O_WRONLY
+			       : O_RDWR;
 	default:
 		return O_RDWR;
 	}
@@ -194,8 +195,8 @@ static int take_file(struct wl_msg *msg, s32 *fd, struct file **file)
 	*fd = get_unused_fd_flags(O_CLOEXEC);
 	if (*fd < 0)
 		return *fd;
-	*file = wl_vfd_is_fence(vfd) ? wl_fence_file_create(vfd) :
-				       wl_file_create(vfd, mode_of(vfd));
+	*file = wl_vfd_is_fence(vfd) ? wl_fence_file_create(vfd)
+				     : wl_file_create(vfd, mode_of(vfd));
 	if (IS_ERR(*file)) {
 		put_unused_fd(*fd);
 		return PTR_ERR(*file);
@@ -277,8 +278,8 @@ static bool is_readable(struct wl_vfd *vfd)
 }
 
 /* files NULL: VFDs that come along are dropped. 0 and none: end of file. */
-ssize_t wl_recv(struct file *file, char __user *data, size_t room,
-		s32 *fds, struct file **files, unsigned int *n_files)
+ssize_t wl_recv(struct file *file, char __user *data, size_t room, s32 *fds,
+		struct file **files, unsigned int *n_files)
 {
 	struct wl_vfd *vfd = wl_vfd_of_file(file);
 	ssize_t got;
@@ -330,8 +331,8 @@ static void vfd_show_fdinfo(struct seq_file *seq, struct file *file)
 	struct wl_vfd *vfd = wl_vfd_of_file(file);
 
 	spin_lock_irq(&vfd->lock);
-	seq_printf(seq, "virtwl-id:\t%#x\nvirtwl-size:\t%u\n",
-		   vfd->id, vfd->size);
+	seq_printf(seq, "virtwl-id:\t%#x\nvirtwl-size:\t%u\n", vfd->id,
+		   vfd->size);
 	seq_printf(seq, "virtwl-unread:\t%zu\nvirtwl-unsent:\t%zu\n",
 		   vfd->n_in_bytes, vfd->n_out_bytes);
 	spin_unlock_irq(&vfd->lock);

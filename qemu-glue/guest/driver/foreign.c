@@ -35,8 +35,8 @@ static int resource_id(struct dma_buf *buf, u64 *id)
 {
 	struct drm_gem_object *obj = buf->priv;
 
-	*id = container_of(to_drm_gem_shmem_obj(obj), struct gpu_object,
-			   base)->resource_id;
+	*id = container_of(to_drm_gem_shmem_obj(obj), struct gpu_object, base)
+		      ->resource_id;
 	return 0;
 }
 #else

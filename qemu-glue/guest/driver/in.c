@@ -16,8 +16,8 @@
 
 #include "wl.h"
 
-#define BUDGET		256
-#define KICK_EVERY	32
+#define BUDGET 256
+#define KICK_EVERY 32
 
 static bool is_host_id(u32 id)
 {
@@ -178,8 +178,8 @@ static void claim_vfds(struct wl_device *wd, struct wl_msg *msg,
 
 /* Where the message's data stays; see the top of this file. */
 static int place_data(struct wl_device *wd, struct wl_vfd *vfd,
-		      struct wl_msg *msg, struct wl_buf *buf,
-		      size_t at, size_t len)
+		      struct wl_msg *msg, struct wl_buf *buf, size_t at,
+		      size_t len)
 {
 	size_t queued = READ_ONCE(vfd->n_in_bytes);
 	size_t all = atomic_read(&wd->in_bytes);
@@ -206,8 +206,8 @@ static int place_data(struct wl_device *wd, struct wl_vfd *vfd,
 	return 0;
 }
 
-static const char *on_recv(struct wl_device *wd, struct wl_buf *buf,
-			   size_t len, bool *kept)
+static const char *on_recv(struct wl_device *wd, struct wl_buf *buf, size_t len,
+			   bool *kept)
 {
 	const struct virtio_wl_ctrl_vfd_sendrecv *recv = buf->data;
 	const size_t at = sizeof(*recv);

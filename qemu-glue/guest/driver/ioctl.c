@@ -20,7 +20,7 @@ static bool is_cmd(unsigned int cmd, unsigned int want)
 struct new_kind {
 	u32 cmd;
 	unsigned int mode;
-	u32 flags;	/* of the request */
+	u32 flags; /* of the request */
 };
 
 static int new_kind(struct wl_device *wd, u32 type, struct new_kind *kind)
@@ -30,19 +30,19 @@ static int new_kind(struct wl_device *wd, u32 type, struct new_kind *kind)
 	switch (type) {
 	case VIRTWL_IOCTL_NEW_CTX:
 	case VIRTWL_IOCTL_NEW_CTX_NAMED:
-		kind->cmd = type == VIRTWL_IOCTL_NEW_CTX ?
-			    VIRTIO_WL_CMD_VFD_NEW_CTX :
-			    VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED;
+		kind->cmd = type == VIRTWL_IOCTL_NEW_CTX
+				    ? VIRTIO_WL_CMD_VFD_NEW_CTX
+				    : VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED;
 		kind->mode = O_RDWR;
-		kind->flags = trans ?
-			      VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE :
-			      VIRTIO_WL_VFD_LEGACY_CONTROL;
+		kind->flags = trans ? VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE
+				    : VIRTIO_WL_VFD_LEGACY_CONTROL;
 		return 0;
 	case VIRTWL_IOCTL_NEW_ALLOC:
 		kind->cmd = VIRTIO_WL_CMD_VFD_NEW;
 		kind->mode = O_RDWR;
-		kind->flags = trans ? 0 : VIRTIO_WL_VFD_LEGACY_WRITE |
-					  VIRTIO_WL_VFD_LEGACY_MAP;
+		kind->flags = trans ? 0
+				    : VIRTIO_WL_VFD_LEGACY_WRITE |
+					      VIRTIO_WL_VFD_LEGACY_MAP;
 		return 0;
 	case VIRTWL_IOCTL_NEW_PIPE_READ:
 		kind->cmd = VIRTIO_WL_CMD_VFD_NEW_PIPE;

@@ -14,8 +14,8 @@
 #include "wl.h"
 
 /* A device that needs one reset after the other gets them ever more slowly. */
-#define RESET_DELAY_MAX	(30 * HZ)
-#define RESET_REST	(60 * HZ)
+#define RESET_DELAY_MAX (30 * HZ)
+#define RESET_REST (60 * HZ)
 
 static unsigned int virtio_id = VIRTIO_ID_WL;
 module_param(virtio_id, uint, 0444);
@@ -59,8 +59,8 @@ bool wl_has_feature(const struct wl_device *wd, unsigned int bit)
 
 static int device_open(struct inode *inode, struct file *file)
 {
-	struct wl_device *wd = container_of(file->private_data,
-					    struct wl_device, misc);
+	struct wl_device *wd =
+		container_of(file->private_data, struct wl_device, misc);
 
 	/* misc_deregister waits for us, and remove has a reference */
 	wl_device_get(wd);
@@ -86,8 +86,7 @@ static const struct file_operations device_fops = {
 static int start(struct wl_device *wd)
 {
 	struct virtqueue_info info[VIRTIO_WL_QUEUE_COUNT] = {
-		[VIRTIO_WL_QUEUE_IN] = { .name = "in",
-					 .callback = wl_in_done },
+		[VIRTIO_WL_QUEUE_IN] = { .name = "in", .callback = wl_in_done },
 		[VIRTIO_WL_QUEUE_OUT] = { .name = "out",
 					  .callback = wl_out_done },
 	};

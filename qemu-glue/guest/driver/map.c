@@ -16,8 +16,8 @@
 #include "compat.h"
 #include "wl.h"
 
-#define FAULT_AROUND	(512UL << 10)
-#define FS_MAGIC	0x776c3066
+#define FAULT_AROUND (512UL << 10)
+#define FS_MAGIC 0x776c3066
 
 static struct vfsmount *mnt;
 
@@ -61,7 +61,8 @@ int wl_map_find_region(struct wl_device *wd)
 
 	wd->shm_len = 0;
 	wd->shm_mem = NULL;
-	if (!virtio_get_shm_region(wd->vdev, &region, VIRTIO_WL_SHM_REGION_ID) ||
+	if (!virtio_get_shm_region(wd->vdev, &region,
+				   VIRTIO_WL_SHM_REGION_ID) ||
 	    !region.len || !PAGE_ALIGNED(region.addr | region.len) ||
 	    region.addr + region.len < region.addr) {
 		if (wl_has_feature(wd, VIRTIO_WL_F_USE_SHMEM))

@@ -20,8 +20,8 @@
 
 #include "wl.h"
 
-#define SEG_BYTES	(64U << 10)
-#define RETRY_DELAY	(HZ / 20)
+#define SEG_BYTES (64U << 10)
+#define RETRY_DELAY (HZ / 20)
 
 struct wl_req *wl_req_alloc(struct wl_vfd *vfd, u32 type, size_t head_len,
 			    size_t resp_len)
@@ -214,12 +214,12 @@ static bool flush_list(struct wl_device *wd, struct list_head *list,
 	bool added = false;
 	int err;
 
-	list_for_each_entry_safe(req, next, list, link) {
+	list_for_each_entry_safe (req, next, list, link) {
 		if (wd->out_vq->num_free < reserve)
 			break;
 		err = add_to_ring(req);
-		if (err == -ENOSPC || (err == -ENOMEM &&
-				       req->type == VIRTIO_WL_CMD_VFD_CLOSE)) {
+		if (err == -ENOSPC ||
+		    (err == -ENOMEM && req->type == VIRTIO_WL_CMD_VFD_CLOSE)) {
 			if (!wd->n_in_flight)
 				queue_delayed_work(wl_wq, &wd->retry_work,
 						   RETRY_DELAY);
@@ -273,8 +273,8 @@ void wl_submit(struct wl_req *req, enum wl_req_state how)
 	atomic_set(&req->state, how);
 	spin_lock_irqsave(&wd->out_lock, flags);
 	if (wd->up && req->vfd->session == wd->session) {
-		list_add_tail(&req->link, is_urgent(req) ? &wd->urgent :
-							   &wd->pending);
+		list_add_tail(&req->link,
+			      is_urgent(req) ? &wd->urgent : &wd->pending);
 		flush_pending(wd);
 	} else {
 		finish(req, -ENODEV);
@@ -291,8 +291,8 @@ int wl_wait(struct wl_req *req)
 	struct wl_vfd *vfd = req->vfd;
 
 	if (wait_for_completion_interruptible(&req->answered)) {
-		if (atomic_cmpxchg(&req->state, WL_REQ_WAITED,
-				   WL_REQ_ALONE) == WL_REQ_WAITED)
+		if (atomic_cmpxchg(&req->state, WL_REQ_WAITED, WL_REQ_ALONE) ==
+		    WL_REQ_WAITED)
 			return -ERESTARTSYS;
 		wait_for_completion(&req->answered);
 	}
@@ -334,7 +334,7 @@ static void done_work(struct work_struct *work)
 	list_splice_init(&wd->done, &done);
 	spin_unlock_irq(&wd->out_lock);
 
-	list_for_each_entry_safe(req, next, &done, link) {
+	list_for_each_entry_safe (req, next, &done, link) {
 		list_del_init(&req->link);
 		end_alone(req);
 		cond_resched();
@@ -426,7 +426,7 @@ void wl_out_drain(struct wl_device *wd)
 		wd->out_vq = NULL;
 	}
 	list_splice_tail_init(&wd->urgent, &wd->pending);
-	list_for_each_entry_safe(req, next, &wd->pending, link) {
+	list_for_each_entry_safe (req, next, &wd->pending, link) {
 		list_del_init(&req->link);
 		finish(req, -ENODEV);
 	}

@@ -9,8 +9,8 @@
 
 #include "wl.h"
 
-#define GUEST_ID_MIN	1
-#define GUEST_ID_END	VIRTIO_WL_VFD_HOST_ID_BIT
+#define GUEST_ID_MIN 1
+#define GUEST_ID_END VIRTIO_WL_VFD_HOST_ID_BIT
 
 static void vfd_release(struct kref *ref)
 {
@@ -43,8 +43,8 @@ static void send_close(struct wl_vfd *vfd)
 /* The last SEND is through, or there was time enough for it. */
 static void linger_work(struct work_struct *work)
 {
-	struct wl_vfd *vfd = container_of(to_delayed_work(work),
-					  struct wl_vfd, linger);
+	struct wl_vfd *vfd =
+		container_of(to_delayed_work(work), struct wl_vfd, linger);
 	bool send;
 
 	spin_lock_irq(&vfd->lock);
@@ -153,7 +153,7 @@ static void free_msgs(struct wl_device *wd, struct list_head *msgs)
 {
 	struct wl_msg *msg, *next;
 
-	list_for_each_entry_safe(msg, next, msgs, link) {
+	list_for_each_entry_safe (msg, next, msgs, link) {
 		list_del(&msg->link);
 		wl_msg_free(wd, msg);
 	}
@@ -277,18 +277,18 @@ void wl_vfds_die(struct wl_device *wd)
 	mutex_lock(&wd->lock);
 	list_splice_init(&wd->announced, &orphans);
 	wd->n_announced = 0;
-	list_for_each_entry_safe(vfd, next, &orphans, link) {
+	list_for_each_entry_safe (vfd, next, &orphans, link) {
 		list_del_init(&vfd->link);
 		vfd->orphan = true;
 	}
-	idr_for_each_entry(&wd->vfds, vfd, id) {
+	idr_for_each_entry (&wd->vfds, vfd, id) {
 		idr_remove(&wd->vfds, id);
 		vfd->in_table = false;
 		list_add_tail(&vfd->link, &dead);
 	}
 	mutex_unlock(&wd->lock);
 
-	list_for_each_entry_safe(vfd, next, &dead, link) {
+	list_for_each_entry_safe (vfd, next, &dead, link) {
 		LIST_HEAD(msgs);
 
 		list_del_init(&vfd->link);

@@ -36,52 +36,49 @@
 #define VIRTWL_IOCTL_BASE 'w'
 
 enum virtwl_ioctl_new_type {
-	VIRTWL_IOCTL_NEW_CTX,		/* connect to the host's socket */
-	VIRTWL_IOCTL_NEW_ALLOC,		/* shared memory of `size` bytes */
-	VIRTWL_IOCTL_NEW_PIPE_READ,	/* we read, the other end is sent */
-	VIRTWL_IOCTL_NEW_PIPE_WRITE,	/* we write, the other end is sent */
-	VIRTWL_IOCTL_NEW_DMABUF,	/* a graphics buffer; ENOTTY: none here */
-	VIRTWL_IOCTL_NEW_CTX_NAMED,	/* connect to the socket `name` */
+	VIRTWL_IOCTL_NEW_CTX, /* connect to the host's socket */
+	VIRTWL_IOCTL_NEW_ALLOC, /* shared memory of `size` bytes */
+	VIRTWL_IOCTL_NEW_PIPE_READ, /* we read, the other end is sent */
+	VIRTWL_IOCTL_NEW_PIPE_WRITE, /* we write, the other end is sent */
+	VIRTWL_IOCTL_NEW_DMABUF, /* a graphics buffer; ENOTTY: none here */
+	VIRTWL_IOCTL_NEW_CTX_NAMED, /* connect to the socket `name` */
 };
 
 struct virtwl_ioctl_new {
-	__u32 type;	/* enum virtwl_ioctl_new_type */
-	__s32 fd;	/* returned */
-	__u32 flags;	/* 0 */
+	__u32 type; /* enum virtwl_ioctl_new_type */
+	__s32 fd; /* returned */
+	__u32 flags; /* 0 */
 	union {
-		__u32 size;	/* NEW_ALLOC: bytes, rounded up to pages */
+		__u32 size; /* NEW_ALLOC: bytes, rounded up to pages */
 		struct {
-			__u32 width;	/* pixels */
-			__u32 height;	/* pixels */
-			__u32 format;	/* DRM fourcc */
-			__u32 stride0;	/* returned, as all that follows */
+			__u32 width; /* pixels */
+			__u32 height; /* pixels */
+			__u32 format; /* DRM fourcc */
+			__u32 stride0; /* returned, as all that follows */
 			__u32 stride1;
 			__u32 stride2;
 			__u32 offset0;
 			__u32 offset1;
 			__u32 offset2;
 		} dmabuf;
-		char name[32];	/* NEW_CTX_NAMED: may fill it without a NUL */
+		char name[32]; /* NEW_CTX_NAMED: may fill it without a NUL */
 	};
 };
 
 struct virtwl_ioctl_txn {
-	__s32 fds[VIRTWL_SEND_MAX_ALLOCS];	/* unused ones are -1 */
-	__u32 len;	/* bytes; RECV: room, returned as bytes received */
+	__s32 fds[VIRTWL_SEND_MAX_ALLOCS]; /* unused ones are -1 */
+	__u32 len; /* bytes; RECV: room, returned as bytes received */
 	__u8 data[];
 };
 
 struct virtwl_ioctl_dmabuf_sync {
-	__u32 flags;	/* DMA_BUF_SYNC_READ, _WRITE and _END */
+	__u32 flags; /* DMA_BUF_SYNC_READ, _WRITE and _END */
 };
 
 /* The directions are those of the interface in use, wrong as they are. */
-#define VIRTWL_IOCTL_NEW \
-	_IOWR(VIRTWL_IOCTL_BASE, 0x00, struct virtwl_ioctl_new)
-#define VIRTWL_IOCTL_SEND \
-	_IOR(VIRTWL_IOCTL_BASE, 0x01, struct virtwl_ioctl_txn)
-#define VIRTWL_IOCTL_RECV \
-	_IOW(VIRTWL_IOCTL_BASE, 0x02, struct virtwl_ioctl_txn)
+#define VIRTWL_IOCTL_NEW _IOWR(VIRTWL_IOCTL_BASE, 0x00, struct virtwl_ioctl_new)
+#define VIRTWL_IOCTL_SEND _IOR(VIRTWL_IOCTL_BASE, 0x01, struct virtwl_ioctl_txn)
+#define VIRTWL_IOCTL_RECV _IOW(VIRTWL_IOCTL_BASE, 0x02, struct virtwl_ioctl_txn)
 #define VIRTWL_IOCTL_DMABUF_SYNC \
 	_IOR(VIRTWL_IOCTL_BASE, 0x03, struct virtwl_ioctl_dmabuf_sync)
 

@@ -46,34 +46,34 @@
 #include "virtwl.h"
 
 /* Longest SEND in one go; a longer write(2) becomes several. */
-#define WL_SEND_MAX		(4U << 20)
-#define WL_WRITE_CHUNK		(128U << 10)
+#define WL_SEND_MAX (4U << 20)
+#define WL_WRITE_CHUNK (128U << 10)
 /* What one VFD may have on its way to the device, SENDs and bytes. */
-#define WL_OUT_MAX_REQS		16
-#define WL_OUT_MAX_BYTES	(256U << 10)
+#define WL_OUT_MAX_REQS 16
+#define WL_OUT_MAX_BYTES (256U << 10)
 /* Descriptors of the out ring that no SEND takes. */
-#define WL_OUT_RESERVE		16
+#define WL_OUT_RESERVE 16
 /* How long a closed VFD waits for its last SENDs. */
-#define WL_LINGER		(5 * HZ)
+#define WL_LINGER (5 * HZ)
 /* Received but unread bytes that are copied out of the ring's buffers: always
  * per VFD, usually per VFD, and of all VFDs together. */
-#define WL_IN_MIN_BYTES		(64U << 10)
-#define WL_IN_MAX_BYTES		(256U << 10)
-#define WL_IN_ALL_BYTES		(16U << 20)
-#define WL_IN_MAX_BUFS		1024
+#define WL_IN_MIN_BYTES (64U << 10)
+#define WL_IN_MAX_BYTES (256U << 10)
+#define WL_IN_ALL_BYTES (16U << 20)
+#define WL_IN_MAX_BUFS 1024
 /*
  * Buffers that the device has at least, and those with unread messages. The
  * more it always has, the fewer VFDs may go unread before it sends to them
  * for ever: it lets each keep as many as are left.
  */
-#define WL_IN_RESERVE		1
-#define WL_IN_MAX_HELD		4096
+#define WL_IN_RESERVE 1
+#define WL_IN_MAX_HELD 4096
 /* VFDs that were announced and not delivered (yet). */
-#define WL_ANNOUNCED_MAX	2048
+#define WL_ANNOUNCED_MAX 2048
 /* Most VFDs of one received message. */
-#define WL_RECV_MAX_VFDS	128
+#define WL_RECV_MAX_VFDS 128
 /* Segments of one request. */
-#define WL_MAX_SEGS		128
+#define WL_MAX_SEGS 128
 
 struct dma_fence;
 struct wl_vfd;
@@ -81,104 +81,104 @@ struct wl_req;
 
 struct wl_device {
 	struct kref ref;
-	struct virtio_device *vdev;	/* not after remove */
-	struct miscdevice misc;		/* misc.name is in `name` */
+	struct virtio_device *vdev; /* not after remove */
+	struct miscdevice misc; /* misc.name is in `name` */
 	char name[16];
 	int index;
-	struct inode *inode;		/* what VFDs' memory is mapped through */
-	unsigned long long features;	/* negotiated; this session's */
+	struct inode *inode; /* what VFDs' memory is mapped through */
+	unsigned long long features; /* negotiated; this session's */
 
 	/* region 0; len 0: there is none. mem only fixes the cache mode. */
 	phys_addr_t shm_addr;
 	u64 shm_len;
 	void *shm_mem;
 
-	struct rw_semaphore map_lock;	/* writing: memory goes away */
+	struct rw_semaphore map_lock; /* writing: memory goes away */
 
-	struct mutex lock;		/* all that follows */
-	struct idr vfds;		/* this session's, of both id spaces */
-	struct list_head announced;	/* wl_vfd.link */
+	struct mutex lock; /* all that follows */
+	struct idr vfds; /* this session's, of both id spaces */
+	struct list_head announced; /* wl_vfd.link */
 	unsigned int n_announced;
 
-	spinlock_t out_lock;		/* all that follows */
-	bool up;			/* requests can be submitted */
+	spinlock_t out_lock; /* all that follows */
+	bool up; /* requests can be submitted */
 	u32 session;
 	struct virtqueue *out_vq;
-	unsigned int out_segs;		/* most segments of a request */
+	unsigned int out_segs; /* most segments of a request */
 	unsigned int n_in_flight;
-	unsigned int out_reserve;	/* descriptors that are not for SENDs */
-	struct list_head urgent;	/* wl_req.link: NEW and CLOSE that wait */
-	struct list_head pending;	/* wl_req.link: other requests */
-	struct list_head done;		/* wl_req.link: for done_work */
+	unsigned int out_reserve; /* descriptors that are not for SENDs */
+	struct list_head urgent; /* wl_req.link: NEW and CLOSE that wait */
+	struct list_head pending; /* wl_req.link: other requests */
+	struct list_head done; /* wl_req.link: for done_work */
 	struct work_struct done_work;
-	struct delayed_work retry_work;	/* pending, without an interrupt */
+	struct delayed_work retry_work; /* pending, without an interrupt */
 
-	struct mutex in_lock;		/* all that follows */
-	struct virtqueue *in_vq;	/* NULL between sessions */
-	unsigned int n_posted;		/* buffers in the ring */
-	atomic_t n_held;		/* kept by messages */
+	struct mutex in_lock; /* all that follows */
+	struct virtqueue *in_vq; /* NULL between sessions */
+	unsigned int n_posted; /* buffers in the ring */
+	atomic_t n_held; /* kept by messages */
 	struct work_struct in_work;
-	atomic_t in_bytes;		/* copied, unread */
+	atomic_t in_bytes; /* copied, unread */
 
 	struct delayed_work reset_work;
-	bool started;			/* probe, remove, sleep, reset */
-	unsigned int n_resets;		/* without a rest in between */
-	unsigned long last_reset;	/* jiffies */
+	bool started; /* probe, remove, sleep, reset */
+	unsigned int n_resets; /* without a rest in between */
+	unsigned long last_reset; /* jiffies */
 };
 
 /* A buffer of the in ring. */
 struct wl_buf {
 	u32 session;
-	void *data;	/* VIRTIO_WL_IN_BUFFER_SIZE bytes */
+	void *data; /* VIRTIO_WL_IN_BUFFER_SIZE bytes */
 };
 
 /* A received message, or what is left of it. */
 struct wl_msg {
-	struct list_head link;	/* wl_vfd.msgs */
-	u8 *data;		/* in buf, or in copy */
+	struct list_head link; /* wl_vfd.msgs */
+	u8 *data; /* in buf, or in copy */
 	size_t len;
-	struct wl_buf *buf;	/* held until read, or NULL */
-	void *copy;		/* or NULL */
-	size_t charge;		/* what the copy counts for */
+	struct wl_buf *buf; /* held until read, or NULL */
+	void *copy; /* or NULL */
+	size_t charge; /* what the copy counts for */
 	unsigned int n_vfds;
 	unsigned int next_vfd;
-	struct wl_vfd *vfds[];	/* owned */
+	struct wl_vfd *vfds[]; /* owned */
 };
 
 enum wl_req_state {
-	WL_REQ_NEW,	/* its submitter's alone */
-	WL_REQ_WAITED,	/* somebody waits for the answer */
-	WL_REQ_ALONE,	/* nobody does: done_work ends it */
+	WL_REQ_NEW, /* its submitter's alone */
+	WL_REQ_WAITED, /* somebody waits for the answer */
+	WL_REQ_ALONE, /* nobody does: done_work ends it */
 	WL_REQ_DONE,
 };
 
 /* What a SEND lists. */
 struct wl_item {
-	struct file *file;	/* a VFD's, or what must live until the answer */
-	struct wl_vfd *vfd;	/* LOCAL: what the file keeps */
-	u32 kind;		/* VIRTIO_WL_FOREIGN_* */
-	u64 value;		/* its number */
+	struct file *file; /* a VFD's, or what must live until the answer */
+	struct wl_vfd *vfd; /* LOCAL: what the file keeps */
+	u32 kind; /* VIRTIO_WL_FOREIGN_* */
+	u64 value; /* its number */
 };
 
 /* Longest request without data, and response. */
-#define WL_HEAD_MAX \
+#define WL_HEAD_MAX                                   \
 	(sizeof(struct virtio_wl_ctrl_vfd_sendrecv) + \
 	 VIRTWL_SEND_MAX_ALLOCS * sizeof(struct virtio_wl_foreign_entry_v2))
 
 struct wl_req {
 	struct list_head link;
 	struct wl_device *wd;
-	struct wl_vfd *vfd;	/* a reference */
-	atomic_t state;		/* enum wl_req_state */
+	struct wl_vfd *vfd; /* a reference */
+	atomic_t state; /* enum wl_req_state */
 	struct completion answered;
-	int err;		/* when DONE: 0 or -errno */
+	int err; /* when DONE: 0 or -errno */
 	u32 type;
 
 	/* SEND: what goes with it */
 	size_t n_bytes;
-	struct wl_vfd **vfds;	/* references, and pinned until DONE */
+	struct wl_vfd **vfds; /* references, and pinned until DONE */
 	unsigned int n_vfds;
-	struct file **kept;	/* what is listed and no VFD */
+	struct file **kept; /* what is listed and no VFD */
 	unsigned int n_kept;
 	struct scatterlist *segs;
 	unsigned int n_segs;
@@ -194,37 +194,37 @@ struct wl_req {
 
 struct wl_vfd {
 	struct kref ref;
-	struct wl_device *wd;		/* a reference */
+	struct wl_device *wd; /* a reference */
 	u32 id;
-	u32 kind;			/* VIRTIO_WL_CMD_VFD_*: what made it */
+	u32 kind; /* VIRTIO_WL_CMD_VFD_*: what made it */
 	u32 session;
-	bool in_table;			/* wd->lock */
-	struct list_head link;		/* wd->announced, while it is there */
-	bool orphan;			/* for wl_vfds_die */
+	bool in_table; /* wd->lock */
+	struct list_head link; /* wd->announced, while it is there */
+	bool orphan; /* for wl_vfds_die */
 
 	/* set before it can be seen */
-	phys_addr_t mem;		/* 0: not mappable */
+	phys_addr_t mem; /* 0: not mappable */
 	u32 size;
-	u32 flags;			/* VIRTIO_WL_VFD_* */
+	u32 flags; /* VIRTIO_WL_VFD_* */
 
-	struct mutex read_lock;		/* one reader at a time */
+	struct mutex read_lock; /* one reader at a time */
 	wait_queue_head_t wait;
-	spinlock_t lock;		/* all that follows */
-	struct list_head msgs;		/* wl_msg.link */
+	spinlock_t lock; /* all that follows */
+	struct list_head msgs; /* wl_msg.link */
 	size_t n_in_bytes;
-	bool hup;			/* nothing comes any more */
-	bool dead;			/* its session is over */
-	int in_err;			/* why a message was lost */
-	int out_err;			/* of a SEND that nobody waited for */
-	unsigned int n_pins;		/* SENDs under way that list it */
-	unsigned int n_out;		/* SENDs under way to it */
+	bool hup; /* nothing comes any more */
+	bool dead; /* its session is over */
+	int in_err; /* why a message was lost */
+	int out_err; /* of a SEND that nobody waited for */
+	unsigned int n_pins; /* SENDs under way that list it */
+	unsigned int n_out; /* SENDs under way to it */
 	size_t n_out_bytes;
-	bool has_file;			/* has or had one */
-	struct dma_fence *fence;	/* what owns it; no reference */
-	bool closing;			/* the owner let go */
+	bool has_file; /* has or had one */
+	struct dma_fence *fence; /* what owns it; no reference */
+	bool closing; /* the owner let go */
 	bool close_sent;
 	struct delayed_work linger;
-	struct wl_req *close;		/* made with it: closing cannot fail */
+	struct wl_req *close; /* made with it: closing cannot fail */
 };
 
 /* main.c */
@@ -281,8 +281,8 @@ void wl_file_abandon(struct file *file);
 struct wl_vfd *wl_vfd_of_file(struct file *file);
 ssize_t wl_send(struct file *file, struct wl_item *items, unsigned int n_items,
 		const char __user *data, size_t len);
-ssize_t wl_recv(struct file *file, char __user *data, size_t room,
-		s32 *fds, struct file **files, unsigned int *n_files);
+ssize_t wl_recv(struct file *file, char __user *data, size_t room, s32 *fds,
+		struct file **files, unsigned int *n_files);
 
 /* fence.c */
 bool wl_vfd_is_fence(const struct wl_vfd *vfd);

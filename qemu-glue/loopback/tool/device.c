@@ -56,8 +56,7 @@ static int on_fence(void *opaque, uint64_t seqno, int *fd)
 
 static bool fail(GError **error, const char *what, const char *why)
 {
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", what,
-                why);
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", what, why);
     return false;
 }
 
@@ -133,8 +132,11 @@ static bool start(struct device *device, const struct device_wishes *wishes,
     int pair[2], r;
 
     device->host = (struct vwl_host){
-        .size = sizeof device->host, .opaque = device, .log = on_log,
-        .resource_export = on_resource, .fence_export = on_fence,
+        .size = sizeof device->host,
+        .opaque = device,
+        .log = on_log,
+        .resource_export = on_resource,
+        .fence_export = on_fence,
     };
     r = device->plugin->device_new(&config, &device->host, &device->device);
     g_array_unref(sockets);

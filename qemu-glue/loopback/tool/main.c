@@ -32,19 +32,19 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
           "With a name, another of the host's; may be repeated",
           "PATH[,name=NAME]" },
         { "daemon-socket", 0, 0, G_OPTION_ARG_FILENAME, &tool->daemon_socket,
-          "A vhost-user-wl daemon's socket; it knows the compositor",
-          "PATH" },
+          "A vhost-user-wl daemon's socket; it knows the compositor", "PATH" },
         { "plugin", 0, 0, G_OPTION_ARG_FILENAME, &tool->plugin,
           "The device plugin", "FILE" },
         { "dmabuf", 0, 0, G_OPTION_ARG_STRING, &tool->dmabufs,
           "What makes dmabufs for guests: auto, off, or a list of gbm[=PATH], "
-          "dumb[=PATH], udmabuf, heap (off)", "WORDS" },
+          "dumb[=PATH], udmabuf, heap (off)",
+          "WORDS" },
         { "poll-us", 0, 0, G_OPTION_ARG_INT, &tool->poll_us,
-          "Look at the rings for so long before sleeping (0)",
-          "MICROSECONDS" },
+          "Look at the rings for so long before sleeping (0)", "MICROSECONDS" },
         { "copy-pools", 0, 0, G_OPTION_ARG_NONE, &tool->copy_pools,
           "Copy what clients draw, as a virtual machine's bridge must and as "
-          "before a daemon, instead of handing their memory over", NULL },
+          "before a daemon, instead of handing their memory over",
+          NULL },
         { "verbose", 0, 0, G_OPTION_ARG_NONE, &tool->verbose,
           "Print what the device says", NULL },
         { "version", 0, 0, G_OPTION_ARG_NONE, &tool->version,
@@ -92,9 +92,12 @@ static bool run(struct tool *tool, GError **error)
         transport = vwl_transport_daemon(tool->daemon_socket);
     } else {
         const struct device_wishes wishes = {
-            .plugin = tool->plugin, .upstream = tool->upstream,
-            .dmabufs = tool->dmabufs, .poll_us = (uint32_t)tool->poll_us,
-            .exports = exports, .verbose = tool->verbose,
+            .plugin = tool->plugin,
+            .upstream = tool->upstream,
+            .dmabufs = tool->dmabufs,
+            .poll_us = (uint32_t)tool->poll_us,
+            .exports = exports,
+            .verbose = tool->verbose,
         };
 
         device = device_open(&wishes, &fd, error);
@@ -114,7 +117,7 @@ static bool run(struct tool *tool, GError **error)
                     "cannot reach the device: %s", g_strerror(errno));
     } else {
         ok = vwl_serve_open(&tool->serve, error) &&
-            vwl_serve_run(&tool->serve, transport);
+             vwl_serve_run(&tool->serve, transport);
     }
     vwl_transport_destroy(transport);
     if (fd >= 0) {

@@ -27,6 +27,7 @@
 
 #define WL_RESP_ERR 0x1100
 
+/* clang-format off */
 const int vhost_user_wl_feature_bits[] = {
     VIRTIO_WL_F_TRANS_FLAGS,
     VIRTIO_WL_F_SEND_FENCES,
@@ -44,6 +45,7 @@ const int vhost_user_wl_feature_bits[] = {
 #endif
     VHOST_INVALID_FEATURE_BIT
 };
+/* clang-format on */
 
 bool vhost_user_wl_in_process(VHostUserWL *s)
 {
@@ -75,8 +77,9 @@ void vhost_user_wl_answer_errors(VHostUserWL *s)
         return;
     }
     while ((elem = virtqueue_pop(vq, sizeof(*elem)))) {
-        virtqueue_push(vq, elem, iov_from_buf(elem->in_sg, elem->in_num, 0,
-                                              answer, sizeof(answer)));
+        virtqueue_push(vq, elem,
+                       iov_from_buf(elem->in_sg, elem->in_num, 0, answer,
+                                    sizeof(answer)));
         g_free(elem);
         any = true;
     }
@@ -112,7 +115,8 @@ static void wl_give_back_inflight(VHostUserWL *s)
     unsigned size = virtio_queue_get_num(vdev, WL_VQ_OUT);
     hwaddr used = virtio_queue_get_used_addr(vdev, WL_VQ_OUT);
     size_t stride = ROUND_UP(sizeof(WLInflightQueue) +
-                             s->conf.queue_size * sizeof(WLInflightDesc), 64);
+                                 s->conf.queue_size * sizeof(WLInflightDesc),
+                             64);
     WLInflightQueue *q;
     uint16_t idx, head;
     unsigned n = 0;
@@ -181,8 +185,7 @@ static int wl_start_vhost(VHostUserWL *s)
             return ret;
         }
         if (!s->inflight->addr) {
-            ret = vhost_dev_get_inflight(hdev, s->conf.queue_size,
-                                         s->inflight);
+            ret = vhost_dev_get_inflight(hdev, s->conf.queue_size, s->inflight);
             if (ret < 0) {
                 return ret;
             }
@@ -342,8 +345,10 @@ int vhost_user_wl_connect(VHostUserWL *s, Error **errp)
     if (virtio_device_should_start(vdev, vdev->status)) {
         ret = vhost_user_wl_start(s);
         if (ret < 0) {
-            error_setg_errno(errp, -ret, "%s: cannot go on with a new "
-                             "back-end", s->name);
+            error_setg_errno(errp, -ret,
+                             "%s: cannot go on with a new "
+                             "back-end",
+                             s->name);
             vhost_dev_cleanup(hdev);
             s->connected = false;
             return ret;
@@ -509,9 +514,8 @@ void vhost_user_wl_plugin_revive(VHostUserWL *s)
  * Shared memory by messages, for a daemon
  */
 
-static int wl_shmem_map(void *opaque, uint8_t shmid, int fd,
-                        uint64_t fd_offset, uint64_t offset, uint64_t len,
-                        bool writable)
+static int wl_shmem_map(void *opaque, uint8_t shmid, int fd, uint64_t fd_offset,
+                        uint64_t offset, uint64_t len, bool writable)
 {
     VHostUserWL *s = opaque;
     bool announce = !virtio_vdev_has_feature(VIRTIO_DEVICE(s),

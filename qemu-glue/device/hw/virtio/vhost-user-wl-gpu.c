@@ -33,7 +33,7 @@
 typedef struct Question {
     VirtIOGPU *gpu;
     uint32_t id;
-    int fd;             /* where the answer goes */
+    int fd; /* where the answer goes */
 } Question;
 
 Object *vhost_user_wl_gpu_find(DeviceState *dev, Error **errp)
@@ -110,8 +110,10 @@ static bool add_piece(struct udmabuf_create_list *list, int memfd,
     if (list->count == MAX_PIECES) {
         return false;
     }
-    list->list[list->count++] = (struct udmabuf_create_item) {
-        .memfd = memfd, .offset = offset, .size = size,
+    list->list[list->count++] = (struct udmabuf_create_item){
+        .memfd = memfd,
+        .offset = offset,
+        .size = size,
     };
     return true;
 }
@@ -119,8 +121,8 @@ static bool add_piece(struct udmabuf_create_list *list, int memfd,
 /* Guest memory as a dmabuf, or -errno. */
 static int export_pages(const struct iovec *iov, unsigned int n)
 {
-    g_autofree struct udmabuf_create_list *list =
-        g_malloc0(sizeof(*list) + MAX_PIECES * sizeof(list->list[0]));
+    g_autofree struct udmabuf_create_list *list = g_malloc0(
+        sizeof(*list) + MAX_PIECES * sizeof(list->list[0]));
 
     list->flags = UDMABUF_FLAGS_CLOEXEC;
     for (unsigned int i = 0; i < n; i++) {
@@ -128,7 +130,8 @@ static int export_pages(const struct iovec *iov, unsigned int n)
         MemoryRegion *mr;
         int memfd = -1;
 
-        WITH_RCU_READ_LOCK_GUARD() {
+        WITH_RCU_READ_LOCK_GUARD()
+        {
             mr = memory_region_from_host(iov[i].iov_base, &offset);
             if (mr && offset + iov[i].iov_len <= memory_region_size(mr)) {
                 memfd = memory_region_get_fd(mr);
@@ -149,7 +152,8 @@ static int export_resource(VirtIOGPU *gpu, uint32_t id)
     if (!DEVICE(gpu)->realized) {
         return -ENODEV;
     }
-    QTAILQ_FOREACH(res, &gpu->reslist, next) {
+    QTAILQ_FOREACH(res, &gpu->reslist, next)
+    {
         if (res->resource_id != id) {
             continue;
         }
@@ -188,7 +192,7 @@ int vhost_user_wl_gpu_resource(Object *gpu, uint32_t id, int *fd)
         return -errno;
     }
     q = g_new(Question, 1);
-    *q = (Question) { VIRTIO_GPU(object_ref(gpu)), id, sv[1] };
+    *q = (Question){ VIRTIO_GPU(object_ref(gpu)), id, sv[1] };
     aio_bh_schedule_oneshot(qemu_get_aio_context(), gpu_bh, q);
     *fd = sv[0];
     return 0;
@@ -203,7 +207,8 @@ int vhost_user_wl_gpu_fence(uint64_t seqno, int *fd)
 {
     struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_RW };
     struct udmabuf_create create = {
-        .flags = UDMABUF_FLAGS_CLOEXEC, .size = PAGE,
+        .flags = UDMABUF_FLAGS_CLOEXEC,
+        .size = PAGE,
     };
     int memfd, buffer, ret = 0;
 

@@ -15,7 +15,7 @@
 #include "standard-headers/linux/virtio_pci.h"
 
 #define SHM_BAR 2
-#define SHM_CAP_TYPE 8          /* VIRTIO_PCI_CAP_SHARED_MEMORY_CFG */
+#define SHM_CAP_TYPE 8 /* VIRTIO_PCI_CAP_SHARED_MEMORY_CFG */
 
 #define TYPE_VHOST_USER_WL_PCI "vhost-user-wl-pci-base"
 OBJECT_DECLARE_SIMPLE_TYPE(VHostUserWLPCI, VHOST_USER_WL_PCI)
@@ -41,10 +41,10 @@ static bool wl_pci_window_base(Object *owner, uint64_t *gpa)
 static bool wl_pci_add_shm_cap(PCIDevice *dev, uint64_t length, Error **errp)
 {
     uint8_t cap[24] = {
-        [2] = sizeof(cap),      /* cap_len */
+        [2] = sizeof(cap), /* cap_len */
         [3] = SHM_CAP_TYPE,
         [4] = SHM_BAR,
-        [5] = 0,                /* id */
+        [5] = 0, /* id */
         /* 8: offset, low half */
         /* 16: offset, high half */
     };
@@ -69,7 +69,7 @@ static void wl_pci_realize(VirtIOPCIProxy *vpci_dev, Error **errp)
 
     if (vpci_dev->flags & VIRTIO_PCI_FLAG_MODERN_PIO_NOTIFY) {
         error_setg(errp, "vhost-user-wl-pci has no BAR left for "
-                   "modern-pio-notify");
+                         "modern-pio-notify");
         return;
     }
     if (vpci_dev->nvectors == DEV_NVECTORS_UNSPECIFIED) {
@@ -93,8 +93,9 @@ static void wl_pci_realize(VirtIOPCIProxy *vpci_dev, Error **errp)
     }
     pci_register_bar(pci_dev, SHM_BAR,
                      PCI_BASE_ADDRESS_SPACE_MEMORY |
-                     PCI_BASE_ADDRESS_MEM_PREFETCH |
-                     PCI_BASE_ADDRESS_MEM_TYPE_64, &dev->vdev.window->mr);
+                         PCI_BASE_ADDRESS_MEM_PREFETCH |
+                         PCI_BASE_ADDRESS_MEM_TYPE_64,
+                     &dev->vdev.window->mr);
 }
 
 static WLProperty wl_pci_properties[] = {
@@ -116,7 +117,7 @@ static void wl_pci_class_init(ObjectClass *klass, void *data)
     set_bit(DEVICE_CATEGORY_DISPLAY, dc->categories);
     dc->desc = "Wayland connections of the guest to host compositors";
     pcidev_k->vendor_id = PCI_VENDOR_ID_REDHAT_QUMRANET;
-    pcidev_k->device_id = 0;    /* virtio-pci sets it by the virtio id */
+    pcidev_k->device_id = 0; /* virtio-pci sets it by the virtio id */
     pcidev_k->revision = 0x00;
     pcidev_k->class_id = PCI_CLASS_DISPLAY_OTHER;
 }

@@ -18,7 +18,7 @@
 #include <dlfcn.h>
 
 #ifndef VHOST_USER_WL_PLUGIN_DIRS
-#define VHOST_USER_WL_PLUGIN_DIRS \
+#define VHOST_USER_WL_PLUGIN_DIRS                                      \
     "/usr/local/lib/x86_64-linux-gnu:/usr/local/lib:/usr/local/lib64:" \
     "/usr/lib/x86_64-linux-gnu:/usr/lib64:/usr/lib"
 #endif
@@ -37,7 +37,7 @@ struct VHostUserWLPlugin {
     const VHostUserWLPluginOps *ops;
     void *opaque;
     IOThread *iothread;
-    Object *gpu;        /* NULL: resources have no numbers here */
+    Object *gpu; /* NULL: resources have no numbers here */
 };
 
 typedef struct PluginLine {
@@ -74,7 +74,7 @@ static const struct vwl_plugin *plugin_load(const char *given, Error **errp)
         error_setg(errp, "vhost-user-wl: the plugin (%s) is not installed",
                    PLUGIN_FILE);
         error_append_hint(errp, "Install it, name its file with plugin=PATH, "
-                          "or use chardev=ID for a daemon.\n");
+                                "or use chardev=ID for a daemon.\n");
         return NULL;
     }
 
@@ -86,25 +86,29 @@ static const struct vwl_plugin *plugin_load(const char *given, Error **errp)
     }
     get = (vwl_plugin_get_fn)dlsym(so, VWL_PLUGIN_ENTRY);
     if (!get) {
-        error_setg(errp, "vhost-user-wl: '%s' is no device plugin: it lacks "
-                   "the symbol %s", path, VWL_PLUGIN_ENTRY);
+        error_setg(errp,
+                   "vhost-user-wl: '%s' is no device plugin: it lacks "
+                   "the symbol %s",
+                   path, VWL_PLUGIN_ENTRY);
         dlclose(so);
         return NULL;
     }
 
     table = get();
     if (!table || table->abi != VWL_PLUGIN_ABI) {
-        error_setg(errp, "vhost-user-wl: the plugin '%s' has device ABI %u, "
-                   "this QEMU needs device ABI %u", path,
-                   table ? table->abi : 0, VWL_PLUGIN_ABI);
+        error_setg(errp,
+                   "vhost-user-wl: the plugin '%s' has device ABI %u, "
+                   "this QEMU needs device ABI %u",
+                   path, table ? table->abi : 0, VWL_PLUGIN_ABI);
         error_append_hint(errp, "Use a plugin and a QEMU device of the same "
-                          "release.\n");
+                                "release.\n");
         return NULL;
     }
     if (table->size < PLUGIN_SIZE_MIN) {
-        error_setg(errp, "vhost-user-wl: the plugin '%s' has an incomplete "
-                   "function table (%zu bytes, at least %zu needed)", path,
-                   table->size, PLUGIN_SIZE_MIN);
+        error_setg(errp,
+                   "vhost-user-wl: the plugin '%s' has an incomplete "
+                   "function table (%zu bytes, at least %zu needed)",
+                   path, table->size, PLUGIN_SIZE_MIN);
         return NULL;
     }
     return table;
@@ -185,7 +189,8 @@ static int host_foreign_request(void *opaque, uint32_t kind, uint64_t id,
     VHostUserWLPlugin *p = opaque;
 
     return kind == VIRTIO_WL_FOREIGN_VIRTGPU
-           ? vhost_user_wl_gpu_resource(p->gpu, id, fd) : -EOPNOTSUPP;
+               ? vhost_user_wl_gpu_resource(p->gpu, id, fd)
+               : -EOPNOTSUPP;
 }
 
 static int host_fence_export(void *opaque, uint64_t seqno, int *fd)
@@ -206,8 +211,8 @@ static struct vwl_socket *sockets_parse(const char *list, size_t *n,
                                         Error **errp)
 {
     g_auto(GStrv) items = g_strsplit(list, ";", -1);
-    g_autoptr(GArray) sockets = g_array_new(true, true,
-                                            sizeof(struct vwl_socket));
+    g_autoptr(GArray)
+        sockets = g_array_new(true, true, sizeof(struct vwl_socket));
 
     for (char **item = items; *item; item++) {
         char *comma = strchr(*item, ',');
@@ -217,8 +222,10 @@ static struct vwl_socket *sockets_parse(const char *list, size_t *n,
         if (comma) {
             *comma = '\0';
             if (!g_str_has_prefix(comma + 1, "name=")) {
-                error_setg(errp, "wayland-sock: '%s' after '%s': expected "
-                           "name=NAME", comma + 1, *item);
+                error_setg(errp,
+                           "wayland-sock: '%s' after '%s': expected "
+                           "name=NAME",
+                           comma + 1, *item);
                 goto fail;
             }
             name = comma + 1 + strlen("name=");
@@ -267,7 +274,7 @@ static char *sockets_default(Error **errp)
     }
     if (!runtime || !*runtime) {
         error_setg(errp, "vhost-user-wl: no compositor is known: give "
-                   "wayland-sock=PATH, or set XDG_RUNTIME_DIR");
+                         "wayland-sock=PATH, or set XDG_RUNTIME_DIR");
         return NULL;
     }
     return g_build_filename(runtime, display, NULL);
@@ -334,7 +341,7 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
     p->ops = ops;
     p->opaque = opaque;
     p->iothread = conf->iothread;
-    p->host = (struct vwl_host) {
+    p->host = (struct vwl_host){
         .size = sizeof(p->host),
         .opaque = p,
         .log = host_log,
@@ -354,7 +361,8 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
     ret = table->device_new(&config, &p->host, &p->device);
     sockets_free(sockets, n_sockets);
     if (ret < 0) {
-        error_setg_errno(errp, -ret, "vhost-user-wl: the plugin (version %s) "
+        error_setg_errno(errp, -ret,
+                         "vhost-user-wl: the plugin (version %s) "
                          "refuses the configuration",
                          table->version ? table->version : "unknown");
         object_unref(p->gpu);
@@ -375,7 +383,8 @@ int vhost_user_wl_plugin_start(VHostUserWLPlugin *p, Error **errp)
     int sv[2], ret;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0) {
-        error_setg_errno(errp, errno, "vhost-user-wl: cannot make a socket "
+        error_setg_errno(errp, errno,
+                         "vhost-user-wl: cannot make a socket "
                          "pair");
         return -1;
     }
@@ -385,7 +394,8 @@ int vhost_user_wl_plugin_start(VHostUserWLPlugin *p, Error **errp)
     ret = p->table->device_start(p->device, (struct _GMainContext *)context,
                                  &sv[1]);
     if (ret < 0) {
-        error_setg_errno(errp, -ret, "vhost-user-wl: the plugin does not "
+        error_setg_errno(errp, -ret,
+                         "vhost-user-wl: the plugin does not "
                          "start");
         close(sv[0]);
         close(sv[1]);

@@ -101,8 +101,10 @@ VHostUserWLWindow *vhost_user_wl_window_new(Object *owner, uint64_t size,
 
     if (!is_power_of_2(size) || size < qemu_real_host_page_size() ||
         size > 1ULL << 43) {
-        error_setg(errp, "shm-size must be a power of two between %zu "
-                   "bytes and 8 TiB", (size_t)qemu_real_host_page_size());
+        error_setg(errp,
+                   "shm-size must be a power of two between %zu "
+                   "bytes and 8 TiB",
+                   (size_t)qemu_real_host_page_size());
         return NULL;
     }
 
@@ -121,8 +123,10 @@ VHostUserWLWindow *vhost_user_wl_window_new(Object *owner, uint64_t size,
     range = mmap(NULL, size + SCRATCH_MIN, PROT_NONE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) {
-        error_setg_errno(errp, errno, "cannot reserve %" PRIu64
-                         " MiB of addresses for shm-size", size / MiB);
+        error_setg_errno(errp, errno,
+                         "cannot reserve %" PRIu64
+                         " MiB of addresses for shm-size",
+                         size / MiB);
         close(w->scratch_fd);
         g_free(w);
         return NULL;
@@ -136,7 +140,8 @@ VHostUserWLWindow *vhost_user_wl_window_new(Object *owner, uint64_t size,
 
     ret = window_scratch(w, 0, size);
     if (ret < 0) {
-        error_setg_errno(errp, -ret, "cannot map the scratch memory that "
+        error_setg_errno(errp, -ret,
+                         "cannot map the scratch memory that "
                          "backs shm-size");
         munmap(w->base, size);
         close(w->scratch_fd);
@@ -150,8 +155,8 @@ VHostUserWLWindow *vhost_user_wl_window_new(Object *owner, uint64_t size,
      * A RAM device: without a descriptor, so never in the memory tables of
      * other vhost-user devices, and in no dump or migration stream.
      */
-    memory_region_init_ram_device_ptr(&w->mr, owner, "vhost-user-wl-shm",
-                                      size, w->base);
+    memory_region_init_ram_device_ptr(&w->mr, owner, "vhost-user-wl-shm", size,
+                                      w->base);
     window_advise(w->base, size);
     return w;
 }
@@ -173,9 +178,8 @@ static bool window_args_ok(VHostUserWLWindow *w, uint64_t fd_offset,
 {
     uint64_t mask = qemu_real_host_page_size() - 1;
 
-    return len && !((fd_offset | offset | len) & mask) &&
-           offset <= w->size && len <= w->size - offset &&
-           fd_offset <= INT64_MAX - len;
+    return len && !((fd_offset | offset | len) & mask) && offset <= w->size &&
+           len <= w->size - offset && fd_offset <= INT64_MAX - len;
 }
 
 int vhost_user_wl_window_map(VHostUserWLWindow *w, int fd, uint64_t fd_offset,
@@ -198,7 +202,7 @@ int vhost_user_wl_window_map(VHostUserWLWindow *w, int fd, uint64_t fd_offset,
     }
 
     m = g_new(WLMap, 1);
-    *m = (WLMap) {
+    *m = (WLMap){
         .offset = offset, .len = len, .fd_offset = fd_offset, .fd = -1
     };
 

@@ -155,16 +155,17 @@ static bool wl_check_ram(Error **errp)
     MachineState *machine = MACHINE(qdev_get_machine());
     bool ok = wl_ram_ok(machine->ram);
 
-    for (int i = 0; machine->numa_state &&
-         i < machine->numa_state->num_nodes; i++) {
+    for (int i = 0; machine->numa_state && i < machine->numa_state->num_nodes;
+         i++) {
         HostMemoryBackend *node = machine->numa_state->nodes[i].node_memdev;
 
         ok = ok && (!node || wl_ram_ok(host_memory_backend_get_memory(node)));
     }
     if (!ok) {
         error_setg(errp, "vhost-user-wl: guest RAM is not shared with the "
-                   "back-end");
-        error_append_hint(errp, "Add: -object memory-backend-memfd,id=mem,"
+                         "back-end");
+        error_append_hint(errp,
+                          "Add: -object memory-backend-memfd,id=mem,"
                           "size=%" PRIu64 "M,share=on -machine "
                           "memory-backend=mem\n",
                           (uint64_t)machine->ram_size / MiB);
@@ -221,16 +222,19 @@ static bool wl_realize_daemon(VHostUserWL *s, Error **errp)
 
     if (s->conf.plugin || s->conf.wayland_sock || s->conf.iothread ||
         s->conf.gpu || s->conf.dmabuf || s->conf.poll_us) {
-        error_setg(errp, "vhost-user-wl: plugin, wayland-sock, iothread, gpu, "
+        error_setg(errp,
+                   "vhost-user-wl: plugin, wayland-sock, iothread, gpu, "
                    "dmabuf and poll-us have no meaning together with chardev");
         error_append_hint(errp, "The daemon has options for its sockets, "
-                          "buffers and limits.\n");
+                                "buffers and limits.\n");
         return false;
     }
     /* A start may wait for the daemon; a machine that runs must not. */
     if (DEVICE(s)->hotplugged && !s->chardev.chr->be_open) {
-        error_setg(errp, "vhost-user-wl: no daemon is connected to chardev "
-                   "'%s'", s->chardev.chr->label);
+        error_setg(errp,
+                   "vhost-user-wl: no daemon is connected to chardev "
+                   "'%s'",
+                   s->chardev.chr->label);
         return false;
     }
     if (!vhost_user_init(&s->vhost_user, &s->chardev, errp)) {
@@ -271,8 +275,7 @@ static char *wl_name(DeviceState *dev)
 {
     DeviceState *proxy = qdev_get_parent_bus(dev)->parent;
 
-    return g_strdup_printf("vhost-user-wl%s%s",
-                           proxy && proxy->id ? " " : "",
+    return g_strdup_printf("vhost-user-wl%s%s", proxy && proxy->id ? " " : "",
                            proxy && proxy->id ? proxy->id : "");
 }
 
@@ -296,7 +299,8 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
         return;
     }
 
-    error_setg(&s->migration_blocker, "vhost-user-wl: the connections of the "
+    error_setg(&s->migration_blocker,
+               "vhost-user-wl: the connections of the "
                "guest's programs to the host's compositor cannot be moved");
     if (wl_migrate_add_blocker(&s->migration_blocker, errp) < 0) {
         return;
@@ -327,8 +331,8 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
     if (ok) {
         vhost_user_wl_set_handlers(s);
         /* After the stop of the rings, which has no such priority. */
-        s->vmstate = qemu_add_vm_change_state_handler_prio(
-            wl_vm_state_changed, s, -1);
+        s->vmstate = qemu_add_vm_change_state_handler_prio(wl_vm_state_changed,
+                                                           s, -1);
         return;
     }
 
@@ -443,8 +447,7 @@ static WLProperty wl_properties[] = {
     DEFINE_PROP_STRING("wayland-sock", VHostUserWL, conf.wayland_sock),
     DEFINE_PROP_LINK("iothread", VHostUserWL, conf.iothread, TYPE_IOTHREAD,
                      IOThread *),
-    DEFINE_PROP_LINK("gpu", VHostUserWL, conf.gpu, TYPE_DEVICE,
-                     DeviceState *),
+    DEFINE_PROP_LINK("gpu", VHostUserWL, conf.gpu, TYPE_DEVICE, DeviceState *),
     DEFINE_PROP_STRING("dmabuf", VHostUserWL, conf.dmabuf),
     DEFINE_PROP_SIZE("shm-size", VHostUserWL, conf.shm_size, 4 * GiB),
     DEFINE_PROP_UINT32("max-vfds", VHostUserWL, conf.max_vfds, 0),
@@ -452,10 +455,8 @@ static WLProperty wl_properties[] = {
     DEFINE_PROP_UINT32("max-in-flight", VHostUserWL, conf.max_in_flight, 0),
     DEFINE_PROP_UINT32("poll-us", VHostUserWL, conf.poll_us, 0),
     DEFINE_PROP_SIZE("max-shm-bytes", VHostUserWL, conf.max_shm_bytes, 0),
-    DEFINE_PROP_SIZE("max-queued-bytes", VHostUserWL, conf.max_queued_bytes,
-                     0),
-    DEFINE_PROP_UINT16("virtio-id", VHostUserWL, conf.virtio_id,
-                       VIRTIO_ID_WL),
+    DEFINE_PROP_SIZE("max-queued-bytes", VHostUserWL, conf.max_queued_bytes, 0),
+    DEFINE_PROP_UINT16("virtio-id", VHostUserWL, conf.virtio_id, VIRTIO_ID_WL),
     DEFINE_PROP_UINT16("queue-size", VHostUserWL, conf.queue_size, 256),
     DEFINE_PROP_BOOL("x-config-change", VHostUserWL, conf.config_change, true),
     WL_PROP_END

@@ -26,7 +26,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(VHostUserWL, VHOST_USER_WL)
 #define VIRTIO_ID_WL 63
 #define VIRTIO_WL_F_TRANS_FLAGS 1
 #define VIRTIO_WL_F_SEND_FENCES 2
-#define VIRTIO_WL_F_USE_SHMEM   3
+#define VIRTIO_WL_F_USE_SHMEM 3
 #define VIRTIO_WL_FOREIGN_VIRTGPU 1
 
 #define VHOST_USER_WL_NVQS 2
@@ -48,9 +48,9 @@ typedef struct VHostUserWLWindow {
     int scratch_fd;
     uint64_t scratch_size;
     QemuMutex lock;
-    GTree *maps;            /* of WLMap, keyed by place; under lock */
-    uint64_t mapped;        /* bytes; under lock */
-    uint64_t announced;     /* mem_region's choice; UINT64_MAX: none */
+    GTree *maps;        /* of WLMap, keyed by place; under lock */
+    uint64_t mapped;    /* bytes; under lock */
+    uint64_t announced; /* mem_region's choice; UINT64_MAX: none */
 } VHostUserWLWindow;
 
 VHostUserWLWindow *vhost_user_wl_window_new(Object *owner, uint64_t size,
@@ -151,11 +151,11 @@ struct VHostUserWL {
     Error *migration_blocker;
     char *name;
 
-    bool connected;         /* vhost_dev is initialised */
-    bool closing;           /* the connection is gone, close_bh will tell */
-    bool started;           /* rings are the back-end's */
-    bool used;              /* started since the last device reset */
-    bool broken;            /* the plugin gave up for good */
+    bool connected; /* vhost_dev is initialised */
+    bool closing;   /* the connection is gone, close_bh will tell */
+    bool started;   /* rings are the back-end's */
+    bool used;      /* started since the last device reset */
+    bool broken;    /* the plugin gave up for good */
     uint64_t reconnects;
 };
 
