@@ -7,32 +7,9 @@
 
 #include "base/fd.h"
 #include "wl/closer.h"
-#include "wl/iov.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 #include "wl/wait.h"
-
-uint64_t vwl_core_pfn_none(const struct vwl_core *core)
-{
-    return vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM)
-               ? core->config.shm_window >> VIRTIO_WL_PFN_SHIFT
-               : 0;
-}
-
-int vwl_core_pfn(struct vwl_core *core, uint64_t shm_offset, uint64_t *pfn)
-{
-    uint64_t gpa = 0;
-
-    if (!vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM)) {
-        int err = core->ops->shm_base(core->opaque, &gpa);
-
-        if (err < 0) {
-            return err;
-        }
-    }
-    *pfn = (gpa + shm_offset) >> VIRTIO_WL_PFN_SHIFT;
-    return 0;
-}
 
 static int copy_config(struct vwl_core *core,
                        const struct vwl_core_config *config)

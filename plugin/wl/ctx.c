@@ -6,7 +6,6 @@
 #include <sys/un.h>
 
 #include "base/fd.h"
-#include "wl/classify.h"
 #include "wl/closer.h"
 #include "wl/iov.h"
 #include "wl/state.h"
@@ -17,130 +16,11 @@
 #define CONNECT_LAST_MS 100
 #define CONNECT_TOTAL_MS 900
 
-/* A message with descriptors, while they become VFDs. */
-struct vwl_group {
-    struct vwl_vfd *ctx;
-    unsigned int pending;
-    unsigned int n;
-    struct vwl_vfd *vfds[VWL_PEER_MAX_FDS];
-    size_t len;
-    uint8_t data[];
-};
-
-static size_t group_bytes(const struct vwl_group *group)
-{
-    return group->len + group->n * 36u + VWL_RECV_HEAD_BYTES;
-}
-
-/* More than 28 are told in several messages. Every one needs a byte of data;
- * the early ones get no more, as a reader must have all descriptors of a
- * Wayland message when it has its last byte. */
-static void group_deliver(struct vwl_group *group)
-{
-    size_t done = 0;
-    unsigned int first = 0;
-
-    do {
-        unsigned int left = group->n - first;
-        unsigned int n = left;
-        size_t len = group->len - done;
-        uint32_t ids[VWL_PEER_MAX_FDS];
-
-        if (left > VIRTWL_SEND_MAX_ALLOCS && len > 1) {
-            n = VIRTWL_SEND_MAX_ALLOCS;
-            len = 1;
-        }
-        for (unsigned int i = 0; i < n; i++) {
-            struct vwl_vfd *vfd = group->vfds[first + i];
-
-            vfd->group = NULL;
-            ids[i] = vfd->id;
-            vwl_inbox_push_new(group->ctx, vfd);
-        }
-        vwl_inbox_push_recv(group->ctx, ids, n, group->data + done, len);
-        first += n;
-        done += len;
-    } while (done < group->len);
-    for (unsigned int i = 0; i < group->n; i++) {
-        group->vfds[i]->enrolled = true;
-        vwl_vfd_watch(group->vfds[i]);
-    }
-}
-
-void vwl_group_settle_one(struct vwl_group *group)
-{
-    struct vwl_vfd *ctx = group->ctx;
-
-    if (--group->pending > 0) {
-        return;
-    }
-    group_deliver(group);
-    vwl_inbox_uncharge(ctx->core, group_bytes(group));
-    g_free(group);
-    if (ctx->group) {
-        ctx->group = NULL;
-        vwl_vfd_resume(ctx, VWL_PAUSE_GROUP);
-    }
-}
-
-void vwl_group_destroy(struct vwl_group *group)
-{
-    vwl_inbox_uncharge(group->ctx->core, group_bytes(group));
-    for (unsigned int i = 0; i < group->n; i++) {
-        group->vfds[i]->group = NULL;
-        vwl_vfd_close(group->vfds[i], true);
-    }
-    g_free(group);
-}
-
 static void end_context(struct vwl_vfd *vfd, const char *why, int err)
 {
     log_host_bug(vfd->core->log, "ctx 0x%" PRIx32 ": %s: %s; it is closed",
                  vfd->id, why, g_strerror(-err));
     vwl_vfd_hang_up(vfd);
-}
-
-/* The message's VFDs are made; when all are mapped it goes to the guest. */
-static void receive_group(struct vwl_vfd *vfd, int *fds, unsigned int n_fds,
-                          const struct iovec *iov, unsigned int n_iov,
-                          size_t len)
-{
-    struct vwl_group *group = g_try_malloc0(sizeof *group + len);
-    uint64_t copied = 0;
-    int err = group ? 0 : -ENOMEM;
-
-    if (!group) {
-        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
-        end_context(vfd, "receiving", err);
-        return;
-    }
-    group->ctx = vfd;
-    group->len = len;
-    group->pending = 1;
-    vwl_iov_read(iov, n_iov, 0, group->data, len);
-    for (unsigned int i = 0; i < n_fds; i++) {
-        struct vwl_vfd *made;
-
-        err = vwl_received_create(vfd->core, &fds[i], &copied, group, &made);
-        if (err < 0 && err != -EINPROGRESS) {
-            break;
-        }
-        group->pending += err == -EINPROGRESS;
-        group->vfds[group->n++] = made;
-        err = 0;
-    }
-    vwl_inbox_charge(vfd->core, group_bytes(group));
-    if (err < 0) {
-        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
-        vwl_group_destroy(group);
-        end_context(vfd, "a descriptor of its peer", err);
-        return;
-    }
-    if (group->pending > 1) {
-        vfd->group = group;
-        vwl_vfd_pause(vfd, VWL_PAUSE_GROUP);
-    }
-    vwl_group_settle_one(group);
 }
 
 static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
@@ -174,7 +54,11 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
         return 0;
     }
     if (n_fds) {
-        receive_group(vfd, fds, n_fds, iov, n_iov, (size_t)n);
+        int err = vwl_group_receive(vfd, fds, n_fds, iov, n_iov, (size_t)n);
+
+        if (err < 0) {
+            end_context(vfd, "a descriptor of its peer", err);
+        }
         return 0;
     }
     if (room == 0) {
@@ -202,6 +86,7 @@ static void ctx_finish(struct vwl_vfd *vfd)
 }
 
 const struct vwl_vfd_ops vwl_ctx_ops = {
+    .kind = VWL_VFD_CTX,
     .name = "ctx",
     .takes_fds = true,
     .receive = ctx_receive,

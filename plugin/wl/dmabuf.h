@@ -32,8 +32,6 @@ int vwl_dmabuf_create(struct vwl_core *core, struct vwl_request *request,
                       uint32_t id, const struct vwl_buffer_wish *wish);
 /* Makes one of a VFD whose send_fd is a received dmabuf. */
 int vwl_dmabuf_adopt(struct vwl_vfd *vfd);
-/* Undoes that, if it was done; its ops stay. */
-void vwl_dmabuf_forget(struct vwl_vfd *vfd);
 /* As vwl_core_execute. */
 int vwl_dmabuf_sync(struct vwl_vfd *vfd, struct vwl_request *request);
 

@@ -129,8 +129,9 @@ static void put_socket(struct vwl_saver *saver, int fd)
 
 static bool is_unsent(const struct vwl_vfd *vfd)
 {
-    return vfd->ops == &vwl_vfd_pipe_ops && vfd->fd >= 0 && vfd->send_fd >= 0 &&
-           vfd->how == VWL_PEER_OWN_PIPE && !vfd->hup_queued;
+    return vfd->ops->kind == VWL_VFD_PIPE && vfd->fd >= 0 &&
+           vfd->send_fd >= 0 && vfd->how == VWL_PEER_OWN_PIPE &&
+           !vfd->hup_queued;
 }
 
 static void put_data(struct vwl_saver *saver, const struct vwl_vfd *vfd)
@@ -143,9 +144,9 @@ static void put_data(struct vwl_saver *saver, const struct vwl_vfd *vfd)
     } else if (vfd->fd < 0 || vfd->in_ended ||
                !(vfd->flags & VIRTIO_WL_VFD_READ)) {
         return;
-    } else if (vfd->ops == &vwl_vfd_pipe_ops) {
+    } else if (vfd->ops->kind == VWL_VFD_PIPE) {
         put_pipe(saver, vfd->fd);
-    } else if (vfd->ops == &vwl_vfd_socket_ops) {
+    } else if (vfd->ops->kind == VWL_VFD_SOCKET) {
         put_socket(saver, vfd->fd);
     }
 }
@@ -154,12 +155,9 @@ static void put_data(struct vwl_saver *saver, const struct vwl_vfd *vfd)
 
 static uint32_t kind_of(const struct vwl_vfd *vfd)
 {
-    return vfd->ops == &vwl_ctx_ops          ? SNAPSHOT_CTX
-           : vfd->ops == &vwl_vfd_pipe_ops   ? SNAPSHOT_PIPE
-           : vfd->ops == &vwl_vfd_socket_ops ? SNAPSHOT_SOCKET
-           : vwl_vfd_is_memory(vfd)          ? SNAPSHOT_SHM
-           : vfd->ops == &vwl_vfd_fence_ops  ? SNAPSHOT_FENCE
-                                             : SNAPSHOT_OPAQUE;
+    enum vwl_vfd_kind kind = vfd->ops->kind;
+
+    return kind == VWL_VFD_DMABUF ? SNAPSHOT_SHM : kind;
 }
 
 static uint32_t bits_of(const struct vwl_vfd *vfd)

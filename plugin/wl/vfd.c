@@ -8,7 +8,6 @@
 
 #include "base/fd.h"
 #include "wl/closer.h"
-#include "wl/dmabuf.h"
 #include "wl/foreign.h"
 #include "wl/state.h"
 #include "wl/wait.h"
@@ -133,7 +132,7 @@ static uint32_t out_wanted(const struct vwl_vfd *vfd)
         return EPOLLOUT | EPOLLERR;
     }
     /* that its reader is gone is told by nothing else */
-    return vfd->ops == &vwl_vfd_pipe_ops && vfd->flags == VIRTIO_WL_VFD_WRITE
+    return vfd->ops->kind == VWL_VFD_PIPE && vfd->flags == VIRTIO_WL_VFD_WRITE
                ? EPOLLERR
                : 0;
 }
@@ -261,7 +260,9 @@ static void vfd_free(struct vwl_vfd *vfd)
     core->shm_bytes -= vfd->charged_bytes;
     core->n_contexts -= vfd->is_context;
     core->n_vfds--;
-    vwl_dmabuf_forget(vfd);
+    if (vfd->ops->free) {
+        vfd->ops->free(vfd);
+    }
     g_free(vfd);
     give_back(core);
 }

@@ -20,6 +20,7 @@
 #include "wl/timer.h"
 
 struct vwl_core;
+struct vwl_fd_info;
 struct vwl_group;
 struct vwl_map;
 struct vwl_request;
@@ -36,7 +37,19 @@ enum vwl_pause {
     VWL_PAUSE_QUEUE = 1 << 2, /* too much is held back for the guest */
 };
 
+/* A snapshot has these numbers. */
+enum vwl_vfd_kind {
+    VWL_VFD_CTX = 1,
+    VWL_VFD_PIPE = 2,
+    VWL_VFD_SOCKET = 3,
+    VWL_VFD_SHM = 4,
+    VWL_VFD_OPAQUE = 5,
+    VWL_VFD_FENCE = 6,
+    VWL_VFD_DMABUF = 7, /* a snapshot has it as memory */
+};
+
 struct vwl_vfd_ops {
+    enum vwl_vfd_kind kind;
     const char *name;
     uint32_t send_refusal; /* response to a SEND to it; 0: it takes data */
     bool takes_fds;        /* a SEND to it may carry VFDs */
@@ -53,6 +66,8 @@ struct vwl_vfd_ops {
     void (*on_ready)(struct vwl_vfd *vfd);
     /* Waits of its creation that are not those of a request. May be NULL. */
     void (*finish)(struct vwl_vfd *vfd);
+    /* What it has of its kind alone. May be NULL. */
+    void (*free)(struct vwl_vfd *vfd);
 };
 
 struct vwl_vfd {
@@ -101,8 +116,10 @@ struct vwl_vfd {
     int answer_fd;    /* the host was asked to connect it; -1 */
 
     /* shared memory */
-    struct vwl_map *map;         /* NULL: nothing is mapped */
-    int copy_fd;                 /* what is mapped, if not send_fd; -1 */
+    struct vwl_map *map; /* NULL: nothing is mapped */
+    int copy_fd;         /* what is mapped, if not send_fd; -1 */
+    void (*settled)(struct vwl_vfd *vfd); /* its memory is there, or not; NULL:
+                                             nobody waits */
     bool direct;                 /* the received file itself is mapped */
     uint64_t size_bytes;         /* as the guest is told */
     uint64_t charged_bytes;      /* against max_shm_bytes */
@@ -123,7 +140,7 @@ extern const struct vwl_vfd_ops vwl_ctx_ops;
 /* Memory of either kind. */
 static inline bool vwl_vfd_is_memory(const struct vwl_vfd *vfd)
 {
-    return vfd->ops == &vwl_vfd_shm_ops || vfd->ops == &vwl_vfd_dmabuf_ops;
+    return vfd->ops->kind == VWL_VFD_SHM || vfd->ops->kind == VWL_VFD_DMABUF;
 }
 
 /* 0, or why a guest's id cannot be taken: -EINVAL. */
@@ -183,11 +200,16 @@ int vwl_ctx_create(struct vwl_core *core, struct vwl_request *request,
 void vwl_ctx_answered(struct vwl_vfd *vfd);
 ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
                            unsigned int n_buffer);
-/* What a received descriptor becomes; takes *fd. -EINPROGRESS: the group is
- * told by vwl_group_settle_one. */
-int vwl_received_create(struct vwl_core *core, int *fd, uint64_t *copied,
-                        struct vwl_group *group, struct vwl_vfd **out);
-void vwl_group_settle_one(struct vwl_group *group);
+/* Memory that a host peer sent, in send_fd: as vwl_shm_map. */
+int vwl_shm_receive(struct vwl_vfd *vfd, const struct vwl_fd_info *info,
+                    uint64_t *copied);
+/* Without memory it still has an id, so that its message can arrive. */
+void vwl_shm_become_opaque(struct vwl_vfd *vfd);
+/* len bytes with descriptors that a context's peer sent, which are taken: they
+ * become VFDs, and when all are mapped the message goes to the guest. -errno:
+ * it cannot. */
+int vwl_group_receive(struct vwl_vfd *ctx, int *fds, unsigned int n_fds,
+                      const struct iovec *iov, unsigned int n_iov, size_t len);
 void vwl_group_destroy(struct vwl_group *group);
 void vwl_shm_base_changed(struct vwl_core *core);
 

@@ -117,12 +117,20 @@ static void unwatch(struct vwl_vfd *vfd)
     }
 }
 
+static void forget(struct vwl_vfd *vfd)
+{
+    vfd->core->n_dmabufs -= vfd->dmabuf != NULL;
+    g_clear_pointer(&vfd->dmabuf, g_free);
+}
+
 const struct vwl_vfd_ops vwl_vfd_dmabuf_ops = {
+    .kind = VWL_VFD_DMABUF,
     .name = "dmabuf",
     .send_refusal = VIRTIO_WL_RESP_INVALID_TYPE,
     .fd_to_send = dmabuf_fd_to_send,
     .on_ready = on_ready,
     .finish = unwatch,
+    .free = forget,
 };
 
 /* ---- making ------------------------------------------------------------- */
@@ -263,10 +271,4 @@ int vwl_dmabuf_adopt(struct vwl_vfd *vfd)
     vfd->ops = &vwl_vfd_dmabuf_ops;
     vfd->core->n_dmabufs++;
     return 0;
-}
-
-void vwl_dmabuf_forget(struct vwl_vfd *vfd)
-{
-    vfd->core->n_dmabufs -= vfd->dmabuf != NULL;
-    g_clear_pointer(&vfd->dmabuf, g_free);
 }

@@ -15,6 +15,7 @@ static int fence_fd_to_send(const struct vwl_vfd *vfd)
 }
 
 const struct vwl_vfd_ops vwl_vfd_fence_ops = {
+    .kind = VWL_VFD_FENCE,
     .name = "fence",
     .send_refusal = VIRTIO_WL_RESP_INVALID_TYPE,
     .receive = fence_receive,

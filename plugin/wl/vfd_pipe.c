@@ -52,6 +52,7 @@ static void pipe_sent(struct vwl_vfd *vfd)
 }
 
 const struct vwl_vfd_ops vwl_vfd_pipe_ops = {
+    .kind = VWL_VFD_PIPE,
     .name = "pipe",
     .receive = vwl_stream_receive,
     .fd_to_send = pipe_fd_to_send,
@@ -65,12 +66,14 @@ static int nothing_to_send(const struct vwl_vfd *vfd)
 
 /* From the host; guests make none. */
 const struct vwl_vfd_ops vwl_vfd_socket_ops = {
+    .kind = VWL_VFD_SOCKET,
     .name = "socket",
     .receive = vwl_stream_receive,
     .fd_to_send = nothing_to_send,
 };
 
 const struct vwl_vfd_ops vwl_vfd_opaque_ops = {
+    .kind = VWL_VFD_OPAQUE,
     .name = "opaque",
     .send_refusal = VIRTIO_WL_RESP_ERR,
     .fd_to_send = nothing_to_send,

@@ -4,7 +4,6 @@
 #include "base/fd.h"
 #include "wl/classify.h"
 #include "wl/closer.h"
-#include "wl/dmabuf.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
@@ -22,16 +21,19 @@ static int shm_fd_to_send(const struct vwl_vfd *vfd)
 }
 
 const struct vwl_vfd_ops vwl_vfd_shm_ops = {
+    .kind = VWL_VFD_SHM,
     .name = "shm",
     .send_refusal = VIRTIO_WL_RESP_INVALID_TYPE,
     .fd_to_send = shm_fd_to_send,
 };
 
-/* Without memory it still has an id, so that its message can arrive. */
-static void become_opaque(struct vwl_vfd *vfd)
+void vwl_shm_become_opaque(struct vwl_vfd *vfd)
 {
     struct vwl_core *core = vfd->core;
 
+    if (vfd->ops->free) {
+        vfd->ops->free(vfd);
+    }
     vwl_map_destroy(vfd->map);
     vfd->map = NULL;
     vwl_fd_clear(&vfd->copy_fd);
@@ -40,7 +42,6 @@ static void become_opaque(struct vwl_vfd *vfd)
     vfd->charged_bytes = 0;
     vfd->size_bytes = 0;
     vfd->ops = &vwl_vfd_opaque_ops;
-    vwl_dmabuf_forget(vfd);
 }
 
 /* It is mapped and its address known (0), or it is not to be. */
@@ -53,10 +54,10 @@ static void shm_end(struct vwl_vfd *vfd, int err)
         return;
     }
     if (err < 0) {
-        become_opaque(vfd);
+        vwl_shm_become_opaque(vfd);
     }
-    if (vfd->group) {
-        vwl_group_settle_one(vfd->group);
+    if (vfd->settled) {
+        vfd->settled(vfd);
     }
 }
 
@@ -240,8 +241,8 @@ int vwl_shm_create(struct vwl_core *core, struct vwl_request *request,
     return err;
 }
 
-static int receive_memory(struct vwl_vfd *vfd, const struct vwl_fd_info *info,
-                          uint64_t *copied)
+int vwl_shm_receive(struct vwl_vfd *vfd, const struct vwl_fd_info *info,
+                    uint64_t *copied)
 {
     uint64_t left = COPY_MAX_BYTES - *copied;
 
@@ -256,9 +257,7 @@ static int receive_memory(struct vwl_vfd *vfd, const struct vwl_fd_info *info,
         return -ENODEV;
     }
     if (info->class == VWL_FD_DMABUF) {
-        int err = vwl_dmabuf_adopt(vfd);
-
-        return err < 0 ? err : vwl_shm_map(vfd, vfd->send_fd, info->size_bytes);
+        return vwl_shm_map(vfd, vfd->send_fd, info->size_bytes);
     }
     if (info->class == VWL_FD_MEMORY) {
         vfd->direct = info->size_bytes <= left;
@@ -270,66 +269,4 @@ static int receive_memory(struct vwl_vfd *vfd, const struct vwl_fd_info *info,
     }
     *copied += info->size_bytes;
     return map_copy(vfd, info->class == VWL_FD_FILE_COPY);
-}
-
-static void receive_fence(struct vwl_vfd *vfd, int *fd)
-{
-    vfd->fd = vwl_fd_steal(fd);
-    vfd->ops = &vwl_vfd_fence_ops;
-}
-
-static void receive_stream(struct vwl_vfd *vfd, int *fd,
-                           const struct vwl_fd_info *info)
-{
-    vfd->fd = vwl_fd_steal(fd);
-    if (info->class == VWL_FD_SOCKET) {
-        vfd->ops = &vwl_vfd_socket_ops;
-        vfd->how = VWL_PEER_SOCKET;
-    } else {
-        vfd->ops = &vwl_vfd_pipe_ops;
-        vfd->how = VWL_PEER_SHARED_PIPE;
-    }
-}
-
-int vwl_received_create(struct vwl_core *core, int *fd, uint64_t *copied,
-                        struct vwl_group *group, struct vwl_vfd **out)
-{
-    struct vwl_fd_info info;
-    struct vwl_vfd *vfd;
-    int err;
-
-    err = vwl_vfd_create_host(core, &vwl_vfd_opaque_ops, &vfd);
-    if (err < 0) {
-        return err;
-    }
-    vwl_classify(*fd, &info);
-    vfd->flags = info.flags;
-    *out = vfd;
-    if (info.class == VWL_FD_PIPE || info.class == VWL_FD_SOCKET) {
-        receive_stream(vfd, fd, &info);
-        return 0;
-    }
-    if (info.class == VWL_FD_FENCE) {
-        receive_fence(vfd, fd);
-        return 0;
-    }
-    if (info.class == VWL_FD_OPAQUE) {
-        vwl_closer_close(core->closer, fd);
-        return 0;
-    }
-    vfd->ops = &vwl_vfd_shm_ops;
-    vfd->send_fd = vwl_fd_steal(fd);
-    err = receive_memory(vfd, &info, copied);
-    if (err == -EINPROGRESS) {
-        vfd->group = group;
-        return err;
-    }
-    if (err < 0) {
-        log_compositor_bug(core->log,
-                           "vfd 0x%" PRIx32 ": a file of %" PRIu64
-                           " bytes cannot be shown to the guest: %s",
-                           vfd->id, info.size_bytes, g_strerror(-err));
-        become_opaque(vfd);
-    }
-    return 0;
 }

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "wl/dmabuf.h"
+#include "wl/state.h"
+#include "wl/vfd.h"
+#include "wl/wire.h"
+
+uint64_t vwl_core_pfn_none(const struct vwl_core *core)
+{
+    return vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM)
+               ? core->config.shm_window >> VIRTIO_WL_PFN_SHIFT
+               : 0;
+}
+
+int vwl_core_pfn(struct vwl_core *core, uint64_t shm_offset, uint64_t *pfn)
+{
+    uint64_t gpa = 0;
+
+    if (!vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM)) {
+        int err = core->ops->shm_base(core->opaque, &gpa);
+
+        if (err < 0) {
+            return err;
+        }
+    }
+    *pfn = (gpa + shm_offset) >> VIRTIO_WL_PFN_SHIFT;
+    return 0;
+}
+
+uint32_t vwl_response_of(int err)
+{
+    switch (-err) {
+    case ENOMEM:
+    case ENOBUFS:
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case ETOOMANYREFS:
+    case EBUSY: /* too many requests wait */
+        return VIRTIO_WL_RESP_OUT_OF_MEMORY;
+    case ENOTTY: /* there are no dmabufs, it turned out */
+        return VIRTIO_WL_RESP_INVALID_CMD;
+    default:
+        return VIRTIO_WL_RESP_ERR;
+    }
+}
+
+void vwl_answer(struct vwl_core *core, struct vwl_request *request,
+                uint32_t type)
+{
+    vwl_put32(request->response, type);
+    request->response_bytes = MIN(request->response_room, 4);
+    core->counters.refused += type >= VIRTIO_WL_RESP_ERR;
+}
+
+/* Drivers differ in what they take; see docs/protocol.md, modes. */
+static void describe(const struct vwl_vfd *vfd, uint32_t *flags, uint64_t *pfn)
+{
+    struct vwl_core *core = vfd->core;
+
+    *pfn = vwl_core_pfn_none(core);
+    if (vwl_vfd_is_memory(vfd)) {
+        *flags = vfd->answered_flags;
+        vwl_core_pfn(core, vwl_map_offset(vfd->map), pfn);
+    } else if (vfd->ops->kind == VWL_VFD_PIPE) {
+        *flags = vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM) ? 0 : vfd->flags;
+        *pfn = 0;
+    } else {
+        *flags = vwl_core_has(core, VIRTIO_WL_F_TRANS_FLAGS)
+                     ? VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE
+                     : VIRTIO_WL_VFD_LEGACY_CONTROL;
+    }
+}
+
+void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
+                    const struct vwl_vfd *vfd)
+{
+    uint8_t *at = request->response;
+    uint32_t flags;
+    uint64_t pfn;
+
+    describe(vfd, &flags, &pfn);
+    memset(at, 0, 32);
+    vwl_put32(at, VIRTIO_WL_RESP_VFD_NEW);
+    vwl_put32(at + 8, vfd->id);
+    vwl_put32(at + 12, flags);
+    vwl_put64(at + 16, pfn);
+    vwl_put32(at + 24, (uint32_t)vfd->size_bytes);
+    request->response_bytes = 32;
+    if (vfd->dmabuf) {
+        const struct vwl_buffer *layout = &vfd->dmabuf->layout;
+
+        vwl_put32(at, VIRTIO_WL_RESP_VFD_NEW_DMABUF);
+        memset(at + 28, 0, 12); /* width, height, format */
+        for (unsigned int i = 0; i < VWL_BUFFER_PLANES; i++) {
+            vwl_put32(at + 40 + 4 * i, layout->stride[i]);
+            vwl_put32(at + 52 + 4 * i, layout->offset[i]);
+        }
+        request->response_bytes = 64;
+    }
+}
