@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vhu/backchan.h"
 
-#include "wire.h"
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "fds.h"
+#include "socket.h"
 
 struct bed {
     struct vwl_log log;
@@ -499,7 +506,7 @@ static void test_bytewise_reply(void)
     g_assert_cmpint(unmap(&b, 4), ==, 0);
     for (guint i = 0; i < bytes->len; i++) {
         expect_done(&b, "");
-        send_bytes(b.front, bytes->data + i, 1, NULL, 0);
+        socket_send(b.front, bytes->data + i, 1, NULL, 0);
         g_assert_cmpint(vwl_backchan_dispatch(b.chan), ==, 0);
     }
     expect_done(&b, "4:0 ");
@@ -567,9 +574,8 @@ static void test_flood(void)
     g_assert_cmpint(map(&b, file, 0, true), ==, -ENOBUFS);
     while (seen < asked) {
         guint8 bytes[52];
-        int fd;
 
-        if (take_bytes(b.front, bytes, sizeof bytes, &fd) == -1) {
+        if (socket_receive(b.front, bytes, sizeof bytes, NULL, NULL) == -1) {
             g_assert_cmpint(vwl_backchan_dispatch(b.chan), ==, 0);
             continue;
         }

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Who answers at once is read without asking epoll, and nobody else waits for
  * ever because of it. */
+#include <glib.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
-#include "core_rig.h"
+#include "ask.h"
+#include "bytes.h"
+#include "socket.h"
 
 static unsigned int n_asked;
 
@@ -22,22 +26,22 @@ static void echo(int fd)
     ssize_t n = read(fd, data, sizeof data);
 
     g_assert_cmpint(n, >, 0);
-    host_send(fd, data, (size_t)n, NULL, 0);
+    socket_send(fd, data, (size_t)n, NULL, 0);
 }
 
-static void ping(struct rig *rig, uint32_t id, int peer)
+static void ping(struct core_rig *rig, uint32_t id, int peer)
 {
     size_t len;
 
-    g_assert_cmphex(ask_send(rig, id, NULL, 0, "ping", 4), ==, 0x1000);
+    g_assert_cmphex(ask_send(rig, id, NULL, 0, "ping", 4), ==, RESP_OK);
     echo(peer);
-    g_assert_cmpmem(rig_expect_recv(rig, id, 0, &len), 4, "ping", 4);
+    g_assert_cmpmem(expect_recv(rig, id, 0, &len), 4, "ping", 4);
 }
 
 static void test_pings(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int peer = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int peer = open_ctx(rig, 1);
 
     ping(rig, 1, peer);
     ping(rig, 1, peer);
@@ -46,82 +50,82 @@ static void test_pings(void)
         ping(rig, 1, peer);
     }
     g_assert_cmpuint(n_asked, <, 50);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmpint(next_message(rig), ==, 0);
     close(peer);
-    rig_expect_hup(rig, 1);
-    rig_free(rig);
+    expect_hup(rig, 1);
+    core_rig_free(rig);
 }
 
 /* One that answers and answers, one that waits for its turn. */
 static void test_turns(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int first = rig_context(rig, 1), second = rig_context(rig, 2);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int first = open_ctx(rig, 1), second = open_ctx(rig, 2);
     unsigned int rounds = 0;
     uint32_t id;
 
     ping(rig, 1, first);
     ping(rig, 1, first);
-    host_send(second, "hello", 5, NULL, 0);
+    socket_send(second, "hello", 5, NULL, 0);
     do {
-        g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, 0x1000);
+        g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, RESP_OK);
         echo(first);
-        g_assert_cmpint(rig_next(rig), >, 16);
+        g_assert_cmpint(next_message(rig), >, 16);
         id = get32(rig->message + 8);
         rounds++;
     } while (id == 1 && rounds < 1000);
     g_assert_cmpuint(id, ==, 2);
     g_assert_cmpuint(rounds, <, 100);
-    while (rig_next(rig) > 0) {
+    while (next_message(rig) > 0) {
     }
     close(first);
     close(second);
-    while (rig_next(rig) > 0) {
+    while (next_message(rig) > 0) {
     }
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* Sent something, and closed before anybody looked. */
 static void test_closed(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int first = rig_context(rig, 1), second = rig_context(rig, 2);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int first = open_ctx(rig, 1), second = open_ctx(rig, 2);
     size_t len;
 
     ping(rig, 1, first);
     ping(rig, 1, first);
-    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, 0x1000);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, RESP_OK);
     echo(first);
-    g_assert_cmphex(ask_close(rig, 1), ==, 0x1000);
-    host_send(second, "b", 1, NULL, 0);
-    g_assert_cmpmem(rig_expect_recv(rig, 2, 0, &len), 1, "b", 1);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmphex(ask_close(rig, 1), ==, RESP_OK);
+    socket_send(second, "b", 1, NULL, 0);
+    g_assert_cmpmem(expect_recv(rig, 2, 0, &len), 1, "b", 1);
+    g_assert_cmpint(next_message(rig), ==, 0);
     close(first);
     close(second);
-    rig_expect_hup(rig, 2);
-    rig_free(rig);
+    expect_hup(rig, 2);
+    core_rig_free(rig);
 }
 
 /* A wrong guess costs nobody a message. */
 static void test_silent(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int first = rig_context(rig, 1), second = rig_context(rig, 2);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int first = open_ctx(rig, 1), second = open_ctx(rig, 2);
     size_t len;
 
     ping(rig, 1, first);
     ping(rig, 1, first);
-    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, 0x1000);
-    host_send(second, "b", 1, NULL, 0);
-    g_assert_cmpmem(rig_expect_recv(rig, 2, 0, &len), 1, "b", 1);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, RESP_OK);
+    socket_send(second, "b", 1, NULL, 0);
+    g_assert_cmpmem(expect_recv(rig, 2, 0, &len), 1, "b", 1);
     echo(first);
-    g_assert_cmpmem(rig_expect_recv(rig, 1, 0, &len), 4, "ping", 4);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmpmem(expect_recv(rig, 1, 0, &len), 4, "ping", 4);
+    g_assert_cmpint(next_message(rig), ==, 0);
     close(first);
     close(second);
-    while (rig_next(rig) > 0) {
+    while (next_message(rig) > 0) {
     }
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "core_rig.h"
+#include <glib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "bytes.h"
+#include "fds.h"
+#include "socket.h"
 
 /* Exact bytes: what is asked, and what the protocol page says to it. */
 struct row {
@@ -329,14 +336,15 @@ static void test_rows(void)
                           row->request[16] == SHM_ID ||
                           row->request[20] == SHM_ID ||
                           row->request[24] == SHM_ID;
-        struct rig *rig = rig_new(row->mode);
+        struct core_rig *rig = core_rig_new(row->mode);
         int compositor = -1;
         uint8_t response[64];
         size_t n;
 
         if (has_target) {
-            g_assert_cmphex(ask_new(rig, 0x100, SHM_ID, 0, 4096), ==, 0x1001);
-            compositor = rig_context(rig, CTX_ID);
+            g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, SHM_ID, 0, 4096), ==,
+                            RESP_VFD_NEW);
+            compositor = open_ctx(rig, CTX_ID);
         }
         g_test_message("%s", row->what);
         ask_room(rig, row->request, row->len, 64, response, &n);
@@ -349,7 +357,7 @@ static void test_rows(void)
         for (guint l = 0; l < rig->lines->len; l++) {
             g_assert_null(strchr(rig->lines->pdata[l], 0x1b));
         }
-        rig_free(rig);
+        core_rig_free(rig);
     }
 }
 
@@ -376,14 +384,15 @@ static void test_truncation(void)
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
-        struct rig *rig = rig_new(MODE_K23);
+        struct core_rig *rig = core_rig_new(MODE_K23);
         int compositor, n_fds;
         struct vwl_stats before = { 0 }, after = { 0 };
         uint8_t response[64];
         size_t n;
 
-        g_assert_cmphex(ask_new(rig, 0x100, SHM_ID, 0, 4096), ==, 0x1001);
-        compositor = rig_context(rig, CTX_ID);
+        g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, SHM_ID, 0, 4096), ==,
+                        RESP_VFD_NEW);
+        compositor = open_ctx(rig, CTX_ID);
         n_fds = count_fds();
         vwl_core_stats(rig->core, &before);
         for (size_t len = 0; len < commands[i].min; len++) {
@@ -399,13 +408,13 @@ static void test_truncation(void)
         g_assert_cmpint(count_fds(), ==, n_fds);
         g_assert_false(is_readable(compositor));
         for (size_t len = commands[i].min; len <= commands[i].len; len++) {
-            g_assert_cmphex(ask(rig, commands[i].bytes, len), <, 0x1100);
+            g_assert_cmphex(ask(rig, commands[i].bytes, len), <, RESP_ERR);
             if (commands[i].bytes[8] == 9) {
-                g_assert_cmphex(ask_close(rig, 9), ==, 0x1000);
+                g_assert_cmphex(ask_close(rig, 9), ==, RESP_OK);
             }
         }
         close(compositor);
-        rig_free(rig);
+        core_rig_free(rig);
     }
 }
 
@@ -413,31 +422,32 @@ static void test_truncation(void)
  * answer is undone. */
 static void test_room(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
     uint8_t bytes[64], response[64];
     size_t n;
 
-    fill_new(bytes, 0x100, 9, 0, 4096);
+    fill_new(bytes, CMD_VFD_NEW, 9, 0, 4096);
     for (size_t room = 0; room < 32; room++) {
         g_assert_cmphex(ask_room(rig, bytes, 64, room, response, &n), ==,
-                        0x1100);
+                        RESP_ERR);
         g_assert_cmpuint(n, ==, MIN(room, 4));
     }
     g_assert_cmpuint(rig->n_maps, ==, 0);
-    g_assert_cmphex(ask_room(rig, bytes, 64, 32, response, &n), ==, 0x1001);
+    g_assert_cmphex(ask_room(rig, bytes, 64, 32, response, &n), ==,
+                    RESP_VFD_NEW);
     /* CLOSE of the oldest driver: sizes swapped, no id */
     g_assert_cmphex(ask_room(rig, "\x01\x01\0\0\0\0\0\0", 8, 12, response, &n),
-                    ==, 0x1100);
+                    ==, RESP_ERR);
     g_assert_cmpuint(n, ==, 4);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* One write of many MiB, in thousands of pieces, with boundaries inside the
  * header and the ids. */
 static void test_pieces(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1);
     size_t len = 16 + 4 + 3000 * 7, got = 0;
     g_autofree uint8_t *bytes = g_malloc0(len);
     g_autofree struct iovec *iov = g_new0(struct iovec, len);
@@ -445,11 +455,11 @@ static void test_pieces(void)
     unsigned int n_iov = 0, n_fds;
     int fds[253];
 
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
-    le32(bytes, 0x102);
-    le32(bytes + 8, 1);
-    le32(bytes + 12, 1);
-    le32(bytes + 16, 2);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 4096), ==, RESP_VFD_NEW);
+    put32(bytes, CMD_VFD_SEND);
+    put32(bytes + 8, 1);
+    put32(bytes + 12, 1);
+    put32(bytes + 16, 2);
     for (size_t at = 20; at < len; at++) {
         bytes[at] = (uint8_t)(at * 7);
     }
@@ -466,10 +476,10 @@ static void test_pieces(void)
     request.response_room = 8;
     g_assert_cmpuint(n_iov, >, 3000);
     g_assert_cmpint(vwl_core_execute(rig->core, &request), ==, 0);
-    g_assert_cmphex(get32(request.response), ==, 0x1000);
+    g_assert_cmphex(get32(request.response), ==, RESP_OK);
     while (got < len - 20) {
         uint8_t data[4000];
-        ssize_t n = host_receive(compositor, data, sizeof data, fds, &n_fds);
+        ssize_t n = socket_receive(compositor, data, sizeof data, fds, &n_fds);
 
         g_assert_cmpint(n, >, 0);
         g_assert_cmpmem(data, (size_t)n, bytes + 20 + got, (size_t)n);
@@ -480,7 +490,7 @@ static void test_pieces(void)
         got += (size_t)n;
     }
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 int main(int argc, char **argv)

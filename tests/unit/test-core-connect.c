@@ -3,14 +3,22 @@
  * Contexts that the host connects: its answer comes later, is a refusal, is
  * nonsense, or never comes; nothing else waits for it.
  */
-#include "core_rig.h"
+#include <errno.h>
+#include <glib.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-static struct asked *begin(struct rig *rig, uint32_t id)
+#include "ask.h"
+#include "bytes.h"
+
+static struct asked *begin(struct core_rig *rig, uint32_t id)
 {
     struct asked *asked;
     uint8_t bytes[64];
 
-    fill_new(bytes, 0x104, id, 3, 0);
+    fill_new(bytes, CMD_VFD_NEW_CTX, id, VFD_READ_WRITE, 0);
     asked = ask_init(bytes, sizeof bytes, 64);
     rig->connect_fd = -1;
     g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
@@ -18,15 +26,15 @@ static struct asked *begin(struct rig *rig, uint32_t id)
     return asked;
 }
 
-static struct rig *rig_that_connects(void)
+static struct core_rig *rig_that_connects(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
 
     rig->connects = true;
     return rig;
 }
 
-static void run(struct rig *rig, unsigned int n)
+static void run(struct core_rig *rig, unsigned int n)
 {
     while (rig->completed->len < n) {
         struct pollfd p = { vwl_core_out_fd(rig->core), POLLIN, 0 };
@@ -36,7 +44,7 @@ static void run(struct rig *rig, unsigned int n)
     }
 }
 
-static void answer(struct rig *rig, const void *bytes, size_t len,
+static void answer(struct core_rig *rig, const void *bytes, size_t len,
                    const int *fds, unsigned int n_fds)
 {
     union {
@@ -57,7 +65,7 @@ static void answer(struct rig *rig, const void *bytes, size_t len,
     g_assert_cmpint(sendmsg(rig->connect_fd, &msg, 0), ==, (ssize_t)len);
 }
 
-static void hang_up(struct rig *rig)
+static void hang_up(struct core_rig *rig)
 {
     close(rig->connect_fd);
     rig->connect_fd = -1;
@@ -71,15 +79,16 @@ static void expect(struct asked *asked, uint32_t type)
 
 static void test_answered(void)
 {
-    struct rig *rig = rig_that_connects();
+    struct core_rig *rig = rig_that_connects();
     struct asked *asked = begin(rig, 1);
     int sv[2];
     char bytes[4];
 
     g_assert_cmpuint(rig->connect_index, ==, 0);
     /* others go on, and the id is taken */
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
-    g_assert_cmphex(ask_new(rig, 0x104, 1, 3, 0), ==, 0x1102);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 4096), ==, RESP_VFD_NEW);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_CTX, 1, VFD_READ_WRITE, 0), ==,
+                    RESP_INVALID_ID);
     g_assert_cmpuint(rig->completed->len, ==, 0);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
                     0);
@@ -87,17 +96,17 @@ static void test_answered(void)
     close(sv[0]);
     hang_up(rig);
     run(rig, 1);
-    expect(asked, 0x1001);
-    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, 0x1000);
+    expect(asked, RESP_VFD_NEW);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, RESP_OK);
     g_assert_cmpint(read(sv[1], bytes, 4), ==, 4);
     g_assert_cmpmem(bytes, 4, "ping", 4);
     close(sv[1]);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void test_refused(void)
 {
-    struct rig *rig = rig_that_connects();
+    struct core_rig *rig = rig_that_connects();
     const int twice[2] = { rig->listener, rig->listener };
     const int enoent = -ENOENT;
     struct asked *asked;
@@ -114,20 +123,21 @@ static void test_refused(void)
         }
         hang_up(rig);
         run(rig, ++n);
-        expect(asked, 0x1100);
+        expect(asked, RESP_ERR);
         g_assert_false(vwl_core_has_more(rig->core));
     }
     g_assert_nonnull(strstr(g_ptr_array_index(rig->lines, 0), "No such file"));
     /* it says no at once */
     rig->connect_err = -EPIPE;
-    g_assert_cmphex(ask_new(rig, 0x104, 1, 3, 0), ==, 0x1100);
-    rig_free(rig);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_CTX, 1, VFD_READ_WRITE, 0), ==,
+                    RESP_ERR);
+    core_rig_free(rig);
 }
 
 /* A full backlog of the socket, and of the host itself: it is asked again. */
 static void test_again(void)
 {
-    struct rig *rig = rig_that_connects();
+    struct core_rig *rig = rig_that_connects();
     const int again = -EAGAIN;
     struct asked *asked = begin(rig, 1);
     int sv[2];
@@ -149,30 +159,30 @@ static void test_again(void)
     answer(rig, "\0\0\0\0", 4, &sv[0], 1);
     hang_up(rig);
     run(rig, 1);
-    expect(asked, 0x1001);
+    expect(asked, RESP_VFD_NEW);
     close(sv[0]);
     close(sv[1]);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void test_never(void)
 {
-    struct rig *rig = rig_that_connects();
+    struct core_rig *rig = rig_that_connects();
     struct asked *asked = begin(rig, 1);
     int kept = rig->connect_fd;
     char byte;
 
     run(rig, 1);
-    expect(asked, 0x1100);
+    expect(asked, RESP_ERR);
     g_assert_cmpint(read(kept, &byte, 1), ==, 0); /* given up */
     close(kept);
 
     /* the guest gives up first, or is reset */
     asked = begin(rig, 1);
     kept = rig->connect_fd;
-    g_assert_cmphex(ask_close(rig, 1), ==, 0x1000);
+    g_assert_cmphex(ask_close(rig, 1), ==, RESP_OK);
     g_assert_cmpuint(rig->completed->len, ==, 2);
-    expect(asked, 0x1100);
+    expect(asked, RESP_ERR);
     g_assert_cmpint(read(kept, &byte, 1), ==, 0);
     close(kept);
 
@@ -183,7 +193,7 @@ static void test_never(void)
     close(kept);
     g_assert_cmpuint(rig->completed->len, ==, 2);
     asked_free(asked);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 int main(int argc, char **argv)

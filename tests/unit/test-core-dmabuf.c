@@ -4,11 +4,22 @@
  * allocator is a double: its buffers are sockets, which can be polled as
  * dmabufs are, beside a plain file; and this program's ioctl is the kernel.
  */
-#include "core_rig.h"
-
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
 #include <linux/dma-buf.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "bytes.h"
+#include "fds.h"
+#include "socket.h"
 
 static unsigned int n_syncs;
 static uint64_t last_sync;
@@ -34,7 +45,7 @@ int ioctl(int fd, unsigned long request, ...)
 }
 
 /* The next buffer that the allocator gives out; returns its device's end. */
-static int next_buffer(struct rig *rig, uint64_t size_bytes)
+static int next_buffer(struct core_rig *rig, uint64_t size_bytes)
 {
     int sv[2];
 
@@ -58,48 +69,48 @@ static const uint8_t request_640_480[64] = {
     0,           0,    'X', 'R', '2',  '4',
 };
 
-static uint32_t ask_dmabuf(struct rig *rig, uint32_t id)
+static uint32_t ask_dmabuf(struct core_rig *rig, uint32_t id)
 {
     uint8_t bytes[64];
 
     memcpy(bytes, request_640_480, 64);
-    le32(bytes + 8, id);
+    put32(bytes + 8, id);
     return ask(rig, bytes, 64);
 }
 
-static uint32_t ask_sync(struct rig *rig, uint32_t id, uint32_t flags)
+static uint32_t ask_sync(struct core_rig *rig, uint32_t id, uint32_t flags)
 {
     uint8_t bytes[16] = { 0x08, 0x01 };
 
-    le32(bytes + 8, id);
-    le32(bytes + 12, flags);
+    put32(bytes + 8, id);
+    put32(bytes + 12, flags);
     return ask(rig, bytes, 16);
 }
 
 /* What a guest compositor's probe gets. */
 static void test_probe(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
     uint8_t probe[64];
 
-    fill_new(probe, 0x107, 5, 0, 0);
-    g_assert_cmphex(ask(rig, probe, 64), ==, 0x1105);
-    g_assert_cmphex(ask(rig, probe, 4), ==, 0x1105);
-    le32(probe + 8, 0x40000005);
-    g_assert_cmphex(ask(rig, probe, 64), ==, 0x1105);
-    g_assert_cmphex(ask_sync(rig, 5, 99), ==, 0x1105);
+    fill_new(probe, CMD_VFD_NEW_DMABUF, 5, 0, 0);
+    g_assert_cmphex(ask(rig, probe, 64), ==, RESP_INVALID_CMD);
+    g_assert_cmphex(ask(rig, probe, 4), ==, RESP_INVALID_CMD);
+    put32(probe + 8, 0x40000005);
+    g_assert_cmphex(ask(rig, probe, 64), ==, RESP_INVALID_CMD);
+    g_assert_cmphex(ask_sync(rig, 5, 99), ==, RESP_INVALID_CMD);
     /* with an allocator it is an error like any other */
     rig->has_buffers = true;
     rig->alloc_err = -EINVAL;
-    g_assert_cmphex(ask(rig, probe, 64), ==, 0x1102);
-    le32(probe + 8, 5);
-    g_assert_cmphex(ask(rig, probe, 64), ==, 0x1100);
+    g_assert_cmphex(ask(rig, probe, 64), ==, RESP_INVALID_ID);
+    put32(probe + 8, 5);
+    g_assert_cmphex(ask(rig, probe, 64), ==, RESP_ERR);
     g_assert_cmpuint(rig->wish.width, ==, 0);
     g_assert_cmpuint(rig->n_allocs, ==, 1);
-    g_assert_cmphex(ask(rig, probe, 63), ==, 0x1100);
-    g_assert_cmphex(ask(rig, probe, 4), ==, 0x1100);
+    g_assert_cmphex(ask(rig, probe, 63), ==, RESP_ERR);
+    g_assert_cmphex(ask(rig, probe, 4), ==, RESP_ERR);
     g_assert_cmpuint(rig->n_allocs, ==, 1);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* Each byte of the answer; where it is mapped; who gets which descriptor. */
@@ -111,8 +122,8 @@ static void test_made(void)
         0x12, 0,    [40] = 0x11, 0, 0, 0,    0x22, 0, 0, 0,    0x33, 0, 0,
         0,    0x44, 0,           0, 0, 0x55, 0,    0, 0, 0x66, 0,    0, 0,
     };
-    struct rig *rig = rig_new(MODE_K23);
-    int device = next_buffer(rig, 0x12c000), compositor = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int device = next_buffer(rig, 0x12c000), compositor = open_ctx(rig, 1);
     struct stat mapped, file, sent, socket;
     uint8_t response[64];
     char byte;
@@ -121,88 +132,89 @@ static void test_made(void)
     uint32_t id = 7;
     size_t n;
 
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 1), ==, 0x1001); /* pfn 0 */
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 1), ==,
+                    RESP_VFD_NEW); /* pfn 0 */
     g_assert_cmpint(fstat(rig->buffer.map_fd, &file), ==, 0);
     g_assert_cmpint(fstat(rig->buffer.fd, &socket), ==, 0);
     g_assert_cmphex(ask_room(rig, request_640_480, 64, 64, response, &n), ==,
-                    0x1002);
+                    RESP_VFD_NEW_DMABUF);
     g_assert_cmpmem(response, n, answer, 64);
     g_assert_cmpuint(rig->wish.width, ==, 640);
     g_assert_cmpuint(rig->wish.height, ==, 480);
     g_assert_cmphex(rig->wish.format, ==, 0x34325258);
     g_assert_cmpint(fstat(rig->last_map_fd, &mapped), ==, 0);
     g_assert_cmpuint(mapped.st_ino, ==, file.st_ino);
-    g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, 0x1000);
-    g_assert_cmpint(host_receive(compositor, &byte, 1, fds, &n_fds), ==, 1);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, RESP_OK);
+    g_assert_cmpint(socket_receive(compositor, &byte, 1, fds, &n_fds), ==, 1);
     g_assert_cmpuint(n_fds, ==, 1);
     g_assert_cmpint(fstat(fds[0], &sent), ==, 0);
     g_assert_cmpuint(sent.st_ino, ==, socket.st_ino);
     close(fds[0]);
     /* nothing can be written to it */
-    g_assert_cmphex(ask_send(rig, 7, NULL, 0, "x", 1), ==, 0x1103);
-    g_assert_cmphex(ask_dmabuf(rig, 7), ==, 0x1102);
-    g_assert_cmphex(ask_close(rig, 7), ==, 0x1000);
+    g_assert_cmphex(ask_send(rig, 7, NULL, 0, "x", 1), ==, RESP_INVALID_TYPE);
+    g_assert_cmphex(ask_dmabuf(rig, 7), ==, RESP_INVALID_ID);
+    g_assert_cmphex(ask_close(rig, 7), ==, RESP_OK);
     g_assert_cmpuint(rig->n_unmaps, ==, 1);
     close(compositor);
     close(device);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* Drivers of that mode are told addresses. */
 static void test_absolute(void)
 {
-    struct rig *rig = rig_new(MODE_NEWEST);
+    struct core_rig *rig = core_rig_new(MODE_NEWEST);
     int device = next_buffer(rig, 4096);
     uint8_t response[64];
 
     g_assert_cmphex(ask_room(rig, request_640_480, 64, 64, response, NULL), ==,
-                    0x1002);
+                    RESP_VFD_NEW_DMABUF);
     /* a page of ours lies first */
     g_assert_cmphex(get64(response + 16), ==, (0xfe00000000 >> 12) + 1);
     g_assert_cmphex(get32(response + 12), ==, 0);
     close(device);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* An answer without room is undone. */
 static void test_no_room(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
     size_t n;
 
     rig->has_buffers = true;
     g_assert_cmphex(ask_room(rig, request_640_480, 64, 63, NULL, &n), ==,
-                    0x1100);
+                    RESP_ERR);
     g_assert_cmpuint(n, ==, 4);
     g_assert_cmpuint(rig->n_allocs, ==, 0);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void test_limits(void)
 {
-    struct vwl_core_config limits = rig_limits;
+    struct vwl_core_config limits = core_rig_limits;
     struct vwl_stats stats;
-    struct rig *rig;
+    struct core_rig *rig;
     int device;
 
     limits.max_shm_bytes = 3 * 4096;
-    rig = rig_new_limits(MODE_K23, &limits);
-    g_assert_cmphex(ask_new(rig, 0x100, 1, 0, 4096), ==, 0x1001);
+    rig = core_rig_new_limits(MODE_K23, &limits);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 1, 0, 4096), ==, RESP_VFD_NEW);
     device = next_buffer(rig, 2 * 4096);
-    g_assert_cmphex(ask_dmabuf(rig, 2), ==, 0x1002);
+    g_assert_cmphex(ask_dmabuf(rig, 2), ==, RESP_VFD_NEW_DMABUF);
     g_assert_cmpuint(rig->wish.max_bytes, ==, 2 * 4096);
     vwl_core_stats(rig->core, &stats);
     g_assert_cmpuint(stats.shm_bytes, ==, 3 * 4096);
     close(device);
     device = next_buffer(rig, 4096);
-    g_assert_cmphex(ask_dmabuf(rig, 3), ==, 0x1101);
+    g_assert_cmphex(ask_dmabuf(rig, 3), ==, RESP_OUT_OF_MEMORY);
     g_assert_cmpuint(rig->wish.max_bytes, ==, 0);
-    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
-    g_assert_cmphex(ask_dmabuf(rig, 3), ==, 0x1002);
+    g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
+    g_assert_cmphex(ask_dmabuf(rig, 3), ==, RESP_VFD_NEW_DMABUF);
     vwl_core_stats(rig->core, &stats);
     g_assert_cmpuint(stats.shm_bytes, ==, 2 * 4096);
     close(device);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* The answer by error, the one for "no dmabufs" never among them. */
@@ -212,11 +224,15 @@ static void test_errors(void)
         int err;
         uint32_t answer;
     } table[] = {
-        { -EINVAL, 0x1100 }, { -ENOTTY, 0x1100 }, { -EIO, 0x1100 },
-        { -ENODEV, 0x1100 }, { -ENOSPC, 0x1101 }, { -ENOMEM, 0x1101 },
-        { -EMFILE, 0x1101 },
+        { -EINVAL, RESP_ERR },
+        { -ENOTTY, RESP_ERR },
+        { -EIO, RESP_ERR },
+        { -ENODEV, RESP_ERR },
+        { -ENOSPC, RESP_OUT_OF_MEMORY },
+        { -ENOMEM, RESP_OUT_OF_MEMORY },
+        { -EMFILE, RESP_OUT_OF_MEMORY },
     };
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
     int device;
 
     rig->has_buffers = true;
@@ -227,40 +243,41 @@ static void test_errors(void)
     rig->alloc_err = 0;
     rig->map_err = -EPERM;
     device = next_buffer(rig, 4096);
-    g_assert_cmphex(ask_dmabuf(rig, 1), ==, 0x1100);
+    g_assert_cmphex(ask_dmabuf(rig, 1), ==, RESP_ERR);
     g_assert_cmpint(recv(device, &(char){ 0 }, 1, 0), ==, 0); /* let go */
     close(device);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void test_slow_map(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
     int device = next_buffer(rig, 4096);
     struct asked *asked = ask_init(request_640_480, 64, 64);
 
     rig->map_later = true;
     g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
                     -EINPROGRESS);
-    g_assert_cmphex(ask_sync(rig, 7, 1), ==, 0x1102); /* not there yet */
+    g_assert_cmphex(ask_sync(rig, 7, 1), ==,
+                    RESP_INVALID_ID); /* not there yet */
     vwl_core_map_done(rig->core,
-                      g_array_index(rig->ops, struct rig_op, 0).cookie, 0);
+                      g_array_index(rig->ops, struct core_rig_op, 0).cookie, 0);
     g_assert_cmpuint(rig->completed->len, ==, 1);
-    g_assert_cmphex(get32(asked->request.response), ==, 0x1002);
+    g_assert_cmphex(get32(asked->request.response), ==, RESP_VFD_NEW_DMABUF);
     g_assert_cmpuint(asked->request.response_bytes, ==, 64);
     g_assert_cmphex(get32(asked->request.response + 52), ==, 0x44);
     asked_free(asked);
     close(device);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
-static struct asked *ask_early(struct rig *rig, uint32_t id)
+static struct asked *ask_early(struct core_rig *rig, uint32_t id)
 {
     uint8_t bytes[64];
     struct asked *asked;
 
     memcpy(bytes, request_640_480, 64);
-    le32(bytes + 8, id);
+    put32(bytes + 8, id);
     asked = ask_init(bytes, 64, 64);
     g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
                     -EINPROGRESS);
@@ -271,8 +288,8 @@ static struct asked *ask_early(struct rig *rig, uint32_t id)
  * not, and not for ever. */
 static void test_early(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int device, compositor = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int device, compositor = open_ctx(rig, 1);
     struct asked *first, *second, *third;
     struct pollfd p = { vwl_core_out_fd(rig->core), POLLIN, 0 };
 
@@ -280,22 +297,22 @@ static void test_early(void)
     rig->offer = -EINPROGRESS;
     first = ask_early(rig, 2);
     second = ask_early(rig, 3);
-    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, 0x1000);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, RESP_OK);
     vwl_core_buffers_changed(rig->core);
     g_assert_cmpuint(rig->completed->len, ==, 0);
-    g_assert_cmphex(ask_close(rig, 3), ==, 0x1000);
-    g_assert_cmphex(get32(second->request.response), ==, 0x1100);
+    g_assert_cmphex(ask_close(rig, 3), ==, RESP_OK);
+    g_assert_cmphex(get32(second->request.response), ==, RESP_ERR);
     rig->offer = 0;
     device = next_buffer(rig, 4096);
     vwl_core_buffers_changed(rig->core);
     g_assert_cmpuint(rig->completed->len, ==, 2);
-    g_assert_cmphex(get32(first->request.response), ==, 0x1002);
+    g_assert_cmphex(get32(first->request.response), ==, RESP_VFD_NEW_DMABUF);
     /* it turns out that there are none */
     rig->offer = -EINPROGRESS;
     third = ask_early(rig, 4);
     rig->has_buffers = false;
     vwl_core_buffers_changed(rig->core);
-    g_assert_cmphex(get32(third->request.response), ==, 0x1105);
+    g_assert_cmphex(get32(third->request.response), ==, RESP_INVALID_CMD);
     asked_free(third);
     /* it never turns out */
     rig->has_buffers = true;
@@ -304,51 +321,52 @@ static void test_early(void)
         g_assert_cmpint(poll(&p, 1, 30000), ==, 1);
         vwl_core_dispatch_out(rig->core);
     }
-    g_assert_cmphex(get32(third->request.response), ==, 0x1105);
+    g_assert_cmphex(get32(third->request.response), ==, RESP_INVALID_CMD);
     asked_free(first);
     asked_free(second);
     asked_free(third);
     close(device);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void test_sync(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
     int device = next_buffer(rig, 4096);
     uint8_t bytes[15] = { 0x08, 0x01, [8] = 7, [12] = 1 };
 
-    g_assert_cmphex(ask_dmabuf(rig, 7), ==, 0x1002);
-    g_assert_cmphex(ask_new(rig, 0x100, 8, 0, 4096), ==, 0x1001);
+    g_assert_cmphex(ask_dmabuf(rig, 7), ==, RESP_VFD_NEW_DMABUF);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 8, 0, 4096), ==, RESP_VFD_NEW);
     n_syncs = 0;
     g_assert_cmpint(write(device, "x", 1), ==, 1); /* ready */
     for (uint32_t flags = 0; flags < 8; flags++) {
-        g_assert_cmphex(ask_sync(rig, 7, flags), ==, 0x1000);
+        g_assert_cmphex(ask_sync(rig, 7, flags), ==, RESP_OK);
         g_assert_cmphex(last_sync, ==, flags);
     }
     g_assert_cmpuint(n_syncs, ==, 8);
-    g_assert_cmphex(ask_sync(rig, 7, 8), ==, 0x1104);
-    g_assert_cmphex(ask_sync(rig, 7, 0x80000001), ==, 0x1104);
-    g_assert_cmphex(ask_sync(rig, 9, 8), ==, 0x1104);
-    g_assert_cmphex(ask_sync(rig, 9, 1), ==, 0x1102);
-    g_assert_cmphex(ask_sync(rig, 8, 1), ==, 0x1100); /* no dmabuf */
-    g_assert_cmphex(ask(rig, bytes, sizeof bytes), ==, 0x1100);
+    g_assert_cmphex(ask_sync(rig, 7, 8), ==, RESP_INVALID_FLAGS);
+    g_assert_cmphex(ask_sync(rig, 7, 0x80000001), ==, RESP_INVALID_FLAGS);
+    g_assert_cmphex(ask_sync(rig, 9, 8), ==, RESP_INVALID_FLAGS);
+    g_assert_cmphex(ask_sync(rig, 9, 1), ==, RESP_INVALID_ID);
+    g_assert_cmphex(ask_sync(rig, 8, 1), ==, RESP_ERR); /* no dmabuf */
+    g_assert_cmphex(ask(rig, bytes, sizeof bytes), ==, RESP_ERR);
     g_assert_cmpuint(n_syncs, ==, 8);
     sync_errno = EINVAL;
-    g_assert_cmphex(ask_sync(rig, 7, 1), ==, 0x1100);
+    g_assert_cmphex(ask_sync(rig, 7, 1), ==, RESP_ERR);
     sync_errno = 0;
     close(device);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
-static struct asked *sync_later(struct rig *rig, uint32_t id, uint32_t flags)
+static struct asked *sync_later(struct core_rig *rig, uint32_t id,
+                                uint32_t flags)
 {
     uint8_t bytes[16] = { 0x08, 0x01 };
     struct asked *asked;
 
-    le32(bytes + 8, id);
-    le32(bytes + 12, flags);
+    put32(bytes + 8, id);
+    put32(bytes + 12, flags);
     asked = ask_init(bytes, 16, 8);
     g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
                     -EINPROGRESS);
@@ -358,19 +376,19 @@ static struct asked *sync_later(struct rig *rig, uint32_t id, uint32_t flags)
 /* A device that does not finish holds up its own buffer and nothing else. */
 static void test_busy(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
     int busy = next_buffer(rig, 4096), idle;
     struct asked *read, *end;
 
-    g_assert_cmphex(ask_dmabuf(rig, 7), ==, 0x1002);
+    g_assert_cmphex(ask_dmabuf(rig, 7), ==, RESP_VFD_NEW_DMABUF);
     idle = next_buffer(rig, 4096);
-    g_assert_cmphex(ask_dmabuf(rig, 8), ==, 0x1002);
+    g_assert_cmphex(ask_dmabuf(rig, 8), ==, RESP_VFD_NEW_DMABUF);
     g_assert_cmpint(write(idle, "x", 1), ==, 1);
     n_syncs = 0;
     read = sync_later(rig, 7, 1);
     end = sync_later(rig, 7, 5); /* in order, though it needs not wait */
     g_assert_false(is_readable(vwl_core_out_fd(rig->core)));
-    g_assert_cmphex(ask_sync(rig, 8, 1), ==, 0x1000);
+    g_assert_cmphex(ask_sync(rig, 8, 1), ==, RESP_OK);
     g_assert_cmpuint(n_syncs, ==, 1);
     g_assert_cmpuint(rig->completed->len, ==, 0);
     g_assert_cmpint(write(busy, "x", 1), ==, 1);
@@ -378,15 +396,15 @@ static void test_busy(void)
     vwl_core_dispatch_out(rig->core);
     g_assert_cmpuint(rig->completed->len, ==, 2);
     g_assert_true(rig->completed->pdata[0] == &read->request);
-    g_assert_cmphex(get32(read->request.response), ==, 0x1000);
-    g_assert_cmphex(get32(end->request.response), ==, 0x1000);
+    g_assert_cmphex(get32(read->request.response), ==, RESP_OK);
+    g_assert_cmphex(get32(end->request.response), ==, RESP_OK);
     g_assert_cmphex(last_sync, ==, 5);
     g_assert_false(is_readable(vwl_core_out_fd(rig->core)));
     asked_free(read);
     asked_free(end);
     close(busy);
     close(idle);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void fill_socket(int fd)
@@ -401,31 +419,31 @@ static void fill_socket(int fd)
  * reset, and too many of them. */
 static void test_busy_ends(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
     int device = next_buffer(rig, 4096), ours = rig->buffer.fd;
     struct asked *asked[8];
 
-    g_assert_cmphex(ask_dmabuf(rig, 7), ==, 0x1002);
+    g_assert_cmphex(ask_dmabuf(rig, 7), ==, RESP_VFD_NEW_DMABUF);
     fill_socket(ours);
     g_assert_cmpint(write(device, "x", 1), ==, 1); /* but can be read */
     asked[0] = sync_later(rig, 7, 2);
     asked[1] = sync_later(rig, 7, 3);
-    g_assert_cmphex(ask_close(rig, 7), ==, 0x1000);
+    g_assert_cmphex(ask_close(rig, 7), ==, RESP_OK);
     g_assert_cmpuint(rig->completed->len, ==, 2);
-    g_assert_cmphex(get32(asked[0]->request.response), ==, 0x1100);
+    g_assert_cmphex(get32(asked[0]->request.response), ==, RESP_ERR);
     close(device);
     device = next_buffer(rig, 4096);
     vwl_core_set_in_flight_limit(rig->core, 8);
-    g_assert_cmphex(ask_dmabuf(rig, 7), ==, 0x1002);
+    g_assert_cmphex(ask_dmabuf(rig, 7), ==, RESP_VFD_NEW_DMABUF);
     asked[2] = sync_later(rig, 7, 1);
     asked[3] = sync_later(rig, 7, 1);
-    g_assert_cmphex(ask_sync(rig, 7, 1), ==, 0x1100);
+    g_assert_cmphex(ask_sync(rig, 7, 1), ==, RESP_ERR);
     g_assert_cmpuint(rig->completed->len, ==, 4);
-    rig_expect_hup(rig, 7);
-    g_assert_cmphex(ask_sync(rig, 7, 1), ==, 0x1100);
+    expect_hup(rig, 7);
+    g_assert_cmphex(ask_sync(rig, 7, 1), ==, RESP_ERR);
     close(device);
     device = next_buffer(rig, 4096);
-    g_assert_cmphex(ask_dmabuf(rig, 8), ==, 0x1002);
+    g_assert_cmphex(ask_dmabuf(rig, 8), ==, RESP_VFD_NEW_DMABUF);
     asked[4] = sync_later(rig, 8, 1);
     vwl_core_reset(rig->core, true);
     g_assert_cmpuint(rig->completed->len, ==, 4); /* dropped */
@@ -434,7 +452,7 @@ static void test_busy_ends(void)
         asked_free(asked[i]);
     }
     close(device);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 int main(int argc, char **argv)

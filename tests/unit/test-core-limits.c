@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "core_rig.h"
-
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
-static bool was_logged(const struct rig *rig, const char *text)
+#include "ask.h"
+#include "bytes.h"
+#include "fds.h"
+#include "socket.h"
+
+static bool was_logged(const struct core_rig *rig, const char *text)
 {
     for (guint i = 0; i < rig->lines->len; i++) {
         if (strstr(rig->lines->pdata[i], text)) {
@@ -15,101 +22,111 @@ static bool was_logged(const struct rig *rig, const char *text)
 
 static void test_vfds(void)
 {
-    struct vwl_core_config limits = rig_limits;
-    struct rig *rig;
+    struct vwl_core_config limits = core_rig_limits;
+    struct core_rig *rig;
     int compositor, fds[2];
     size_t len;
 
     limits.max_vfds = 4;
-    rig = rig_new_limits(MODE_K23, &limits);
-    compositor = rig_context(rig, 1);
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
-    g_assert_cmphex(ask_new(rig, 0x105, 3, 2, 0), ==, 0x1001);
-    g_assert_cmphex(ask_new(rig, 0x105, 4, 2, 0), ==, 0x1001);
-    g_assert_cmphex(ask_new(rig, 0x105, 5, 2, 0), ==, 0x1101);
-    g_assert_cmphex(ask_new(rig, 0x100, 5, 0, 4096), ==, 0x1101);
-    g_assert_cmphex(ask_new(rig, 0x104, 5, 3, 0), ==, 0x1101);
+    rig = core_rig_new_limits(MODE_K23, &limits);
+    compositor = open_ctx(rig, 1);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 4096), ==, RESP_VFD_NEW);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 3, VFD_READ, 0), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 4, VFD_READ, 0), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 5, VFD_READ, 0), ==,
+                    RESP_OUT_OF_MEMORY);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 5, 0, 4096), ==,
+                    RESP_OUT_OF_MEMORY);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_CTX, 5, VFD_READ_WRITE, 0), ==,
+                    RESP_OUT_OF_MEMORY);
     g_assert_true(was_logged(rig, "limit of 4 VFDs"));
-    g_assert_cmphex(ask_close(rig, 4), ==, 0x1000);
+    g_assert_cmphex(ask_close(rig, 4), ==, RESP_OK);
     /* one fits, two do not: the context ends */
     fds[0] = fds[1] = sealed_file(100, 0);
-    host_send(compositor, "x", 1, fds, 1);
-    g_assert_cmpint(rig_next(rig), ==, 32);
-    rig_expect_recv(rig, 1, 1, &len);
-    g_assert_cmphex(ask_close(rig, 0x40000000), ==, 0x1000);
-    host_send(compositor, "x", 1, fds, 2);
-    rig_expect_hup(rig, 1);
-    g_assert_cmpint(rig_next(rig), ==, 0);
-    g_assert_cmphex(ask_new(rig, 0x105, 4, 2, 0), ==, 0x1001);
+    socket_send(compositor, "x", 1, fds, 1);
+    g_assert_cmpint(next_message(rig), ==, 32);
+    expect_recv(rig, 1, 1, &len);
+    g_assert_cmphex(ask_close(rig, 0x40000000), ==, RESP_OK);
+    socket_send(compositor, "x", 1, fds, 2);
+    expect_hup(rig, 1);
+    g_assert_cmpint(next_message(rig), ==, 0);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 4, VFD_READ, 0), ==,
+                    RESP_VFD_NEW);
     close(fds[0]);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void test_contexts(void)
 {
-    struct vwl_core_config limits = rig_limits;
-    struct rig *rig;
+    struct vwl_core_config limits = core_rig_limits;
+    struct core_rig *rig;
     int a, b;
 
     limits.max_contexts = 2;
-    rig = rig_new_limits(MODE_K23, &limits);
-    a = rig_context(rig, 1);
-    b = rig_context(rig, 2);
-    g_assert_cmphex(ask_new(rig, 0x104, 3, 3, 0), ==, 0x1101);
+    rig = core_rig_new_limits(MODE_K23, &limits);
+    a = open_ctx(rig, 1);
+    b = open_ctx(rig, 2);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_CTX, 3, VFD_READ_WRITE, 0), ==,
+                    RESP_OUT_OF_MEMORY);
     g_assert_true(was_logged(rig, "limit of 2 contexts"));
-    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+    g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
     close(b);
-    b = rig_context(rig, 3);
+    b = open_ctx(rig, 3);
     close(a);
     close(b);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* Private copies count as well; a compositor's too big file is no error. */
 static void test_shm_bytes(void)
 {
-    struct vwl_core_config limits = rig_limits;
+    struct vwl_core_config limits = core_rig_limits;
     struct vwl_stats stats = { 0 };
-    struct rig *rig;
+    struct core_rig *rig;
     int compositor, fd;
     size_t len;
 
     limits.max_shm_bytes = 16384;
-    rig = rig_new_limits(MODE_K23, &limits);
+    rig = core_rig_new_limits(MODE_K23, &limits);
     fd = sealed_file(5000, 0);
-    compositor = rig_context(rig, 1);
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 20000), ==, 0x1101);
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 8192), ==, 0x1001);
-    host_send(compositor, "x", 1, &fd, 1);
-    rig_expect_new(rig, 0, 2, 5000);
-    rig_expect_recv(rig, 1, 1, &len);
+    compositor = open_ctx(rig, 1);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 20000), ==,
+                    RESP_OUT_OF_MEMORY);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 8192), ==, RESP_VFD_NEW);
+    socket_send(compositor, "x", 1, &fd, 1);
+    expect_new(rig, 0, 2, 5000);
+    expect_recv(rig, 1, 1, &len);
     vwl_core_stats(rig->core, &stats);
     g_assert_cmpuint(stats.shm_bytes, ==, 16384);
-    g_assert_cmphex(ask_new(rig, 0x100, 3, 0, 1), ==, 0x1101);
-    host_send(compositor, "x", 1, &fd, 1);
-    rig_expect_new(rig, 3, 0x100000, 0);
-    g_assert_cmpmem(rig_expect_recv(rig, 1, 1, &len), 1, "x", 1);
-    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
-    g_assert_cmphex(ask_new(rig, 0x100, 3, 0, 1), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 3, 0, 1), ==, RESP_OUT_OF_MEMORY);
+    socket_send(compositor, "x", 1, &fd, 1);
+    expect_new(rig, VFD_READ_WRITE, 0x100000, 0);
+    g_assert_cmpmem(expect_recv(rig, 1, 1, &len), 1, "x", 1);
+    g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 3, 0, 1), ==, RESP_VFD_NEW);
     close(fd);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void test_window_full(void)
 {
-    struct vwl_core_config limits = rig_limits;
-    struct rig *rig;
+    struct vwl_core_config limits = core_rig_limits;
+    struct core_rig *rig;
 
     limits.shm_window = 8192;
-    rig = rig_new_limits(MODE_K23, &limits);
-    g_assert_cmphex(ask_new(rig, 0x100, 1, 0, 12288), ==, 0x1101);
-    g_assert_cmphex(ask_new(rig, 0x100, 1, 0, 8192), ==, 0x1001);
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1101);
-    g_assert_cmphex(ask_close(rig, 1), ==, 0x1000);
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1001);
-    rig_free(rig);
+    rig = core_rig_new_limits(MODE_K23, &limits);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 1, 0, 12288), ==,
+                    RESP_OUT_OF_MEMORY);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 1, 0, 8192), ==, RESP_VFD_NEW);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 4096), ==,
+                    RESP_OUT_OF_MEMORY);
+    g_assert_cmphex(ask_close(rig, 1), ==, RESP_OK);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 4096), ==, RESP_VFD_NEW);
+    core_rig_free(rig);
 }
 
 static void set_fd_limit(rlim_t n)
@@ -135,8 +152,8 @@ static bool limit_is_real(rlim_t n)
  * ends its context. Afterwards all goes on. */
 static void test_no_descriptors(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), other = rig_context(rig, 2);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), other = open_ctx(rig, 2);
     int fds[8], n_fds, highest = dup(compositor);
     struct rlimit limit;
 
@@ -146,7 +163,7 @@ static void test_no_descriptors(void)
     }
     close(highest);
     n_fds = count_fds();
-    host_send(compositor, "data", 4, fds, 8);
+    socket_send(compositor, "data", 4, fds, 8);
     set_fd_limit((rlim_t)fds[7] + 1);
     if (!limit_is_real((rlim_t)fds[7] + 1)) {
         g_test_skip("the limit cannot be set");
@@ -154,19 +171,22 @@ static void test_no_descriptors(void)
     }
     g_assert_cmpint(fcntl(0, F_DUPFD_CLOEXEC, 0), >=, 0); /* fills `highest` */
     g_assert_cmpint(fcntl(0, F_DUPFD_CLOEXEC, 0), ==, -1);
-    g_assert_cmphex(ask_new(rig, 0x100, 3, 0, 4096), ==, 0x1101);
-    g_assert_cmphex(ask_new(rig, 0x105, 3, 1, 0), ==, 0x1101);
-    g_assert_cmphex(ask_new(rig, 0x104, 3, 3, 0), ==, 0x1101);
-    rig_expect_hup(rig, 1);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 3, 0, 4096), ==,
+                    RESP_OUT_OF_MEMORY);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 3, VFD_WRITE, 0), ==,
+                    RESP_OUT_OF_MEMORY);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_CTX, 3, VFD_READ_WRITE, 0), ==,
+                    RESP_OUT_OF_MEMORY);
+    expect_hup(rig, 1);
     g_assert_true(was_logged(rig, "cut off"));
-    g_assert_cmpint(rig_next(rig), ==, 0);
-    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, 0x1100);
-    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, 0x1000);
+    g_assert_cmpint(next_message(rig), ==, 0);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, RESP_ERR);
+    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, RESP_OK);
     set_fd_limit(limit.rlim_cur);
     close(highest);
     /* what did come was closed, and the context's own socket */
     g_assert_cmpint(count_fds(), ==, n_fds - 1);
-    g_assert_cmphex(ask_new(rig, 0x100, 3, 0, 4096), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 3, 0, 4096), ==, RESP_VFD_NEW);
 out:
     set_fd_limit(limit.rlim_cur);
     for (int i = 0; i < 8; i++) {
@@ -174,13 +194,13 @@ out:
     }
     close(compositor);
     close(other);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* 10,000 of them and 500 contexts; all back to the start. */
 static void test_many(void)
 {
-    struct rig *rig;
+    struct core_rig *rig;
     struct rlimit limit;
     struct vwl_stats stats = { 0 };
 
@@ -190,47 +210,49 @@ static void test_many(void)
         return;
     }
     set_fd_limit(limit.rlim_max);
-    rig = rig_new(MODE_K23);
+    rig = core_rig_new(MODE_K23);
     for (uint32_t i = 1; i <= 500; i++) {
-        g_assert_cmphex(ask_new(rig, 0x104, i, 3, 0), ==, 0x1001);
+        g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_CTX, i, VFD_READ_WRITE, 0), ==,
+                        RESP_VFD_NEW);
     }
     for (uint32_t i = 501; i <= 10500; i++) {
-        g_assert_cmphex(ask_new(rig, 0x100, i, 0, 4096), ==, 0x1001);
+        g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, i, 0, 4096), ==,
+                        RESP_VFD_NEW);
     }
     vwl_core_stats(rig->core, &stats);
     g_assert_cmpuint(stats.vfds, ==, 10500);
     g_assert_cmpuint(stats.contexts, ==, 500);
     g_assert_cmpuint(stats.shm_mappings, ==, 10000);
     for (uint32_t i = 1; i <= 10500; i++) {
-        g_assert_cmphex(ask_close(rig, i), ==, 0x1000);
+        g_assert_cmphex(ask_close(rig, i), ==, RESP_OK);
     }
     vwl_core_stats(rig->core, &stats);
     g_assert_cmpuint(stats.vfds, ==, 0);
     g_assert_cmpuint(stats.contexts, ==, 0);
     g_assert_cmpuint(stats.shm_bytes, ==, 0);
     set_fd_limit(limit.rlim_cur);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* A reader that keeps its buffers cannot have them all, and goes on when it
  * gives them back. */
 static void test_buffer_share(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int hog = rig_context(rig, 1), other = rig_context(rig, 2);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int hog = open_ctx(rig, 1), other = open_ctx(rig, 2);
     g_autofree char *big = g_malloc0(190000);
     unsigned int n_free = 16, kept = 0;
 
-    host_send(hog, big, 190000, NULL, 0);
+    socket_send(hog, big, 190000, NULL, 0);
     vwl_core_buffers_free(rig->core, n_free, 16);
-    while (rig_next(rig) > 0) {
+    while (next_message(rig) > 0) {
         kept++;
         vwl_core_buffers_free(rig->core, --n_free, 16);
     }
     g_assert_cmpuint(kept, ==, 8);
     g_assert_false(is_readable(vwl_core_in_fd(rig->core)));
-    host_send(other, "x", 1, NULL, 0);
-    g_assert_cmpint(rig_next(rig), ==, 17);
+    socket_send(other, "x", 1, NULL, 0);
+    g_assert_cmpint(next_message(rig), ==, 17);
     g_assert_cmpuint(get32(rig->message + 8), ==, 2);
     n_free--;
     for (uint64_t token = 0; token < 8; token++) {
@@ -239,44 +261,45 @@ static void test_buffer_share(void)
         vwl_core_buffers_free(rig->core, n_free, 16);
     }
     g_assert_true(is_readable(vwl_core_in_fd(rig->core)));
-    g_assert_cmpint(rig_next(rig), >, 17);
+    g_assert_cmpint(next_message(rig), >, 17);
     close(hog);
     close(other);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* A driver that posts other buffers than it was given is not held back for
  * those that it never gives back. */
 static void test_fresh_buffers(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int hog = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int hog = open_ctx(rig, 1);
     g_autofree char *big = g_malloc0(190000);
     size_t got = 0, len;
 
-    host_send(hog, big, 190000, NULL, 0);
+    socket_send(hog, big, 190000, NULL, 0);
     while (got < 190000) {
         vwl_core_buffer_returned(rig->core, 100000 + rig->token);
         vwl_core_buffers_free(rig->core, 16, 16);
-        rig_expect_recv(rig, 1, 0, &len);
+        expect_recv(rig, 1, 0, &len);
         got += len;
     }
     close(hog);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* The guest posts nothing: nothing is read, nothing grows. */
 static void test_no_buffers(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int flood = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int flood = open_ctx(rig, 1);
     g_autofree char *big = g_malloc0(190000);
     struct vwl_stats stats = { 0 };
 
-    host_send(flood, big, 190000, NULL, 0);
+    socket_send(flood, big, 190000, NULL, 0);
     for (uint32_t i = 0; i < 1000; i++) {
-        g_assert_cmphex(ask_new(rig, 0x105, 2, 1, 0), ==, 0x1001);
-        g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+        g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 2, VFD_WRITE, 0), ==,
+                        RESP_VFD_NEW);
+        g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
         vwl_core_dispatch_out(rig->core);
     }
     vwl_core_stats(rig->core, &stats);
@@ -284,9 +307,9 @@ static void test_no_buffers(void)
     g_assert_cmpuint(stats.messages, ==, 0);
     /* a refill resumes it */
     g_assert_true(is_readable(vwl_core_in_fd(rig->core)));
-    g_assert_cmpint(rig_next(rig), ==, 16 + 3968);
+    g_assert_cmpint(next_message(rig), ==, 16 + 3968);
     close(flood);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 int main(int argc, char **argv)

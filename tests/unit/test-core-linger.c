@@ -3,9 +3,16 @@
  * What was answered for is delivered after a CLOSE, too: for half a minute,
  * and for so many VFDs. The clock is the test's own.
  */
-#include "core_rig.h"
-
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "fds.h"
+#include "socket.h"
 
 #define LINGERING 256u
 #define PIPE_BYTES 65536u
@@ -46,7 +53,7 @@ int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *spec,
     return 0;
 }
 
-static void advance(struct rig *rig, int64_t ms)
+static void advance(struct core_rig *rig, int64_t ms)
 {
     now_us += ms * 1000;
     ring();
@@ -55,7 +62,7 @@ static void advance(struct rig *rig, int64_t ms)
     }
 }
 
-static unsigned int n_vfds(struct rig *rig)
+static unsigned int n_vfds(struct core_rig *rig)
 {
     struct vwl_stats stats = { 0 };
 
@@ -65,7 +72,7 @@ static unsigned int n_vfds(struct rig *rig)
 
 /* A pipe that is full, more than that in its outbox, and closed; what the host
  * peer has of it. */
-static int closed_pipe(struct rig *rig, int compositor, uint32_t id)
+static int closed_pipe(struct core_rig *rig, int compositor, uint32_t id)
 {
     g_autofree uint8_t *bytes = g_malloc0(PIPE_BYTES + REST);
     unsigned int n_fds;
@@ -73,19 +80,20 @@ static int closed_pipe(struct rig *rig, int compositor, uint32_t id)
     char byte;
 
     memset(bytes + PIPE_BYTES, 'r', REST);
-    g_assert_cmphex(ask_new(rig, 0x105, id, 1, 0), ==, 0x1001);
-    g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, 0x1000);
-    g_assert_cmpint(host_receive(compositor, &byte, 1, fds, &n_fds), ==, 1);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, id, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, RESP_OK);
+    g_assert_cmpint(socket_receive(compositor, &byte, 1, fds, &n_fds), ==, 1);
     g_assert_cmpuint(n_fds, ==, 1);
     g_assert_cmpint(fcntl(fds[0], F_GETPIPE_SZ), ==, PIPE_BYTES);
     g_assert_cmphex(ask_send(rig, id, NULL, 0, bytes, PIPE_BYTES + REST), ==,
-                    0x1000);
-    g_assert_cmphex(ask_close(rig, id), ==, 0x1000);
+                    RESP_OK);
+    g_assert_cmphex(ask_close(rig, id), ==, RESP_OK);
     return fds[0];
 }
 
 /* All that comes until the end of it; closes. */
-static size_t drain(struct rig *rig, int fd)
+static size_t drain(struct core_rig *rig, int fd)
 {
     uint8_t bytes[4096];
     size_t total = 0;
@@ -107,8 +115,8 @@ static size_t drain(struct rig *rig, int fd)
 
 static void test_time(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1);
     int early = closed_pipe(rig, compositor, FIRST), late;
 
     g_assert_cmpuint(n_vfds(rig), ==, 2);
@@ -123,14 +131,14 @@ static void test_time(void)
     g_assert_cmpuint(drain(rig, late), ==, PIPE_BYTES + REST);
     g_assert_cmpuint(n_vfds(rig), ==, 1);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* One more: the oldest one ends. */
 static void test_number(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), fds[LINGERING + 1];
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), fds[LINGERING + 1];
 
     for (unsigned int i = 0; i < LINGERING; i++) {
         fds[i] = closed_pipe(rig, compositor, FIRST + i);
@@ -144,14 +152,14 @@ static void test_number(void)
     }
     g_assert_cmpuint(n_vfds(rig), ==, 1);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* A reset does not wait. */
 static void test_reset(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1);
     int fd = closed_pipe(rig, compositor, FIRST);
 
     vwl_core_reset(rig->core, false);
@@ -159,7 +167,7 @@ static void test_reset(void)
     g_assert_cmpuint(drain(rig, fd), ==, PIPE_BYTES);
     advance(rig, 60000);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 int main(int argc, char **argv)

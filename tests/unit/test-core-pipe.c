@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "core_rig.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "bytes.h"
+#include "fds.h"
+#include "socket.h"
 
 /* SIGPIPE keeps its default action in this program: one would end it. */
 
 /* Sends the pipe's other end to the compositor of context 1. */
-static int remote_end(struct rig *rig, int compositor, uint32_t id)
+static int remote_end(struct core_rig *rig, int compositor, uint32_t id)
 {
     unsigned int n_fds;
     int fds[253];
     char data[8];
 
-    g_assert_cmphex(ask_send(rig, 1, &id, 1, "p", 1), ==, 0x1000);
-    g_assert_cmpint(host_receive(compositor, data, 8, fds, &n_fds), ==, 1);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, "p", 1), ==, RESP_OK);
+    g_assert_cmpint(socket_receive(compositor, data, 8, fds, &n_fds), ==, 1);
     g_assert_cmpuint(n_fds, ==, 1);
     /* programs expect a blocking one */
     g_assert_cmphex(fcntl(fds[0], F_GETFL) & O_NONBLOCK, ==, 0);
@@ -19,90 +27,95 @@ static int remote_end(struct rig *rig, int compositor, uint32_t id)
 }
 
 /* The pipe's id, from the compositor of context 1. */
-static uint32_t give(struct rig *rig, int compositor, int fd, uint32_t flags)
+static uint32_t give(struct core_rig *rig, int compositor, int fd,
+                     uint32_t flags)
 {
     uint32_t id;
     size_t len;
 
-    host_send(compositor, "p", 1, &fd, 1);
-    id = rig_expect_new(rig, flags, 0x100000, 0);
-    rig_expect_recv(rig, 1, 1, &len);
+    socket_send(compositor, "p", 1, &fd, 1);
+    id = expect_new(rig, flags, 0x100000, 0);
+    expect_recv(rig, 1, 1, &len);
     return id;
 }
 
 static void test_guest_reads(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), end;
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), end;
     uint32_t id = 2;
     size_t len;
 
-    g_assert_cmphex(ask_new(rig, 0x105, 2, 2, 0), ==, 0x1001);
-    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, 0x1100);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 2, VFD_READ, 0), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, RESP_ERR);
     end = remote_end(rig, compositor, 2);
-    g_assert_cmphex(ask_send(rig, 1, &id, 1, "p", 1), ==, 0x1103);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, "p", 1), ==, RESP_INVALID_TYPE);
     g_assert_cmpint(write(end, "clip", 4), ==, 4);
-    g_assert_cmpmem(rig_expect_recv(rig, 2, 0, &len), 4, "clip", 4);
+    g_assert_cmpmem(expect_recv(rig, 2, 0, &len), 4, "clip", 4);
     g_assert_cmpuint(len, ==, 4);
     g_assert_cmpint(write(end, "board", 5), ==, 5);
     close(end);
-    g_assert_cmpmem(rig_expect_recv(rig, 2, 0, &len), 5, "board", 5);
-    rig_expect_hup(rig, 2);
-    g_assert_cmpint(rig_next(rig), ==, 0);
-    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+    g_assert_cmpmem(expect_recv(rig, 2, 0, &len), 5, "board", 5);
+    expect_hup(rig, 2);
+    g_assert_cmpint(next_message(rig), ==, 0);
+    g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void test_guest_writes(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), end;
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), end;
     uint32_t id = 2;
     char data[16];
 
-    g_assert_cmphex(ask_new(rig, 0x105, 2, 1, 0), ==, 0x1001);
-    g_assert_cmphex(ask_send(rig, 2, &id, 1, "x", 1), ==, 0x1103);
-    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "early ", 6), ==, 0x1000);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 2, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmphex(ask_send(rig, 2, &id, 1, "x", 1), ==, RESP_INVALID_TYPE);
+    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "early ", 6), ==, RESP_OK);
     end = remote_end(rig, compositor, 2);
-    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "late", 4), ==, 0x1000);
+    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "late", 4), ==, RESP_OK);
     g_assert_cmpint(read(end, data, sizeof data), ==, 10);
     g_assert_cmpmem(data, 10, "early late", 10);
-    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+    g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
     g_assert_cmpint(read(end, data, sizeof data), ==, 0);
     close(end);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* Hangs up once, does not spin, raises no signal. */
-static void reader_gone(struct rig *rig, uint32_t id)
+static void reader_gone(struct core_rig *rig, uint32_t id)
 {
     g_assert_true(is_readable(vwl_core_out_fd(rig->core)));
     vwl_core_dispatch_out(rig->core);
     g_assert_cmpuint(rig->n_ready, >, 0);
-    rig_expect_hup(rig, id);
+    expect_hup(rig, id);
     g_assert_false(is_readable(vwl_core_out_fd(rig->core)));
-    g_assert_cmphex(ask_send(rig, id, NULL, 0, "x", 1), ==, 0x1100);
+    g_assert_cmphex(ask_send(rig, id, NULL, 0, "x", 1), ==, RESP_ERR);
     vwl_core_dispatch_out(rig->core);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmpint(next_message(rig), ==, 0);
 }
 
 static void test_reader_gone(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), fds[2];
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), fds[2];
     uint32_t id;
 
-    g_assert_cmphex(ask_new(rig, 0x105, 2, 1, 0), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 2, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
     close(remote_end(rig, compositor, 2));
     reader_gone(rig, 2);
     /* before anything is noticed */
-    g_assert_cmphex(ask_new(rig, 0x105, 3, 1, 0), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 3, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
     close(remote_end(rig, compositor, 3));
-    g_assert_cmphex(ask_send(rig, 3, NULL, 0, "x", 1), ==, 0x1100);
-    rig_expect_hup(rig, 3);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmphex(ask_send(rig, 3, NULL, 0, "x", 1), ==, RESP_ERR);
+    expect_hup(rig, 3);
+    g_assert_cmpint(next_message(rig), ==, 0);
     /* the same for pipes from the host */
     g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
     id = give(rig, compositor, fds[1], 1);
@@ -112,20 +125,20 @@ static void test_reader_gone(void)
     g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
     id = give(rig, compositor, fds[1], 1);
     close(fds[0]);
-    g_assert_cmphex(ask_send(rig, id, NULL, 0, "x", 1), ==, 0x1100);
-    rig_expect_hup(rig, id);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmphex(ask_send(rig, id, NULL, 0, "x", 1), ==, RESP_ERR);
+    expect_hup(rig, id);
+    g_assert_cmpint(next_message(rig), ==, 0);
     close(fds[1]);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* A pipe that others share stays blocking and never blocks us: what it does
  * not take is kept, in order. */
 static void test_shared_full(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), fds[2];
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), fds[2];
     g_autofree char *big = g_malloc(300000), *back = g_malloc(300001);
     struct asked *asked;
     size_t got = 0;
@@ -136,8 +149,9 @@ static void test_shared_full(void)
     }
     g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
     id = give(rig, compositor, fds[1], 1);
-    g_assert_cmphex(ask_send(rig, id, NULL, 0, big, 60000), ==, 0x1000);
-    g_assert_cmphex(ask_send(rig, id, NULL, 0, big + 60000, 40000), ==, 0x1000);
+    g_assert_cmphex(ask_send(rig, id, NULL, 0, big, 60000), ==, RESP_OK);
+    g_assert_cmphex(ask_send(rig, id, NULL, 0, big + 60000, 40000), ==,
+                    RESP_OK);
     asked = send_init(id, NULL, 0, big + 100000, 200000);
     g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
                     -EINPROGRESS);
@@ -154,20 +168,20 @@ static void test_shared_full(void)
     g_assert_cmpmem(back, got, big, 300000);
     vwl_core_dispatch_out(rig->core);
     g_assert_cmpuint(rig->completed->len, ==, 1);
-    g_assert_cmphex(get32(asked->request.response), ==, 0x1000);
+    g_assert_cmphex(get32(asked->request.response), ==, RESP_OK);
     g_assert_false(is_readable(vwl_core_out_fd(rig->core)));
     g_assert_cmphex(fcntl(fds[1], F_GETFL) & O_NONBLOCK, ==, 0);
     asked_free(asked);
     close(fds[0]);
     close(fds[1]);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void test_shared_read(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), fds[2];
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), fds[2];
     char big[9000] = { 0 };
     size_t len, got = 0;
     uint32_t id;
@@ -178,39 +192,41 @@ static void test_shared_read(void)
     g_assert_cmpint(write(fds[1], "x", 1), ==, 1);
     g_assert_true(is_readable(vwl_core_in_fd(rig->core)));
     g_assert_cmpint(read(fds[0], big, 1), ==, 1);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmpint(next_message(rig), ==, 0);
     g_assert_cmpint(write(fds[1], big, sizeof big), ==, sizeof big);
     close(fds[1]);
     while (got < sizeof big) {
-        rig_expect_recv(rig, id, 0, &len);
+        expect_recv(rig, id, 0, &len);
         got += len;
     }
-    rig_expect_hup(rig, id);
-    g_assert_cmphex(ask_send(rig, id, NULL, 0, "x", 1), ==, 0x1100);
-    g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, 0x1103);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    expect_hup(rig, id);
+    g_assert_cmphex(ask_send(rig, id, NULL, 0, "x", 1), ==, RESP_ERR);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, RESP_INVALID_TYPE);
+    g_assert_cmpint(next_message(rig), ==, 0);
     close(fds[0]);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* Answered for, then closed by the guest: it still arrives. */
 static void test_linger(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), end;
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), end;
     g_autofree char *big = g_malloc0(200000);
     struct vwl_stats stats = { 0 };
     size_t got = 0;
     ssize_t n;
 
-    g_assert_cmphex(ask_new(rig, 0x105, 2, 1, 0), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 2, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
     end = remote_end(rig, compositor, 2);
-    g_assert_cmphex(ask_send(rig, 2, NULL, 0, big, 60000), ==, 0x1000);
-    g_assert_cmphex(ask_send(rig, 2, NULL, 0, big, 60000), ==, 0x1000);
-    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+    g_assert_cmphex(ask_send(rig, 2, NULL, 0, big, 60000), ==, RESP_OK);
+    g_assert_cmphex(ask_send(rig, 2, NULL, 0, big, 60000), ==, RESP_OK);
+    g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
     /* its id is free */
-    g_assert_cmphex(ask_new(rig, 0x105, 2, 1, 0), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 2, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
     while ((n = read(end, big, 200000)) > 0) {
         got += (size_t)n;
         vwl_core_dispatch_out(rig->core);
@@ -221,7 +237,7 @@ static void test_linger(void)
     g_assert_cmpuint(stats.vfds, ==, 2);
     close(end);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static uint8_t byte_at(size_t at)
@@ -243,7 +259,7 @@ static size_t read_some(int end, size_t from, size_t len)
 }
 
 /* And the device writes what has room now. */
-static size_t take_some(struct rig *rig, int end, size_t from, size_t len)
+static size_t take_some(struct core_rig *rig, int end, size_t from, size_t len)
 {
     size_t n = read_some(end, from, len);
 
@@ -257,12 +273,13 @@ static size_t take_some(struct rig *rig, int end, size_t from, size_t len)
 /* In pieces of all sizes, while it is full: each byte once, in order. */
 static void test_in_pieces(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), end;
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), end;
     size_t sent = 0, taken = 0;
     uint8_t bytes[6000];
 
-    g_assert_cmphex(ask_new(rig, 0x105, 2, 1, 0), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 2, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
     end = remote_end(rig, compositor, 2);
     for (unsigned int i = 0; i < 2000; i++) {
         size_t len = (size_t)g_test_rand_int_range(1, sizeof bytes);
@@ -274,17 +291,17 @@ static void test_in_pieces(void)
         for (size_t j = 0; j < len; j++) {
             bytes[j] = byte_at(sent + j);
         }
-        g_assert_cmphex(ask_send(rig, 2, NULL, 0, bytes, len), ==, 0x1000);
+        g_assert_cmphex(ask_send(rig, 2, NULL, 0, bytes, len), ==, RESP_OK);
         sent += len;
     }
-    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+    g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
     while (taken < sent) {
         taken += take_some(rig, end, taken, 20000);
     }
     g_assert_cmpuint(read_some(end, taken, 1), ==, 0);
     close(end);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 int main(int argc, char **argv)

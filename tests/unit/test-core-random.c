@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "core_rig.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "bytes.h"
+#include "fds.h"
+#include "socket.h"
 
 /* Random requests, peers that come, send, stall and go, and a front-end that
  * answers when it likes: nothing leaks, nothing is answered twice. */
@@ -9,7 +19,7 @@
 #define PENDING 400
 
 struct world {
-    struct rig *rig;
+    struct core_rig *rig;
     int peers[PEERS]; /* -1: none */
     struct asked *pending[PENDING];
     unsigned int n_pending;
@@ -56,7 +66,7 @@ static void collect(struct world *world)
             i++;
         }
         g_assert_cmpuint(i, <, world->n_pending);
-        g_assert_cmpuint(get32(request->response), >=, 0x1000);
+        g_assert_cmpuint(get32(request->response), >=, RESP_OK);
         asked_free(world->pending[i]);
         world->pending[i] = world->pending[--world->n_pending];
     }
@@ -64,7 +74,8 @@ static void collect(struct world *world)
 
 static void do_new(struct world *world)
 {
-    static const uint32_t types[] = { 0x100, 0x104, 0x105, 0x10a };
+    static const uint32_t types[] = { CMD_VFD_NEW, CMD_VFD_NEW_CTX,
+                                      CMD_VFD_NEW_PIPE, CMD_VFD_NEW_CTX_NAMED };
     uint8_t bytes[64];
 
     fill_new(bytes, types[pick(4)], pick_id(world), (uint32_t)pick(4),
@@ -91,10 +102,10 @@ static void do_next(struct world *world)
 
     world->rig->message_room = pick(3) ? 4096 : (size_t)pick(200);
     vwl_core_buffers_free(world->rig->core, (unsigned int)pick(17), 16);
-    n = rig_next(world->rig);
+    n = next_message(world->rig);
     if (n > 0) {
         g_assert_cmpuint((size_t)n, <=, world->rig->message_room);
-        if (get32(world->rig->message) == 0x100) {
+        if (get32(world->rig->message) == CMD_VFD_NEW) {
             world->host_ids[pick(16)] = get32(world->rig->message + 8);
         }
     }
@@ -189,7 +200,7 @@ static void do_peer(struct world *world)
         }
         break;
     default:
-        (void)!host_receive(*peer, data, sizeof data, fds, &n_fds);
+        (void)!socket_receive(*peer, data, sizeof data, fds, &n_fds);
         break;
     }
     for (unsigned int i = 0; i < n_fds; i++) {
@@ -199,14 +210,14 @@ static void do_peer(struct world *world)
 
 static void do_front_end(struct world *world)
 {
-    struct rig *rig = world->rig;
+    struct core_rig *rig = world->rig;
 
     rig->map_later = pick(2);
     rig->map_err = pick(5) ? 0 : -EIO;
     rig->unmap_err = pick(5) ? 0 : -EIO;
     while (world->n_ops < rig->ops->len && pick(3)) {
-        struct rig_op op = g_array_index(rig->ops, struct rig_op,
-                                         world->n_ops++);
+        struct core_rig_op op = g_array_index(rig->ops, struct core_rig_op,
+                                              world->n_ops++);
 
         if (op.is_map) {
             vwl_core_map_done(rig->core, op.cookie, pick(5) ? 0 : -EIO);
@@ -239,7 +250,7 @@ static void do_reset(struct world *world)
 
 static void test_random(gconstpointer mode)
 {
-    struct vwl_core_config limits = rig_limits;
+    struct vwl_core_config limits = core_rig_limits;
     struct world world = { 0 };
 
     limits.max_vfds = 200;
@@ -247,7 +258,7 @@ static void test_random(gconstpointer mode)
     limits.max_shm_bytes = 1 << 20;
     limits.max_queued_bytes = 100000;
     limits.shm_window = 1 << 21;
-    world.rig = rig_new_limits(GPOINTER_TO_UINT(mode), &limits);
+    world.rig = core_rig_new_limits(GPOINTER_TO_UINT(mode), &limits);
     world.big = g_malloc0(500000);
     vwl_core_set_in_flight_limit(world.rig->core, 16);
     for (int i = 0; i < PEERS; i++) {
@@ -297,7 +308,7 @@ static void test_random(gconstpointer mode)
         }
     }
     g_free(world.big);
-    rig_free(world.rig);
+    core_rig_free(world.rig);
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "core_rig.h"
+#include <errno.h>
+#include <glib.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "bytes.h"
+#include "fds.h"
+#include "socket.h"
 
 #define BIG (4u << 20)
 
@@ -13,7 +24,7 @@ static char *pattern(size_t len)
     return bytes;
 }
 
-static void run_out(struct rig *rig)
+static void run_out(struct core_rig *rig)
 {
     for (int i = 0; i < 1000 && is_readable(vwl_core_out_fd(rig->core)); i++) {
         vwl_core_dispatch_out(rig->core);
@@ -21,7 +32,7 @@ static void run_out(struct rig *rig)
 }
 
 /* Nothing more can be sent to it without waiting. */
-static struct asked *stuff(struct rig *rig, uint32_t id, const char *big)
+static struct asked *stuff(struct core_rig *rig, uint32_t id, const char *big)
 {
     struct asked *asked = send_init(id, NULL, 0, big, BIG);
 
@@ -34,8 +45,8 @@ static struct asked *stuff(struct rig *rig, uint32_t id, const char *big)
  * arrives complete and in order when it does. */
 static void test_stuck_peer(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int stuck = rig_context(rig, 1), other = rig_context(rig, 2);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int stuck = open_ctx(rig, 1), other = open_ctx(rig, 2);
     g_autofree char *big = pattern(BIG), *back = g_malloc(BIG + 100);
     struct asked *first, *second, *third;
     uint32_t id = 3;
@@ -43,7 +54,7 @@ static void test_stuck_peer(void)
     int fds[253], memory = -1;
     unsigned int n_fds;
 
-    g_assert_cmphex(ask_new(rig, 0x100, 3, 0, 4096), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 3, 0, 4096), ==, RESP_VFD_NEW);
     first = stuff(rig, 1, big);
     second = send_init(1, &id, 1, "second", 6);
     g_assert_cmpint(vwl_core_execute(rig->core, &second->request), ==,
@@ -53,15 +64,16 @@ static void test_stuck_peer(void)
                     -EINPROGRESS);
     g_assert_false(is_readable(vwl_core_out_fd(rig->core)));
     /* everybody else goes on, the stuck one's own reading, too */
-    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "ping", 4), ==, 0x1000);
-    g_assert_cmpint(host_receive(other, back, 100, fds, &n_fds), ==, 4);
-    g_assert_cmphex(ask_new(rig, 0x105, 4, 1, 0), ==, 0x1001);
-    g_assert_cmphex(ask_close(rig, 3), ==, 0x1000);
-    host_send(stuck, "hello", 5, NULL, 0);
-    g_assert_cmpint(rig_next(rig), ==, 21);
+    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "ping", 4), ==, RESP_OK);
+    g_assert_cmpint(socket_receive(other, back, 100, fds, &n_fds), ==, 4);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 4, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmphex(ask_close(rig, 3), ==, RESP_OK);
+    socket_send(stuck, "hello", 5, NULL, 0);
+    g_assert_cmpint(next_message(rig), ==, 21);
     while (got < BIG + 11) {
-        ssize_t n = host_receive(stuck, back + got, BIG + 100 - got, fds,
-                                 &n_fds);
+        ssize_t n = socket_receive(stuck, back + got, BIG + 100 - got, fds,
+                                   &n_fds);
 
         if (n < 0) {
             g_assert_true(is_readable(vwl_core_out_fd(rig->core)));
@@ -88,7 +100,7 @@ static void test_stuck_peer(void)
     for (guint i = 0; i < 3; i++) {
         struct vwl_request *request = rig->completed->pdata[i];
 
-        g_assert_cmphex(get32(request->response), ==, 0x1000);
+        g_assert_cmphex(get32(request->response), ==, RESP_OK);
     }
     run_out(rig);
     g_assert_false(is_readable(vwl_core_out_fd(rig->core)));
@@ -98,15 +110,15 @@ static void test_stuck_peer(void)
     asked_free(third);
     close(stuck);
     close(other);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* Fills the socket with messages that carry descriptors: each arrives with its
  * own, in order, although most were only kept. */
 static void test_kept_descriptors(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), fds[253];
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), fds[253];
     g_autofree char *big = pattern(30000), *back = g_malloc(30000);
     unsigned int n_fds, sent = 0;
 
@@ -115,19 +127,20 @@ static void test_kept_descriptors(void)
         struct asked *asked = send_init(1, &id, 1, big, 30000);
         int err;
 
-        g_assert_cmphex(ask_new(rig, 0x100, id, 0, 4096 * (i + 1)), ==, 0x1001);
+        g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, id, 0, 4096 * (i + 1)), ==,
+                        RESP_VFD_NEW);
         err = vwl_core_execute(rig->core, &asked->request);
         if (err == -EINPROGRESS) {
             /* it ends with the reset below */
             vwl_core_fail_requests(rig->core, NULL, NULL);
-            g_assert_cmphex(get32(asked->request.response), ==, 0x1100);
+            g_assert_cmphex(get32(asked->request.response), ==, RESP_ERR);
             asked_free(asked);
             break;
         }
-        g_assert_cmphex(get32(asked->request.response), ==, 0x1000);
+        g_assert_cmphex(get32(asked->request.response), ==, RESP_OK);
         asked_free(asked);
         /* closing it does not take it from the message */
-        g_assert_cmphex(ask_close(rig, id), ==, 0x1000);
+        g_assert_cmphex(ask_close(rig, id), ==, RESP_OK);
         sent++;
     }
     g_assert_cmpuint(sent, >, 2);
@@ -136,8 +149,8 @@ static void test_kept_descriptors(void)
         struct stat st;
 
         while (got < 30000) {
-            ssize_t n = host_receive(compositor, back + got, 30000 - got, fds,
-                                     &n_fds);
+            ssize_t n = socket_receive(compositor, back + got, 30000 - got, fds,
+                                       &n_fds);
 
             if (n <= 0) {
                 break;
@@ -155,32 +168,32 @@ static void test_kept_descriptors(void)
         }
     }
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* Closed with data on its way: the peer gets all that was answered for, and
  * the request that waited ends with an error. */
 static void test_close_stuck(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int stuck = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int stuck = open_ctx(rig, 1);
     g_autofree char *big = pattern(BIG);
     struct asked *asked = stuff(rig, 1, big);
 
-    g_assert_cmphex(ask_close(rig, 1), ==, 0x1000);
+    g_assert_cmphex(ask_close(rig, 1), ==, RESP_OK);
     g_assert_cmpuint(rig->completed->len, ==, 1);
-    g_assert_cmphex(get32(asked->request.response), ==, 0x1100);
-    close(rig_context(rig, 1));
+    g_assert_cmphex(get32(asked->request.response), ==, RESP_ERR);
+    close(open_ctx(rig, 1));
     asked_free(asked);
     close(stuck);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* The peer goes: every request that waits ends with ERR, once. */
 static void test_peer_dies(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int stuck = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int stuck = open_ctx(rig, 1);
     g_autofree char *big = pattern(BIG);
     struct asked *first = stuff(rig, 1, big), *second = stuff(rig, 1, big);
 
@@ -188,21 +201,21 @@ static void test_peer_dies(void)
     g_assert_true(is_readable(vwl_core_out_fd(rig->core)));
     vwl_core_dispatch_out(rig->core);
     g_assert_cmpuint(rig->completed->len, ==, 2);
-    g_assert_cmphex(get32(first->request.response), ==, 0x1100);
-    g_assert_cmphex(get32(second->request.response), ==, 0x1100);
+    g_assert_cmphex(get32(first->request.response), ==, RESP_ERR);
+    g_assert_cmphex(get32(second->request.response), ==, RESP_ERR);
     g_assert_false(is_readable(vwl_core_out_fd(rig->core)));
-    rig_expect_hup(rig, 1);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    expect_hup(rig, 1);
+    g_assert_cmpint(next_message(rig), ==, 0);
     asked_free(first);
     asked_free(second);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* More than a quarter of the limit for one, or more than all of it together:
  * somebody hangs up, and the queue never fills. */
 static void test_in_flight_limit(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
     int fds[6];
     g_autofree char *big = pattern(BIG);
     struct asked *asked[16];
@@ -210,16 +223,16 @@ static void test_in_flight_limit(void)
 
     vwl_core_set_in_flight_limit(rig->core, 8);
     for (uint32_t i = 0; i < 6; i++) {
-        fds[i] = rig_context(rig, i + 1);
+        fds[i] = open_ctx(rig, i + 1);
     }
     asked[0] = stuff(rig, 1, big);
     asked[1] = stuff(rig, 1, big);
     asked[2] = send_init(1, NULL, 0, "x", 1);
     g_assert_cmpint(vwl_core_execute(rig->core, &asked[2]->request), ==, 0);
-    g_assert_cmphex(get32(asked[2]->request.response), ==, 0x1100);
+    g_assert_cmphex(get32(asked[2]->request.response), ==, RESP_ERR);
     g_assert_cmpuint(rig->completed->len, ==, 2);
-    g_assert_cmphex(get32(asked[0]->request.response), ==, 0x1100);
-    rig_expect_hup(rig, 1);
+    g_assert_cmphex(get32(asked[0]->request.response), ==, RESP_ERR);
+    expect_hup(rig, 1);
     for (int i = 0; i < 3; i++) {
         asked_free(asked[i]);
     }
@@ -230,13 +243,13 @@ static void test_in_flight_limit(void)
     g_assert_cmpuint(rig->completed->len, ==, 2);
     asked[8] = stuff(rig, 6, big);
     g_assert_cmpuint(rig->completed->len, ==, 4);
-    g_assert_cmphex(get32(asked[0]->request.response), ==, 0x1100);
-    g_assert_cmphex(get32(asked[1]->request.response), ==, 0x1100);
-    rig_expect_hup(rig, 2);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmphex(get32(asked[0]->request.response), ==, RESP_ERR);
+    g_assert_cmphex(get32(asked[1]->request.response), ==, RESP_ERR);
+    expect_hup(rig, 2);
+    g_assert_cmpint(next_message(rig), ==, 0);
     vwl_core_stats(rig->core, &stats);
     g_assert_cmpuint(stats.in_flight, ==, 7);
-    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, 0x1100);
+    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, RESP_ERR);
     /* dropped without an answer */
     vwl_core_reset(rig->core, false);
     g_assert_cmpuint(rig->completed->len, ==, 4);
@@ -248,7 +261,7 @@ static void test_in_flight_limit(void)
     for (int i = 0; i < 6; i++) {
         close(fds[i]);
     }
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static bool is_first(void *opaque, const struct vwl_request *request)
@@ -258,8 +271,8 @@ static bool is_first(void *opaque, const struct vwl_request *request)
 
 static void test_fail_requests(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int a = rig_context(rig, 1), b = rig_context(rig, 2);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int a = open_ctx(rig, 1), b = open_ctx(rig, 2);
     g_autofree char *big = pattern(BIG);
     struct asked *first = stuff(rig, 1, big), *second = stuff(rig, 2, big);
     struct asked *memory;
@@ -267,40 +280,40 @@ static void test_fail_requests(void)
 
     vwl_core_fail_requests(rig->core, is_first, &first->request);
     g_assert_cmpuint(rig->completed->len, ==, 1);
-    g_assert_cmphex(get32(first->request.response), ==, 0x1100);
-    rig_expect_hup(rig, 1);
+    g_assert_cmphex(get32(first->request.response), ==, RESP_ERR);
+    expect_hup(rig, 1);
     rig->map_later = true;
-    fill_new(bytes, 0x100, 3, 0, 4096);
+    fill_new(bytes, CMD_VFD_NEW, 3, 0, 4096);
     memory = ask_init(bytes, 64, 64);
     g_assert_cmpint(vwl_core_execute(rig->core, &memory->request), ==,
                     -EINPROGRESS);
     vwl_core_fail_requests(rig->core, NULL, NULL);
     g_assert_cmpuint(rig->completed->len, ==, 3);
-    g_assert_cmphex(get32(second->request.response), ==, 0x1100);
-    g_assert_cmphex(get32(memory->request.response), ==, 0x1100);
-    rig_expect_hup(rig, 2);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmphex(get32(second->request.response), ==, RESP_ERR);
+    g_assert_cmphex(get32(memory->request.response), ==, RESP_ERR);
+    expect_hup(rig, 2);
+    g_assert_cmpint(next_message(rig), ==, 0);
     asked_free(first);
     asked_free(second);
     asked_free(memory);
     close(a);
     close(b);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
-static struct asked *ask_context(struct rig *rig, uint32_t id)
+static struct asked *ask_context(struct core_rig *rig, uint32_t id)
 {
     uint8_t bytes[64];
     struct asked *asked;
 
-    fill_new(bytes, 0x104, id, 3, 0);
+    fill_new(bytes, CMD_VFD_NEW_CTX, id, VFD_READ_WRITE, 0);
     asked = ask_init(bytes, 64, 64);
     g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
                     -EINPROGRESS);
     return asked;
 }
 
-static void run_until_complete(struct rig *rig, guint n)
+static void run_until_complete(struct core_rig *rig, guint n)
 {
     while (rig->completed->len < n) {
         struct pollfd pfd = { vwl_core_out_fd(rig->core), POLLIN, 0 };
@@ -313,38 +326,40 @@ static void run_until_complete(struct rig *rig, guint n)
 /* A full backlog delays only who wants to connect, for a bounded time. */
 static void test_full_backlog(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int other = rig_context(rig, 1), accepted;
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int other = open_ctx(rig, 1), accepted;
     struct asked *asked;
     uint32_t id = 2;
     char byte;
 
     g_assert_cmpint(listen(rig->listener, 0), ==, 0);
-    g_assert_cmphex(ask_new(rig, 0x104, id++, 3, 0), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_CTX, id++, VFD_READ_WRITE, 0), ==,
+                    RESP_VFD_NEW);
     asked = ask_context(rig, id);
-    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, 0x1000);
-    g_assert_cmphex(ask_new(rig, 0x104, id, 3, 0), ==, 0x1102);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "ping", 4), ==, RESP_OK);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_CTX, id, VFD_READ_WRITE, 0), ==,
+                    RESP_INVALID_ID);
     accepted = accept4(rig->listener, NULL, NULL, SOCK_CLOEXEC);
     run_until_complete(rig, 1);
-    g_assert_cmphex(get32(asked->request.response), ==, 0x1001);
-    g_assert_cmphex(ask_send(rig, id, NULL, 0, "x", 1), ==, 0x1000);
+    g_assert_cmphex(get32(asked->request.response), ==, RESP_VFD_NEW);
+    g_assert_cmphex(ask_send(rig, id, NULL, 0, "x", 1), ==, RESP_OK);
     asked_free(asked);
     /* nobody accepts */
     asked = ask_context(rig, ++id);
     run_until_complete(rig, 2);
-    g_assert_cmphex(get32(asked->request.response), ==, 0x1100);
+    g_assert_cmphex(get32(asked->request.response), ==, RESP_ERR);
     g_assert_false(is_readable(vwl_core_out_fd(rig->core)));
     asked_free(asked);
     /* the guest gives up */
     asked = ask_context(rig, id);
-    g_assert_cmphex(ask_close(rig, id), ==, 0x1000);
+    g_assert_cmphex(ask_close(rig, id), ==, RESP_OK);
     g_assert_cmpuint(rig->completed->len, ==, 3);
-    g_assert_cmphex(get32(asked->request.response), ==, 0x1100);
+    g_assert_cmphex(get32(asked->request.response), ==, RESP_ERR);
     asked_free(asked);
     g_assert_cmpint(read(accepted, &byte, 0), ==, 0);
     close(accepted);
     close(other);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 int main(int argc, char **argv)

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "guest/dirty.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <glib.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "fds.h"
 #include "ring.h"
 
 static void test_bits(void)
 {
     unsigned int before = count_fds();
     struct vwl_dirty *dirty = vwl_dirty_create();
-    int fd = memfd("log", 0x3000);
+    int fd = make_memfd(0x3000);
     unsigned char *log = mmap(NULL, 0x3000, PROT_READ | PROT_WRITE, MAP_SHARED,
                               fd, 0);
     static const unsigned char none[0x3000];
@@ -67,7 +72,7 @@ static void test_signal(void)
 {
     unsigned int before = count_fds();
     struct vwl_dirty *dirty = vwl_dirty_create();
-    int log = memfd("log", 64), event = eventfd(0, EFD_CLOEXEC);
+    int log = make_memfd(64), event = eventfd(0, EFD_CLOEXEC);
     int mine = fcntl(event, F_DUPFD_CLOEXEC, 0), pipes[2];
     uint64_t value = UINT64_MAX - 1;
 

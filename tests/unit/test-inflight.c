@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "guest/inflight.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "bytes.h"
+#include "fds.h"
 #include "ring.h"
 
 /* ---- the buffer ---- */

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "guest/mem.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "fds.h"
 #include "ring.h"
 
 static int try_add(const struct vwl_mem *mem, uint64_t gpa, uint64_t size,
@@ -24,7 +29,7 @@ static void test_refused(void)
 {
     unsigned int before = count_fds();
     struct vwl_mem *mem = vwl_mem_new();
-    int fd = memfd("m", 0x10000), zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
+    int fd = make_memfd(0x10000), zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
     int pipes[2];
 
     g_assert_cmpint(pipe(pipes), ==, 0);
@@ -63,7 +68,7 @@ static void test_lookup(void)
 {
     unsigned int before = count_fds();
     struct vwl_mem *mem = vwl_mem_new();
-    int fd = memfd("m", 0x10000);
+    int fd = make_memfd(0x10000);
     struct vwl_span span = { &fd, 1, 2 };
 
     g_assert_cmpint(pwrite(fd, "odd", 3, 0x1234), ==, 3);
@@ -101,7 +106,7 @@ static void test_share(void)
 {
     struct vwl_mem_region region = { 0x1000, 0x1000, 0x9000, 77 };
     struct vwl_mem *first = vwl_mem_new(), *second = NULL;
-    int fd = memfd("m", 0x10000);
+    int fd = make_memfd(0x10000);
     struct vwl_span a, b;
 
     add_region(&first, 0x1000, 0x1000, 0x9000, 0, fd);
@@ -143,7 +148,7 @@ static void test_share(void)
 static void test_many(void)
 {
     struct vwl_mem *mem = vwl_mem_new();
-    int fd = memfd("m", 0x1000);
+    int fd = make_memfd(0x1000);
     struct vwl_span span;
 
     for (unsigned int i = 0; i < 512; i++) {

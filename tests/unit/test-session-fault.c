@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Rings that get what they should not, break, are reset or suspended. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "fds.h"
 #include "front.h"
+#include "socket.h"
 
 /* Nothing but anonymous-inode descriptors is polled or written to. */
 static void test_descriptor_kinds(void)
@@ -19,24 +28,28 @@ static void test_descriptor_kinds(void)
     bad[4] = open("/dev/null", O_RDWR | O_CLOEXEC);
     bad[5] = open("/", O_RDONLY | O_CLOEXEC);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
-        for (uint32_t request = 12; request <= 14; request++) {
-            say_fds(f, request, 9, U64_1, &bad[i], 1);
+        for (uint32_t request = VHOST_USER_SET_VRING_KICK;
+             request <= VHOST_USER_SET_VRING_ERR; request++) {
+            say_fds(f, request, NEED_REPLY, U64_1, &bad[i], 1);
             answered(f, request, U64_1);
         }
-        say_fds(f, 7, 9, "", &bad[i], 1);
-        answered(f, 7, U64_1);
+        say_fds(f, VHOST_USER_SET_LOG_FD, NEED_REPLY, "", &bad[i], 1);
+        answered(f, VHOST_USER_SET_LOG_FD, U64_1);
         if (i != 3) {
-            say_fds(f, 21, 9, "", &bad[i], 1);
-            answered(f, 21, U64_1);
+            say_fds(f, VHOST_USER_SET_BACKEND_REQ_FD, NEED_REPLY, "", &bad[i],
+                    1);
+            answered(f, VHOST_USER_SET_BACKEND_REQ_FD, U64_1);
         }
     }
     /* index, and a descriptor where none is announced */
-    say_fds(f, 12, 9, "0200000000000000", &b.fds[0].kick, 1);
-    answered(f, 12, U64_1);
-    say_fds(f, 12, 9, "0001000000000000", &b.fds[0].kick, 1);
-    answered(f, 12, U64_1);
-    say(f, 12, 9, "0000000000000000");
-    answered(f, 12, U64_1);
+    say_fds(f, VHOST_USER_SET_VRING_KICK, NEED_REPLY, "0200000000000000",
+            &b.fds[0].kick, 1);
+    answered(f, VHOST_USER_SET_VRING_KICK, U64_1);
+    say_fds(f, VHOST_USER_SET_VRING_KICK, NEED_REPLY, "0001000000000000",
+            &b.fds[0].kick, 1);
+    answered(f, VHOST_USER_SET_VRING_KICK, U64_1);
+    say(f, VHOST_USER_SET_VRING_KICK, NEED_REPLY, "0000000000000000");
+    answered(f, VHOST_USER_SET_VRING_KICK, U64_1);
     g_assert_cmpint(vwl_session_kick_fd(f->session, 1), ==, -1);
     expect_trace(f, "");
     close(bad[4]);
@@ -58,7 +71,7 @@ static void test_full_call(void)
     bed_init(&b);
     qemu_start(&b.f, b.fds, 0, 0);
     g_assert_cmpint(write(call, &full, 8), ==, 8);
-    tell_fd(&b.f, 13, U64_1, call);
+    tell_fd(&b.f, VHOST_USER_SET_VRING_CALL, U64_1, call);
     vwl_session_call(b.f.session, 1);
     g_assert_cmphex(count_of(call), ==, full);
     vwl_session_call(b.f.session, 1);
@@ -79,7 +92,7 @@ static void test_drain(void)
     for (int i = 0; i < 2; i++) {
         int kick = eventfd(0, EFD_CLOEXEC | (i ? EFD_NONBLOCK : 0));
 
-        tell_fd(f, 12, U64_1, kick);
+        tell_fd(f, VHOST_USER_SET_VRING_KICK, U64_1, kick);
         g_assert_cmpint(vwl_session_drain_kick(f->session, 1), ==, -EAGAIN);
         g_assert_cmpint(write(kick, &one, 8), ==, 8);
         g_assert_cmpint(write(kick, &one, 8), ==, 8);
@@ -96,22 +109,22 @@ static void test_inert(void)
     struct front *f = &b.f;
 
     bed_init(&b);
-    quiet(f, 8, "01000000 00000000");
+    quiet(f, VHOST_USER_SET_VRING_NUM, "01000000 00000000");
     g_assert_nonnull(strstr(f->lines->str, "SET_VRING_NUM"));
-    quiet(f, 8, "01000000 01800000");
-    quiet(f, 9,
+    quiet(f, VHOST_USER_SET_VRING_NUM, "01000000 01800000");
+    quiet(f, VHOST_USER_SET_VRING_ADDR,
           "01000000 00000000 08400000007f0000 00600000007f0000"
           "00500000007f0000 0000000000000000");
-    quiet(f, 8, "02000000 00010000");
-    quiet(f, 10, "02000000 00010000");
-    tell_fd(f, 5, TABLE_ONE, f->ram_fd);
-    quiet(f, 10, "01000000 00000000");
-    tell_fd(f, 12, U64_1, b.fds[1].kick);
-    tell(f, 18, "01000000 01000000");
+    quiet(f, VHOST_USER_SET_VRING_NUM, "02000000 00010000");
+    quiet(f, VHOST_USER_SET_VRING_BASE, "02000000 00010000");
+    tell_fd(f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE, f->ram_fd);
+    quiet(f, VHOST_USER_SET_VRING_BASE, "01000000 00000000");
+    tell_fd(f, VHOST_USER_SET_VRING_KICK, U64_1, b.fds[1].kick);
+    tell(f, VHOST_USER_SET_VRING_ENABLE, "01000000 01000000");
     expect_trace(f, "M ");
     g_assert_false(vwl_session_ring_runs(f->session, 1));
-    quiet(f, 8, "01000000 00010000");
-    quiet(f, 9, ADDR_1);
+    quiet(f, VHOST_USER_SET_VRING_NUM, "01000000 00010000");
+    quiet(f, VHOST_USER_SET_VRING_ADDR, ADDR_1);
     expect_trace(f, "Sd1 ");
     bed_finish(&b);
 }
@@ -122,7 +135,7 @@ static void test_bad_features(void)
     struct bed b;
 
     bed_init(&b);
-    quiet(&b.f, 2, "0e00006009000000");
+    quiet(&b.f, VHOST_USER_SET_FEATURES, "0e00006009000000");
     qemu_start(&b.f, b.fds, 0, 0);
     expect_trace(&b.f, "M ");
     set_features(&b.f, FEATURES_QEMU);
@@ -137,10 +150,11 @@ static void test_broken(void)
     struct bed b;
     struct front *f = &b.f;
 
-    bed_init_with(&b, FEATURES_QEMU, 0x400228); /* with CONFIG */
-    tell_fd(f, 14, U64_1, err);
+    bed_init_with(&b, FEATURES_QEMU,
+                  PROTOCOL_QEMU | BIT(VHOST_USER_PROTOCOL_F_CONFIG));
+    tell_fd(f, VHOST_USER_SET_VRING_ERR, U64_1, err);
     qemu_start(f, b.fds, 0, 0);
-    take_one(f, 1);
+    front_take_one(f, 1);
     g_string_truncate(f->trace, 0);
     vwl_session_ring_broken(f->session, 1, "a test");
     vwl_session_ring_broken(f->session, 1, "a test");
@@ -151,11 +165,11 @@ static void test_broken(void)
     expect_silence(f->back);
     send_hex(f->back, "02000000 05000000 08000000 0000000000000000", NULL, 0);
     vwl_session_dispatch_backchan(f->session);
-    say(f, 40, 1, "");
-    answered(f, 40, "4000000000000000");
+    say(f, VHOST_USER_GET_STATUS, PLAIN, "");
+    answered(f, VHOST_USER_GET_STATUS, "4000000000000000");
     g_assert_nonnull(strstr(f->lines->str, "ring 1 is broken: a test"));
-    tell(f, 18, "01000000 00000000");
-    tell(f, 18, "01000000 01000000");
+    tell(f, VHOST_USER_SET_VRING_ENABLE, "01000000 00000000");
+    tell(f, VHOST_USER_SET_VRING_ENABLE, "01000000 01000000");
     expect_trace(f, ""); /* still */
     qemu_stop(f, "00000000", "01000000");
     g_string_truncate(f->trace, 0);
@@ -166,8 +180,8 @@ static void test_broken(void)
     memset(f->ram, 0, 0x10000);
     qemu_start(f, b.fds, 0, 0);
     expect_trace(f, "M R3 Sd0 Sd1 ");
-    say(f, 40, 1, "");
-    answered(f, 40, U64_0);
+    say(f, VHOST_USER_GET_STATUS, PLAIN, "");
+    answered(f, VHOST_USER_GET_STATUS, U64_0);
     close(err);
     f->fds_before--;
     bed_finish(&b);
@@ -195,24 +209,25 @@ static void test_memory_gone(void)
     struct front *f = &b.f;
 
     bed_init(&b);
-    tell_fd(f, 5, TABLE_ONE, f->ram_fd);
-    tell(f, 8, "01000000 00010000");
-    tell(f, 10, "01000000 00000000");
-    tell(f, 9,
+    tell_fd(f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE, f->ram_fd);
+    tell(f, VHOST_USER_SET_VRING_NUM, "01000000 00010000");
+    tell(f, VHOST_USER_SET_VRING_BASE, "01000000 00000000");
+    tell(f, VHOST_USER_SET_VRING_ADDR,
          "01000000 00000000 00400000007e0000 00600000007f0000"
          "00500000007f0000 0000000000000000");
-    tell_fd(f, 12, U64_1, b.fds[1].kick);
-    tell(f, 18, "01000000 01000000");
+    tell_fd(f, VHOST_USER_SET_VRING_KICK, U64_1, b.fds[1].kick);
+    tell(f, VHOST_USER_SET_VRING_ENABLE, "01000000 01000000");
     expect_trace(f, "M ");
-    say(f, 40, 1, "");
-    answered(f, 40, "4000000000000000");
-    tell(f, 39, U64_0);
+    say(f, VHOST_USER_GET_STATUS, PLAIN, "");
+    answered(f, VHOST_USER_GET_STATUS, "4000000000000000");
+    tell(f, VHOST_USER_SET_STATUS, U64_0);
     expect_trace(f, "C1 R0 ");
     qemu_start(f, b.fds, 0, 0);
     g_string_truncate(f->trace, 0);
-    tell_fd(f, 5, TABLE_ONE, f->ram_fd); /* the same: goes on */
+    tell_fd(f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE,
+            f->ram_fd); /* the same: goes on */
     expect_trace(f, "M ");
-    tell(f, 5, "00000000 00000000");
+    tell(f, VHOST_USER_SET_MEM_TABLE, "00000000 00000000");
     expect_trace(f, "T0 T1 M ");
     g_assert_false(vwl_session_ring_runs(f->session, 1));
     qemu_stop(f, "00000000", "00000000");
@@ -229,9 +244,9 @@ static void test_device_resets(void)
         qemu_start(f, b.fds, 0, 0);
         g_string_truncate(f->trace, 0);
         if (i) {
-            tell(f, 34, "");
+            tell(f, VHOST_USER_RESET_DEVICE, "");
         } else {
-            tell(f, 39, U64_0);
+            tell(f, VHOST_USER_SET_STATUS, U64_0);
         }
         expect_trace(f, i ? "T0 C0 T1 C1 R1 " : "T0 C0 T1 C1 R0 ");
         g_assert_false(vwl_session_ring_runs(f->session, 1));
@@ -257,8 +272,9 @@ static void test_suspend(void)
                                              0, 0, 4096, NULL, NULL, 0),
                     ==, 0);
     expect_silence(f->back);
-    say(f, 17, 1, ""); /* requests are still answered */
-    answered(f, 17, "0200000000000000");
+    say(f, VHOST_USER_GET_QUEUE_NUM, PLAIN,
+        ""); /* requests are still answered */
+    answered(f, VHOST_USER_GET_QUEUE_NUM, "0200000000000000");
     vwl_session_suspend(f->session, false);
     expect_trace(f, "Sk0 Sk1 ");
     expect_hex(f->back, "0a000000 09000000 28000000 0000000000000000"

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The session's optional parts: translations, in-flight buffer, dirty log,
  * in-band notifications. */
-#include "front.h"
-
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#define IOMMU (FEATURES_QEMU | 1ull << 33)
+#include "fds.h"
+#include "front.h"
+#include "socket.h"
+
+#define IOMMU (FEATURES_QEMU | BIT(VIRTIO_F_ACCESS_PLATFORM))
 #define ZEROS_24 "0000000000000000 0000000000000000 0000000000000000"
 
 /* Iova 0x10000000 is the first byte of memory. */
@@ -17,15 +26,15 @@ static void start_out(struct bed *b)
 {
     struct front *f = &b->f;
 
-    tell_fd(f, 5, TABLE_ONE, f->ram_fd);
-    tell(f, 8, "01000000 00010000");
-    tell(f, 10, "01000000 00000000");
-    tell(f, 9,
+    tell_fd(f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE, f->ram_fd);
+    tell(f, VHOST_USER_SET_VRING_NUM, "01000000 00010000");
+    tell(f, VHOST_USER_SET_VRING_BASE, "01000000 00000000");
+    tell(f, VHOST_USER_SET_VRING_ADDR,
          "01000000 00000000 0040001000000000 0060001000000000"
          "0050001000000000 0000000000000000");
-    tell_fd(f, 12, U64_1, b->fds[1].kick);
+    tell_fd(f, VHOST_USER_SET_VRING_KICK, U64_1, b->fds[1].kick);
     g_string_truncate(f->trace, 0);
-    tell(f, 18, "01000000 01000000");
+    tell(f, VHOST_USER_SET_VRING_ENABLE, "01000000 01000000");
 }
 
 static void test_iotlb(void)
@@ -40,40 +49,40 @@ static void test_iotlb(void)
     expect_hex(f->back, "01000000 09000000 20000000 0040001000000000"
                         "0000000000000000 0000000000000000 0101000000000000");
     expect_silence(f->back);
-    tell_fd(f, 5, TABLE_ONE, f->ram_fd);
+    tell_fd(f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE, f->ram_fd);
     expect_silence(f->back); /* asked for already */
     expect_trace(f, "M ");
     /* answered with or without NEED_REPLY, before the miss is */
-    say(f, 22, 1, UPDATE);
-    answered(f, 22, U64_0);
+    say(f, VHOST_USER_IOTLB_MSG, PLAIN, UPDATE);
+    answered(f, VHOST_USER_IOTLB_MSG, U64_0);
     expect_trace(f, "Sd1 M ");
     send_hex(f->back, "01000000 05000000 08000000 0000000000000000", NULL, 0);
     vwl_session_dispatch_backchan(f->session);
     expect_trace(f, "");
     g_assert_true(vwl_session_ring_runs(f->session, 1));
 
-    say(f, 22, 9,
+    say(f, VHOST_USER_IOTLB_MSG, NEED_REPLY,
         "0000001000000000 0000100000000000 0000000000000000"
         "0003000000000000");
-    answered(f, 22, U64_0);
+    answered(f, VHOST_USER_IOTLB_MSG, U64_0);
     expect_trace(f, "I10000000+100000 M ");
     expect_hex(f->back, "01000000 09000000 20000000 0040001000000000"
                         "0000000000000000 0000000000000000 0101000000000000");
     g_assert_cmpint(vwl_vq_pop(vwl_session_vq(f->session, 1),
                                &(struct vwl_chain *){ NULL }),
                     ==, -EAGAIN);
-    say(f, 22, 9, UPDATE);
-    answered(f, 22, U64_0);
+    say(f, VHOST_USER_IOTLB_MSG, NEED_REPLY, UPDATE);
+    answered(f, VHOST_USER_IOTLB_MSG, U64_0);
     g_assert_cmpint(vwl_vq_pop(vwl_session_vq(f->session, 1),
                                &(struct vwl_chain *){ NULL }),
                     ==, 0);
     send_hex(f->back, "01000000 05000000 08000000 0000000000000000", NULL, 0);
     vwl_session_dispatch_backchan(f->session);
     /* a whole-space invalidation */
-    say(f, 22, 1,
+    say(f, VHOST_USER_IOTLB_MSG, PLAIN,
         "0000000000000000 ffffffffffffffff 0000000000000000"
         "0003000000000000");
-    answered(f, 22, U64_0);
+    answered(f, VHOST_USER_IOTLB_MSG, U64_0);
     bed_finish(&b);
 }
 
@@ -94,16 +103,16 @@ static void test_iotlb_refused(void)
     struct bed b;
 
     bed_init_with(&b, IOMMU, PROTOCOL_QEMU);
-    tell_fd(&b.f, 5, TABLE_ONE, b.f.ram_fd);
+    tell_fd(&b.f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE, b.f.ram_fd);
     g_string_truncate(b.f.trace, 0);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
-        say(&b.f, 22, 1, bad[i]);
-        answered(&b.f, 22, U64_1);
+        say(&b.f, VHOST_USER_IOTLB_MSG, PLAIN, bad[i]);
+        answered(&b.f, VHOST_USER_IOTLB_MSG, U64_1);
     }
     expect_trace(&b.f, "");
     set_features(&b.f, FEATURES_QEMU);
-    say(&b.f, 22, 1, UPDATE);
-    answered(&b.f, 22, U64_1);
+    say(&b.f, VHOST_USER_IOTLB_MSG, PLAIN, UPDATE);
+    answered(&b.f, VHOST_USER_IOTLB_MSG, U64_1);
     bed_finish(&b);
 }
 
@@ -119,10 +128,10 @@ static void test_miss_refused(void)
                         "0000000000000000 0000000000000000 0101000000000000");
     send_hex(f->back, "01000000 05000000 08000000 0100000000000000", NULL, 0);
     vwl_session_dispatch_backchan(f->session);
-    say(f, 40, 1, "");
-    answered(f, 40, "4000000000000000");
-    say(f, 22, 1, UPDATE);
-    answered(f, 22, U64_0);
+    say(f, VHOST_USER_GET_STATUS, PLAIN, "");
+    answered(f, VHOST_USER_GET_STATUS, "4000000000000000");
+    say(f, VHOST_USER_IOTLB_MSG, PLAIN, UPDATE);
+    answered(f, VHOST_USER_IOTLB_MSG, U64_0);
     g_assert_false(vwl_session_ring_runs(f->session, 1));
     bed_finish(&b);
 }
@@ -137,18 +146,23 @@ static void test_inflight_get(void)
 
     bed_init_with(&b, FEATURES_QEMU, PROTOCOL_ALL);
     /* 2 queues of 256: 16 + 16 * 256, rounded up to 64, twice */
-    say(&b.f, 31, 1, "0000000000000000 0000000000000000 0200 0001 00000000");
-    fd = answered(&b.f, 31,
+    say(&b.f, VHOST_USER_GET_INFLIGHT_FD, PLAIN,
+        "0000000000000000 0000000000000000 0200 0001 00000000");
+    fd = answered(&b.f, VHOST_USER_GET_INFLIGHT_FD,
                   "8020000000000000 0000000000000000 0200 0001"
                   "00000000");
     g_assert_cmpint(fstat(fd, &st), ==, 0);
     g_assert_cmpint(st.st_size, >=, 0x2080);
     close(fd);
-    say(&b.f, 31, 1, "0000000000000000 0000000000000000 0200 0001");
-    fd = answered(&b.f, 31, "8020000000000000 0000000000000000 0200 0001");
+    say(&b.f, VHOST_USER_GET_INFLIGHT_FD, PLAIN,
+        "0000000000000000 0000000000000000 0200 0001");
+    fd = answered(&b.f, VHOST_USER_GET_INFLIGHT_FD,
+                  "8020000000000000 0000000000000000 0200 0001");
     close(fd);
-    say(&b.f, 31, 1, "0000000000000000 0000000000000000 0000 0001");
-    fd = answered(&b.f, 31, "0000000000000000 0000000000000000 0000 0001");
+    say(&b.f, VHOST_USER_GET_INFLIGHT_FD, PLAIN,
+        "0000000000000000 0000000000000000 0000 0001");
+    fd = answered(&b.f, VHOST_USER_GET_INFLIGHT_FD,
+                  "0000000000000000 0000000000000000 0000 0001");
     g_assert_cmpint(fd, ==, -1);
     bed_finish(&b);
 }
@@ -169,7 +183,8 @@ static void test_inflight_resume(void)
     memcpy(f->ram + 0x4000 + 3 * 16, "\0\0\1\0\0\0\0\0\20\0\0\0\0\0\0\0", 16);
     f->ram[0x5002] = 1; /* available index; entry 0 is 3 */
     f->ram[0x5004] = 3;
-    tell_fd(f, 32, "8020000000000000 0000000000000000 0200 0001 00000000", fd);
+    tell_fd(f, VHOST_USER_SET_INFLIGHT_FD,
+            "8020000000000000 0000000000000000 0200 0001 00000000", fd);
     qemu_start(f, b.fds, 0, 0);
     expect_trace(f, "M Sd0 K0 Sd1 K1 ");
     g_assert_cmpint(count_of(b.fds[1].call), >=, 1);
@@ -180,14 +195,18 @@ static void test_inflight_resume(void)
     g_assert_cmpint(map[0x1040 + 16 + 3 * 16], ==, 0);
     g_assert_cmpint(vwl_vq_pop(vwl_session_vq(f->session, 1), &chain), ==, 0);
     /* not under running rings; one too short; one of 20 bytes */
-    say_fds(f, 32, 9, "8020000000000000 0000000000000000 0200 0001", &fd, 1);
-    answered(f, 32, U64_1);
+    say_fds(f, VHOST_USER_SET_INFLIGHT_FD, NEED_REPLY,
+            "8020000000000000 0000000000000000 0200 0001", &fd, 1);
+    answered(f, VHOST_USER_SET_INFLIGHT_FD, U64_1);
     qemu_stop(f, "00000000", "01000000");
-    tell_fd(f, 32, "8020000000000000 0000000000000000 0200 0001", fd);
-    say_fds(f, 32, 9, "8120000000000000 0000000000000000 0200 0001", &fd, 1);
-    answered(f, 32, U64_1);
-    say_fds(f, 32, 9, "8020000000000000 0100000000000000 0200 0001", &fd, 1);
-    answered(f, 32, U64_1);
+    tell_fd(f, VHOST_USER_SET_INFLIGHT_FD,
+            "8020000000000000 0000000000000000 0200 0001", fd);
+    say_fds(f, VHOST_USER_SET_INFLIGHT_FD, NEED_REPLY,
+            "8120000000000000 0000000000000000 0200 0001", &fd, 1);
+    answered(f, VHOST_USER_SET_INFLIGHT_FD, U64_1);
+    say_fds(f, VHOST_USER_SET_INFLIGHT_FD, NEED_REPLY,
+            "8020000000000000 0100000000000000 0200 0001", &fd, 1);
+    answered(f, VHOST_USER_SET_INFLIGHT_FD, U64_1);
     munmap(map, 0x2080);
     close(fd);
     f->fds_before--;
@@ -207,32 +226,35 @@ static void test_log(void)
 
     bed_init_with(&b, FEATURES_QEMU, PROTOCOL_ALL);
     /* 256 pages of guest memory are 32 bytes, here from 0x1000 on */
-    say_fds(f, 6, 1, "2000000000000000 0010000000000000", &log, 1);
-    answered(f, 6, U64_0);
-    say_fds(f, 6, 1, "0110000000000000 0010000000000000", &log, 1);
-    answered(f, 6, U64_1); /* beyond its file; the one before stays */
-    tell_fd(f, 7, "", event);
+    say_fds(f, VHOST_USER_SET_LOG_BASE, PLAIN,
+            "2000000000000000 0010000000000000", &log, 1);
+    answered(f, VHOST_USER_SET_LOG_BASE, U64_0);
+    say_fds(f, VHOST_USER_SET_LOG_BASE, PLAIN,
+            "0110000000000000 0010000000000000", &log, 1);
+    answered(f, VHOST_USER_SET_LOG_BASE,
+             U64_1); /* beyond its file; the one before stays */
+    tell_fd(f, VHOST_USER_SET_LOG_FD, "", event);
     qemu_start(f, b.fds, 0, 0);
-    take_one(f, 1);
+    front_take_one(f, 1);
     vwl_session_call(f->session, 1);
     g_assert_cmpint(count_of(event), ==, 0);
-    set_features(f, FEATURES_QEMU | 1ull << 26);
+    set_features(f, FEATURES_QEMU | BIT(VHOST_F_LOG_ALL));
     /* the used ring of ring 1 is guest page 6 */
-    tell(f, 9,
+    tell(f, VHOST_USER_SET_VRING_ADDR,
          "01000000 01000000 00400000007f0000 00600000007f0000"
          "00500000007f0000 0060000000000000");
-    take_one(f, 1);
+    front_take_one(f, 1);
     vwl_session_call(f->session, 1);
     g_assert_cmphex(map[0x1000], ==, 1 << 6);
     g_assert_cmpint(count_of(event), ==, 1);
     map[0x1000] = 0;
-    take_one(f, 1);
+    front_take_one(f, 1);
     g_assert_cmpint(count_of(event), ==, 0);
     vwl_session_flush_log(f->session);
     g_assert_cmpint(count_of(event), ==, 1);
     set_features(f, FEATURES_QEMU);
     map[0x1000] = 0;
-    take_one(f, 1);
+    front_take_one(f, 1);
     g_assert_cmphex(map[0x1000], ==, 0);
     munmap(map, 0x2000);
     close(log);
@@ -248,9 +270,11 @@ static void test_log_unasked(void)
     struct bed b;
 
     bed_init_with(&b, FEATURES_QEMU, PROTOCOL_QEMU);
-    say_fds(&b.f, 6, 1, "2000000000000000 0000000000000000", &log, 1);
+    say_fds(&b.f, VHOST_USER_SET_LOG_BASE, PLAIN,
+            "2000000000000000 0000000000000000", &log, 1);
     expect_silence(b.f.sock);
-    tell_fd(&b.f, 6, "2000000000000000 0000000000000000", log);
+    tell_fd(&b.f, VHOST_USER_SET_LOG_BASE, "2000000000000000 0000000000000000",
+            log);
     close(log);
     b.f.fds_before--;
     bed_finish(&b);
@@ -264,16 +288,16 @@ static void test_inband(void)
     struct front *f = &b.f;
 
     bed_init_with(&b, FEATURES_QEMU, PROTOCOL_ALL);
-    tell_fd(f, 5, TABLE_ONE, f->ram_fd);
-    tell(f, 8, "01000000 00010000");
-    tell(f, 10, "01000000 00000000");
-    tell(f, 9, ADDR_1);
-    tell(f, 13, "0101000000000000");
-    tell(f, 18, "01000000 01000000");
+    tell_fd(f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE, f->ram_fd);
+    tell(f, VHOST_USER_SET_VRING_NUM, "01000000 00010000");
+    tell(f, VHOST_USER_SET_VRING_BASE, "01000000 00000000");
+    tell(f, VHOST_USER_SET_VRING_ADDR, ADDR_1);
+    tell(f, VHOST_USER_SET_VRING_CALL, "0101000000000000");
+    tell(f, VHOST_USER_SET_VRING_ENABLE, "01000000 01000000");
     expect_trace(f, "M ");
-    quiet(f, 35, "01000000 00000000");
+    quiet(f, VHOST_USER_VRING_KICK, "01000000 00000000");
     expect_trace(f, "Sd1 ");
-    quiet(f, 35, "01000000 00000000");
+    quiet(f, VHOST_USER_VRING_KICK, "01000000 00000000");
     expect_trace(f, "K1 ");
     g_assert_cmpint(vwl_session_kick_fd(f->session, 1), ==, -1);
     vwl_session_call(f->session, 1);
@@ -281,7 +305,7 @@ static void test_inband(void)
     send_hex(f->back, "04000000 05000000 08000000 0000000000000000", NULL, 0);
     vwl_session_dispatch_backchan(f->session);
     /* one that was given is preferred */
-    tell_fd(f, 13, U64_1, b.fds[1].call);
+    tell_fd(f, VHOST_USER_SET_VRING_CALL, U64_1, b.fds[1].call);
     g_assert_cmpint(count_of(b.fds[1].call), ==, 1);
     vwl_session_call(f->session, 1);
     g_assert_cmpint(count_of(b.fds[1].call), ==, 1);
@@ -289,12 +313,12 @@ static void test_inband(void)
     vwl_session_ring_broken(f->session, 1, "a test");
     expect_hex(f->back, "05000000 09000000 08000000 01000000 00000000"
                         "02000000 09000000 00000000");
-    say(f, 35, 9, "02000000 00000000");
-    answered(f, 35, U64_1);
+    say(f, VHOST_USER_VRING_KICK, NEED_REPLY, "02000000 00000000");
+    answered(f, VHOST_USER_VRING_KICK, U64_1);
     bed_finish(&b);
     bed_init_with(&b, FEATURES_QEMU, PROTOCOL_QEMU); /* not negotiated */
-    say(&b.f, 35, 9, "01000000 00000000");
-    answered(&b.f, 35, U64_1);
+    say(&b.f, VHOST_USER_VRING_KICK, NEED_REPLY, "01000000 00000000");
+    answered(&b.f, VHOST_USER_VRING_KICK, U64_1);
     bed_finish(&b);
 }
 
@@ -309,9 +333,10 @@ static void test_held(void)
 
     bed_init_with(&b, FEATURES_QEMU, PROTOCOL_ALL);
     vq = vwl_session_vq(f->session, 1);
-    tell_fd(f, 32, "8020000000000000 0000000000000000 0200 0001 00000000", fd);
+    tell_fd(f, VHOST_USER_SET_INFLIGHT_FD,
+            "8020000000000000 0000000000000000 0200 0001 00000000", fd);
     qemu_start(f, b.fds, 0, 0);
-    offer(f, 1);
+    front_offer(f, 1);
     g_assert_cmpint(vwl_vq_pop(vq, &f->held[0]), ==, 1);
     f->n_held = 1;
     qemu_stop(f, "00000000", "01000000");
@@ -343,7 +368,7 @@ static void test_no_descriptors_left(void)
         g_test_skip("valgrind has a descriptor limit of its own");
         return;
     }
-    text = frame(12, 9, U64_1);
+    text = frame(VHOST_USER_SET_VRING_KICK, NEED_REPLY, U64_1);
     bed_init_with(&b, FEATURES_QEMU, PROTOCOL_QEMU);
     send_hex(f->sock, text, &b.fds[1].kick, 1);
     g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &before), ==, 0);
@@ -355,13 +380,13 @@ static void test_no_descriptors_left(void)
     }
     g_assert_cmpuint(n, <, G_N_ELEMENTS(fillers));
     g_assert_cmpint(vwl_session_dispatch(f->session), ==, 0);
-    answered(f, 12, U64_1);
+    answered(f, VHOST_USER_SET_VRING_KICK, U64_1);
     while (n > 0) {
         close(fillers[--n]);
     }
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &before), ==, 0);
-    say(f, 17, 1, "");
-    answered(f, 17, "0200000000000000");
+    say(f, VHOST_USER_GET_QUEUE_NUM, PLAIN, "");
+    answered(f, VHOST_USER_GET_QUEUE_NUM, "0200000000000000");
     g_free(text);
     bed_finish(&b);
 }

@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Memory tables, and streams that are no conversation. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "fds.h"
 #include "front.h"
+#include "socket.h"
 
 static void front_all(struct front *f)
 {
@@ -9,19 +20,6 @@ static void front_all(struct front *f)
 }
 
 /* ---- memory ----------------------------------------------------------- */
-
-static unsigned int count_maps(void)
-{
-    char *text = NULL, *p;
-    unsigned int n = 0;
-
-    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
-    for (p = text; (p = strstr(p, "memfd:test")); p++) {
-        n++;
-    }
-    g_free(text);
-    return n;
-}
 
 static void test_memory_refused(void)
 {
@@ -48,13 +46,13 @@ static void test_memory_refused(void)
         front_all(&f);
         maps = count_maps();
         fds[0] = fds[1] = f.ram_fd;
-        say_fds(&f, 5, 9, two, fds, 2);
-        answered(&f, 5, U64_1);
+        say_fds(&f, VHOST_USER_SET_MEM_TABLE, NEED_REPLY, two, fds, 2);
+        answered(&f, VHOST_USER_SET_MEM_TABLE, U64_1);
         g_assert_cmpuint(count_maps(), ==, maps); /* all or nothing */
-        tell_fd(&f, 5, TABLE_ONE, f.ram_fd);
+        tell_fd(&f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE, f.ram_fd);
         g_assert_cmpuint(count_maps(), ==, maps + 1);
-        say_fds(&f, 5, 9, two, fds, 2);
-        answered(&f, 5, U64_1);
+        say_fds(&f, VHOST_USER_SET_MEM_TABLE, NEED_REPLY, two, fds, 2);
+        answered(&f, VHOST_USER_SET_MEM_TABLE, U64_1);
         g_assert_cmpuint(count_maps(), ==, maps + 1); /* the old one stays */
         front_finish(&f);
         g_free(two);
@@ -68,20 +66,23 @@ static void test_memory_counts(void)
 
     front_all(&f);
     fds[0] = fds[1] = f.ram_fd;
-    say_fds(&f, 5, 9, TABLE_ONE, fds, 2);
-    answered(&f, 5, U64_1);
-    say_fds(&f, 5, 9, TABLE_ONE, fds, 0);
-    answered(&f, 5, U64_1);
-    say_fds(&f, 5, 9, "02000000 00000000" TABLE_RAM, fds, 2);
-    answered(&f, 5, U64_1);
-    say_fds(&f, 5, 9, "ffffffff 00000000" TABLE_RAM, fds, 1);
-    answered(&f, 5, U64_1);
-    say_fds(&f, 5, 9, "02000000 00000000" TABLE_RAM TABLE_RAM, fds, 2);
-    answered(&f, 5, U64_1);
+    say_fds(&f, VHOST_USER_SET_MEM_TABLE, NEED_REPLY, TABLE_ONE, fds, 2);
+    answered(&f, VHOST_USER_SET_MEM_TABLE, U64_1);
+    say_fds(&f, VHOST_USER_SET_MEM_TABLE, NEED_REPLY, TABLE_ONE, fds, 0);
+    answered(&f, VHOST_USER_SET_MEM_TABLE, U64_1);
+    say_fds(&f, VHOST_USER_SET_MEM_TABLE, NEED_REPLY,
+            "02000000 00000000" TABLE_RAM, fds, 2);
+    answered(&f, VHOST_USER_SET_MEM_TABLE, U64_1);
+    say_fds(&f, VHOST_USER_SET_MEM_TABLE, NEED_REPLY,
+            "ffffffff 00000000" TABLE_RAM, fds, 1);
+    answered(&f, VHOST_USER_SET_MEM_TABLE, U64_1);
+    say_fds(&f, VHOST_USER_SET_MEM_TABLE, NEED_REPLY,
+            "02000000 00000000" TABLE_RAM TABLE_RAM, fds, 2);
+    answered(&f, VHOST_USER_SET_MEM_TABLE, U64_1);
     expect_trace(&f, "X ");
-    tell_fd(&f, 5, TABLE_ONE, f.ram_fd);
+    tell_fd(&f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE, f.ram_fd);
     expect_trace(&f, "M ");
-    tell(&f, 5, "00000000 00000000");
+    tell(&f, VHOST_USER_SET_MEM_TABLE, "00000000 00000000");
     expect_trace(&f, "M ");
     front_finish(&f);
 }
@@ -105,28 +106,28 @@ static void test_memory_own(void)
     fds[0] = f.ram_fd;
     fds[1] = f.own_fd;
     maps = count_maps();
-    say_fds(&f, 5, 9, two, fds, 2);
-    answered(&f, 5, U64_0);
+    say_fds(&f, VHOST_USER_SET_MEM_TABLE, NEED_REPLY, two, fds, 2);
+    answered(&f, VHOST_USER_SET_MEM_TABLE, U64_0);
     /* 0xfe00005000 is where offset 0x4000 + 0x1000 of region 0 lies */
     expect_trace(&f, "Bfe00000000 M ");
     g_assert_cmpuint(count_maps(), ==, maps + 1);
     /* one that can not be mapped at all does not matter either */
     g_assert_cmpint(ftruncate(f.own_fd, 0), ==, 0);
-    say_fds(&f, 5, 9, two, fds, 2);
-    answered(&f, 5, U64_0);
+    say_fds(&f, VHOST_USER_SET_MEM_TABLE, NEED_REPLY, two, fds, 2);
+    answered(&f, VHOST_USER_SET_MEM_TABLE, U64_0);
     expect_trace(&f, "Bfe00000000 M ");
-    tell_fd(&f, 37,
+    tell_fd(&f, VHOST_USER_ADD_MEM_REG,
             U64_0 "0090000000fe0000 0010000000000000"
                   "000000000b7f0000 0000000000000000",
             f.own_fd);
     expect_trace(&f, "Bfe0000005000 ");
-    tell(&f, 38,
+    tell(&f, VHOST_USER_REM_MEM_REG,
          U64_0 "0090000000fe0000 0010000000000000"
                "000000000b7f0000 0000000000000000");
-    say(&f, 38, 9,
+    say(&f, VHOST_USER_REM_MEM_REG, NEED_REPLY,
         U64_0 "0090000000fe0000 0010000000000000"
               "000000000b7f0000 0000000000000000");
-    answered(&f, 38, U64_1);
+    answered(&f, VHOST_USER_REM_MEM_REG, U64_1);
     close(f.own_fd);
     f.own = false;
     front_finish(&f);
@@ -141,22 +142,23 @@ static void test_slots(void)
     front_all(&f);
     expect_trace(&f, "X ");
     maps = count_maps();
-    tell_fd(&f, 37, U64_0 TABLE_RAM, f.ram_fd);
+    tell_fd(&f, VHOST_USER_ADD_MEM_REG, U64_0 TABLE_RAM, f.ram_fd);
     expect_trace(&f, "M ");
     g_assert_cmpuint(count_maps(), ==, maps + 1);
-    say_fds(&f, 37, 9, U64_0 TABLE_RAM, &f.ram_fd, 1);
-    answered(&f, 37, U64_1);
+    say_fds(&f, VHOST_USER_ADD_MEM_REG, NEED_REPLY, U64_0 TABLE_RAM, &f.ram_fd,
+            1);
+    answered(&f, VHOST_USER_ADD_MEM_REG, U64_1);
     /* the offset does not count, a descriptor that comes is closed */
     fd = make_memfd(1);
-    tell_fd(&f, 38,
+    tell_fd(&f, VHOST_USER_REM_MEM_REG,
             U64_0 "0000000000000000 0000100000000000"
                   "00000000007f0000 0070000000000000",
             fd);
     close(fd);
     g_assert_cmpuint(count_maps(), ==, maps);
     expect_trace(&f, "M ");
-    say(&f, 38, 9, U64_0 TABLE_RAM);
-    answered(&f, 38, U64_1);
+    say(&f, VHOST_USER_REM_MEM_REG, NEED_REPLY, U64_0 TABLE_RAM);
+    answered(&f, VHOST_USER_REM_MEM_REG, U64_1);
     front_finish(&f);
 }
 
@@ -173,7 +175,7 @@ static void test_bytewise(void)
 
     front_init(&f, FEATURES_ALL, PROTOCOL_ALL);
     for (guint i = 0; i < bytes->len; i++) {
-        send_bytes(f.sock, bytes->data + i, 1, &kick, i == 32);
+        socket_send(f.sock, bytes->data + i, 1, &kick, i == 32);
         g_assert_cmpint(vwl_session_dispatch(f.session), ==, 0);
     }
     expect_hex(f.sock, "03000000 05000000 08000000 0000000000000000"
@@ -204,7 +206,7 @@ static void test_garbage(void)
             bytes[8] = (guint8)g_rand_int_range(rand, 0, 100);
         }
         front_init(&f, FEATURES_ALL, PROTOCOL_ALL);
-        send_bytes(f.sock, bytes, sizeof bytes, &f.ram_fd, 1);
+        socket_send(f.sock, bytes, sizeof bytes, &f.ram_fd, 1);
         for (int i = 0; i < 20; i++) {
             int err = vwl_session_dispatch(f.session);
 
@@ -297,8 +299,8 @@ static void test_flags_untouched(void)
 
     front_all(&f);
     sock = fcntl(f.back, F_GETFL);
-    tell_fd(&f, 12, U64_1, kick);
-    tell_fd(&f, 13, U64_1, call);
+    tell_fd(&f, VHOST_USER_SET_VRING_KICK, U64_1, kick);
+    tell_fd(&f, VHOST_USER_SET_VRING_CALL, U64_1, call);
     g_assert_cmpint(fcntl(kick, F_GETFL), ==, before[0]);
     g_assert_cmpint(fcntl(call, F_GETFL), ==, before[1]);
     g_assert_cmpint(fcntl(f.back, F_GETFL), ==, sock);

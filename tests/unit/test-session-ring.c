@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Rings: the recorded sequences of QEMU 11.1, and what may come between. */
+#include <glib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fds.h"
 #include "front.h"
 
 /* Section 2: handshake, DRIVER_OK, stop, in the recorded order. */
@@ -12,22 +19,23 @@ static void test_qemu_start(void)
     front_init(f, FEATURES_QEMU, PROTOCOL_QEMU);
     ring_fds_init(&b.fds[0]);
     ring_fds_init(&b.fds[1]);
-    say(f, 1, 1, "");
-    answered(f, 1, "0e00006001000000");
-    say(f, 15, 1, "");
-    answered(f, 15, "2800400000000000");
-    handshake(f, 0x400028); /* SET_PROTOCOL_FEATURES, BACKEND_REQ_FD, OWNER */
-    say(f, 1, 1, "");
-    answered(f, 1, "0e00006001000000");
+    say(f, VHOST_USER_GET_FEATURES, PLAIN, "");
+    answered(f, VHOST_USER_GET_FEATURES, "0e00006001000000");
+    say(f, VHOST_USER_GET_PROTOCOL_FEATURES, PLAIN, "");
+    answered(f, VHOST_USER_GET_PROTOCOL_FEATURES, "2800400000000000");
+    handshake(f,
+              PROTOCOL_QEMU); /* SET_PROTOCOL_FEATURES, BACKEND_REQ_FD, OWNER */
+    say(f, VHOST_USER_GET_FEATURES, PLAIN, "");
+    answered(f, VHOST_USER_GET_FEATURES, "0e00006001000000");
     for (int i = 0; i < 2; i++) {
         const char *index = i ? U64_1 : U64_0;
 
-        tell_fd(f, 13, index, b.fds[i].call);
-        tell_fd(f, 14, index, err);
+        tell_fd(f, VHOST_USER_SET_VRING_CALL, index, b.fds[i].call);
+        tell_fd(f, VHOST_USER_SET_VRING_ERR, index, err);
     }
     expect_trace(f, "X ");
     g_assert_cmpint(count_of(b.fds[0].call), ==, 0);
-    set_features(f, 0x16000000e);
+    set_features(f, FEATURES_QEMU);
     expect_trace(f, "F16000000e ");
     g_assert_false(vwl_session_ring_runs(f->session, 0));
     qemu_start(f, b.fds, 0, 0);
@@ -42,7 +50,7 @@ static void test_qemu_start(void)
     g_assert_cmpint(count_of(b.fds[1].call), ==, 1);
     vwl_session_call(f->session, 1);
     g_assert_cmpint(count_of(b.fds[1].call), ==, 1);
-    take_one(f, 1);
+    front_take_one(f, 1);
     qemu_stop(f, "00000000", "01000000");
     expect_trace(f, "T0 T1 C0 C1 ");
     g_assert_cmpint(vwl_session_kick_fd(f->session, 0), ==, -1);
@@ -56,9 +64,9 @@ static void test_qemu_start(void)
 static void run_once(struct bed *b)
 {
     qemu_start(&b->f, b->fds, 0, 0);
-    take_one(&b->f, 0);
-    take_one(&b->f, 1);
-    take_one(&b->f, 1);
+    front_take_one(&b->f, 0);
+    front_take_one(&b->f, 1);
+    front_take_one(&b->f, 1);
     qemu_stop(&b->f, "01000000", "02000000");
     g_string_truncate(b->f.trace, 0);
 }
@@ -125,7 +133,7 @@ static void test_other_base(void)
 
 static void test_packed_bases(void)
 {
-    uint64_t features = FEATURES_QEMU | 1ull << 34;
+    uint64_t features = FEATURES_QEMU | BIT(VIRTIO_F_RING_PACKED);
     struct vwl_chain *chain;
     struct vwl_vq *vq;
     struct bed b;
@@ -162,14 +170,14 @@ static void test_second_handshake(void)
     vwl_session_dispatch_backchan(f->session);
     expect_trace(f, "X R4 ");
     g_assert_cmpint(vwl_backchan_fd(vwl_session_backchan(f->session)), ==, -1);
-    say(f, 1, 1, "");
-    answered(f, 1, "0e00007407000000");
-    say(f, 15, 1, "");
-    answered(f, 15, "2bf6418000000000");
+    say(f, VHOST_USER_GET_FEATURES, PLAIN, "");
+    answered(f, VHOST_USER_GET_FEATURES, "0e00007407000000");
+    say(f, VHOST_USER_GET_PROTOCOL_FEATURES, PLAIN, "");
+    answered(f, VHOST_USER_GET_PROTOCOL_FEATURES, "2bf6418000000000");
     handshake(f, PROTOCOL_QEMU);
     expect_trace(f, "X R2 ");
     g_assert_cmpint(vwl_backchan_fd(vwl_session_backchan(f->session)), >=, 0);
-    say(f, 44, 1, "");
+    say(f, VHOST_USER_GET_SHMEM_CONFIG, PLAIN, "");
     g_assert_cmpint(recv(f->sock, (char[2068]){ 0 }, 2068, MSG_DONTWAIT), ==,
                     2068);
     set_features(f, FEATURES_QEMU);
@@ -215,22 +223,29 @@ static void test_crosvm_order(void)
 
     bed_init(&b);
     for (int round = 0; round < 2; round++) {
-        say_fds(f, 5, 1, TABLE_ONE, &f->ram_fd, 1);
+        say_fds(f, VHOST_USER_SET_MEM_TABLE, PLAIN, TABLE_ONE, &f->ram_fd, 1);
         for (int i = 0; i < 2; i++) {
-            quiet(f, 8, i ? "01000000 00010000" : "00000000 00010000");
-            quiet(f, 9, i ? ADDR_1 : ADDR_0);
+            quiet(f, VHOST_USER_SET_VRING_NUM,
+                  i ? "01000000 00010000" : "00000000 00010000");
+            quiet(f, VHOST_USER_SET_VRING_ADDR, i ? ADDR_1 : ADDR_0);
             set_base(f, (unsigned int)i, 0);
-            say_fds(f, 13, 1, i ? U64_1 : U64_0, &b.fds[i].call, 1);
-            say_fds(f, 12, 1, i ? U64_1 : U64_0, &b.fds[i].kick, 1);
+            say_fds(f, VHOST_USER_SET_VRING_CALL, PLAIN, i ? U64_1 : U64_0,
+                    &b.fds[i].call, 1);
+            say_fds(f, VHOST_USER_SET_VRING_KICK, PLAIN, i ? U64_1 : U64_0,
+                    &b.fds[i].kick, 1);
             g_assert_false(vwl_session_ring_runs(f->session, 0));
-            quiet(f, 18, i ? "01000000 01000000" : "00000000 01000000");
+            quiet(f, VHOST_USER_SET_VRING_ENABLE,
+                  i ? "01000000 01000000" : "00000000 01000000");
         }
         expect_trace(f, round ? "M R3 Sd0 Sd1 " : "M Sd0 Sd1 ");
-        take_one(f, 1);
+        front_take_one(f, 1);
         for (int i = 0; i < 2; i++) {
-            quiet(f, 18, i ? "01000000 00000000" : "00000000 00000000");
-            say(f, 11, 1, i ? "01000000 00000000" : "00000000 00000000");
-            answered(f, 11, i ? "01000000 01000000" : "00000000 00000000");
+            quiet(f, VHOST_USER_SET_VRING_ENABLE,
+                  i ? "01000000 00000000" : "00000000 00000000");
+            say(f, VHOST_USER_GET_VRING_BASE, PLAIN,
+                i ? "01000000 00000000" : "00000000 00000000");
+            answered(f, VHOST_USER_GET_VRING_BASE,
+                     i ? "01000000 01000000" : "00000000 00000000");
         }
         memset(f->ram, 0, 0x10000);
         g_string_truncate(f->trace, 0);
@@ -245,19 +260,19 @@ static void test_enable_first(void)
     struct front *f = &b.f;
 
     bed_init(&b);
-    tell_fd(f, 5, TABLE_ONE, f->ram_fd);
-    tell(f, 18, "00000000 01000000");
-    tell(f, 18, "01000000 01000000");
+    tell_fd(f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE, f->ram_fd);
+    tell(f, VHOST_USER_SET_VRING_ENABLE, "00000000 01000000");
+    tell(f, VHOST_USER_SET_VRING_ENABLE, "01000000 01000000");
     for (int round = 0; round < 2; round++) {
         g_string_truncate(f->trace, 0);
-        tell(f, 8, "01000000 00010000");
-        tell(f, 10, "01000000 00000000");
-        tell(f, 9, ADDR_1);
+        tell(f, VHOST_USER_SET_VRING_NUM, "01000000 00010000");
+        tell(f, VHOST_USER_SET_VRING_BASE, "01000000 00000000");
+        tell(f, VHOST_USER_SET_VRING_ADDR, ADDR_1);
         expect_trace(f, "");
-        tell_fd(f, 12, U64_1, b.fds[1].kick);
+        tell_fd(f, VHOST_USER_SET_VRING_KICK, U64_1, b.fds[1].kick);
         expect_trace(f, round ? "Sk1 " : "Sd1 ");
-        say(f, 11, 1, "01000000 00000000");
-        answered(f, 11, "01000000 00000000");
+        say(f, VHOST_USER_GET_VRING_BASE, PLAIN, "01000000 00000000");
+        answered(f, VHOST_USER_GET_VRING_BASE, "01000000 00000000");
         expect_trace(f, "T1 C1 ");
     }
     bed_finish(&b);
@@ -270,13 +285,13 @@ static void test_no_protocol_features(void)
     struct front *f = &b.f;
 
     bed_init(&b);
-    set_features(f, FEATURES_QEMU & ~(1ull << 30));
+    set_features(f, FEATURES_QEMU & ~BIT(VHOST_USER_F_PROTOCOL_FEATURES));
     g_string_truncate(f->trace, 0);
-    tell_fd(f, 5, TABLE_ONE, f->ram_fd);
-    tell(f, 8, "01000000 00010000");
-    tell(f, 10, "01000000 00000000");
-    tell(f, 9, ADDR_1);
-    tell_fd(f, 12, U64_1, b.fds[1].kick);
+    tell_fd(f, VHOST_USER_SET_MEM_TABLE, TABLE_ONE, f->ram_fd);
+    tell(f, VHOST_USER_SET_VRING_NUM, "01000000 00010000");
+    tell(f, VHOST_USER_SET_VRING_BASE, "01000000 00000000");
+    tell(f, VHOST_USER_SET_VRING_ADDR, ADDR_1);
+    tell_fd(f, VHOST_USER_SET_VRING_KICK, U64_1, b.fds[1].kick);
     expect_trace(f, "M Sd1 ");
     bed_finish(&b);
 }
@@ -287,10 +302,10 @@ static void test_base_without_run(void)
 
     bed_init(&b);
     set_base(&b.f, 1, 0x1234);
-    say(&b.f, 11, 1, "01000000 00000000");
-    answered(&b.f, 11, "01000000 34120000");
-    say(&b.f, 11, 1, "02000000 00000000");
-    answered(&b.f, 11, "");
+    say(&b.f, VHOST_USER_GET_VRING_BASE, PLAIN, "01000000 00000000");
+    answered(&b.f, VHOST_USER_GET_VRING_BASE, "01000000 34120000");
+    say(&b.f, VHOST_USER_GET_VRING_BASE, PLAIN, "02000000 00000000");
+    answered(&b.f, VHOST_USER_GET_VRING_BASE, "");
     bed_finish(&b);
 }
 
@@ -302,15 +317,15 @@ static void test_disable_and_enable(void)
     bed_init(&b);
     qemu_start(f, b.fds, 0, 0);
     g_string_truncate(f->trace, 0);
-    tell(f, 18, "01000000 00000000");
+    tell(f, VHOST_USER_SET_VRING_ENABLE, "01000000 00000000");
     expect_trace(f, "T1 ");
     g_assert_false(vwl_session_ring_runs(f->session, 1));
-    tell(f, 18, "01000000 01000000");
+    tell(f, VHOST_USER_SET_VRING_ENABLE, "01000000 01000000");
     expect_trace(f, "Sk1 ");
-    say(f, 18, 9, "01000000 02000000");
-    answered(f, 18, U64_1);
-    say(f, 18, 9, "02000000 01000000");
-    answered(f, 18, U64_1);
+    say(f, VHOST_USER_SET_VRING_ENABLE, NEED_REPLY, "01000000 02000000");
+    answered(f, VHOST_USER_SET_VRING_ENABLE, U64_1);
+    say(f, VHOST_USER_SET_VRING_ENABLE, NEED_REPLY, "02000000 01000000");
+    answered(f, VHOST_USER_SET_VRING_ENABLE, U64_1);
     expect_trace(f, "");
     bed_finish(&b);
 }
@@ -327,34 +342,35 @@ static void test_running_changes(void)
     qemu_start(f, b.fds, 0, 0);
     g_string_truncate(f->trace, 0);
     count_of(b.fds[1].call);
-    tell_fd(f, 13, U64_1, other.call);
+    tell_fd(f, VHOST_USER_SET_VRING_CALL, U64_1, other.call);
     g_assert_cmpint(count_of(other.call), ==, 1);
     vwl_session_call(f->session, 1);
     g_assert_cmpint(count_of(other.call), ==, 1);
     g_assert_cmpint(count_of(b.fds[1].call), ==, 0);
-    tell_fd(f, 12, U64_1, other.kick);
+    tell_fd(f, VHOST_USER_SET_VRING_KICK, U64_1, other.kick);
     expect_trace(f, "C1 K1 ");
     g_assert_true(same_file(vwl_session_kick_fd(f->session, 1), other.kick));
-    tell(f, 12, "0101000000000000"); /* polling mode */
+    tell(f, VHOST_USER_SET_VRING_KICK, "0101000000000000"); /* polling mode */
     expect_trace(f, "C1 K1 ");
     g_assert_cmpint(vwl_session_kick_fd(f->session, 1), ==, -1);
-    tell(f, 13, "0101000000000000");
+    tell(f, VHOST_USER_SET_VRING_CALL, "0101000000000000");
     vwl_session_call(f->session, 1);
     g_assert_cmpint(count_of(other.call), ==, 0);
-    tell(f, 9,
+    tell(f, VHOST_USER_SET_VRING_ADDR,
          "01000000 01000000 00400000007f0000 00600000007f0000"
          "00500000007f0000 0060000000000000"); /* log on */
-    say(f, 9, 9,
+    say(f, VHOST_USER_SET_VRING_ADDR, NEED_REPLY,
         "01000000 00000000 00500000007f0000 00600000007f0000"
         "00500000007f0000 0000000000000000"); /* elsewhere */
-    answered(f, 9, U64_1);
-    set_features(f, FEATURES_QEMU | 1ull << 26);
-    say(f, 2, 9, "0000006001000000"); /* not under a running ring */
-    answered(f, 2, U64_1);
-    say(f, 8, 9, "01000000 80000000");
-    answered(f, 8, U64_1);
-    say(f, 10, 9, "01000000 05000000");
-    answered(f, 10, U64_1);
+    answered(f, VHOST_USER_SET_VRING_ADDR, U64_1);
+    set_features(f, FEATURES_QEMU | BIT(VHOST_F_LOG_ALL));
+    say(f, VHOST_USER_SET_FEATURES, NEED_REPLY,
+        "0000006001000000"); /* not under a running ring */
+    answered(f, VHOST_USER_SET_FEATURES, U64_1);
+    say(f, VHOST_USER_SET_VRING_NUM, NEED_REPLY, "01000000 80000000");
+    answered(f, VHOST_USER_SET_VRING_NUM, U64_1);
+    say(f, VHOST_USER_SET_VRING_BASE, NEED_REPLY, "01000000 05000000");
+    answered(f, VHOST_USER_SET_VRING_BASE, U64_1);
     expect_trace(f, "");
     g_assert_true(vwl_session_ring_runs(f->session, 1));
     ring_fds_finish(&other);

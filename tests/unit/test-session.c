@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Requests one by one: answers, refusals, negotiation. */
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "fds.h"
 #include "front.h"
+#include "socket.h"
 
 #define Z_1 U64_0
 #define Z_4 Z_1 Z_1 Z_1 Z_1
@@ -23,57 +32,68 @@ static const struct row {
     enum when when;
     const char *good, *bad;
 } rows[] = {
-    { 1, "", NO_FD, ALWAYS, "0e00007407000000", U64_0 },
-    { 2, "0e00006001000000", NO_FD, ASKED, U64_0, U64_1 },
-    { 3, "", NO_FD, ASKED, U64_0, U64_1 },
-    { 4, "", NO_FD, ASKED, U64_0, U64_1 },
-    { 5, TABLE_ONE, MEMORY, ASKED, U64_0, U64_1 },
-    { 6, "0010000000000000 0000000000000000", MEMORY, ALWAYS, U64_0, U64_1 },
-    { 7, "", EVENT, ASKED, U64_0, U64_1 },
-    { 8, "00000000 00010000", NO_FD, ASKED, U64_0, U64_1 },
-    { 9, ADDR_0, NO_FD, ASKED, U64_0, U64_1 },
-    { 10, "00000000 05000000", NO_FD, ASKED, U64_0, U64_1 },
-    { 11, "00000000 00000000", NO_FD, ALWAYS, "00000000 00000000", "" },
-    { 12, U64_0, EVENT, ASKED, U64_0, U64_1 },
-    { 13, U64_0, EVENT, ASKED, U64_0, U64_1 },
-    { 14, U64_0, EVENT, ASKED, U64_0, U64_1 },
-    { 15, "", NO_FD, ALWAYS, "2bf6418000000000", U64_0 },
-    { 16, "2bf6418000000000", NO_FD, ASKED, U64_0, U64_1 },
-    { 17, "", NO_FD, ALWAYS, "0200000000000000", U64_0 },
-    { 18, "01000000 01000000", NO_FD, ASKED, U64_0, U64_1 },
-    { 21, "", SOCKET, ASKED, U64_0, U64_1 },
-    { 22,
+    { VHOST_USER_GET_FEATURES, "", NO_FD, ALWAYS, "0e00007407000000", U64_0 },
+    { VHOST_USER_SET_FEATURES, "0e00006001000000", NO_FD, ASKED, U64_0, U64_1 },
+    { VHOST_USER_SET_OWNER, "", NO_FD, ASKED, U64_0, U64_1 },
+    { VHOST_USER_RESET_OWNER, "", NO_FD, ASKED, U64_0, U64_1 },
+    { VHOST_USER_SET_MEM_TABLE, TABLE_ONE, MEMORY, ASKED, U64_0, U64_1 },
+    { VHOST_USER_SET_LOG_BASE, "0010000000000000 0000000000000000", MEMORY,
+      ALWAYS, U64_0, U64_1 },
+    { VHOST_USER_SET_LOG_FD, "", EVENT, ASKED, U64_0, U64_1 },
+    { VHOST_USER_SET_VRING_NUM, "00000000 00010000", NO_FD, ASKED, U64_0,
+      U64_1 },
+    { VHOST_USER_SET_VRING_ADDR, ADDR_0, NO_FD, ASKED, U64_0, U64_1 },
+    { VHOST_USER_SET_VRING_BASE, "00000000 05000000", NO_FD, ASKED, U64_0,
+      U64_1 },
+    { VHOST_USER_GET_VRING_BASE, "00000000 00000000", NO_FD, ALWAYS,
+      "00000000 00000000", "" },
+    { VHOST_USER_SET_VRING_KICK, U64_0, EVENT, ASKED, U64_0, U64_1 },
+    { VHOST_USER_SET_VRING_CALL, U64_0, EVENT, ASKED, U64_0, U64_1 },
+    { VHOST_USER_SET_VRING_ERR, U64_0, EVENT, ASKED, U64_0, U64_1 },
+    { VHOST_USER_GET_PROTOCOL_FEATURES, "", NO_FD, ALWAYS, "2bf6418000000000",
+      U64_0 },
+    { VHOST_USER_SET_PROTOCOL_FEATURES, "2bf6418000000000", NO_FD, ASKED, U64_0,
+      U64_1 },
+    { VHOST_USER_GET_QUEUE_NUM, "", NO_FD, ALWAYS, "0200000000000000", U64_0 },
+    { VHOST_USER_SET_VRING_ENABLE, "01000000 01000000", NO_FD, ASKED, U64_0,
+      U64_1 },
+    { VHOST_USER_SET_BACKEND_REQ_FD, "", SOCKET, ASKED, U64_0, U64_1 },
+    { VHOST_USER_IOTLB_MSG,
       "0000000000000000 0000000000000000 0000000000000000 0003"
       "000000000000",
       NO_FD, ALWAYS, U64_1, U64_1 }, /* no ACCESS_PLATFORM */
-    { 24, "00000000 00000000 00000000", NO_FD, ALWAYS,
+    { VHOST_USER_GET_CONFIG, "00000000 00000000 00000000", NO_FD, ALWAYS,
       "00000000 00000000 00000000", "" },
-    { 25, "00000000 00000000 00000000", NO_FD, ASKED, U64_1, U64_1 },
-    { 31, "0000000000000000 0000000000000000 0200 0001 00000000", NO_FD, ALWAYS,
+    { VHOST_USER_SET_CONFIG, "00000000 00000000 00000000", NO_FD, ASKED, U64_1,
+      U64_1 },
+    { VHOST_USER_GET_INFLIGHT_FD,
+      "0000000000000000 0000000000000000 0200 0001 00000000", NO_FD, ALWAYS,
       "8020000000000000 0000000000000000 0200 0001 00000000", "" },
-    { 32, "8020000000000000 0000000000000000 0200 0001 00000000", BUFFER, ASKED,
+    { VHOST_USER_SET_INFLIGHT_FD,
+      "8020000000000000 0000000000000000 0200 0001 00000000", BUFFER, ASKED,
       U64_0, U64_1 },
-    { 34, "", NO_FD, ASKED, U64_0, U64_1 },
-    { 35, "01000000 00000000", NO_FD, ASKED, U64_0, U64_1 },
-    { 36, "", NO_FD, ALWAYS, "fd01000000000000", U64_0 },
-    { 37, U64_0 TABLE_RAM, MEMORY, ASKED, U64_0, U64_1 },
-    { 39, "0f00000000000000", NO_FD, ASKED, U64_0, U64_1 },
-    { 40, "", NO_FD, ALWAYS, U64_0, U64_0 },
-    { 42, "00000000 00000000", STATE, ALWAYS, "0101000000000000",
-      "0101000000000000" },
-    { 43, "", NO_FD, ALWAYS, U64_1, U64_1 },
-    { 44, "", NO_FD, ALWAYS, SHMEM_CONFIG, "" },
-    { 1004, "", NO_FD, ALWAYS,
+    { VHOST_USER_RESET_DEVICE, "", NO_FD, ASKED, U64_0, U64_1 },
+    { VHOST_USER_VRING_KICK, "01000000 00000000", NO_FD, ASKED, U64_0, U64_1 },
+    { VHOST_USER_GET_MAX_MEM_SLOTS, "", NO_FD, ALWAYS, "fd01000000000000",
+      U64_0 },
+    { VHOST_USER_ADD_MEM_REG, U64_0 TABLE_RAM, MEMORY, ASKED, U64_0, U64_1 },
+    { VHOST_USER_SET_STATUS, "0f00000000000000", NO_FD, ASKED, U64_0, U64_1 },
+    { VHOST_USER_GET_STATUS, "", NO_FD, ALWAYS, U64_0, U64_0 },
+    { VHOST_USER_SET_DEVICE_STATE_FD, "00000000 00000000", STATE, ALWAYS,
+      "0101000000000000", "0101000000000000" },
+    { VHOST_USER_CHECK_DEVICE_STATE, "", NO_FD, ALWAYS, U64_1, U64_1 },
+    { VHOST_USER_GET_SHMEM_CONFIG, "", NO_FD, ALWAYS, SHMEM_CONFIG, "" },
+    { VHOST_USER_GET_SHARED_MEMORY_REGIONS, "", NO_FD, ALWAYS,
       "0100000000000000 0000000000000000"
       "0000000001000000",
       "" },
     /* known elsewhere, unknown at all: an error if asked */
-    { 19, U64_0, NO_FD, ASKED, U64_1, U64_1 },
-    { 20, U64_0, NO_FD, ASKED, U64_1, U64_1 },
-    { 23, U64_0, NO_FD, ASKED, U64_1, U64_1 },
-    { 28, "", NO_FD, ASKED, U64_1, U64_1 },
-    { 33, "", SOCKET, ASKED, U64_1, U64_1 },
-    { 41, U64_0 U64_0, NO_FD, ASKED, U64_1, U64_1 },
+    { VHOST_USER_SEND_RARP, U64_0, NO_FD, ASKED, U64_1, U64_1 },
+    { VHOST_USER_NET_SET_MTU, U64_0, NO_FD, ASKED, U64_1, U64_1 },
+    { VHOST_USER_SET_VRING_ENDIAN, U64_0, NO_FD, ASKED, U64_1, U64_1 },
+    { VHOST_USER_POSTCOPY_ADVISE, "", NO_FD, ASKED, U64_1, U64_1 },
+    { VHOST_USER_GPU_SET_SOCKET, "", SOCKET, ASKED, U64_1, U64_1 },
+    { VHOST_USER_GET_SHARED_OBJECT, U64_0 U64_0, NO_FD, ASKED, U64_1, U64_1 },
     { 45, U64_0, NO_FD, ASKED, U64_1, U64_1 },
     { 0, U64_0, NO_FD, ASKED, U64_1, U64_1 },
     { 99, U64_0, MEMORY, ASKED, U64_1, U64_1 },
@@ -109,15 +129,17 @@ static void check_answer(struct front *f, const struct row *row, bool asked,
     } else {
         int fd = answered(f, row->request, text);
 
-        g_assert_cmpint(fd >= 0, ==, row->request == 31 && text == row->good);
+        g_assert_cmpint(fd >= 0, ==,
+                        row->request == VHOST_USER_GET_INFLIGHT_FD &&
+                            text == row->good);
         if (fd >= 0) {
             close(fd);
         }
     }
     /* still in step */
-    quiet(f, 4, "");
-    say(f, 17, 1, "");
-    answered(f, 17, "0200000000000000");
+    quiet(f, VHOST_USER_RESET_OWNER, "");
+    say(f, VHOST_USER_GET_QUEUE_NUM, PLAIN, "");
+    answered(f, VHOST_USER_GET_QUEUE_NUM, "0200000000000000");
 }
 
 static void front_all(struct front *f)
@@ -136,7 +158,7 @@ static void test_good(gconstpointer data)
 
         front_all(&f);
         fd = make_fd(&f, row->fd);
-        say_fds(&f, row->request, asked ? 9 : 1, row->payload, &fd,
+        say_fds(&f, row->request, asked ? NEED_REPLY : PLAIN, row->payload, &fd,
                 row->fd != NO_FD);
         if (fd >= 0) {
             close(fd);
@@ -158,14 +180,15 @@ static void test_lengths(gconstpointer data)
         struct front f;
         int fd;
 
-        if (len == bytes->len - 1 || (row->request == 31 && len == 20) ||
-            (row->request == 32 && len == 20)) {
+        if (len == bytes->len - 1 ||
+            (row->request == VHOST_USER_GET_INFLIGHT_FD && len == 20) ||
+            (row->request == VHOST_USER_SET_INFLIGHT_FD && len == 20)) {
             g_free(text);
             continue;
         }
         front_all(&f);
         fd = make_fd(&f, row->fd);
-        say_fds(&f, row->request, 9, text, &fd, row->fd != NO_FD);
+        say_fds(&f, row->request, NEED_REPLY, text, &fd, row->fd != NO_FD);
         if (fd >= 0) {
             close(fd);
         }
@@ -191,7 +214,7 @@ static void test_descriptors(gconstpointer data)
         for (int i = 0; i < 3; i++) {
             fds[i] = make_fd(&f, row->fd == NO_FD ? MEMORY : row->fd);
         }
-        say_fds(&f, row->request, 9, row->payload, fds, n);
+        say_fds(&f, row->request, NEED_REPLY, row->payload, fds, n);
         for (int i = 0; i < 3; i++) {
             close(fds[i]);
         }
@@ -207,19 +230,19 @@ static void test_reply_ack(void)
     struct front f;
 
     front_init(&f, FEATURES_ALL, PROTOCOL_ALL);
-    say(&f, 3, 9, "");
+    say(&f, VHOST_USER_SET_OWNER, NEED_REPLY, "");
     expect_silence(f.sock);
-    say(&f, 99, 9, "");
+    say(&f, 99, NEED_REPLY, "");
     expect_silence(f.sock);
-    say(&f, 16, 9, "2000400000000000");
+    say(&f, VHOST_USER_SET_PROTOCOL_FEATURES, NEED_REPLY, "2000400000000000");
     expect_silence(f.sock);
-    tell(&f, 16, "2800400000000000");
-    say(&f, 99, 9, "");
+    tell(&f, VHOST_USER_SET_PROTOCOL_FEATURES, "2800400000000000");
+    say(&f, 99, NEED_REPLY, "");
     answered(&f, 99, U64_1);
     /* a bit that was not offered: refused, nothing changes */
-    say(&f, 16, 9, "0000200000000000");
-    answered(&f, 16, U64_1);
-    say(&f, 99, 9, "");
+    say(&f, VHOST_USER_SET_PROTOCOL_FEATURES, NEED_REPLY, "0000200000000000");
+    answered(&f, VHOST_USER_SET_PROTOCOL_FEATURES, U64_1);
+    say(&f, 99, NEED_REPLY, "");
     answered(&f, 99, U64_1);
     front_finish(&f);
 }
@@ -228,21 +251,28 @@ static void test_features(void)
 {
     struct front f;
 
-    front_init(&f, FEATURES_QEMU & ~(1ull << 30), PROTOCOL_QEMU);
-    say(&f, 1, 1, "");
-    answered(&f, 1, "0e00006001000000");
+    front_init(&f, FEATURES_QEMU & ~BIT(VHOST_USER_F_PROTOCOL_FEATURES),
+               PROTOCOL_QEMU);
+    say(&f, VHOST_USER_GET_FEATURES, PLAIN, "");
+    answered(&f, VHOST_USER_GET_FEATURES, "0e00006001000000");
     handshake(&f, PROTOCOL_QEMU);
     expect_trace(&f, "X ");
-    set_features(&f, 0x16000000e);
+    set_features(&f, FEATURES_QEMU);
     expect_trace(&f, "F16000000e ");
-    g_assert_cmphex(vwl_session_features(f.session), ==, 0x16000000e);
-    say(&f, 2, 9, "0e00006005000000"); /* 34 was not offered */
-    answered(&f, 2, U64_1);
+    g_assert_cmphex(vwl_session_features(f.session), ==, FEATURES_QEMU);
+    say(&f, VHOST_USER_SET_FEATURES, NEED_REPLY,
+        "0e00006005000000"); /* 34 was not offered */
+    answered(&f, VHOST_USER_SET_FEATURES, U64_1);
     expect_trace(&f, "");
-    g_assert_cmphex(vwl_session_features(f.session), ==, 0x16000000e);
+    g_assert_cmphex(vwl_session_features(f.session), ==, FEATURES_QEMU);
     g_assert_nonnull(strstr(f.lines->str, "SET_FEATURES"));
     front_finish(&f);
 }
+
+#define REPLY_ACK BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK)
+#define ASKABLE (REPLY_ACK | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ))
+#define SHMEM BIT(VHOST_USER_PROTOCOL_F_SHMEM)
+#define REGIONS BIT(VHOST_USER_PROTOCOL_F_SHARED_MEMORY_REGIONS)
 
 static void test_dialects(void)
 {
@@ -250,9 +280,11 @@ static void test_dialects(void)
         uint64_t bits;
         enum vwl_shm_dialect dialect;
     } cases[] = {
-        { 0x28, VWL_SHM_NONE },          { 0x400028, VWL_SHM_STANDARD },
-        { 0x80000028, VWL_SHM_PRIVATE }, { 0x80400028, VWL_SHM_STANDARD },
-        { 0x400008, VWL_SHM_NONE }, /* no channel to ask on */
+        { ASKABLE, VWL_SHM_NONE },
+        { ASKABLE | SHMEM, VWL_SHM_STANDARD },
+        { ASKABLE | REGIONS, VWL_SHM_PRIVATE },
+        { ASKABLE | SHMEM | REGIONS, VWL_SHM_STANDARD },
+        { REPLY_ACK | SHMEM, VWL_SHM_NONE }, /* no channel to ask on */
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -262,8 +294,8 @@ static void test_dialects(void)
         handshake(&f, cases[i].bits);
         g_assert_cmpint(vwl_backchan_dialect(vwl_session_backchan(f.session)),
                         ==, cases[i].dialect);
-        say(&f, 1, 1, "");
-        answered(&f, 1,
+        say(&f, VHOST_USER_GET_FEATURES, PLAIN, "");
+        answered(&f, VHOST_USER_GET_FEATURES,
                  cases[i].dialect == VWL_SHM_NONE ? "0600007407000000"
                                                   : "0e00007407000000");
         front_finish(&f);
@@ -275,20 +307,22 @@ static void test_no_shm(void)
 {
     struct front f;
 
-    front_init(&f, FEATURES_ALL, 0x28);
-    handshake(&f, 0x28);
-    say(&f, 44, 1, "");
-    answered(&f, 44, SHMEM_NONE);
-    say(&f, 1004, 1, "");
-    answered(&f, 1004, U64_0);
-    say(&f, 36, 1, "");
-    answered(&f, 36, U64_0);
-    say_fds(&f, 37, 9, U64_0 TABLE_RAM, &f.ram_fd, 1);
-    answered(&f, 37, U64_1);
-    say(&f, 38, 9, U64_0 TABLE_RAM);
-    answered(&f, 38, U64_1);
-    say(&f, 31, 1, "0000000000000000 0000000000000000 0200 0001 00000000");
-    g_assert_cmpint(answered(&f, 31,
+    front_init(&f, FEATURES_ALL, ASKABLE);
+    handshake(&f, ASKABLE);
+    say(&f, VHOST_USER_GET_SHMEM_CONFIG, PLAIN, "");
+    answered(&f, VHOST_USER_GET_SHMEM_CONFIG, SHMEM_NONE);
+    say(&f, VHOST_USER_GET_SHARED_MEMORY_REGIONS, PLAIN, "");
+    answered(&f, VHOST_USER_GET_SHARED_MEMORY_REGIONS, U64_0);
+    say(&f, VHOST_USER_GET_MAX_MEM_SLOTS, PLAIN, "");
+    answered(&f, VHOST_USER_GET_MAX_MEM_SLOTS, U64_0);
+    say_fds(&f, VHOST_USER_ADD_MEM_REG, NEED_REPLY, U64_0 TABLE_RAM, &f.ram_fd,
+            1);
+    answered(&f, VHOST_USER_ADD_MEM_REG, U64_1);
+    say(&f, VHOST_USER_REM_MEM_REG, NEED_REPLY, U64_0 TABLE_RAM);
+    answered(&f, VHOST_USER_REM_MEM_REG, U64_1);
+    say(&f, VHOST_USER_GET_INFLIGHT_FD, PLAIN,
+        "0000000000000000 0000000000000000 0200 0001 00000000");
+    g_assert_cmpint(answered(&f, VHOST_USER_GET_INFLIGHT_FD,
                              "0000000000000000 0000000000000000"
                              "0200 0001 00000000"),
                     ==, -1);
@@ -321,12 +355,14 @@ static void test_config(void)
     struct front f;
 
     front_all(&f);
-    say(&f, 24, 1, "00000000 04000000 00000000 00000000");
-    answered(&f, 24, "");
-    say(&f, 24, 1, "01000000 00000000 00000000");
-    answered(&f, 24, "");
-    say(&f, 25, 9, "00000000 04000000 00000000 01020304");
-    answered(&f, 25, U64_1);
+    say(&f, VHOST_USER_GET_CONFIG, PLAIN,
+        "00000000 04000000 00000000 00000000");
+    answered(&f, VHOST_USER_GET_CONFIG, "");
+    say(&f, VHOST_USER_GET_CONFIG, PLAIN, "01000000 00000000 00000000");
+    answered(&f, VHOST_USER_GET_CONFIG, "");
+    say(&f, VHOST_USER_SET_CONFIG, NEED_REPLY,
+        "00000000 04000000 00000000 01020304");
+    answered(&f, VHOST_USER_SET_CONFIG, U64_1);
     front_finish(&f);
 }
 
@@ -336,19 +372,19 @@ static void test_status(void)
 
     front_all(&f);
     expect_trace(&f, "X ");
-    tell(&f, 39, "0f00000000000000");
-    say(&f, 40, 1, "");
-    answered(&f, 40, "0f00000000000000");
-    tell(&f, 39, "0b01000000000000"); /* low 8 bits */
-    say(&f, 40, 1, "");
-    answered(&f, 40, "0b00000000000000");
+    tell(&f, VHOST_USER_SET_STATUS, "0f00000000000000");
+    say(&f, VHOST_USER_GET_STATUS, PLAIN, "");
+    answered(&f, VHOST_USER_GET_STATUS, "0f00000000000000");
+    tell(&f, VHOST_USER_SET_STATUS, "0b01000000000000"); /* low 8 bits */
+    say(&f, VHOST_USER_GET_STATUS, PLAIN, "");
+    answered(&f, VHOST_USER_GET_STATUS, "0b00000000000000");
     expect_trace(&f, "");
-    tell(&f, 39, U64_0);
+    tell(&f, VHOST_USER_SET_STATUS, U64_0);
     expect_trace(&f, "R0 ");
-    tell(&f, 34, "");
+    tell(&f, VHOST_USER_RESET_DEVICE, "");
     expect_trace(&f, "R1 ");
     /* negotiation stays */
-    say(&f, 99, 9, "");
+    say(&f, 99, NEED_REPLY, "");
     answered(&f, 99, U64_1);
     front_finish(&f);
 }

@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "core_rig.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "wl/snapshot.h"
 
-static GByteArray *save(struct rig *rig)
+#include "ask.h"
+#include "bytes.h"
+#include "fds.h"
+#include "socket.h"
+
+static GByteArray *save(struct core_rig *rig)
 {
     GByteArray *stream = g_byte_array_new();
     struct vwl_saver *saver;
@@ -21,8 +31,8 @@ static GByteArray *save(struct rig *rig)
 }
 
 /* In pieces of that size. */
-static int load(struct rig *rig, const uint8_t *bytes, size_t len, size_t step,
-                bool apply)
+static int load(struct core_rig *rig, const uint8_t *bytes, size_t len,
+                size_t step, bool apply)
 {
     struct vwl_loader *loader = vwl_loader_create(rig->core);
     const char *why = NULL;
@@ -49,7 +59,7 @@ static int load(struct rig *rig, const uint8_t *bytes, size_t len, size_t step,
     return err;
 }
 
-static int load_any(struct rig *rig, const uint8_t *bytes, size_t len)
+static int load_any(struct core_rig *rig, const uint8_t *bytes, size_t len)
 {
     struct vwl_loader *loader = vwl_loader_create(rig->core);
     const char *why = NULL;
@@ -68,8 +78,8 @@ static int load_any(struct rig *rig, const uint8_t *bytes, size_t len)
 /* Everything that there is: its stream, and nothing is left open. */
 static GByteArray *full(void)
 {
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1), ends[2];
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), ends[2];
     char *big = g_malloc(70000);
     uint32_t id = 4;
     int fds[253], file, memory;
@@ -77,18 +87,20 @@ static GByteArray *full(void)
     GByteArray *stream;
     char data[8];
 
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 8192), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 8192), ==, RESP_VFD_NEW);
     g_assert_cmpint(pwrite(rig->last_map_fd, "second page", 11, 4096), ==, 11);
-    g_assert_cmphex(ask_new(rig, 0x100, 3, 0, 4096), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 3, 0, 4096), ==, RESP_VFD_NEW);
     /* a pipe that a program writes to */
-    g_assert_cmphex(ask_new(rig, 0x105, 4, 2, 0), ==, 0x1001);
-    g_assert_cmphex(ask_send(rig, 1, &id, 1, "p", 1), ==, 0x1000);
-    g_assert_cmpint(host_receive(compositor, data, 8, fds, &n_fds), ==, 1);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 4, VFD_READ, 0), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, "p", 1), ==, RESP_OK);
+    g_assert_cmpint(socket_receive(compositor, data, 8, fds, &n_fds), ==, 1);
     /* and one that nobody has yet */
     memset(big, 'z', 70000);
-    g_assert_cmphex(ask_new(rig, 0x105, 5, 1, 0), ==, 0x1001);
-    g_assert_cmphex(ask_send(rig, 5, NULL, 0, big, 60000), ==, 0x1000);
-    g_assert_cmphex(ask_send(rig, 5, NULL, 0, big, 10000), ==, 0x1000);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 5, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmphex(ask_send(rig, 5, NULL, 0, big, 60000), ==, RESP_OK);
+    g_assert_cmphex(ask_send(rig, 5, NULL, 0, big, 10000), ==, RESP_OK);
     g_free(big);
     /* a message that is queued: memory as it is, a copy, a pipe */
     memory = sealed_file(4096, F_SEAL_SHRINK);
@@ -96,12 +108,12 @@ static GByteArray *full(void)
     file = memfd_create("keymap", MFD_CLOEXEC);
     g_assert_cmpint(write(file, "keymap", 6), ==, 6);
     g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
-    host_send(compositor, "m", 1, (int[]){ memory, file, ends[0] }, 3);
+    socket_send(compositor, "m", 1, (int[]){ memory, file, ends[0] }, 3);
     rig->message_room = 8;
-    g_assert_cmpint(rig_next(rig), ==, -ENOBUFS);
+    g_assert_cmpint(next_message(rig), ==, -ENOBUFS);
     g_assert_cmpint(ftruncate(file, 0), ==, 0); /* the copy is ours */
     g_assert_cmpint(write(fds[0], "undelivered", 11), ==, 11);
-    host_send(compositor, "not received", 12, NULL, 0);
+    socket_send(compositor, "not received", 12, NULL, 0);
     stream = save(rig);
     /* saving takes nothing away */
     {
@@ -116,11 +128,12 @@ static GByteArray *full(void)
     close(ends[0]);
     close(ends[1]);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
     return stream;
 }
 
-static void check_memory(const struct rig_op *op, uint64_t offset, uint64_t len)
+static void check_memory(const struct core_rig_op *op, uint64_t offset,
+                         uint64_t len)
 {
     g_assert_true(op->is_map);
     g_assert_cmphex(op->offset, ==, offset);
@@ -128,7 +141,7 @@ static void check_memory(const struct rig_op *op, uint64_t offset, uint64_t len)
 }
 
 /* In the order in which they were, ends behind them. */
-static void check_messages(struct rig *rig)
+static void check_messages(struct core_rig *rig)
 {
     static const uint8_t ids[12] = {
         0, 0, 0, 0x40, 1, 0, 0, 0x40, 2, 0, 0, 0x40
@@ -136,32 +149,32 @@ static void check_messages(struct rig *rig)
     const uint8_t *data;
     size_t len;
 
-    g_assert_cmphex(rig_expect_new(rig, 0, 3, 4096), ==, 0x40000000);
-    g_assert_cmphex(rig_expect_new(rig, 0, 4, 6), ==, 0x40000001);
-    g_assert_cmphex(rig_expect_new(rig, 2, 0x100000, 0), ==, 0x40000002);
-    data = rig_expect_recv(rig, 1, 3, &len);
+    g_assert_cmphex(expect_new(rig, 0, 3, 4096), ==, 0x40000000);
+    g_assert_cmphex(expect_new(rig, 0, 4, 6), ==, 0x40000001);
+    g_assert_cmphex(expect_new(rig, VFD_READ, 0x100000, 0), ==, 0x40000002);
+    data = expect_recv(rig, 1, 3, &len);
     g_assert_cmpmem(data, len, "m", 1);
     g_assert_cmpmem(rig->message + 16, 12, ids, 12);
-    rig_expect_hup(rig, 1);
-    data = rig_expect_recv(rig, 4, 0, &len);
+    expect_hup(rig, 1);
+    data = expect_recv(rig, 4, 0, &len);
     g_assert_cmpmem(data, len, "undelivered", 11);
-    rig_expect_hup(rig, 4);
-    rig_expect_hup(rig, 0x40000002);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    expect_hup(rig, 4);
+    expect_hup(rig, 0x40000002);
+    g_assert_cmpint(next_message(rig), ==, 0);
 }
 
 /* The other end of pipe 5 leaves now, with all that was written. */
-static void check_unsent(struct rig *rig)
+static void check_unsent(struct core_rig *rig)
 {
-    int compositor = rig_context(rig, 7), fds[253];
+    int compositor = open_ctx(rig, 7), fds[253];
     uint32_t id = 5;
     unsigned int n_fds;
     size_t total = 0;
     char data[4096];
 
-    g_assert_cmphex(ask_send(rig, 7, &id, 1, "p", 1), ==, 0x1000);
-    g_assert_cmpint(host_receive(compositor, data, 8, fds, &n_fds), ==, 1);
-    g_assert_cmphex(ask_send(rig, 5, NULL, 0, "more", 4), ==, 0x1000);
+    g_assert_cmphex(ask_send(rig, 7, &id, 1, "p", 1), ==, RESP_OK);
+    g_assert_cmpint(socket_receive(compositor, data, 8, fds, &n_fds), ==, 1);
+    g_assert_cmphex(ask_send(rig, 5, NULL, 0, "more", 4), ==, RESP_OK);
     while (total < 70004) {
         ssize_t n = read(fds[0], data, sizeof data);
 
@@ -177,10 +190,10 @@ static void check_unsent(struct rig *rig)
 static void test_whole(gconstpointer later)
 {
     GByteArray *stream = full();
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
     struct vwl_stats stats;
     char data[16];
-    int before = rig_context(rig, 9);
+    int before = open_ctx(rig, 9);
 
     rig->map_later = GPOINTER_TO_INT(later) != 0;
     g_assert_cmpint(load(rig, stream->data, stream->len, 1000, true), ==, 0);
@@ -190,16 +203,17 @@ static void test_whole(gconstpointer later)
     g_assert_true(vwl_core_is_restoring(rig->core));
     vwl_core_remake(rig->core);
     g_assert_cmpuint(rig->n_maps, ==, 4);
-    check_memory(&g_array_index(rig->ops, struct rig_op, 0), 0, 8192);
-    check_memory(&g_array_index(rig->ops, struct rig_op, 1), 8192, 4096);
-    check_memory(&g_array_index(rig->ops, struct rig_op, 2), 12288, 4096);
-    check_memory(&g_array_index(rig->ops, struct rig_op, 3), 16384, 4096);
+    check_memory(&g_array_index(rig->ops, struct core_rig_op, 0), 0, 8192);
+    check_memory(&g_array_index(rig->ops, struct core_rig_op, 1), 8192, 4096);
+    check_memory(&g_array_index(rig->ops, struct core_rig_op, 2), 12288, 4096);
+    check_memory(&g_array_index(rig->ops, struct core_rig_op, 3), 16384, 4096);
     g_assert_cmpint(pread(rig->last_map_fd, data, 16, 0), ==, 16);
     g_assert_cmpmem(data, 7, "keymap", 7);
     for (guint i = 0; i < 4 && rig->map_later; i++) {
         g_assert_true(vwl_core_is_restoring(rig->core));
         vwl_core_map_done(rig->core,
-                          g_array_index(rig->ops, struct rig_op, i).cookie, 0);
+                          g_array_index(rig->ops, struct core_rig_op, i).cookie,
+                          0);
     }
     g_assert_false(vwl_core_is_restoring(rig->core));
     rig->map_later = false;
@@ -207,21 +221,21 @@ static void test_whole(gconstpointer later)
     check_unsent(rig);
     vwl_core_stats(rig->core, &stats);
     g_assert_cmpuint(stats.shm_bytes, ==, 8192 + 3 * 4096);
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 4096), ==, 0x1102);
-    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, 0x1100);
-    g_assert_cmphex(ask_close(rig, 1), ==, 0x1000);
-    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 4096), ==, RESP_INVALID_ID);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, RESP_ERR);
+    g_assert_cmphex(ask_close(rig, 1), ==, RESP_OK);
+    g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
     g_assert_cmpuint(rig->n_unmaps, ==, 1);
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 8192), ==, 0x1001);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 8192), ==, RESP_VFD_NEW);
     g_byte_array_unref(stream);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* A restore that was not run yet is saved as it is. */
 static void test_again(void)
 {
     GByteArray *stream = full(), *second;
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
 
     g_assert_cmpint(load(rig, stream->data, stream->len, stream->len, true), ==,
                     0);
@@ -232,14 +246,14 @@ static void test_again(void)
     check_unsent(rig);
     g_byte_array_unref(stream);
     g_byte_array_unref(second);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void test_refused(void)
 {
     GByteArray *stream = full();
-    struct rig *rig = rig_new(MODE_K23);
-    int compositor = rig_context(rig, 1);
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1);
     size_t head = 24 + stream->data[16] + stream->data[17] * 256u;
 
     g_assert_cmpmem(stream->data, 12, "VWLstate\1\0\0\0", 12);
@@ -268,34 +282,35 @@ static void test_refused(void)
     g_assert_cmpint(load(rig, stream->data, stream->len, 65536, true), ==,
                     -EINVAL);
     /* what there was is there still */
-    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, 0x1000);
-    g_assert_cmpint(rig_next(rig), ==, 0);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, RESP_OK);
+    g_assert_cmpint(next_message(rig), ==, 0);
     g_byte_array_unref(stream);
     close(compositor);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 static void refuse_limits(GByteArray *stream, struct vwl_core_config limits)
 {
-    struct rig *rig = rig_new_limits(MODE_K23, &limits);
+    struct core_rig *rig = core_rig_new_limits(MODE_K23, &limits);
 
     g_assert_cmpint(load(rig, stream->data, stream->len, 4096, true), ==,
                     -EINVAL);
-    g_assert_cmphex(ask_new(rig, 0x105, 2, 1, 0), ==, 0x1001);
-    rig_free(rig);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 2, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
+    core_rig_free(rig);
 }
 
 static void test_limits(void)
 {
     GByteArray *stream = full();
-    struct vwl_core_config limits = rig_limits;
+    struct vwl_core_config limits = core_rig_limits;
 
     limits.max_vfds = 7;
     refuse_limits(stream, limits);
-    limits = rig_limits;
+    limits = core_rig_limits;
     limits.max_shm_bytes = 8192; /* the guest made 12288 */
     refuse_limits(stream, limits);
-    limits = rig_limits;
+    limits = core_rig_limits;
     limits.shm_window = 1 << 20;
     refuse_limits(stream, limits);
     g_byte_array_unref(stream);
@@ -305,7 +320,7 @@ static void test_limits(void)
 static void test_maps_refused(void)
 {
     GByteArray *stream = full();
-    struct rig *rig = rig_new(MODE_K23);
+    struct core_rig *rig = core_rig_new(MODE_K23);
 
     g_assert_cmpint(load(rig, stream->data, stream->len, 4096, true), ==, 0);
     vwl_core_reset(rig->core, true);
@@ -316,10 +331,10 @@ static void test_maps_refused(void)
     vwl_core_remake(rig->core);
     g_assert_false(vwl_core_is_restoring(rig->core));
     rig->map_err = 0;
-    g_assert_cmphex(ask_close(rig, 2), ==, 0x1000);
-    g_assert_cmphex(ask_new(rig, 0x100, 2, 0, 8192), ==, 0x1001);
+    g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 8192), ==, RESP_VFD_NEW);
     g_byte_array_unref(stream);
-    rig_free(rig);
+    core_rig_free(rig);
 }
 
 /* With a checksum that fits: whatever it says, nothing breaks. */
@@ -330,7 +345,7 @@ static void test_forged(void)
     unsigned int accepted = 0;
 
     for (unsigned int i = 0; i < 300; i++) {
-        struct rig *rig = rig_new(MODE_K23);
+        struct core_rig *rig = core_rig_new(MODE_K23);
         g_autofree uint8_t *bytes = g_memdup2(stream->data, stream->len);
         GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
         gsize n = 32;
@@ -351,14 +366,14 @@ static void test_forged(void)
         if (load_any(rig, bytes, stream->len) == 0) {
             accepted++;
             vwl_core_remake(rig->core);
-            rig_next(rig);
+            next_message(rig);
             ask_close(rig, i % 7 + 1);
             ask_close(rig, 0x40000000 + i % 3);
-            for (unsigned int j = 0; j < 40 && rig_next(rig) > 0; j++) {
+            for (unsigned int j = 0; j < 40 && next_message(rig) > 0; j++) {
                 ask_close(rig, get32(rig->message + 8));
             }
         }
-        rig_free(rig);
+        core_rig_free(rig);
     }
     g_assert_cmpuint(accepted, >, 20);
     g_rand_free(random);

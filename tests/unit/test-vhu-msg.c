@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vhu/msg.h"
 
-#include "wire.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "fds.h"
+#include "socket.h"
 
 struct pair {
     int front, back;
@@ -73,7 +82,7 @@ static void test_bytewise(void)
     pair_init(&p);
     for (guint i = 0; i < bytes->len; i++) {
         g_assert_cmpint(read_one(&p), ==, 0);
-        send_bytes(p.front, bytes->data + i, 1, &fd, i == 0);
+        socket_send(p.front, bytes->data + i, 1, &fd, i == 0);
     }
     g_assert_cmpint(read_one(&p), ==, 1);
     g_assert_cmpuint(p.msg.request, ==, 12);
@@ -95,9 +104,9 @@ static void test_late_descriptor(void)
         struct pair p;
 
         pair_init(&p);
-        send_bytes(p.front, bytes->data, at, NULL, 0);
+        socket_send(p.front, bytes->data, at, NULL, 0);
         g_assert_cmpint(read_one(&p), ==, 0);
-        send_bytes(p.front, bytes->data + at, bytes->len - at, &fd, 1);
+        socket_send(p.front, bytes->data + at, bytes->len - at, &fd, 1);
         g_assert_cmpint(read_one(&p), ==, -EPROTO);
         g_assert_cmpstr(p.why, ==, "descriptors in the middle of a message");
         g_byte_array_unref(bytes);
@@ -137,7 +146,7 @@ static void test_longest(void)
 
     pair_init(&p);
     bytes[12 + 4095] = 0xa5;
-    send_bytes(p.front, bytes, sizeof bytes, NULL, 0);
+    socket_send(p.front, bytes, sizeof bytes, NULL, 0);
     g_assert_cmpint(read_one(&p), ==, 1);
     g_assert_cmpuint(p.msg.size, ==, 4096);
     g_assert_cmpuint(p.msg.payload[4095], ==, 0xa5);

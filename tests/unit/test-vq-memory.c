@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The split ring with an IOTLB, and with a dirty log. */
+#include <errno.h>
+#include <glib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "fds.h"
 #include "ring.h"
 
 static void test_iotlb(void)
@@ -153,7 +160,7 @@ static void test_dirty(void)
     int fd;
 
     guest_init(&g, false, 8);
-    fd = memfd("log", 0x10000);
+    fd = make_memfd(0x10000);
     log = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     g_assert_cmpint(vwl_dirty_set_base(dirty, fd, 0, 0x10000), ==, 0);
     vwl_dirty_enable(dirty, true);

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "fds.h"
 #include "ring.h"
 
 /* Used slot i: id, length, flags with the device's wrap counter. */
@@ -348,7 +356,7 @@ static void test_dirty(void)
     guest_init(&g, true, 300); /* slots in pages 0x40000 and 0x40001 */
     g.setup.driver = UVA + 0x6000;
     g.setup.device = UVA + 0x7000;
-    fd = memfd("log", 0x10000);
+    fd = make_memfd(0x10000);
     log = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     g_assert_cmpint(vwl_dirty_set_base(dirty, fd, 0, 0x10000), ==, 0);
     vwl_dirty_enable(dirty, true);

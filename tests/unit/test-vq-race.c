@@ -4,8 +4,11 @@
  * eventfd whenever the other did not ask to be woken: a notification that gets
  * lost between the two is a hang, and a torn hand-over a wrong number.
  */
+#include <glib.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
+#include "bytes.h"
 #include "ring.h"
 
 #define SIZE 8u

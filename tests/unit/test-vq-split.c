@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "fds.h"
 #include "ring.h"
 
 static void used_is(struct guest *g, unsigned int i, uint32_t id, uint32_t len)
@@ -332,7 +340,7 @@ static void test_too_long(void)
     int fd;
 
     guest_init(&g, false, 4);
-    fd = memfd("big", 0x400000);
+    fd = make_memfd(0x400000);
     add_region(&g.mem, gpa, 0x400000, 0x1000, 0, fd);
     g.setup.mem = g.mem;
     g.setup.packed = true;
