@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 /* Lines of one blame per window; what is above is counted and reported with
  * the first line of the next window. */
 #define LIMIT_LINES 10
@@ -62,7 +64,7 @@ void vwl_log_blame(struct vwl_log *log, enum vwl_blame blame,
         return;
     }
     if (blame != VWL_BLAME_OUR) {
-        int64_t now = g_get_monotonic_time();
+        uint64_t now = vwl_clock_us();
 
         if (now - log->limit[blame].window_us > LIMIT_WINDOW_US ||
             log->limit[blame].window_us == 0) {

@@ -25,7 +25,7 @@ struct vwl_log {
     void (*sink)(void *opaque, enum vwl_log_level level, const char *line);
     void *opaque;
     struct {
-        int64_t window_us;  /* start of the running window, monotonic */
+        uint64_t window_us; /* start of the running window, monotonic */
         unsigned int count; /* lines in it */
         unsigned int dropped;
     } limit[VWL_BLAME_COUNT];

@@ -10,8 +10,8 @@
 #include <xf86drm.h>
 
 #include "base/fd.h"
+#include "base/page.h"
 
-#define PAGE_BYTES 4096u
 #define FIRST_RENDER_NODE 128
 #define MAX_NODES 16
 
@@ -68,7 +68,7 @@ int vwl_buffer_settle(struct vwl_buffer *out, uint64_t max_bytes, bool clear)
     if (fstat(out->fd, &st) < 0) {
         return -errno;
     }
-    len = (uint64_t)st.st_size & ~(uint64_t)(PAGE_BYTES - 1);
+    len = vwl_page_down((uint64_t)st.st_size);
     if (st.st_size < 0 || len < out->size_bytes || len > UINT32_MAX) {
         return -EIO;
     }

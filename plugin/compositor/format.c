@@ -6,7 +6,8 @@
 #include <glib.h>
 #include <stddef.h>
 
-#define PAGE_BYTES 4096u
+#include "base/page.h"
+
 /* What GPUs of today want of the stride of a linear buffer that they import;
  * twice that where another plane's is half of it. */
 #define STRIDE_ALIGNMENT 256u
@@ -133,7 +134,7 @@ int vwl_format_layout(const struct vwl_format *format,
         made.offset[i] = (uint32_t)end;
         end += bytes;
     }
-    made.size_bytes = round_up(end, PAGE_BYTES);
+    made.size_bytes = vwl_page_up(end);
     if (made.size_bytes > most) {
         return -ENOSPC;
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/page.h"
 
 #define LOG_PAGE 4096u
 
@@ -51,7 +52,7 @@ void vwl_dirty_destroy(struct vwl_dirty *dirty)
 int vwl_dirty_set_base(struct vwl_dirty *dirty, int fd, uint64_t offset,
                        uint64_t size)
 {
-    uint64_t lead = offset % (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t lead = offset % vwl_page_host_bytes();
     struct stat st;
     void *map;
 

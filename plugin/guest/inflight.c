@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/page.h"
 #include "guest/vq.h"
 
 #define MAX_QUEUES 8u
@@ -38,7 +39,7 @@ int vwl_inflight_open(bool packed, int fd, uint64_t offset, uint64_t size,
                       uint16_t queues, uint16_t queue_size,
                       struct vwl_inflight **out)
 {
-    uint64_t lead = offset % (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t lead = offset % vwl_page_host_bytes();
     struct vwl_inflight *inflight;
     struct stat st;
     uint64_t need;

@@ -10,6 +10,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/page.h"
+
 struct mapping {
     unsigned int refs;
     void *addr;
@@ -140,7 +142,7 @@ bool vwl_mem_at_uva(const struct vwl_mem *mem, uint64_t uva, uint64_t max,
 static int map_region(const struct vwl_mem_region *region, int fd,
                       struct mapping **out, unsigned char **base)
 {
-    uint64_t align = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t align = vwl_page_host_bytes();
     uint64_t lead, len;
     struct stat st;
     struct statfs fs;

@@ -9,13 +9,12 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "base/bits.h"
 #include "base/log.h"
 #include "loop/pump.h"
 #include "loop/source.h"
 #include "vhost-user-wl/vhost_user.h"
 #include "vhost-user-wl/virtio_wl.h"
-
-#define BIT(n) (UINT64_C(1) << (n))
 
 #define FEATURES                                                       \
     (BIT(VIRTIO_WL_F_TRANS_FLAGS) | BIT(VIRTIO_WL_F_SEND_FENCES) |     \

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "wl/snapshot.h"
 
 /* The shortest time of polling is this part of the longest. */
@@ -14,12 +15,12 @@
  * way of the main loop, so that all others on it have their turns. */
 static void poll_rings(struct vwl_pump *pump)
 {
-    int64_t now_us;
+    uint64_t now_us;
 
     if (!pump->poll_max_us || !(pump->moved || pump->polling)) {
         return;
     }
-    now_us = g_get_monotonic_time();
+    now_us = vwl_clock_us();
     if (pump->moved) {
         if (pump->polling) {
             pump->poll_us = MIN(pump->poll_us * 2, pump->poll_max_us);
@@ -32,7 +33,7 @@ static void poll_rings(struct vwl_pump *pump)
         pump->polling = false; /* the next look asks for a kick */
     }
     pump->moved = false;
-    pump->due[OUT] = true;
+    pump->due[VIRTIO_WL_QUEUE_OUT] = true;
 }
 
 static void watch_socket(struct vwl_source *source, int fd,
@@ -66,21 +67,21 @@ void vwl_pump_settle(struct vwl_pump *pump)
     if (pump->restoring && pump->remade && !vwl_core_is_restoring(pump->core)) {
         pump->restoring = false;
         vwl_pump_answer_done(pump);
-        pump->due[IN] = pump->due[OUT] = true;
+        pump->due[VIRTIO_WL_QUEUE_IN] = pump->due[VIRTIO_WL_QUEUE_OUT] = true;
     }
-    if (pump->due[OUT]) {
+    if (pump->due[VIRTIO_WL_QUEUE_OUT]) {
         vwl_pump_run_out(pump);
     }
-    if (pump->due[IN]) {
+    if (pump->due[VIRTIO_WL_QUEUE_IN]) {
         vwl_pump_run_in(pump);
     }
-    vwl_pump_publish(pump, OUT);
-    vwl_pump_publish(pump, IN);
+    vwl_pump_publish(pump, VIRTIO_WL_QUEUE_OUT);
+    vwl_pump_publish(pump, VIRTIO_WL_QUEUE_IN);
     poll_rings(pump);
-    if (pump->due[OUT] || pump->due[IN]) {
+    if (pump->due[VIRTIO_WL_QUEUE_OUT] || pump->due[VIRTIO_WL_QUEUE_IN]) {
         vwl_source_wake(pump->again);
     }
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         vwl_source_watch(pump->kick[i],
                          vwl_pump_runs(pump, i) && !pump->bad_kick[i]
                              ? vwl_session_kick_fd(pump->session, i)
@@ -88,8 +89,8 @@ void vwl_pump_settle(struct vwl_pump *pump)
                          G_IO_IN);
     }
     vwl_source_watch(pump->core_in, vwl_core_in_fd(pump->core),
-                     vwl_pump_runs(pump, IN) && !pump->starved &&
-                             !pump->blocked_in
+                     vwl_pump_runs(pump, VIRTIO_WL_QUEUE_IN) &&
+                             !pump->starved && !pump->blocked_in
                          ? G_IO_IN
                          : 0);
     vwl_source_watch(pump->core_out, vwl_core_out_fd(pump->core),
@@ -113,7 +114,7 @@ static void lose_session(struct vwl_pump *pump)
     vwl_pump_state_drop(pump);
     vwl_source_destroy(&pump->core_in);
     vwl_source_destroy(&pump->core_out);
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         vwl_source_destroy(&pump->kick[i]);
     }
     vwl_core_reset(pump->core, pump->host->shm_map != NULL);
@@ -158,19 +159,19 @@ static void on_kick(struct vwl_pump *pump, unsigned int index)
 
 static void on_kick_in(void *opaque, GIOCondition condition)
 {
-    on_kick(opaque, IN);
+    on_kick(opaque, VIRTIO_WL_QUEUE_IN);
 }
 
 static void on_kick_out(void *opaque, GIOCondition condition)
 {
-    on_kick(opaque, OUT);
+    on_kick(opaque, VIRTIO_WL_QUEUE_OUT);
 }
 
 static void on_core_in(void *opaque, GIOCondition condition)
 {
     struct vwl_pump *pump = opaque;
 
-    pump->due[IN] = true;
+    pump->due[VIRTIO_WL_QUEUE_IN] = true;
     vwl_pump_settle(pump);
 }
 
@@ -218,10 +219,12 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
                                      on_socket, pump);
     pump->backchan = vwl_source_create(context, gate, "vwl back-end channel",
                                        -1, 0, on_backchan, pump);
-    pump->kick[IN] = vwl_source_create(context, gate, "vwl kick in", -1, 0,
-                                       on_kick_in, pump);
-    pump->kick[OUT] = vwl_source_create(context, gate, "vwl kick out", -1, 0,
-                                        on_kick_out, pump);
+    pump->kick[VIRTIO_WL_QUEUE_IN] = vwl_source_create(context, gate,
+                                                       "vwl kick in", -1, 0,
+                                                       on_kick_in, pump);
+    pump->kick[VIRTIO_WL_QUEUE_OUT] = vwl_source_create(context, gate,
+                                                        "vwl kick out", -1, 0,
+                                                        on_kick_out, pump);
     pump->core_in = vwl_source_create(context, gate, "vwl host data", -1, 0,
                                       on_core_in, pump);
     pump->core_out = vwl_source_create(context, gate, "vwl host room",
@@ -255,15 +258,15 @@ void vwl_pump_suspend(struct vwl_pump *pump, bool on)
         return;
     }
     if (on) {
-        vwl_pump_publish(pump, OUT);
-        vwl_pump_publish(pump, IN);
+        vwl_pump_publish(pump, VIRTIO_WL_QUEUE_OUT);
+        vwl_pump_publish(pump, VIRTIO_WL_QUEUE_IN);
     }
     pump->suspended = on;
     vwl_session_suspend(pump->session, on);
     if (!on) {
-        vwl_pump_session_ops.ring_started(pump, IN, true);
-        if (vwl_session_ring_runs(pump->session, OUT)) {
-            vwl_pump_session_ops.ring_started(pump, OUT, true);
+        vwl_pump_session_ops.ring_started(pump, VIRTIO_WL_QUEUE_IN, true);
+        if (vwl_session_ring_runs(pump->session, VIRTIO_WL_QUEUE_OUT)) {
+            vwl_pump_session_ops.ring_started(pump, VIRTIO_WL_QUEUE_OUT, true);
         }
     }
     vwl_pump_settle(pump);

@@ -15,8 +15,9 @@ static void on_complete(void *opaque, struct vwl_request *request)
 
     if (pump->discarding || !pump->session) {
         vwl_pump_drop(pump, record);
-    } else if (vwl_vq_is_started(vwl_session_vq(pump->session, OUT)) &&
-               vwl_pump_runs(pump, OUT)) {
+    } else if (vwl_vq_is_started(
+                   vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_OUT)) &&
+               vwl_pump_runs(pump, VIRTIO_WL_QUEUE_OUT)) {
         vwl_pump_answer(pump, record);
     } else {
         record->done = pump->unplaced = true;
@@ -117,7 +118,7 @@ static void on_message_ready(void *opaque)
     struct vwl_pump *pump = opaque;
 
     if (!pump->starved && !pump->blocked_in) {
-        pump->due[IN] = true;
+        pump->due[VIRTIO_WL_QUEUE_IN] = true;
     }
 }
 
@@ -210,7 +211,8 @@ static void on_reset(void *opaque, enum vwl_reset_reason reason)
     vwl_pump_state_cancel(pump, true);
     vwl_core_reset(pump->core, pump->host->shm_map != NULL);
     vwl_pump_drop_all(pump);
-    pump->pushed[IN] = pump->pushed[OUT] = false;
+    pump->pushed[VIRTIO_WL_QUEUE_IN] = pump->pushed[VIRTIO_WL_QUEUE_OUT] =
+        false;
     pump->base_known = false;
     pump->applied_once = false;
     pump->restored = pump->restoring = false;
@@ -258,8 +260,9 @@ static void on_ring_started(void *opaque, unsigned int index, bool keep)
     struct vwl_pump *pump = opaque;
 
     vwl_pump_state_cancel(pump, true);
-    if (index == OUT) {
-        unsigned int size = vwl_session_ring_size(pump->session, OUT);
+    if (index == VIRTIO_WL_QUEUE_OUT) {
+        unsigned int size = vwl_session_ring_size(pump->session,
+                                                  VIRTIO_WL_QUEUE_OUT);
 
         apply_features(pump);
         vwl_core_set_in_flight_limit(pump->core, pump->max_in_flight
@@ -279,7 +282,7 @@ static void on_ring_started(void *opaque, unsigned int index, bool keep)
     }
     pump->bad_kick[index] = false;
     pump->starved = pump->blocked_in = false;
-    pump->due[IN] = pump->due[OUT] = true;
+    pump->due[VIRTIO_WL_QUEUE_IN] = pump->due[VIRTIO_WL_QUEUE_OUT] = true;
 }
 
 static void on_ring_changed(void *opaque, unsigned int index)
@@ -309,7 +312,7 @@ static unsigned int on_ring_held(void *opaque, unsigned int index,
 {
     struct vwl_pump *pump = opaque;
 
-    if (index != OUT) {
+    if (index != VIRTIO_WL_QUEUE_OUT) {
         return 0;
     }
     g_ptr_array_set_size(pump->held, 0);
@@ -330,7 +333,7 @@ static void on_memory_changed(void *opaque)
     struct vwl_pump *pump = opaque;
 
     pump->blocked_in = false;
-    pump->due[IN] = pump->due[OUT] = true;
+    pump->due[VIRTIO_WL_QUEUE_IN] = pump->due[VIRTIO_WL_QUEUE_OUT] = true;
     vwl_core_base_changed(pump->core);
 }
 

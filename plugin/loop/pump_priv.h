@@ -10,9 +10,6 @@
 #include "loop/scout.h"
 #include "vhost-user-wl/virtio_wl.h"
 
-#define IN VIRTIO_WL_QUEUE_IN
-#define OUT VIRTIO_WL_QUEUE_OUT
-
 /* A request of the out queue on its way through the core. */
 struct record {
     struct vwl_request request;
@@ -33,7 +30,7 @@ struct vwl_pump {
     uint64_t max_copied_bytes;
     uint32_t poll_max_us; /* 0: never */
     uint32_t poll_us;     /* of the next time */
-    int64_t poll_end_us;
+    uint64_t poll_end_us;
     bool polling; /* no kicks are asked for: the rings are looked at */
     bool moved;   /* something came since the last look at this */
     struct vwl_allocators *allocators;
@@ -41,7 +38,7 @@ struct vwl_pump {
 
     struct vwl_source *socket;
     struct vwl_source *backchan;
-    struct vwl_source *kick[VWL_SESSION_QUEUES];
+    struct vwl_source *kick[VIRTIO_WL_QUEUE_COUNT];
     struct vwl_source *core_in;
     struct vwl_source *core_out;
     struct vwl_source *state; /* the other end of a snapshot */
@@ -52,9 +49,10 @@ struct vwl_pump {
     GPtrArray *held;     /* chains of in_flight, made for ring_held */
     size_t copied_bytes; /* in the records' copies */
 
-    bool due[VWL_SESSION_QUEUES];      /* the ring wants a look */
-    bool pushed[VWL_SESSION_QUEUES];   /* there is something to publish */
-    bool bad_kick[VWL_SESSION_QUEUES]; /* not to be polled until it changes */
+    bool due[VIRTIO_WL_QUEUE_COUNT];    /* the ring wants a look */
+    bool pushed[VIRTIO_WL_QUEUE_COUNT]; /* there is something to publish */
+    bool
+        bad_kick[VIRTIO_WL_QUEUE_COUNT]; /* not to be polled until it changes */
     bool unplaced;   /* a request is done that could not be given back */
     bool starved;    /* the in ring has no buffers: wait for a kick */
     bool blocked_in; /* the in ring waits for a translation */

@@ -70,20 +70,20 @@ static void ring_failed(struct vwl_pump *pump, unsigned int index, int err)
 
 bool vwl_pump_answer(struct vwl_pump *pump, struct record *record)
 {
-    struct vwl_vq *vq = vwl_session_vq(pump->session, OUT);
+    struct vwl_vq *vq = vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_OUT);
     struct vwl_request *request = &record->request;
     int err = vwl_chain_find(vq, record->chain);
     size_t written;
 
     if (err < 0 && err != -ENOMEM) {
         record->done = pump->unplaced = true;
-        ring_failed(pump, OUT, err);
+        ring_failed(pump, VIRTIO_WL_QUEUE_OUT, err);
         return false;
     }
     written = vwl_chain_write(record->chain, 0, request->response,
                               request->response_bytes);
     vwl_vq_push(vq, &record->chain, (uint32_t)written);
-    pump->pushed[OUT] = true;
+    pump->pushed[VIRTIO_WL_QUEUE_OUT] = true;
     vwl_pump_drop(pump, record);
     return true;
 }
@@ -108,7 +108,7 @@ void vwl_pump_answer_done(struct vwl_pump *pump)
 {
     GList *next;
 
-    if (!vwl_pump_runs(pump, OUT)) {
+    if (!vwl_pump_runs(pump, VIRTIO_WL_QUEUE_OUT)) {
         return;
     }
     pump->unplaced = false;
@@ -186,7 +186,7 @@ void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova, uint64_t size)
                      " bytes of such",
                      pump->max_copied_bytes);
         vwl_core_fail_requests(pump->core, is_lost, NULL);
-        vwl_pump_publish(pump, OUT);
+        vwl_pump_publish(pump, VIRTIO_WL_QUEUE_OUT);
     }
     for (GList *l = pump->in_flight.head; any_lost && l; l = l->next) {
         struct record *record = l->data;
@@ -252,14 +252,14 @@ void vwl_pump_run_out(struct vwl_pump *pump)
     unsigned int budget = BUDGET;
     int got;
 
-    pump->due[OUT] = false;
-    if (!vwl_pump_runs(pump, OUT)) {
+    pump->due[VIRTIO_WL_QUEUE_OUT] = false;
+    if (!vwl_pump_runs(pump, VIRTIO_WL_QUEUE_OUT)) {
         return;
     }
     if (pump->unplaced) {
         vwl_pump_answer_done(pump);
     }
-    vq = vwl_session_vq(pump->session, OUT);
+    vq = vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_OUT);
     vwl_vq_want_kick(vq, false);
     for (;;) {
         got = vwl_vq_pop(vq, &chain);
@@ -273,18 +273,18 @@ void vwl_pump_run_out(struct vwl_pump *pump)
         if (got == -ENOMEM) {
             log_host_bug(pump->log, "out queue: no memory for a request");
             vwl_vq_push(vq, &chain, 0);
-            pump->pushed[OUT] = true;
+            pump->pushed[VIRTIO_WL_QUEUE_OUT] = true;
         } else if (got < 0) {
-            ring_failed(pump, OUT, got);
+            ring_failed(pump, VIRTIO_WL_QUEUE_OUT, got);
             break;
         } else {
             run_request(pump, chain);
         }
         if (--budget == 0) {
-            pump->due[OUT] = true;
+            pump->due[VIRTIO_WL_QUEUE_OUT] = true;
             break;
         }
-        if (!vwl_pump_runs(pump, OUT)) {
+        if (!vwl_pump_runs(pump, VIRTIO_WL_QUEUE_OUT)) {
             break;
         }
     }
@@ -311,7 +311,8 @@ static void note_buffers(struct vwl_pump *pump, struct vwl_vq *vq)
 {
     if (vwl_vq_scan(vq, on_returned, pump->core)) {
         vwl_core_buffers_free(pump->core, vwl_vq_waiting(vq),
-                              vwl_session_ring_size(pump->session, IN));
+                              vwl_session_ring_size(pump->session,
+                                                    VIRTIO_WL_QUEUE_IN));
     }
 }
 
@@ -333,12 +334,12 @@ static bool deliver(struct vwl_pump *pump, struct vwl_vq *vq)
     }
     if (got == -ENOMEM) {
         vwl_vq_push(vq, &chain, 0);
-        pump->pushed[IN] = true;
+        pump->pushed[VIRTIO_WL_QUEUE_IN] = true;
         return true;
     }
     if (got < 0) {
         pump->blocked_in = got == -EAGAIN;
-        ring_failed(pump, IN, got);
+        ring_failed(pump, VIRTIO_WL_QUEUE_IN, got);
         return false;
     }
     token = vwl_chain_token(chain);
@@ -354,7 +355,7 @@ static bool deliver(struct vwl_pump *pump, struct vwl_vq *vq)
         n = 0;
     }
     vwl_vq_push(vq, &chain, (uint32_t)n);
-    pump->pushed[IN] = true;
+    pump->pushed[VIRTIO_WL_QUEUE_IN] = true;
     pump->moved = true;
     return true;
 }
@@ -364,18 +365,18 @@ void vwl_pump_run_in(struct vwl_pump *pump)
     struct vwl_vq *vq;
     unsigned int budget = BUDGET;
 
-    pump->due[IN] = false;
-    if (!vwl_pump_runs(pump, IN)) {
+    pump->due[VIRTIO_WL_QUEUE_IN] = false;
+    if (!vwl_pump_runs(pump, VIRTIO_WL_QUEUE_IN)) {
         return;
     }
-    vq = vwl_session_vq(pump->session, IN);
+    vq = vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_IN);
     pump->starved = false;
     pump->blocked_in = false;
     vwl_vq_want_kick(vq, false);
     note_buffers(pump, vq);
     while (deliver(pump, vq) && vwl_core_has_more(pump->core)) {
         if (--budget == 0) {
-            pump->due[IN] = true;
+            pump->due[VIRTIO_WL_QUEUE_IN] = true;
             break;
         }
     }
@@ -384,6 +385,6 @@ void vwl_pump_run_in(struct vwl_pump *pump)
      * looked at, and put back. */
     if (!pump->starved && vwl_core_wants_buffers(pump->core)) {
         note_buffers(pump, vq);
-        pump->due[IN] |= vwl_vq_want_kick(vq, true);
+        pump->due[VIRTIO_WL_QUEUE_IN] |= vwl_vq_want_kick(vq, true);
     }
 }

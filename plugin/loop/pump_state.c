@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bits.h"
 #include "base/fd.h"
+#include "base/le.h"
 #include "vhost-user-wl/vhost_user.h"
 #include "wl/peer.h"
 #include "wl/snapshot.h"
@@ -18,7 +20,7 @@
 /* What the pump adds to the core's state: u64 address of region 0, u32 whether
  * it is known; for each ring u32 whether it ran, u32 its base; u32 number of
  * chains, and these as put_chain says. */
-#define EXTRA_BYTES (12 + 8 * VWL_SESSION_QUEUES + 4)
+#define EXTRA_BYTES (12 + 8 * VIRTIO_WL_QUEUE_COUNT + 4)
 #define CHAIN_BYTES (24 + 12 * VWL_CHAIN_SAVED_PIECES + VWL_RESPONSE_BYTES)
 
 struct vwl_transfer {
@@ -32,86 +34,39 @@ struct vwl_transfer {
 
 /* ---- the pump's own part ---------------------------------------------- */
 
-static void put16(uint8_t **at, uint16_t value)
-{
-    value = GUINT16_TO_LE(value);
-    memcpy(*at, &value, sizeof value);
-    *at += sizeof value;
-}
-
-static void put32(uint8_t **at, uint32_t value)
-{
-    value = GUINT32_TO_LE(value);
-    memcpy(*at, &value, sizeof value);
-    *at += sizeof value;
-}
-
-static void put64(uint8_t **at, uint64_t value)
-{
-    value = GUINT64_TO_LE(value);
-    memcpy(*at, &value, sizeof value);
-    *at += sizeof value;
-}
-
-static uint16_t get16(const uint8_t **at)
-{
-    uint16_t value;
-
-    memcpy(&value, *at, sizeof value);
-    *at += sizeof value;
-    return GUINT16_FROM_LE(value);
-}
-
-static uint32_t get32(const uint8_t **at)
-{
-    uint32_t value;
-
-    memcpy(&value, *at, sizeof value);
-    *at += sizeof value;
-    return GUINT32_FROM_LE(value);
-}
-
-static uint64_t get64(const uint8_t **at)
-{
-    uint64_t value;
-
-    memcpy(&value, *at, sizeof value);
-    *at += sizeof value;
-    return GUINT64_FROM_LE(value);
-}
-
 static void put_chain(uint8_t **at, const struct record *record)
 {
     struct vwl_chain_saved saved;
 
     vwl_chain_save(record->chain, &saved);
-    put16(at, saved.id);
-    put16(at, saved.slots);
-    put16(at, saved.track);
-    put16(at, saved.tracked);
-    put64(at, saved.number);
-    put32(at, saved.n);
+    vwl_le_write16(at, saved.id);
+    vwl_le_write16(at, saved.slots);
+    vwl_le_write16(at, saved.track);
+    vwl_le_write16(at, saved.tracked);
+    vwl_le_write64(at, saved.number);
+    vwl_le_write32(at, saved.n);
     for (unsigned int i = 0; i < VWL_CHAIN_SAVED_PIECES; i++) {
-        put64(at, saved.piece[i].gpa);
-        put32(at, saved.piece[i].len);
+        vwl_le_write64(at, saved.piece[i].gpa);
+        vwl_le_write32(at, saved.piece[i].len);
     }
-    put32(at, record->done ? (uint32_t)record->request.response_bytes : 0);
+    vwl_le_write32(at,
+                   record->done ? (uint32_t)record->request.response_bytes : 0);
     memcpy(*at, record->request.response, VWL_RESPONSE_BYTES);
     *at += VWL_RESPONSE_BYTES;
 }
 
 static void put_extra(struct vwl_pump *pump, uint8_t *at)
 {
-    put64(&at, pump->base_gpa);
-    put32(&at, pump->base_known);
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    vwl_le_write64(&at, pump->base_gpa);
+    vwl_le_write32(&at, pump->base_known);
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         uint32_t base = 0;
         bool used = vwl_session_ring_base(pump->session, i, &base);
 
-        put32(&at, used);
-        put32(&at, base);
+        vwl_le_write32(&at, used);
+        vwl_le_write32(&at, base);
     }
-    put32(&at, g_queue_get_length(&pump->in_flight));
+    vwl_le_write32(&at, g_queue_get_length(&pump->in_flight));
     for (GList *l = pump->in_flight.head; l; l = l->next) {
         put_chain(&at, l->data);
     }
@@ -120,17 +75,17 @@ static void put_extra(struct vwl_pump *pump, uint8_t *at)
 static bool get_chain(const uint8_t **at, struct vwl_chain_saved *saved,
                       uint32_t *response_bytes, const uint8_t **response)
 {
-    saved->id = get16(at);
-    saved->slots = get16(at);
-    saved->track = get16(at);
-    saved->tracked = get16(at) != 0;
-    saved->number = get64(at);
-    saved->n = get32(at);
+    saved->id = vwl_le_read16(at);
+    saved->slots = vwl_le_read16(at);
+    saved->track = vwl_le_read16(at);
+    saved->tracked = vwl_le_read16(at) != 0;
+    saved->number = vwl_le_read64(at);
+    saved->n = vwl_le_read32(at);
     for (unsigned int i = 0; i < VWL_CHAIN_SAVED_PIECES; i++) {
-        saved->piece[i].gpa = get64(at);
-        saved->piece[i].len = get32(at);
+        saved->piece[i].gpa = vwl_le_read64(at);
+        saved->piece[i].len = vwl_le_read32(at);
     }
-    *response_bytes = get32(at);
+    *response_bytes = vwl_le_read32(at);
     *response = *at;
     *at += VWL_RESPONSE_BYTES;
     return saved->slots > 0 && saved->slots <= VWL_VQ_MAX_SIZE &&
@@ -146,7 +101,7 @@ static bool check_extra(const uint8_t *at, size_t len)
     if (len < EXTRA_BYTES) {
         return false;
     }
-    n = get32(&number);
+    n = vwl_le_read32(&number);
     at += EXTRA_BYTES;
     if (n > VWL_VQ_MAX_SIZE || len != EXTRA_BYTES + n * (size_t)CHAIN_BYTES) {
         return false;
@@ -166,17 +121,17 @@ static bool check_extra(const uint8_t *at, size_t len)
 /* Chains of a snapshot are answered after the next start. */
 static void apply_extra(struct vwl_pump *pump, const uint8_t *at)
 {
-    struct vwl_vq *out = vwl_session_vq(pump->session, OUT);
+    struct vwl_vq *out = vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_OUT);
     uint32_t n;
 
-    pump->base_gpa = get64(&at);
-    pump->base_known = get32(&at) != 0;
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
-        bool used = get32(&at) != 0;
+    pump->base_gpa = vwl_le_read64(&at);
+    pump->base_known = vwl_le_read32(&at) != 0;
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
+        bool used = vwl_le_read32(&at) != 0;
 
-        vwl_session_ring_restore(pump->session, i, used, get32(&at));
+        vwl_session_ring_restore(pump->session, i, used, vwl_le_read32(&at));
     }
-    for (n = get32(&at); n > 0; n--) {
+    for (n = vwl_le_read32(&at); n > 0; n--) {
         struct vwl_chain_saved saved;
         const uint8_t *response;
         uint32_t response_bytes;
@@ -235,8 +190,8 @@ void vwl_pump_state_cancel(struct vwl_pump *pump, bool save_only)
 
 static uint64_t negotiated(const struct vwl_pump *pump)
 {
-    return pump->acked & ~(UINT64_C(1) << VHOST_F_LOG_ALL |
-                           UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES);
+    return pump->acked &
+           ~(BIT(VHOST_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES));
 }
 
 bool vwl_pump_is_as_restored(const struct vwl_pump *pump)

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 /* How long nobody asks again after a failure. */
@@ -22,7 +23,7 @@ struct vwl_scout {
     int answer_fd;           /* the host was asked to connect; -1 */
     struct vwl_probe *probe; /* NULL: not connected */
     int err;                 /* why not; 0: it was not tried */
-    gint64 failed_us;
+    uint64_t failed_us;
 };
 
 static void watch(struct vwl_scout *scout)
@@ -45,7 +46,7 @@ static int fail(struct vwl_scout *scout, int err)
     vwl_fd_clear(&scout->answer_fd);
     g_clear_pointer(&scout->probe, vwl_probe_destroy);
     scout->err = err;
-    scout->failed_us = g_get_monotonic_time();
+    scout->failed_us = vwl_clock_us();
     return err;
 }
 
@@ -196,8 +197,7 @@ int vwl_scout_look(const struct vwl_scout *scout,
 int vwl_scout_ask(struct vwl_scout *scout, const struct vwl_probe **probe)
 {
     if (!scout->probe && scout->answer_fd < 0 &&
-        (scout->err == 0 ||
-         g_get_monotonic_time() - scout->failed_us > PAUSE_US)) {
+        (scout->err == 0 || vwl_clock_us() - scout->failed_us > PAUSE_US)) {
         return start(scout);
     }
     return vwl_scout_look(scout, probe);

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/fd.h"
+#include "base/page.h"
 #include "vhu/msg.h"
 
 #define CALL_INDEXES 256
@@ -424,7 +425,7 @@ void vwl_backchan_forget(struct vwl_backchan *chan, void *opaque)
 
 static bool range_is_good(uint64_t offset, uint64_t len)
 {
-    uint64_t mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
+    uint64_t mask = vwl_page_host_bytes() - 1;
 
     return len > 0 && !((offset | len) & mask) && offset + len >= len;
 }

@@ -295,7 +295,7 @@ void vwl_session_suspend(struct vwl_session *session, bool on)
 {
     session->suspended = on;
     if (on) {
-        for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+        for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
             session_ring_pause(session, i);
         }
     }

@@ -21,8 +21,6 @@
 #include "guest/vq.h"
 #include "vhu/backchan.h"
 
-#define VWL_SESSION_QUEUES 2
-
 struct vwl_session;
 
 enum vwl_reset_reason {

@@ -274,7 +274,7 @@ int session_remove_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
 
 void session_memory_apply(struct vwl_session *session)
 {
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         struct session_ring *ring = &session->rings[i];
         int err;
 

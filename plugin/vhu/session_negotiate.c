@@ -54,7 +54,7 @@ int session_set_features(struct vwl_session *session, struct vwl_vhu_msg *msg,
         session->ops->features(session->opaque, bits);
     }
     if (!session_has_feature(session, VHOST_USER_F_PROTOCOL_FEATURES)) {
-        for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+        for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
             session->rings[i].enabled = true;
         }
     }
@@ -109,7 +109,7 @@ void session_device_reset(struct vwl_session *session,
                    !session_has_feature(session,
                                         VHOST_USER_F_PROTOCOL_FEATURES);
 
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         struct session_ring *ring = &session->rings[i];
 
         if (reason != VWL_RESET_BASE) {
@@ -148,7 +148,7 @@ int session_set_owner(struct vwl_session *session, struct vwl_vhu_msg *msg,
         return 0;
     }
     session_device_reset(session, VWL_RESET_OWNER);
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         forget_descriptors(&session->rings[i]);
     }
     session_memory_clear(session);
@@ -181,7 +181,7 @@ int session_get_status(struct vwl_session *session, struct vwl_vhu_msg *msg,
 {
     uint64_t status = session->status;
 
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         if (session->rings[i].broken) {
             status |= VIRTIO_CONFIG_S_NEEDS_RESET_BIT;
         }
@@ -206,7 +206,7 @@ int session_set_status(struct vwl_session *session, struct vwl_vhu_msg *msg,
 int session_get_queue_num(struct vwl_session *session, struct vwl_vhu_msg *msg,
                           struct session_answer *answer)
 {
-    session_answer_u64(answer, VWL_SESSION_QUEUES);
+    session_answer_u64(answer, VIRTIO_WL_QUEUE_COUNT);
     return 0;
 }
 

@@ -12,17 +12,14 @@
 #include <glib.h>
 #include <sys/types.h>
 
+#include "base/bits.h"
 #include "guest/dirty.h"
 #include "guest/inflight.h"
 #include "guest/iotlb.h"
 #include "guest/mem.h"
+#include "vhost-user-wl/virtio_wl.h"
 #include "vhu/msg.h"
 #include "vhu/session.h"
-
-#define BIT(n) (UINT64_C(1) << (n))
-
-#define QUEUE_IN 0
-#define QUEUE_OUT 1
 
 /* What GET_MAX_MEM_SLOTS says. */
 #define MEM_SLOTS 509
@@ -91,7 +88,7 @@ struct vwl_session {
     struct vwl_dirty *dirty;
     struct vwl_inflight *inflight;
 
-    struct session_ring rings[VWL_SESSION_QUEUES];
+    struct session_ring rings[VIRTIO_WL_QUEUE_COUNT];
 };
 
 /* An answer under construction. */

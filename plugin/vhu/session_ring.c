@@ -8,7 +8,7 @@
 
 void session_rings_init(struct vwl_session *session)
 {
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         session->rings[i].vq = vwl_vq_create();
         session->rings[i].kick = -1;
         session->rings[i].call = -1;
@@ -18,7 +18,7 @@ void session_rings_init(struct vwl_session *session)
 
 void session_rings_finish(struct vwl_session *session)
 {
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         struct session_ring *ring = &session->rings[i];
 
         vwl_vq_destroy(ring->vq);
@@ -30,13 +30,14 @@ void session_rings_finish(struct vwl_session *session)
 
 bool session_any_started(const struct vwl_session *session)
 {
-    return vwl_vq_is_started(session->rings[QUEUE_IN].vq) ||
-           vwl_vq_is_started(session->rings[QUEUE_OUT].vq);
+    return vwl_vq_is_started(session->rings[VIRTIO_WL_QUEUE_IN].vq) ||
+           vwl_vq_is_started(session->rings[VIRTIO_WL_QUEUE_OUT].vq);
 }
 
 bool session_any_kicked(const struct vwl_session *session)
 {
-    return session->rings[QUEUE_IN].kicked || session->rings[QUEUE_OUT].kicked;
+    return session->rings[VIRTIO_WL_QUEUE_IN].kicked ||
+           session->rings[VIRTIO_WL_QUEUE_OUT].kicked;
 }
 
 /* ---- start and stop --------------------------------------------------- */
@@ -60,7 +61,7 @@ static bool is_ready_to_run(const struct vwl_session *session,
  * ring is configured before it, if at all. */
 static bool decide(struct vwl_session *session)
 {
-    const struct session_ring *in = &session->rings[QUEUE_IN];
+    const struct session_ring *in = &session->rings[VIRTIO_WL_QUEUE_IN];
     uint32_t fresh = fresh_base(session);
     bool all_fresh = true;
     bool was_used = false;
@@ -68,7 +69,7 @@ static bool decide(struct vwl_session *session)
     if (in->touched && !in->has_base) {
         return false;
     }
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         const struct session_ring *ring = &session->rings[i];
 
         if (vwl_vq_is_started(ring->vq) ||
@@ -170,11 +171,11 @@ void session_rings_update(struct vwl_session *session)
         return;
     }
     if (!session->decided &&
-        !(is_ready_to_run(session, &session->rings[QUEUE_OUT]) &&
+        !(is_ready_to_run(session, &session->rings[VIRTIO_WL_QUEUE_OUT]) &&
           decide(session))) {
         return;
     }
-    for (unsigned int i = 0; i < VWL_SESSION_QUEUES; i++) {
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         start_ring(session, i);
     }
 }
@@ -210,7 +211,7 @@ void session_ring_stop(struct vwl_session *session, unsigned int index)
         session->ops->ring_changed(session->opaque, index);
         vwl_fd_clear(&old);
     }
-    if (index == QUEUE_OUT) {
+    if (index == VIRTIO_WL_QUEUE_OUT) {
         session->decided = false;
     }
 }
@@ -220,7 +221,7 @@ void session_ring_stop(struct vwl_session *session, unsigned int index)
 static struct session_ring *find_ring(struct vwl_session *session,
                                       uint64_t index)
 {
-    return index < VWL_SESSION_QUEUES ? &session->rings[index] : NULL;
+    return index < VIRTIO_WL_QUEUE_COUNT ? &session->rings[index] : NULL;
 }
 
 static struct vhost_user_vring_state get_state(const struct vwl_vhu_msg *msg)

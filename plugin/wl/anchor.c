@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/fd.h"
+#include "base/page.h"
 #include "wl/classify.h"
 #include "wl/map.h"
 #include "wl/state.h"

@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "wl/dmabuf.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
-#include "wl/wire.h"
 
 uint64_t vwl_core_pfn_none(const struct vwl_core *core)
 {
@@ -51,7 +51,7 @@ uint32_t vwl_response_of(int err)
 void vwl_answer(struct vwl_core *core, struct vwl_request *request,
                 uint32_t type)
 {
-    vwl_put32(request->response, type);
+    vwl_le_put32(request->response, type);
     request->response_bytes = MIN(request->response_room, 4);
     core->counters.refused += type >= VIRTIO_WL_RESP_ERR;
 }
@@ -84,20 +84,20 @@ void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
 
     describe(vfd, &flags, &pfn);
     memset(at, 0, 32);
-    vwl_put32(at, VIRTIO_WL_RESP_VFD_NEW);
-    vwl_put32(at + 8, vfd->id);
-    vwl_put32(at + 12, flags);
-    vwl_put64(at + 16, pfn);
-    vwl_put32(at + 24, (uint32_t)vfd->size_bytes);
+    vwl_le_put32(at, VIRTIO_WL_RESP_VFD_NEW);
+    vwl_le_put32(at + 8, vfd->id);
+    vwl_le_put32(at + 12, flags);
+    vwl_le_put64(at + 16, pfn);
+    vwl_le_put32(at + 24, (uint32_t)vfd->size_bytes);
     request->response_bytes = 32;
     if (vfd->dmabuf) {
         const struct vwl_buffer *layout = &vfd->dmabuf->layout;
 
-        vwl_put32(at, VIRTIO_WL_RESP_VFD_NEW_DMABUF);
+        vwl_le_put32(at, VIRTIO_WL_RESP_VFD_NEW_DMABUF);
         memset(at + 28, 0, 12); /* width, height, format */
         for (unsigned int i = 0; i < VWL_BUFFER_PLANES; i++) {
-            vwl_put32(at + 40 + 4 * i, layout->stride[i]);
-            vwl_put32(at + 52 + 4 * i, layout->offset[i]);
+            vwl_le_put32(at + 40 + 4 * i, layout->stride[i]);
+            vwl_le_put32(at + 52 + 4 * i, layout->offset[i]);
         }
         request->response_bytes = 64;
     }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/page.h"
 #include "vhost-user-wl/virtio_wl.h"
 #include "wl/window.h"
 
@@ -74,8 +75,8 @@ static void classify_shmem(int fd, int status, int seals,
         info->class = VWL_FD_EMPTY;
     } else if ((status & O_ACCMODE) == O_RDWR && (seals & F_SEAL_SHRINK) &&
                !(seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) &&
-               st.st_size % VWL_PAGE_BYTES == 0 && fstatfs(fd, &fs) == 0 &&
-               fs.f_type != HUGETLBFS_MAGIC) {
+               vwl_page_is_aligned((uint64_t)st.st_size) &&
+               fstatfs(fd, &fs) == 0 && fs.f_type != HUGETLBFS_MAGIC) {
         info->class = VWL_FD_MEMORY;
     } else {
         info->class = VWL_FD_MEMORY_COPY;
@@ -103,7 +104,7 @@ static void classify_untyped(int fd, int status, uint64_t size_bytes,
 
     if (fstatfs(fd, &fs) == 0 && fs.f_type == DMA_BUF_MAGIC &&
         (status & O_ACCMODE) == O_RDWR && size_bytes > 0 &&
-        size_bytes % VWL_PAGE_BYTES == 0) {
+        vwl_page_is_aligned(size_bytes)) {
         info->class = VWL_FD_DMABUF;
         info->size_bytes = size_bytes;
     } else if (is_fence(fd)) {
@@ -169,8 +170,7 @@ static int fill(int fd, uint64_t size_bytes, int cached_only, char *to)
 
 int vwl_private_copy(int fd, uint64_t size_bytes, int cached_only, int *copy)
 {
-    uint64_t rounded = (size_bytes + VWL_PAGE_BYTES - 1) &
-                       ~(uint64_t)(VWL_PAGE_BYTES - 1);
+    uint64_t rounded = vwl_page_up(size_bytes);
     vwl_autofd int made = -1;
     void *map;
     int err = vwl_sealed_memfd("vwl-copy", rounded, &made);

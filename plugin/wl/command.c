@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "wl/dmabuf.h"
 #include "wl/send.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
-#include "wl/wire.h"
 
 static int refuse(struct vwl_core *core, struct vwl_request *request,
                   uint32_t type)
@@ -31,7 +31,7 @@ static uint32_t check_new_room(struct vwl_core *core,
                                const struct vwl_request *request,
                                uint32_t flags_verdict, size_t room)
 {
-    uint32_t id = vwl_get32(request->head + 8);
+    uint32_t id = vwl_le_get32(request->head + 8);
 
     if (id & VIRTIO_WL_VFD_HOST_ID_BIT) {
         log_guest_bug(core->log, "vfd 0x%" PRIx32 ": not an id of the guest",
@@ -41,7 +41,7 @@ static uint32_t check_new_room(struct vwl_core *core,
     if (flags_verdict) {
         log_guest_bug(core->log,
                       "vfd 0x%" PRIx32 ": flags 0x%" PRIx32 " are wrong", id,
-                      vwl_get32(request->head + 12));
+                      vwl_le_get32(request->head + 12));
         return flags_verdict;
     }
     if (vwl_vfd_check_id(core, id) < 0) {
@@ -68,7 +68,7 @@ static uint32_t check_new(struct vwl_core *core,
 static int do_new(struct vwl_core *core, struct vwl_request *request)
 {
     bool trans = vwl_core_has(core, VIRTIO_WL_F_TRANS_FLAGS);
-    uint32_t flags = vwl_get32(request->head + 12);
+    uint32_t flags = vwl_le_get32(request->head + 12);
     uint32_t legal = trans ? 0
                            : VIRTIO_WL_VFD_LEGACY_WRITE |
                                  VIRTIO_WL_VFD_LEGACY_MAP;
@@ -82,13 +82,13 @@ static int do_new(struct vwl_core *core, struct vwl_request *request)
     }
     return answer_created(core, request,
                           vwl_shm_create(core, request,
-                                         vwl_get32(request->head + 8), flags,
-                                         vwl_get32(request->head + 24)));
+                                         vwl_le_get32(request->head + 8), flags,
+                                         vwl_le_get32(request->head + 24)));
 }
 
 static int do_new_pipe(struct vwl_core *core, struct vwl_request *request)
 {
-    uint32_t flags = vwl_get32(request->head + 12);
+    uint32_t flags = vwl_le_get32(request->head + 12);
     uint32_t verdict = check_new(core, request,
                                  flags == VIRTIO_WL_VFD_WRITE ||
                                          flags == VIRTIO_WL_VFD_READ
@@ -100,7 +100,8 @@ static int do_new_pipe(struct vwl_core *core, struct vwl_request *request)
     }
     return answer_created(core, request,
                           vwl_pipe_create(core, request,
-                                          vwl_get32(request->head + 8), flags));
+                                          vwl_le_get32(request->head + 8),
+                                          flags));
 }
 
 static const char *find_socket(const struct vwl_core *core, const char *name,
@@ -119,7 +120,7 @@ static const char *find_socket(const struct vwl_core *core, const char *name,
 static int new_ctx(struct vwl_core *core, struct vwl_request *request,
                    const char *name, size_t len)
 {
-    uint32_t id = vwl_get32(request->head + 8);
+    uint32_t id = vwl_le_get32(request->head + 8);
     uint32_t verdict = check_new(core, request, 0);
     const char *path;
 
@@ -156,12 +157,12 @@ static int do_new_ctx_named(struct vwl_core *core, struct vwl_request *request)
 
 static int do_close(struct vwl_core *core, struct vwl_request *request)
 {
-    struct vwl_vfd *vfd = vwl_vfd_find_to_close(core,
-                                                vwl_get32(request->head + 8));
+    struct vwl_vfd *vfd = vwl_vfd_find_to_close(core, vwl_le_get32(
+                                                          request->head + 8));
 
     if (!vfd) {
         log_guest_bug(core->log, "vfd 0x%" PRIx32 ": closes no VFD",
-                      vwl_get32(request->head + 8));
+                      vwl_le_get32(request->head + 8));
         return refuse(core, request, VIRTIO_WL_RESP_INVALID_ID);
     }
     vwl_vfd_close(vfd, false);
@@ -184,29 +185,30 @@ static int do_new_dmabuf(struct vwl_core *core, struct vwl_request *request)
         return refuse(core, request, verdict);
     }
     wish = (struct vwl_buffer_wish){
-        .width = vwl_get32(request->head + 28),
-        .height = vwl_get32(request->head + 32),
-        .format = vwl_get32(request->head + 36),
+        .width = vwl_le_get32(request->head + 28),
+        .height = vwl_le_get32(request->head + 32),
+        .format = vwl_le_get32(request->head + 36),
     };
     return answer_created(core, request,
                           vwl_dmabuf_create(core, request,
-                                            vwl_get32(request->head + 8),
+                                            vwl_le_get32(request->head + 8),
                                             &wish));
 }
 
 static int do_dmabuf_sync(struct vwl_core *core, struct vwl_request *request)
 {
     size_t len = MIN(request->head_bytes, request->total_bytes);
-    struct vwl_vfd *vfd = len < 12 ? NULL
-                                   : vwl_vfd_find(core,
-                                                  vwl_get32(request->head + 8));
+    struct vwl_vfd *vfd = len < 12
+                              ? NULL
+                              : vwl_vfd_find(core,
+                                             vwl_le_get32(request->head + 8));
     uint32_t verdict = 0;
 
     if ((!vfd || !vfd->dmabuf) && !vwl_dmabuf_offered(core)) {
         verdict = VIRTIO_WL_RESP_INVALID_CMD;
     } else if (len < 16) {
         verdict = VIRTIO_WL_RESP_ERR;
-    } else if (vwl_get32(request->head + 12) & ~VIRTIO_WL_DMABUF_SYNC_ALL) {
+    } else if (vwl_le_get32(request->head + 12) & ~VIRTIO_WL_DMABUF_SYNC_ALL) {
         verdict = VIRTIO_WL_RESP_INVALID_FLAGS;
     } else if (!vfd) {
         verdict = VIRTIO_WL_RESP_INVALID_ID;
@@ -261,7 +263,7 @@ int vwl_core_execute(struct vwl_core *core, struct vwl_request *request)
         log_guest_bug(core->log, "request of %zu bytes", len);
         return refuse(core, request, VIRTIO_WL_RESP_ERR);
     }
-    type = vwl_get32(request->head);
+    type = vwl_le_get32(request->head);
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         if (commands[i].type == type) {
             if (len < commands[i].min_bytes) {

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "base/fd.h"
+#include "base/iov.h"
 #include "wl/closer.h"
 #include "wl/state.h"
 #include "wl/vfd.h"

@@ -5,9 +5,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "base/iov.h"
 #include "wl/closer.h"
-#include "wl/iov.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
@@ -116,16 +117,11 @@ static int connect_by_path(struct vwl_vfd *vfd)
                                                                      : 0;
 }
 
-static uint64_t now_us(void)
-{
-    return (uint64_t)g_get_monotonic_time();
-}
-
 static int ask_host(struct vwl_vfd *vfd)
 {
     struct vwl_core *core = vfd->core;
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = vfd };
-    uint64_t now = now_us();
+    uint64_t now = vwl_clock_us();
     size_t index = 0;
     int err;
 
@@ -204,7 +200,7 @@ static void go_on(struct vwl_vfd *vfd, int err)
     if (err == -EINPROGRESS) {
         return;
     }
-    if (err == -EAGAIN && now_us() < vfd->deadline_us) {
+    if (err == -EAGAIN && vwl_clock_us() < vfd->deadline_us) {
         vfd->retry_ms = MIN(vfd->retry_ms * 2, CONNECT_LAST_MS);
         vwl_timer_set(&vfd->core->timers, &vfd->timer, vfd->retry_ms);
         return;
@@ -242,7 +238,7 @@ static int connect_start(struct vwl_vfd *vfd, struct vwl_request *request)
 
     vwl_timer_init(&vfd->timer, on_timer);
     vfd->retry_ms = CONNECT_FIRST_MS;
-    vfd->deadline_us = now_us() + CONNECT_TOTAL_MS * UINT64_C(1000);
+    vfd->deadline_us = vwl_clock_us() + CONNECT_TOTAL_MS * UINT64_C(1000);
     err = try_connect(vfd);
     if (err == 0) {
         return connected(vfd);

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "wl/iov.h"
+#include "base/iov.h"
+#include "base/le.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
-#include "wl/wire.h"
 
 struct vwl_message {
     struct vwl_list link;   /* of vwl_inbox.fifo */
@@ -105,10 +105,10 @@ static void message_free(struct vwl_message *message)
 void vwl_recv_head(uint8_t head[VWL_RECV_HEAD_BYTES], uint32_t id,
                    uint32_t n_ids)
 {
-    vwl_put32(head, VIRTIO_WL_CMD_VFD_RECV);
-    vwl_put32(head + 4, 0);
-    vwl_put32(head + 8, id);
-    vwl_put32(head + 12, n_ids);
+    vwl_le_put32(head, VIRTIO_WL_CMD_VFD_RECV);
+    vwl_le_put32(head + 4, 0);
+    vwl_le_put32(head + 8, id);
+    vwl_le_put32(head + 12, n_ids);
 }
 
 static ssize_t write_new(struct vwl_vfd *vfd, const struct iovec *buffer,
@@ -121,11 +121,11 @@ static ssize_t write_new(struct vwl_vfd *vfd, const struct iovec *buffer,
     if (vfd->map) {
         vwl_core_pfn(core, vwl_map_offset(vfd->map), &pfn);
     }
-    vwl_put32(bytes, VIRTIO_WL_CMD_VFD_NEW);
-    vwl_put32(bytes + 8, vfd->id);
-    vwl_put32(bytes + 12, vwl_vfd_told_flags(vfd));
-    vwl_put64(bytes + 16, pfn);
-    vwl_put32(bytes + 24, (uint32_t)vfd->size_bytes);
+    vwl_le_put32(bytes, VIRTIO_WL_CMD_VFD_NEW);
+    vwl_le_put32(bytes + 8, vfd->id);
+    vwl_le_put32(bytes + 12, vwl_vfd_told_flags(vfd));
+    vwl_le_put64(bytes + 16, pfn);
+    vwl_le_put32(bytes + 24, (uint32_t)vfd->size_bytes);
     vwl_iov_write(buffer, n_buffer, 0, bytes, sizeof bytes);
     vfd->is_known = true;
     return sizeof bytes;
@@ -152,7 +152,7 @@ static ssize_t write_recv(struct vwl_message *message,
     for (unsigned int i = 0; i < message->n_ids; i++) {
         uint8_t id[4];
 
-        vwl_put32(id, message->ids[i]);
+        vwl_le_put32(id, message->ids[i]);
         vwl_iov_write(buffer, n_buffer, sizeof head + i * sizeof id, id,
                       sizeof id);
     }
@@ -190,8 +190,8 @@ static ssize_t deliver(struct vwl_core *core, struct vwl_message *message,
         n = write_recv(message, buffer, n_buffer, room);
         break;
     default:
-        vwl_put32(hup, VIRTIO_WL_CMD_VFD_HUP);
-        vwl_put32(hup + 8, message->owner->id);
+        vwl_le_put32(hup, VIRTIO_WL_CMD_VFD_HUP);
+        vwl_le_put32(hup + 8, message->owner->id);
         n = vwl_iov_write(buffer, n_buffer, 0, hup, sizeof hup) < sizeof hup
                 ? -ENOBUFS
                 : (ssize_t)sizeof hup;

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wl/list.h"
+#include "base/list.h"
 #include "wl/share.h"
 
 /* The most data in one VFD_RECV: with any ids it fits into a page. */

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "wl/list.h"
+#include "base/list.h"
 #include "wl/window.h"
 
 struct vwl_core;

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/iov.h"
 #include "wl/foreign.h"
-#include "wl/iov.h"
 #include "wl/parcel.h"
 #include "wl/state.h"
 #include "wl/vfd.h"

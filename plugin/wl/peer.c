@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "wl/iov.h"
+#include "base/iov.h"
 
 /* Writing to a pipe has no MSG_NOSIGNAL, and the host's signal disposition is
  * not ours to change: the signal is blocked around the call and taken away. */

@@ -3,10 +3,10 @@
 #include <errno.h>
 
 #include "base/fd.h"
+#include "base/iov.h"
 #include "wl/classify.h"
 #include "wl/closer.h"
 #include "wl/dmabuf.h"
-#include "wl/iov.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 

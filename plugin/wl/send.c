@@ -4,10 +4,10 @@
 #include <errno.h>
 
 #include "base/fd.h"
+#include "base/le.h"
 #include "wl/foreign.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
-#include "wl/wire.h"
 
 /* Where the ids of a SEND stand. */
 struct entries {
@@ -33,7 +33,7 @@ static const uint8_t *entry_at(const struct vwl_request *request,
 
 static uint32_t kind_of(const struct entries *entries, const uint8_t *at)
 {
-    return entries->has_kind ? vwl_get32(at) : VIRTIO_WL_FOREIGN_LOCAL;
+    return entries->has_kind ? vwl_le_get32(at) : VIRTIO_WL_FOREIGN_LOCAL;
 }
 
 /* Finds the VFDs of a SEND. 0, or the response. */
@@ -48,7 +48,8 @@ static uint32_t find_vfds(struct vwl_core *core,
         cargo->vfds[i] = NULL;
         cargo->fds[i] = -1;
         if (kind == VIRTIO_WL_FOREIGN_LOCAL) {
-            cargo->vfds[i] = vwl_vfd_find(core, vwl_get32(at + entries->id_at));
+            cargo->vfds[i] = vwl_vfd_find(core,
+                                          vwl_le_get32(at + entries->id_at));
         }
         if (kind > VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE ||
             (kind == VIRTIO_WL_FOREIGN_LOCAL && !cargo->vfds[i])) {
@@ -83,7 +84,7 @@ static uint32_t check_send(struct vwl_core *core,
     if (request->total_bytes < skip || request->head_bytes < skip) {
         return VIRTIO_WL_RESP_ERR;
     }
-    cargo->target = vwl_vfd_find(core, vwl_get32(request->head + 8));
+    cargo->target = vwl_vfd_find(core, vwl_le_get32(request->head + 8));
     if (!cargo->target) {
         return VIRTIO_WL_RESP_INVALID_ID;
     }
@@ -110,11 +111,11 @@ static uint64_t value_of(const struct entries *entries, const uint8_t *at,
 
     switch (kind) {
     case VIRTIO_WL_FOREIGN_VIRTGPU:
-        return vwl_get32(value);
+        return vwl_le_get32(value);
     case VIRTIO_WL_FOREIGN_VIRTGPU_FENCE:
-        return vwl_get32(value) |
+        return vwl_le_get32(value) |
                (entries->bytes == sizeof(struct virtio_wl_foreign_entry_v2)
-                    ? (uint64_t)vwl_get32(value + 4) << 32
+                    ? (uint64_t)vwl_le_get32(value + 4) << 32
                     : 0);
     default:
         return 0;
@@ -169,7 +170,7 @@ int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
 {
     bool fences = vwl_core_has(core, VIRTIO_WL_F_SEND_FENCES);
     struct entries entries = {
-        .n = vwl_get32(request->head + 12),
+        .n = vwl_le_get32(request->head + 12),
         .bytes = !foreign ? 4
                  : fences ? 16
                           : 8,
@@ -194,7 +195,7 @@ int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
         log_guest_bug(core->log,
                       "vfd 0x%" PRIx32 ": a send of %zu bytes with"
                       " %u VFDs is refused: 0x%" PRIx32,
-                      vwl_get32(request->head + 8), request->total_bytes,
+                      vwl_le_get32(request->head + 8), request->total_bytes,
                       entries.n, verdict);
         vwl_answer(core, request, verdict);
         return 0;
@@ -202,7 +203,7 @@ int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
     ret = vwl_outbox_send(cargo.target, request, 16 + entries.n * entries.bytes,
                           cargo.fds, entries.n, cargo.asked);
     if (ret == -EINPROGRESS ||
-        vwl_get32(request->response) == VIRTIO_WL_RESP_OK) {
+        vwl_le_get32(request->response) == VIRTIO_WL_RESP_OK) {
         tell_sent(&cargo, entries.n);
     }
     if (foreign) {

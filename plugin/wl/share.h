@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "wl/list.h"
+#include "base/list.h"
 
 struct vwl_lend;
 struct vwl_vfd;

@@ -104,7 +104,7 @@ static void apply_recv(struct vwl_core *core, struct vwl_vfd *owner,
     uint32_t ids[VWL_PEER_MAX_FDS];
 
     for (uint32_t i = 0; i < n; i++) {
-        ids[i] = vwl_get32(at + 4 * i);
+        ids[i] = vwl_le_get32(at + 4 * i);
     }
     vwl_inbox_push_recv(owner, ids, n, snapshot_take(cursor, len), len);
 }
@@ -120,10 +120,10 @@ static void apply_messages(struct vwl_loader *loader)
 
     for (uint32_t i = 0; i < loader->n_messages; i++) {
         const uint8_t *at = snapshot_take(&cursor, SNAPSHOT_MESSAGE_BYTES);
-        uint32_t kind = vwl_get32(at), n = vwl_get32(at + 8);
+        uint32_t kind = vwl_le_get32(at), n = vwl_le_get32(at + 8);
         struct vwl_vfd *owner = g_hash_table_lookup(core->vfds,
                                                     GUINT_TO_POINTER(
-                                                        vwl_get32(at + 4)));
+                                                        vwl_le_get32(at + 4)));
 
         if (kind == VWL_MESSAGE_NEW) {
             vwl_inbox_push_new(owner, g_hash_table_lookup(core->vfds,
@@ -131,7 +131,7 @@ static void apply_messages(struct vwl_loader *loader)
         } else if (kind == VWL_MESSAGE_HUP) {
             vwl_inbox_push_hup(owner);
         } else {
-            apply_recv(core, owner, &cursor, n, vwl_get32(at + 12));
+            apply_recv(core, owner, &cursor, n, vwl_le_get32(at + 12));
         }
     }
 }

@@ -56,14 +56,14 @@ static const char *read_entry(struct vwl_loader *loader,
         return "a VFD is cut off";
     }
     *entry = (struct snapshot_entry){
-        .id = vwl_get32(at),
-        .kind = vwl_get32(at + 4),
-        .bits = vwl_get32(at + 8),
-        .flags = vwl_get32(at + 12),
-        .answered_flags = vwl_get32(at + 16),
-        .len = vwl_get32(at + 20),
-        .size = snapshot_get64(at + 24),
-        .offset = snapshot_get64(at + 32),
+        .id = vwl_le_get32(at),
+        .kind = vwl_le_get32(at + 4),
+        .bits = vwl_le_get32(at + 8),
+        .flags = vwl_le_get32(at + 12),
+        .answered_flags = vwl_le_get32(at + 16),
+        .len = vwl_le_get32(at + 20),
+        .size = vwl_le_get64(at + 24),
+        .offset = vwl_le_get64(at + 32),
         .fd = { -1, -1 },
     };
     entry->data = snapshot_take(cursor, entry->len);
@@ -154,10 +154,10 @@ static const char *check_message(struct vwl_loader *loader,
     if (!at) {
         return "a message is cut off";
     }
-    kind = vwl_get32(at);
-    owner = vwl_get32(at + 4);
-    n = vwl_get32(at + 8);
-    len = vwl_get32(at + 12);
+    kind = vwl_le_get32(at);
+    owner = vwl_le_get32(at + 4);
+    n = vwl_le_get32(at + 8);
+    len = vwl_le_get32(at + 12);
     if (kind > VWL_MESSAGE_HUP || !entry_of(loader, owner) ||
         (kind == VWL_MESSAGE_RECV) != (len > 0)) {
         return "a message that cannot be";
@@ -179,7 +179,7 @@ static const char *check_message(struct vwl_loader *loader,
         return "a message is cut off";
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (!may_list(loader, owner, vwl_get32(ids + 4 * i), fresh)) {
+        if (!may_list(loader, owner, vwl_le_get32(ids + 4 * i), fresh)) {
             return "an id of nothing";
         }
     }
@@ -260,14 +260,14 @@ static int read_state(struct vwl_loader *loader, const char **why)
     const uint8_t *at = snapshot_take(&cursor, SNAPSHOT_STATE_BYTES);
     int err;
 
-    loader->negotiated = snapshot_get64(at);
-    loader->anchor = snapshot_get64(at + 16);
-    loader->next_id = vwl_get32(at + 24);
-    loader->n_entries = vwl_get32(at + 28);
-    loader->n_messages = vwl_get32(at + 32);
-    loader->extra_bytes = vwl_get32(at + 36);
+    loader->negotiated = vwl_le_get64(at);
+    loader->anchor = vwl_le_get64(at + 16);
+    loader->next_id = vwl_le_get32(at + 24);
+    loader->n_entries = vwl_le_get32(at + 28);
+    loader->n_messages = vwl_le_get32(at + 32);
+    loader->extra_bytes = vwl_le_get32(at + 36);
     *why = NULL;
-    if (snapshot_get64(at + 8) != loader->core->config.shm_window) {
+    if (vwl_le_get64(at + 8) != loader->core->config.shm_window) {
         *why = "another length of the shared-memory region";
     } else if ((loader->next_id >> 30) != 1) {
         *why = "an id that is not ours";
@@ -320,14 +320,14 @@ void vwl_loader_destroy(struct vwl_loader *loader)
 
 static int read_header(struct vwl_loader *loader, const char **why)
 {
-    uint64_t len = snapshot_get64(loader->bytes + 16);
+    uint64_t len = vwl_le_get64(loader->bytes + 16);
 
     if (memcmp(loader->bytes, SNAPSHOT_MAGIC, 8) != 0) {
         *why = "not a snapshot of this device";
         return -EINVAL;
     }
-    if (vwl_get32(loader->bytes + 8) != SNAPSHOT_VERSION ||
-        vwl_get32(loader->bytes + 12) != 0) {
+    if (vwl_le_get32(loader->bytes + 8) != SNAPSHOT_VERSION ||
+        vwl_le_get32(loader->bytes + 12) != 0) {
         *why = "its version is not 1";
         return -EPROTONOSUPPORT;
     }
@@ -368,7 +368,7 @@ static size_t piece_bytes(const struct vwl_loader *loader)
 
 static int read_mark(struct vwl_loader *loader, const char **why)
 {
-    uint32_t mark = vwl_get32(loader->bytes);
+    uint32_t mark = vwl_le_get32(loader->bytes);
 
     if (mark > 1) {
         *why = "memory in an unknown form";

@@ -13,11 +13,12 @@
 #ifndef VWL_WL_SNAPSHOT_PRIV_H
 #define VWL_WL_SNAPSHOT_PRIV_H
 
+#include "base/le.h"
+#include "base/page.h"
 #include "wl/inbox.h"
 #include "wl/snapshot.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
-#include "wl/wire.h"
 
 #define SNAPSHOT_MAGIC "VWLstate"
 #define SNAPSHOT_VERSION 1u
@@ -48,16 +49,6 @@ enum snapshot_bits {
     SNAPSHOT_MAPPED = 1 << 4, /* and has a place in region 0 */
     SNAPSHOT_ALL_BITS = (1 << 5) - 1,
 };
-
-static inline uint64_t snapshot_get64(const uint8_t *at)
-{
-    return vwl_get32(at) | (uint64_t)vwl_get32(at + 4) << 32;
-}
-
-static inline uint64_t snapshot_page_up(uint64_t bytes)
-{
-    return (bytes + VWL_PAGE_BYTES - 1) & ~(uint64_t)(VWL_PAGE_BYTES - 1);
-}
 
 enum load_step {
     LOAD_HEADER,
@@ -100,7 +91,7 @@ struct vwl_loader {
 
 static inline uint64_t snapshot_file_bytes(const struct snapshot_entry *entry)
 {
-    return entry->bits & SNAPSHOT_FILE ? snapshot_page_up(entry->size) : 0;
+    return entry->bits & SNAPSHOT_FILE ? vwl_page_up(entry->size) : 0;
 }
 
 /* What is left to read. */

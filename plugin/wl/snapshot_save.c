@@ -71,7 +71,7 @@ static void put32(struct vwl_saver *saver, uint32_t value)
 {
     uint8_t bytes[4];
 
-    vwl_put32(bytes, value);
+    vwl_le_put32(bytes, value);
     put(saver, bytes, sizeof bytes);
 }
 
@@ -79,7 +79,7 @@ static void put64(struct vwl_saver *saver, uint64_t value)
 {
     uint8_t bytes[8];
 
-    vwl_put64(bytes, value);
+    vwl_le_put64(bytes, value);
     put(saver, bytes, sizeof bytes);
 }
 
@@ -187,7 +187,7 @@ static void put_vfd(struct vwl_saver *saver, const struct vwl_vfd *vfd)
     put64(saver, bits & SNAPSHOT_MAPPED ? vwl_map_offset(vfd->map) : 0);
     put_data(saver, vfd);
     if (saver->err == 0) {
-        vwl_put32(saver->bytes + at, (uint32_t)(saver->len - at - 20));
+        vwl_le_put32(saver->bytes + at, (uint32_t)(saver->len - at - 20));
         if (bits & SNAPSHOT_FILE) {
             g_array_append_val(saver->files, vfd->id);
         }
@@ -306,7 +306,7 @@ int vwl_saver_create(struct vwl_core *core, uint64_t negotiated,
         vwl_saver_destroy(saver);
         return err;
     }
-    vwl_put64(saver->bytes + 16, saver->len - SNAPSHOT_HEADER_BYTES);
+    vwl_le_put64(saver->bytes + 16, saver->len - SNAPSHOT_HEADER_BYTES);
     *out = saver;
     return 0;
 }
@@ -372,7 +372,7 @@ static ssize_t file_piece(struct vwl_saver *saver)
     if (!vfd || !vwl_vfd_is_memory(vfd) || vfd->send_fd < 0) {
         return -ECANCELED;
     }
-    len = snapshot_page_up(vfd->size_bytes);
+    len = vwl_page_up(vfd->size_bytes);
     if (saver->file_at >= len) {
         return 0;
     }
@@ -384,10 +384,10 @@ static ssize_t file_piece(struct vwl_saver *saver)
     }
     saver->file_at += len;
     if (is_zero(saver->piece + 4, (size_t)len)) {
-        vwl_put32(saver->piece, 0);
+        vwl_le_put32(saver->piece, 0);
         return 4;
     }
-    vwl_put32(saver->piece, 1);
+    vwl_le_put32(saver->piece, 1);
     return 4 + (ssize_t)len;
 }
 

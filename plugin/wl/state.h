@@ -9,10 +9,10 @@
 #include <glib.h>
 #include <inttypes.h>
 
+#include "base/list.h"
 #include "wl/core.h"
 #include "wl/foreign.h"
 #include "wl/inbox.h"
-#include "wl/list.h"
 #include "wl/map.h"
 #include "wl/peer.h"
 #include "wl/timer.h"

@@ -6,6 +6,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 int vwl_timers_init(struct vwl_timers *timers)
@@ -46,7 +47,7 @@ void vwl_timer_set(struct vwl_timers *timers, struct vwl_timer *timer,
 {
     struct vwl_list *at = &timers->list;
 
-    timer->due_us = (uint64_t)g_get_monotonic_time() + in_ms * UINT64_C(1000);
+    timer->due_us = vwl_clock_us() + in_ms * UINT64_C(1000);
     vwl_list_remove(&timer->link);
     while (at->prev != &timers->list &&
            vwl_list_entry(at->prev, struct vwl_timer, link)->due_us >
@@ -73,7 +74,7 @@ void vwl_timer_cancel(struct vwl_timers *timers, struct vwl_timer *timer)
 
 void vwl_timers_run(struct vwl_timers *timers)
 {
-    uint64_t now_us = (uint64_t)g_get_monotonic_time();
+    uint64_t now_us = vwl_clock_us();
     uint64_t ticks;
 
     if (read(timers->fd, &ticks, sizeof ticks) < 0) {

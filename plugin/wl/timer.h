@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "wl/list.h"
+#include "base/list.h"
 
 struct vwl_timer {
     struct vwl_list link; /* of vwl_timers.list */

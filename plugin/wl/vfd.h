@@ -13,8 +13,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/list.h"
 #include "vhost-user-wl/virtio_wl.h"
-#include "wl/list.h"
 #include "wl/outbox.h"
 #include "wl/peer.h"
 #include "wl/timer.h"

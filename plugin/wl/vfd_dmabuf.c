@@ -6,11 +6,11 @@
 #include <sys/ioctl.h>
 
 #include "base/fd.h"
+#include "base/le.h"
 #include "wl/dmabuf.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 #include "wl/wait.h"
-#include "wl/wire.h"
 
 /* How long a request waits for somebody to know what the compositor takes. */
 #define OFFER_MS 1000
@@ -34,7 +34,7 @@ static short awaited(uint32_t flags)
 
 static uint32_t flags_of(const struct vwl_request *request)
 {
-    return vwl_get32(request->head + 12);
+    return vwl_le_get32(request->head + 12);
 }
 
 static bool is_ready(const struct vwl_vfd *vfd, uint32_t flags)

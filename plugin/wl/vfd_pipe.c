@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "wl/iov.h"
+#include "base/iov.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 

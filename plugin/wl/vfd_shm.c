@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "base/page.h"
 #include "wl/classify.h"
 #include "wl/closer.h"
 #include "wl/state.h"
@@ -73,7 +75,7 @@ static void on_base_retry(struct vwl_timer *timer)
     struct vwl_vfd *vfd = vwl_list_entry(timer, struct vwl_vfd, timer);
     int err = base_known(vfd);
 
-    if (err == -EAGAIN && (uint64_t)g_get_monotonic_time() < vfd->deadline_us) {
+    if (err == -EAGAIN && vwl_clock_us() < vfd->deadline_us) {
         vwl_timer_set(&vfd->core->timers, timer, BASE_RETRY_MS);
         return;
     }
@@ -105,8 +107,7 @@ static int wait_for_base(struct vwl_vfd *vfd)
 
     vwl_list_insert(&core->base_waiters, &vfd->base_waiter);
     vwl_timer_init(&vfd->timer, on_base_retry);
-    vfd->deadline_us = (uint64_t)g_get_monotonic_time() +
-                       BASE_TOTAL_MS * UINT64_C(1000);
+    vfd->deadline_us = vwl_clock_us() + BASE_TOTAL_MS * UINT64_C(1000);
     vwl_timer_set(&core->timers, &vfd->timer, BASE_RETRY_MS);
     return -EINPROGRESS;
 }
@@ -151,11 +152,6 @@ int vwl_shm_map(struct vwl_vfd *vfd, int fd, uint64_t len)
     return err == -EINPROGRESS ? err : map_result(vfd, err);
 }
 
-static uint64_t round_up(uint64_t bytes)
-{
-    return (bytes + VWL_PAGE_BYTES - 1) & ~(uint64_t)(VWL_PAGE_BYTES - 1);
-}
-
 int vwl_shm_charge(struct vwl_vfd *vfd, uint64_t bytes)
 {
     struct vwl_core *core = vfd->core;
@@ -174,14 +170,14 @@ int vwl_shm_charge(struct vwl_vfd *vfd, uint64_t bytes)
 
 static int map_copy(struct vwl_vfd *vfd, int cached_only)
 {
-    int err = vwl_shm_charge(vfd, round_up(vfd->size_bytes));
+    int err = vwl_shm_charge(vfd, vwl_page_up(vfd->size_bytes));
 
     if (err == 0) {
         err = vwl_private_copy(vfd->send_fd, vfd->size_bytes, cached_only,
                                &vfd->copy_fd);
     }
     if (err == 0) {
-        err = vwl_shm_map(vfd, vfd->copy_fd, round_up(vfd->size_bytes));
+        err = vwl_shm_map(vfd, vfd->copy_fd, vwl_page_up(vfd->size_bytes));
     }
     return err;
 }
@@ -207,7 +203,7 @@ static int shm_start(struct vwl_vfd *vfd, struct vwl_request *request)
 int vwl_shm_create(struct vwl_core *core, struct vwl_request *request,
                    uint32_t id, uint32_t flags, uint32_t size)
 {
-    uint64_t len = round_up(size);
+    uint64_t len = vwl_page_up(size);
     struct vwl_vfd *vfd;
     int err;
 

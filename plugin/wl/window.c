@@ -5,6 +5,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "base/page.h"
+
 struct vwl_window_range {
     uint64_t offset;
     uint64_t len;
@@ -155,7 +157,7 @@ void vwl_window_finish(struct vwl_window *window)
 int vwl_window_alloc(struct vwl_window *window, uint64_t len_bytes,
                      uint64_t *offset)
 {
-    if (len_bytes == 0 || len_bytes % VWL_PAGE_BYTES) {
+    if (len_bytes == 0 || !vwl_page_is_aligned(len_bytes)) {
         return -EINVAL;
     }
     if (longest_of(window->root) < len_bytes) {
@@ -169,8 +171,8 @@ int vwl_window_alloc(struct vwl_window *window, uint64_t len_bytes,
 static bool is_range(const struct vwl_window *window, uint64_t offset,
                      uint64_t len_bytes)
 {
-    return len_bytes > 0 && offset % VWL_PAGE_BYTES == 0 &&
-           len_bytes % VWL_PAGE_BYTES == 0 && offset <= window->size_bytes &&
+    return len_bytes > 0 && vwl_page_is_aligned(offset | len_bytes) &&
+           offset <= window->size_bytes &&
            len_bytes <= window->size_bytes - offset;
 }
 

@@ -10,8 +10,6 @@
 
 #include <stdint.h>
 
-#define VWL_PAGE_BYTES 4096u
-
 struct vwl_window_range;
 
 struct vwl_window {

@@ -3,8 +3,8 @@
  * A circular doubly-linked list that lives in its members. An empty link
  * points at itself, so removing one that is on no list is harmless.
  */
-#ifndef VWL_WL_LIST_H
-#define VWL_WL_LIST_H
+#ifndef VWL_BASE_LIST_H
+#define VWL_BASE_LIST_H
 
 #include <stdbool.h>
 #include <stddef.h>

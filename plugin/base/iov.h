@@ -4,8 +4,8 @@
  * copying in and out. Lengths are the caller's; nothing here can fail, it
  * only stops at the end.
  */
-#ifndef VWL_WL_IOV_H
-#define VWL_WL_IOV_H
+#ifndef VWL_BASE_IOV_H
+#define VWL_BASE_IOV_H
 
 #include <stddef.h>
 #include <sys/uio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "wl/iov.h"
+#include "base/iov.h"
 
 #include <string.h>
 
