@@ -8,6 +8,7 @@ A device is had in one of three ways (`mode`):
             id that it knows
 """
 
+import glob
 import os
 import shutil
 import subprocess
@@ -34,7 +35,8 @@ def build_wltest(directory):
     path = f"{directory}/wltest"
     subprocess.run(
         ["gcc", "-O1", "-Wall", "-Wextra", "-static", "-o", path,
-         f"-I{TOP}/qemu-glue/guest/driver", f"{TOP}/tests/vm/wltest.c"],
+         f"-I{TOP}/qemu-glue/guest/driver",
+         *sorted(glob.glob(f"{TOP}/tests/vm/wltest*.c"))],
         check=True)
     return path
 
