@@ -4,9 +4,10 @@
 #include <glib.h>
 #include <string.h>
 
-#include "objects.h"
-#include "table.h"
-#include "wire.h"
+#include "wayland/interfaces.h"
+#include "wayland/objects.h"
+#include "wayland/table.h"
+#include "wayland/wire.h"
 
 /* wl_registry.bind(7, "wl_shm", 1, new 5) on object 2: words as they are in
  * memory on a little-endian machine. */
@@ -17,16 +18,15 @@ static const uint8_t bind[] = {
 
 static const struct wl_message *request(const char *iface, unsigned int op)
 {
-    const struct wl_interface *found = vwl_table_global(iface);
+    const struct vwl_table_row *found = vwl_table_global(iface);
 
     g_assert_nonnull(found);
-    return &found->methods[op];
+    return &found->iface->methods[op];
 }
 
 static const struct wl_message *bind_proto(void)
 {
-    /* wl_display.get_registry makes a registry, whose first request it is */
-    return &vwl_table_display()->methods[1].types[0]->methods[0];
+    return &wl_registry_interface.methods[0];
 }
 
 static void test_bind(void)
@@ -182,9 +182,9 @@ static GHashTable *everything(void)
 {
     GHashTable *seen = g_hash_table_new(NULL, NULL);
 
-    collect(seen, vwl_table_display());
+    collect(seen, &wl_display_interface);
     for (unsigned int i = 0; vwl_table_row(i) != NULL; i++) {
-        collect(seen, vwl_table_row(i));
+        collect(seen, vwl_table_row(i)->iface);
     }
     return seen;
 }
@@ -288,23 +288,55 @@ static void test_offered(void)
     }
 }
 
+/* No row promises messages that its interface does not have, nor ones that
+ * this project was not written for. */
+static void test_versions(void)
+{
+    const struct vwl_table_row *row;
+
+    for (unsigned int i = 0; (row = vwl_table_row(i)) != NULL; i++) {
+        uint32_t version = vwl_table_version(row);
+
+        g_assert_cmpuint(version, >=, 1);
+        g_assert_cmpuint(version, <=, row->version);
+        g_assert_cmpuint(version, <=, (uint32_t)row->iface->version);
+        g_assert_true(vwl_table_global(row->iface->name) == row);
+    }
+    row = &(const struct vwl_table_row){ &wl_compositor_interface, 2 };
+    g_assert_cmpuint(vwl_table_version(row), ==, 2);
+    row = &(const struct vwl_table_row){ &wl_compositor_interface, 1000 };
+    g_assert_cmpuint(vwl_table_version(row), ==,
+                     (uint32_t)wl_compositor_interface.version);
+}
+
 static unsigned int freed;
 
-static void on_free(void *opaque, struct vwl_object *object)
+static void on_freed(void *opaque, struct vwl_object *object)
 {
     freed++;
 }
 
+static const void *role_of(const struct wl_interface *iface)
+{
+    return iface == &wl_shm_interface ? "shm" : NULL;
+}
+
 static void test_objects(void)
 {
-    const struct wl_interface *shm = vwl_table_global("wl_shm");
+    static const struct vwl_objects_ops ops = {
+        .role = role_of,
+        .freed = on_freed,
+    };
+    const struct wl_interface *shm = &wl_shm_interface;
     struct vwl_objects o;
     struct vwl_object *own, *a;
 
     freed = 0;
-    vwl_objects_init(&o, on_free, NULL);
+    vwl_objects_init(&o, &ops, NULL);
+    g_assert_null(vwl_objects_client(&o, 1)->role);
     own = vwl_objects_new(&o, shm, 1, 0, true);
     g_assert_cmpuint(own->host_id, ==, 2);
+    g_assert_cmpstr(own->role, ==, "shm");
     /* dense, and not twice */
     g_assert_false(vwl_objects_may_use(&o, 0));
     g_assert_false(vwl_objects_may_use(&o, 1));
@@ -337,13 +369,14 @@ static void test_objects(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/bridge/wire/bind", test_bind);
-    g_test_add_func("/bridge/wire/truncations", test_truncations);
-    g_test_add_func("/bridge/wire/malformed", test_malformed);
-    g_test_add_func("/bridge/wire/nullable", test_nullable);
-    g_test_add_func("/bridge/wire/random", test_random);
-    g_test_add_func("/bridge/table/descriptors", test_descriptors);
-    g_test_add_func("/bridge/table/offered", test_offered);
-    g_test_add_func("/bridge/objects", test_objects);
+    g_test_add_func("/wayland/wire/bind", test_bind);
+    g_test_add_func("/wayland/wire/truncations", test_truncations);
+    g_test_add_func("/wayland/wire/malformed", test_malformed);
+    g_test_add_func("/wayland/wire/nullable", test_nullable);
+    g_test_add_func("/wayland/wire/random", test_random);
+    g_test_add_func("/wayland/table/descriptors", test_descriptors);
+    g_test_add_func("/wayland/table/offered", test_offered);
+    g_test_add_func("/wayland/table/versions", test_versions);
+    g_test_add_func("/wayland/objects", test_objects);
     return g_test_run();
 }

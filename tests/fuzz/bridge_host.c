@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bridge_world.h"
 
-#include "table.h"
+#include "wayland/interfaces.h"
+#include "wayland/table.h"
 
 #define FIRST_SERVER_ID 0xff000000u
 
@@ -56,7 +57,7 @@ struct fuzz_host *fuzz_host_new(struct fuzz_world *world, int vfd)
     host->vfds = g_array_new(FALSE, FALSE, sizeof(int));
     host->objects = g_ptr_array_new_with_free_func(g_free);
     host->server = g_ptr_array_new_with_free_func(g_free);
-    object_put(host, 1, vwl_table_display());
+    object_put(host, 1, &wl_display_interface);
     return host;
 }
 
@@ -84,10 +85,10 @@ static bool is_usable(struct fuzz_host *host, const struct fuzz_object *object)
 /* Any interface that a bind may name, by its name. */
 static const struct wl_interface *by_name(const char *name)
 {
-    const struct wl_interface *row = vwl_table_global(name);
+    const struct vwl_table_row *row = vwl_table_global(name);
 
     fuzz_check(row != NULL);
-    return row;
+    return row->iface;
 }
 
 struct walked {

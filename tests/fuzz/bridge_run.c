@@ -148,11 +148,11 @@ void fuzz_words(struct fuzz_run *run, struct fuzz_client *client,
 }
 
 uint32_t fuzz_bind_row(struct fuzz_run *run, struct fuzz_client *client,
-                       const struct wl_interface *row, uint32_t version)
+                       const struct vwl_table_row *row, uint32_t version)
 {
     struct vwl_client *there = fuzz_find_client(run, client);
     uint32_t registry, id, word;
-    size_t n = strlen(row->name) + 1, padded = (n + 3) & ~(size_t)3;
+    size_t n = strlen(row->iface->name) + 1, padded = (n + 3) & ~(size_t)3;
     uint8_t message[128] = { 0 };
 
     if (there == NULL) {
@@ -172,7 +172,7 @@ uint32_t fuzz_bind_row(struct fuzz_run *run, struct fuzz_client *client,
         struct fuzz_host *host = fuzz_world_host(&run->world, i);
 
         if (host != NULL && (int)host->vfd == there->ctx) {
-            fuzz_host_offer(host, 7, row, version);
+            fuzz_host_offer(host, 7, row->iface, version);
             break;
         }
     }
@@ -186,8 +186,8 @@ uint32_t fuzz_bind_row(struct fuzz_run *run, struct fuzz_client *client,
     put32(message + 4, (uint32_t)(24 + padded) << 16);
     put32(message + 8, 7);
     put32(message + 12, (uint32_t)n);
-    memcpy(message + 16, row->name, n);
-    word = MIN(version, (uint32_t)row->version);
+    memcpy(message + 16, row->iface->name, n);
+    word = MIN(version, vwl_table_version(row));
     put32(message + 16 + padded, word);
     put32(message + 20 + padded, id);
     fuzz_say(run, client, message, 24 + padded, NULL, 0);
@@ -199,11 +199,11 @@ uint32_t fuzz_ensure(struct fuzz_run *run, struct fuzz_client *client,
                      const char *name)
 {
     struct vwl_client *there = fuzz_find_client(run, client);
-    const struct wl_interface *row = vwl_table_global(name);
+    const struct vwl_table_row *row = vwl_table_global(name);
     uint32_t id = there != NULL ? fuzz_find_object(there, name) : 0;
 
     if (there == NULL || id != 0) {
         return id;
     }
-    return fuzz_bind_row(run, client, row, (uint32_t)row->version);
+    return fuzz_bind_row(run, client, row, vwl_table_version(row));
 }

@@ -64,7 +64,7 @@ uint32_t fuzz_find_object(const struct vwl_client *client, const char *name);
 /* The client asks for the registry if it has none, the host offers a row, the
  * client binds it. 0: somebody refused. */
 uint32_t fuzz_bind_row(struct fuzz_run *run, struct fuzz_client *client,
-                       const struct wl_interface *row, uint32_t version);
+                       const struct vwl_table_row *row, uint32_t version);
 /* The same, unless it is bound. */
 uint32_t fuzz_ensure(struct fuzz_run *run, struct fuzz_client *client,
                      const char *name);

@@ -145,14 +145,14 @@ static void op_bind(struct fuzz_run *run, struct fuzz_client *client,
                     struct fuzz_input *in)
 {
     unsigned int n = 0, version = take8(in);
-    const struct wl_interface *row;
+    const struct vwl_table_row *row;
 
     while (vwl_table_row(n) != NULL) {
         n++;
     }
     row = vwl_table_row(pick(in, n));
     fuzz_bind_row(run, client, row,
-                  version < 0xf0 ? (uint32_t)row->version : version & 15);
+                  version < 0xf0 ? vwl_table_version(row) : version & 15);
 }
 
 /* A request that makes an object, with one more if it names another; its id,
@@ -268,7 +268,7 @@ static struct vwl_buffer *shown(struct fuzz_run *run,
                                     ? NULL
                                     : vwl_objects_client(&there->objects, id);
 
-    if (object == NULL || object->kind != VWL_KIND_BUFFER) {
+    if (object == NULL || vwl_kind_of(object) != VWL_KIND_BUFFER) {
         return NULL;
     }
     return object->data;

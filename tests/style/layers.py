@@ -13,6 +13,7 @@ LAYERS = {
     'plugin/base': {'include'},
     'plugin/compositor': {'include', 'plugin/base'},
     'plugin/guest': {'plugin/base'},
+    'plugin/wayland': set(),
     'plugin/vhu': {'include', 'plugin/base', 'plugin/guest'},
     'plugin/wl': {'include', 'plugin/base'},
     'plugin/loop': {'include', 'plugin/base', 'plugin/compositor',
@@ -21,7 +22,8 @@ LAYERS = {
     'plugin/daemon': {'include'},
     'qemu-glue/loopback': {'include', 'qemu-glue/guest'},
     'qemu-glue/guest': {'include', 'qemu-glue/loopback'},
-    'qemu-glue/guest/bridge': {'include', 'qemu-glue/guest'},
+    'qemu-glue/guest/bridge': {'include', 'qemu-glue/guest',
+                               'plugin/wayland'},
     'qemu-glue/loopback/tool': {'include', 'qemu-glue/loopback',
                                 'qemu-glue/guest',
                                 'qemu-glue/guest/bridge'},
@@ -29,7 +31,7 @@ LAYERS = {
 }
 
 # layers below the main loop: GLib's data types only
-CORE = ('base', 'compositor', 'guest', 'vhu', 'wl')
+CORE = ('base', 'compositor', 'guest', 'vhu', 'wayland', 'wl')
 MAIN_LOOP = re.compile(
     r'^(g_main_|g_source_|g_idle_|g_timeout_|g_unix_|g_object_|g_signal_|'
     r'g_socket|g_io_|g_thread_new|g_type_)')

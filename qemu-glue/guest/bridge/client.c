@@ -153,11 +153,11 @@ static bool end_lone(struct vwl_client *client, int result)
     bool refused = is_refusal(result);
 
     if (refused && object != NULL && !client->dead) {
-        if (object->kind == VWL_KIND_DMABUF_PARAMS) {
+        if (vwl_kind_of(object) == VWL_KIND_DMABUF_PARAMS) {
             vwl_dmabuf_refused(client, object, lone->fatal);
-        } else if (object->kind == VWL_KIND_SYNC) {
+        } else if (vwl_kind_of(object) == VWL_KIND_SYNC) {
             vwl_sync_refused(client, object, &lone->fence);
-        } else if (object->kind == VWL_KIND_POOL) {
+        } else if (vwl_kind_of(object) == VWL_KIND_POOL) {
             vwl_shm_refused(client);
         }
     }
@@ -489,14 +489,19 @@ void vwl_client_from_host(struct vwl_client *client)
     vwl_client_flush(client);
 }
 
-static void on_free(void *opaque, struct vwl_object *object)
+static void on_freed(void *opaque, struct vwl_object *object)
 {
     vwl_clock_object_freed(object);
-    if (object->kind == VWL_KIND_DMABUF_PARAMS) {
+    if (vwl_kind_of(object) == VWL_KIND_DMABUF_PARAMS) {
         vwl_dmabuf_freed(opaque, object);
     }
     vwl_shm_object_freed(opaque, object);
 }
+
+static const struct vwl_objects_ops objects_ops = {
+    .role = vwl_kind_role,
+    .freed = on_freed,
+};
 
 struct vwl_client *vwl_client_new(struct vwl_bridge *bridge, int ctx, int fd)
 {
@@ -517,7 +522,7 @@ struct vwl_client *vwl_client_new(struct vwl_bridge *bridge, int ctx, int fd)
     client->releases = vwl_sync_releases_new();
     client->asking.fence = client->fence = -1;
     g_queue_init(&client->idle);
-    vwl_objects_init(&client->objects, on_free, client);
+    vwl_objects_init(&client->objects, &objects_ops, client);
     vwl_transport_watch(bridge->transport, ctx, 1);
     set_watches(client);
     return client;

@@ -8,8 +8,10 @@
 
 #include "../transport.h"
 #include "bridge.h"
-#include "objects.h"
-#include "wire.h"
+#include "kind.h"
+#include "wayland/objects.h"
+#include "wayland/table.h"
+#include "wayland/wire.h"
 
 #define VWL_MAX_CLIENTS 512u
 #define VWL_MAX_CLIENT_PIPES 64u
@@ -89,7 +91,7 @@ struct vwl_client {
     struct vwl_raw raw_state;
     unsigned int n_pipes;
     struct vwl_objects objects;
-    GHashTable *globals; /* name to offered struct wl_interface */
+    GHashTable *globals; /* name to offered struct vwl_table_row */
     /* shm.c */
     GPtrArray *buffers; /* of struct vwl_buffer, all that are alive */
     GQueue idle;        /* of struct vwl_memory */
@@ -177,7 +179,7 @@ void vwl_surface_has_viewport(struct vwl_object *surface);
 /* dmabuf.c */
 /* Whether the client is to see a global; it may be of a lower version. */
 bool vwl_dmabuf_offers(struct vwl_client *client,
-                       const struct wl_interface *row, uint32_t *version);
+                       const struct wl_interface *iface, uint32_t *version);
 /* true: dealt with. */
 bool vwl_dmabuf_request(struct vwl_client *client, struct vwl_object *params,
                         const struct vwl_wire_message *msg);

@@ -4,7 +4,7 @@
 #include <glib.h>
 #include <time.h>
 
-#include "wire.h"
+#include "wayland/wire.h"
 
 #define SECOND INT64_C(1000000000)
 #define PERIOD (10 * SECOND)
@@ -66,10 +66,10 @@ void vwl_clock_object_freed(struct vwl_object *object)
     if (object->data == NULL) {
         return;
     }
-    if (object->kind == VWL_KIND_PRESENTATION) {
+    if (vwl_kind_of(object) == VWL_KIND_PRESENTATION) {
         clock_unref(object->data);
         object->data = NULL;
-    } else if (object->kind == VWL_KIND_FEEDBACK) {
+    } else if (vwl_kind_of(object) == VWL_KIND_FEEDBACK) {
         struct asked *asked = object->data;
 
         clock_unref(asked->clock);

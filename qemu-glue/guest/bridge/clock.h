@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "objects.h"
+#include "kind.h"
 
 struct vwl_wire_message;
 

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "wayland/interfaces.h"
+
 enum { DESTROY = 0, ADD = 1, CREATE = 2, CREATE_IMMED = 3 };
 enum { FAILED = 1 };
 enum { MAIN_DEVICE = 2, TARGET_DEVICE = 4 };
@@ -44,16 +46,16 @@ static const struct vwl_transport_gpu *gpu_of(struct vwl_bridge *bridge)
 }
 
 bool vwl_dmabuf_offers(struct vwl_client *client,
-                       const struct wl_interface *row, uint32_t *version)
+                       const struct wl_interface *iface, uint32_t *version)
 {
-    enum vwl_kind kind = vwl_table_kind(row);
     const struct vwl_transport_gpu *gpu;
 
-    if (kind != VWL_KIND_DMABUF && kind != VWL_KIND_SYNC_FACTORY) {
+    if (iface != &zwp_linux_dmabuf_v1_interface &&
+        iface != &zwp_linux_explicit_synchronization_v1_interface) {
         return true;
     }
     gpu = gpu_of(client->bridge);
-    if (kind == VWL_KIND_DMABUF && !gpu->feedback) {
+    if (iface == &zwp_linux_dmabuf_v1_interface && !gpu->feedback) {
         *version = MIN(*version, WITHOUT_FEEDBACK);
     }
     return gpu->buffers;

@@ -42,15 +42,15 @@ static const struct wl_interface *made(struct vwl_client *client,
                                        const struct vwl_wire_arg *arg,
                                        const void *data, uint32_t *version)
 {
-    const struct wl_interface *offered;
+    const struct vwl_table_row *offered;
     const char *name;
 
     *version = object->version;
     if (arg->iface != NULL) {
         return arg->iface;
     }
-    if (object->kind != VWL_KIND_REGISTRY || msg->opcode != REGISTRY_BIND ||
-        msg->args[1].value == 0) {
+    if (vwl_kind_of(object) != VWL_KIND_REGISTRY ||
+        msg->opcode != REGISTRY_BIND || msg->args[1].value == 0) {
         invalid_object(client, msg->object);
         return NULL;
     }
@@ -58,14 +58,14 @@ static const struct wl_interface *made(struct vwl_client *client,
     *version = msg->args[2].value;
     offered = g_hash_table_lookup(client->globals,
                                   GUINT_TO_POINTER(msg->args[0].value));
-    if (offered == NULL || strcmp(offered->name, name) != 0 || *version == 0 ||
-        *version > (uint32_t)offered->version) {
+    if (offered == NULL || strcmp(offered->iface->name, name) != 0 ||
+        *version == 0 || *version > vwl_table_version(offered)) {
         vwl_client_error(client, object->client_id, WL_ERROR_INVALID_OBJECT,
                          "invalid global %.64s (%u), version %u", name,
                          msg->args[0].value, *version);
         return NULL;
     }
-    return offered;
+    return offered->iface;
 }
 
 /* NULL: the client failed. */
@@ -177,11 +177,11 @@ static void pass_request(struct vwl_client *client, struct vwl_object *object,
     }
     vwl_wire_put(data, 0, object->host_id);
     vwl_client_to_host(client, data, msg->size, vfd);
-    if (new != NULL &&new->kind == VWL_KIND_TOPLEVEL) {
+    if (new != NULL && vwl_kind_of(new) == VWL_KIND_TOPLEVEL) {
         vwl_names_begin(client, new);
-    } else if (new != NULL &&new->kind == VWL_KIND_FEEDBACK) {
+    } else if (new != NULL && vwl_kind_of(new) == VWL_KIND_FEEDBACK) {
         vwl_clock_asked(object, new);
-    } else if (new != NULL &&new->kind == VWL_KIND_SYNC) {
+    } else if (new != NULL && vwl_kind_of(new) == VWL_KIND_SYNC) {
         vwl_sync_made(client, new, msg->args[1].value);
     }
 }
@@ -191,7 +191,7 @@ static bool hook_request(struct vwl_client *client, struct vwl_object *object,
 {
     struct vwl_object *surface;
 
-    switch (object->kind) {
+    switch (vwl_kind_of(object)) {
     case VWL_KIND_SHM:
     case VWL_KIND_POOL:
         return vwl_shm_request(client, object, msg, data);
@@ -250,7 +250,7 @@ void vwl_relay_request(struct vwl_client *client, void *data, size_t size)
     if (hook_request(client, object, &msg, data) || client->failed) {
         return;
     }
-    if (object->kind == VWL_KIND_SURFACE) {
+    if (vwl_kind_of(object) == VWL_KIND_SURFACE) {
         /* before the arguments become the host's */
         vwl_surface_request(client, object, &msg);
         if (client->failed) {
@@ -284,8 +284,9 @@ static int give_fd(struct vwl_client *client, const struct vwl_object *object,
     int vfd = g_array_index(vfds, struct vwl_attached, 0).fd, fd;
 
     g_array_remove_index(vfds, 0);
-    if ((object->kind == VWL_KIND_KEYBOARD && msg->opcode == KEYBOARD_KEYMAP) ||
-        (object->kind == VWL_KIND_DMABUF_FEEDBACK &&
+    if ((vwl_kind_of(object) == VWL_KIND_KEYBOARD &&
+         msg->opcode == KEYBOARD_KEYMAP) ||
+        (vwl_kind_of(object) == VWL_KIND_DMABUF_FEEDBACK &&
          msg->opcode == DMABUF_FORMAT_TABLE)) {
         fd = vwl_pipe_copy_memory(client, &vfd,
                                   MIN(msg->args[msg->n_args - 1].value,
@@ -378,14 +379,14 @@ static void on_delete_id(struct vwl_client *client, uint32_t host_id)
 static bool on_global(struct vwl_client *client,
                       const struct vwl_wire_message *msg, void *data)
 {
-    const struct wl_interface *row = NULL;
+    const struct vwl_table_row *row = NULL;
     uint32_t version;
 
     if (msg->args[1].value != 0) {
         row = vwl_table_global((const char *)data + msg->args[1].at);
     }
-    version = MIN(msg->args[2].value, row != NULL ? (uint32_t)row->version : 0);
-    if (row == NULL || !vwl_dmabuf_offers(client, row, &version)) {
+    version = MIN(msg->args[2].value, row != NULL ? vwl_table_version(row) : 0);
+    if (row == NULL || !vwl_dmabuf_offers(client, row->iface, &version)) {
         return true;
     }
     g_hash_table_insert(client->globals, GUINT_TO_POINTER(msg->args[0].value),
@@ -397,7 +398,7 @@ static bool on_global(struct vwl_client *client,
 static bool hook_event(struct vwl_client *client, struct vwl_object *object,
                        const struct vwl_wire_message *msg, void *data)
 {
-    switch (object->kind) {
+    switch (vwl_kind_of(object)) {
     case VWL_KIND_DISPLAY:
         if (msg->opcode == DISPLAY_ERROR) {
             on_error(client, msg, data);

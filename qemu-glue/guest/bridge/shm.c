@@ -9,6 +9,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "wayland/interfaces.h"
+
 enum { SHM_CREATE_POOL = 0 };
 enum { POOL_CREATE_BUFFER = 0, POOL_DESTROY = 1, POOL_RESIZE = 2 };
 enum { BUFFER_DESTROY = 0 };
@@ -129,7 +131,8 @@ static struct vwl_memory *memory_new(struct vwl_client *client, size_t size,
     if (size > MAX_MEMORY || client->memory_bytes > MAX_MEMORY - size) {
         return NULL;
     }
-    pool = vwl_objects_new(&client->objects, vwl_table_pool(), 1, 0, true);
+    pool = vwl_objects_new(&client->objects, &wl_shm_pool_interface, 1, 0,
+                           true);
     if (pool == NULL) {
         return NULL;
     }
@@ -153,7 +156,7 @@ bool vwl_shm_materialize(struct vwl_client *client, struct vwl_object *object)
     struct vwl_buffer *buffer = object->data;
     uint32_t args[6];
 
-    if (object->kind != VWL_KIND_BUFFER || object->host_id != 0 ||
+    if (vwl_kind_of(object) != VWL_KIND_BUFFER || object->host_id != 0 ||
         buffer == NULL) {
         return true;
     }
@@ -402,7 +405,7 @@ static void destroy_buffer(struct vwl_client *client, struct vwl_object *object)
 bool vwl_shm_request(struct vwl_client *client, struct vwl_object *object,
                      const struct vwl_wire_message *msg, const void *data)
 {
-    switch (object->kind) {
+    switch (vwl_kind_of(object)) {
     case VWL_KIND_SHM:
         if (msg->opcode != SHM_CREATE_POOL) {
             return false;
@@ -440,7 +443,7 @@ void vwl_shm_object_freed(struct vwl_client *client, struct vwl_object *object)
     if (object->data == NULL) {
         return;
     }
-    switch (object->kind) {
+    switch (vwl_kind_of(object)) {
     case VWL_KIND_POOL:
         pool_unref(client, object->data);
         break;

@@ -27,7 +27,7 @@ struct vwl_surface *vwl_surface_of(struct vwl_object *object)
 
 void vwl_surface_has_viewport(struct vwl_object *surface)
 {
-    if (surface->kind == VWL_KIND_SURFACE) {
+    if (vwl_kind_of(surface) == VWL_KIND_SURFACE) {
         vwl_surface_of(surface)->viewport = true;
     }
 }
@@ -63,7 +63,7 @@ static void attach(struct vwl_client *client, struct vwl_surface *surface,
                                     ? NULL
                                     : vwl_objects_client(&client->objects, id);
     struct vwl_buffer *buffer = object != NULL &&
-                                        object->kind == VWL_KIND_BUFFER
+                                        vwl_kind_of(object) == VWL_KIND_BUFFER
                                     ? object->data
                                     : NULL;
 

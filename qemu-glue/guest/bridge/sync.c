@@ -42,7 +42,7 @@ static struct vwl_surface *surface_at(struct vwl_client *client, uint32_t id)
 {
     struct vwl_object *object = vwl_objects_client(&client->objects, id);
 
-    return object != NULL && object->kind == VWL_KIND_SURFACE
+    return object != NULL && vwl_kind_of(object) == VWL_KIND_SURFACE
                ? vwl_surface_of(object)
                : NULL;
 }
@@ -59,7 +59,7 @@ void vwl_sync_surface_gone(struct vwl_client *client, uint32_t sync)
 {
     struct vwl_object *object = vwl_objects_client(&client->objects, sync);
 
-    if (object != NULL && object->kind == VWL_KIND_SYNC) {
+    if (object != NULL && vwl_kind_of(object) == VWL_KIND_SYNC) {
         object->data = NULL;
     }
 }
@@ -114,7 +114,7 @@ bool vwl_sync_request(struct vwl_client *client, struct vwl_object *object,
 {
     struct vwl_surface *surface;
 
-    if (object->kind == VWL_KIND_SYNC_FACTORY) {
+    if (vwl_kind_of(object) == VWL_KIND_SYNC_FACTORY) {
         return msg->opcode == GET_SYNCHRONIZATION &&
                exists(client, object, msg->args[1].value);
     }

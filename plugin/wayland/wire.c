@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "wire.h"
+#include "wayland/wire.h"
 
 #include <errno.h>
 #include <stdbool.h>

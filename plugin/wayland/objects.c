@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "objects.h"
+#include "wayland/objects.h"
+
+#include "wayland/interfaces.h"
 
 static struct vwl_object *at(GPtrArray *array, uint32_t index)
 {
@@ -14,13 +16,16 @@ static void set(GPtrArray *array, uint32_t index, struct vwl_object *object)
     array->pdata[index] = object;
 }
 
-static struct vwl_object *make(const struct wl_interface *iface,
+static struct vwl_object *make(const struct vwl_objects *objects,
+                               const struct wl_interface *iface,
                                uint32_t version)
 {
     struct vwl_object *object = g_new0(struct vwl_object, 1);
 
     object->iface = iface;
-    object->kind = vwl_table_kind(iface);
+    if (objects->ops->role != NULL) {
+        object->role = objects->ops->role(iface);
+    }
     object->version = version;
     return object;
 }
@@ -28,23 +33,23 @@ static struct vwl_object *make(const struct wl_interface *iface,
 static void release(struct vwl_objects *objects, struct vwl_object *object)
 {
     if (object->client_id == 0 && object->host_id == 0) {
-        objects->on_free(objects->opaque, object);
+        objects->ops->freed(objects->opaque, object);
         g_free(object);
     }
 }
 
 void vwl_objects_init(struct vwl_objects *objects,
-                      void (*on_free)(void *, struct vwl_object *),
-                      void *opaque)
+                      const struct vwl_objects_ops *ops, void *opaque)
 {
-    struct vwl_object *display = make(vwl_table_display(), 1);
+    struct vwl_object *display;
 
+    objects->ops = ops;
+    objects->opaque = opaque;
     objects->client = g_ptr_array_new();
     objects->host = g_ptr_array_new();
     objects->server = g_ptr_array_new();
     objects->free_ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    objects->on_free = on_free;
-    objects->opaque = opaque;
+    display = make(objects, &wl_display_interface, 1);
     display->client_id = display->host_id = 1;
     set(objects->client, 1, display);
     set(objects->host, 1, display);
@@ -125,7 +130,7 @@ struct vwl_object *vwl_objects_new(struct vwl_objects *objects,
     if (client_id != 0 && !vwl_objects_may_use(objects, client_id)) {
         return NULL;
     }
-    object = make(iface, version);
+    object = make(objects, iface, version);
     if (on_host && !vwl_objects_add_host(objects, object)) {
         g_free(object);
         return NULL;
@@ -151,7 +156,7 @@ struct vwl_object *vwl_objects_new_server(struct vwl_objects *objects,
     if (old != NULL) {
         vwl_objects_drop_host(objects, old);
     }
-    object = make(iface, version);
+    object = make(objects, iface, version);
     object->client_id = object->host_id = id;
     set(objects->server, id - VWL_SERVER_IDS, object);
     return object;

@@ -4,8 +4,8 @@
  * where each argument lies out. Nothing is trusted; nothing is copied.
  * Integers are in the machine's byte order, as everywhere in Wayland.
  */
-#ifndef VWL_BRIDGE_WIRE_H
-#define VWL_BRIDGE_WIRE_H
+#ifndef VWL_WAYLAND_WIRE_H
+#define VWL_WAYLAND_WIRE_H
 
 #include <stddef.h>
 #include <stdint.h>

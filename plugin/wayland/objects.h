@@ -1,42 +1,53 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The objects of one connection, each with an id on either side. The bridge
- * keeps objects of its own on the host's side (client id 0) and answers for
- * some of the client's alone (host id 0), so the two numberings differ; those
+ * The objects of one Wayland connection that is relayed, each with an id on
+ * either side: towards the client and towards the host. The two numberings may
+ * differ: whoever relays can keep objects of its own on the host's side
+ * (client id 0) and answer for some of the client's alone (host id 0). Objects
  * that the host makes (0xff000000 and up) have one id on both sides.
+ *
+ * Objects are the table's; a pointer is good until the object's last id is
+ * dropped. One thread.
  */
-#ifndef VWL_BRIDGE_OBJECTS_H
-#define VWL_BRIDGE_OBJECTS_H
+#ifndef VWL_WAYLAND_OBJECTS_H
+#define VWL_WAYLAND_OBJECTS_H
 
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "table.h"
+#include <wayland-util.h>
 
 #define VWL_SERVER_IDS 0xff000000u
 #define VWL_MAX_OBJECTS 65536u
 
 struct vwl_object {
     const struct wl_interface *iface;
-    enum vwl_kind kind;
+    const void *role; /* the owner's, of the interface; see below */
     uint32_t version;
     uint32_t client_id, host_id; /* 0: none */
-    bool in_use;                 /* the bridge's own, not destroyed yet */
-    void *data;                  /* the kind's own */
+    bool in_use;                 /* the relay's own, not destroyed yet */
+    void *data;                  /* the owner's, of this object */
+};
+
+/* What the owner of the objects says of them. */
+struct vwl_objects_ops {
+    /* What each object of an interface gets as its role. May be NULL. */
+    const void *(*role)(const struct wl_interface *iface);
+    /* Before an object goes: its data is to be freed. */
+    void (*freed)(void *opaque, struct vwl_object *object);
 };
 
 struct vwl_objects {
     GPtrArray *client, *host, *server; /* of struct vwl_object, by id */
     GArray *free_ids;                  /* of the host's side */
-    void (*on_free)(void *opaque, struct vwl_object *object);
+    const struct vwl_objects_ops *ops;
     void *opaque;
 };
 
-/* Makes the display, 1 on both sides. */
+/* Makes the display, 1 on both sides. ops is borrowed. */
 void vwl_objects_init(struct vwl_objects *objects,
-                      void (*on_free)(void *, struct vwl_object *),
-                      void *opaque);
+                      const struct vwl_objects_ops *ops, void *opaque);
+/* Frees all that are left. */
 void vwl_objects_finish(struct vwl_objects *objects);
 
 /* NULL: no such object. */
@@ -46,7 +57,7 @@ struct vwl_object *vwl_objects_host(struct vwl_objects *objects, uint32_t id);
 /* Whether a client may give this id to a new object. */
 bool vwl_objects_may_use(struct vwl_objects *objects, uint32_t client_id);
 
-/* client_id 0: of the bridge's own. on_host: with a fresh id there. NULL: too
+/* client_id 0: of the relay's own. on_host: with a fresh id there. NULL: too
  * many, or the id cannot be used. */
 struct vwl_object *vwl_objects_new(struct vwl_objects *objects,
                                    const struct wl_interface *iface,
