@@ -21,7 +21,7 @@ enum answer_kind {
 struct route {
     uint32_t request;
     enum answer_kind kind;
-    session_serve serve;
+    session_serve *serve;
     uint64_t refusal; /* of STATUS; 0 is 1 */
 };
 
@@ -147,12 +147,6 @@ uint64_t vwl_session_features(const struct vwl_session *session)
 struct vwl_backchan *vwl_session_backchan(struct vwl_session *session)
 {
     return session->backchan;
-}
-
-void session_answer_u64(struct session_answer *answer, uint64_t value)
-{
-    memcpy(answer->payload, &value, sizeof value);
-    answer->size = sizeof value;
 }
 
 static bool is_well_formed(const struct vwl_vhu_row *row,

@@ -101,34 +101,6 @@ int session_set_protocol_features(struct vwl_session *session,
     return 0;
 }
 
-/* Connection, protocol features and back-end channel outlive it. */
-void session_device_reset(struct vwl_session *session,
-                          enum vwl_reset_reason reason)
-{
-    bool enabled = session->features_set &&
-                   !session_has_feature(session,
-                                        VHOST_USER_F_PROTOCOL_FEATURES);
-
-    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        struct session_ring *ring = &session->rings[i];
-
-        if (reason != VWL_RESET_BASE) {
-            session_ring_stop(session, i);
-            ring->enabled = enabled;
-        }
-        ring->has_answer = false;
-        ring->broken = false;
-    }
-    if (reason != VWL_RESET_BASE) {
-        vwl_iotlb_clear(session->iotlb);
-        session_forget_misses(session);
-        vwl_inflight_destroy(session->inflight);
-        session->inflight = NULL;
-        session->status = 0;
-    }
-    session->ops->reset(session->opaque, reason);
-}
-
 static void forget_descriptors(struct session_ring *ring)
 {
     vwl_fd_clear(&ring->call);

@@ -118,14 +118,19 @@ void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
     }
 }
 
+void session_ring_pause(struct vwl_session *session, unsigned int index)
+{
+    struct session_ring *ring = &session->rings[index];
+
+    if (ring->running) {
+        session->ops->ring_stopping(session->opaque, index);
+        ring->running = false;
+    }
+}
+
 void session_ring_fault(struct vwl_session *session, unsigned int index,
                         const char *why)
 {
     session_ring_pause(session, index);
     vwl_session_ring_broken(session, index, why);
-}
-
-void vwl_session_ring_miss(struct vwl_session *session, unsigned int index)
-{
-    session_ask_miss(session, index);
 }

@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inside of a session, shared by the files session*.c alone:
- * session.c (dispatch and answers), session_negotiate.c (features, status,
- * resets, the back-end channel), session_memory.c (memory table, IOTLB),
- * session_ring.c (vrings), session_notify.c (their descriptors), session_log.c
- * (dirty log, in-flight buffer), session_state.c (snapshots).
+ * The inside of a session, shared by the files session*.c alone. Each calls
+ * those below it:
+ *
+ *     session.c                dispatch and answers
+ *     session_negotiate.c      features, status, the back-end channel
+ *     session_state.c, _log.c  snapshots; dirty log and in-flight buffer
+ *     session_memory.c         memory table, translations
+ *     session_ring.c           vrings and resets
+ *     session_miss.c           translations that are asked for
+ *     session_notify.c         the rings' descriptors and faults
  */
 #ifndef VWL_VHU_SESSION_PRIVATE_H
 #define VWL_VHU_SESSION_PRIVATE_H
 
 #include <glib.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include "base/bits.h"
@@ -100,88 +106,36 @@ struct session_answer {
 
 /* Handlers: the message is well-formed by its row. 0 or -errno; the answer is
  * theirs to fill where the route says so. */
-typedef int (*session_serve)(struct vwl_session *session,
-                             struct vwl_vhu_msg *msg,
-                             struct session_answer *answer);
+typedef int session_serve(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                          struct session_answer *answer);
 
-int session_get_features(struct vwl_session *, struct vwl_vhu_msg *,
-                         struct session_answer *);
-int session_set_features(struct vwl_session *, struct vwl_vhu_msg *,
-                         struct session_answer *);
-int session_get_protocol_features(struct vwl_session *, struct vwl_vhu_msg *,
-                                  struct session_answer *);
-int session_set_protocol_features(struct vwl_session *, struct vwl_vhu_msg *,
-                                  struct session_answer *);
-int session_set_owner(struct vwl_session *, struct vwl_vhu_msg *,
-                      struct session_answer *);
-int session_reset_owner(struct vwl_session *, struct vwl_vhu_msg *,
-                        struct session_answer *);
-int session_reset_device(struct vwl_session *, struct vwl_vhu_msg *,
-                         struct session_answer *);
-int session_get_status(struct vwl_session *, struct vwl_vhu_msg *,
-                       struct session_answer *);
-int session_set_status(struct vwl_session *, struct vwl_vhu_msg *,
-                       struct session_answer *);
-int session_get_queue_num(struct vwl_session *, struct vwl_vhu_msg *,
-                          struct session_answer *);
-int session_get_config(struct vwl_session *, struct vwl_vhu_msg *,
-                       struct session_answer *);
-int session_refuse(struct vwl_session *, struct vwl_vhu_msg *,
-                   struct session_answer *);
-int session_set_backend_fd(struct vwl_session *, struct vwl_vhu_msg *,
-                           struct session_answer *);
-int session_get_shmem_config(struct vwl_session *, struct vwl_vhu_msg *,
-                             struct session_answer *);
-int session_get_private_regions(struct vwl_session *, struct vwl_vhu_msg *,
-                                struct session_answer *);
-
-int session_set_mem_table(struct vwl_session *, struct vwl_vhu_msg *,
-                          struct session_answer *);
-int session_get_mem_slots(struct vwl_session *, struct vwl_vhu_msg *,
-                          struct session_answer *);
-int session_add_region(struct vwl_session *, struct vwl_vhu_msg *,
-                       struct session_answer *);
-int session_remove_region(struct vwl_session *, struct vwl_vhu_msg *,
-                          struct session_answer *);
-int session_iotlb_msg(struct vwl_session *, struct vwl_vhu_msg *,
-                      struct session_answer *);
-
-int session_vring_num(struct vwl_session *, struct vwl_vhu_msg *,
-                      struct session_answer *);
-int session_vring_addr(struct vwl_session *, struct vwl_vhu_msg *,
-                       struct session_answer *);
-int session_vring_base(struct vwl_session *, struct vwl_vhu_msg *,
-                       struct session_answer *);
-int session_get_vring_base(struct vwl_session *, struct vwl_vhu_msg *,
-                           struct session_answer *);
-int session_vring_kick(struct vwl_session *, struct vwl_vhu_msg *,
-                       struct session_answer *);
-int session_vring_call(struct vwl_session *, struct vwl_vhu_msg *,
-                       struct session_answer *);
-int session_vring_err(struct vwl_session *, struct vwl_vhu_msg *,
-                      struct session_answer *);
-int session_vring_enable(struct vwl_session *, struct vwl_vhu_msg *,
-                         struct session_answer *);
-int session_inband_kick(struct vwl_session *, struct vwl_vhu_msg *,
-                        struct session_answer *);
-
-int session_set_log_base(struct vwl_session *, struct vwl_vhu_msg *,
-                         struct session_answer *);
-int session_set_log_fd(struct vwl_session *, struct vwl_vhu_msg *,
-                       struct session_answer *);
-int session_get_inflight(struct vwl_session *, struct vwl_vhu_msg *,
-                         struct session_answer *);
-int session_set_inflight(struct vwl_session *, struct vwl_vhu_msg *,
-                         struct session_answer *);
-
+/* session_negotiate.c */
+session_serve session_get_features, session_set_features,
+    session_get_protocol_features, session_set_protocol_features,
+    session_set_owner, session_reset_owner, session_reset_device,
+    session_get_status, session_set_status, session_get_queue_num,
+    session_get_config, session_refuse, session_set_backend_fd,
+    session_get_shmem_config, session_get_private_regions;
+/* session_memory.c */
+session_serve session_set_mem_table, session_get_mem_slots, session_add_region,
+    session_remove_region, session_iotlb_msg;
+/* session_ring.c */
+session_serve session_vring_num, session_vring_addr, session_vring_base,
+    session_get_vring_base, session_vring_kick, session_vring_call,
+    session_vring_err, session_vring_enable, session_inband_kick;
+/* session_log.c */
+session_serve session_set_log_base, session_set_log_fd, session_get_inflight,
+    session_set_inflight;
 /* session_state.c */
-int session_set_state_fd(struct vwl_session *, struct vwl_vhu_msg *,
-                         struct session_answer *);
-int session_check_state(struct vwl_session *, struct vwl_vhu_msg *,
-                        struct session_answer *);
+session_serve session_set_state_fd, session_check_state;
 
 /* session.c */
-void session_answer_u64(struct session_answer *answer, uint64_t value);
+static inline void session_answer_u64(struct session_answer *answer,
+                                      uint64_t value)
+{
+    memcpy(answer->payload, &value, sizeof value);
+    answer->size = sizeof value;
+}
 static inline bool session_has_protocol(const struct vwl_session *session,
                                         unsigned int bit)
 {
@@ -193,10 +147,6 @@ static inline bool session_has_feature(const struct vwl_session *session,
     return session->acked & BIT(bit);
 }
 
-/* session_negotiate.c */
-void session_device_reset(struct vwl_session *session,
-                          enum vwl_reset_reason reason);
-
 /* session_memory.c */
 void session_memory_init(struct vwl_session *session);
 void session_memory_finish(struct vwl_session *session);
@@ -204,22 +154,29 @@ void session_memory_clear(struct vwl_session *session);
 /* Every started ring looks its parts up again, rings that could not start try
  * again, and the owner is told. */
 void session_memory_apply(struct vwl_session *session);
+
+/* session_miss.c */
 void session_ask_miss(struct vwl_session *session, unsigned int index);
 void session_forget_misses(struct vwl_session *session);
+void session_settle_misses(struct vwl_session *session, uint64_t iova,
+                           uint64_t size);
 
 /* session_ring.c */
+/* Connection, protocol features and back-end channel outlive it. */
+void session_device_reset(struct vwl_session *session,
+                          enum vwl_reset_reason reason);
 void session_rings_init(struct vwl_session *session);
 void session_rings_finish(struct vwl_session *session);
 /* Starts and reports what may run by now. */
 void session_rings_update(struct vwl_session *session);
 /* Stops the virtqueue too and forgets the kick descriptor. */
 void session_ring_stop(struct vwl_session *session, unsigned int index);
-/* Only reported as stopping; its virtqueue stays. */
-void session_ring_pause(struct vwl_session *session, unsigned int index);
 bool session_any_started(const struct vwl_session *session);
 bool session_any_kicked(const struct vwl_session *session);
 
 /* session_notify.c */
+/* Only reported as stopping; its virtqueue stays. */
+void session_ring_pause(struct vwl_session *session, unsigned int index);
 /* A fault that the session found itself: the owner is told, too. */
 void session_ring_fault(struct vwl_session *session, unsigned int index,
                         const char *why);

@@ -180,16 +180,6 @@ void session_rings_update(struct vwl_session *session)
     }
 }
 
-void session_ring_pause(struct vwl_session *session, unsigned int index)
-{
-    struct session_ring *ring = &session->rings[index];
-
-    if (ring->running) {
-        session->ops->ring_stopping(session->opaque, index);
-        ring->running = false;
-    }
-}
-
 void session_ring_stop(struct vwl_session *session, unsigned int index)
 {
     struct session_ring *ring = &session->rings[index];
@@ -214,6 +204,34 @@ void session_ring_stop(struct vwl_session *session, unsigned int index)
     if (index == VIRTIO_WL_QUEUE_OUT) {
         session->decided = false;
     }
+}
+
+/* Connection, protocol features and back-end channel outlive it. */
+void session_device_reset(struct vwl_session *session,
+                          enum vwl_reset_reason reason)
+{
+    bool enabled = session->features_set &&
+                   !session_has_feature(session,
+                                        VHOST_USER_F_PROTOCOL_FEATURES);
+
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
+        struct session_ring *ring = &session->rings[i];
+
+        if (reason != VWL_RESET_BASE) {
+            session_ring_stop(session, i);
+            ring->enabled = enabled;
+        }
+        ring->has_answer = false;
+        ring->broken = false;
+    }
+    if (reason != VWL_RESET_BASE) {
+        vwl_iotlb_clear(session->iotlb);
+        session_forget_misses(session);
+        vwl_inflight_destroy(session->inflight);
+        session->inflight = NULL;
+        session->status = 0;
+    }
+    session->ops->reset(session->opaque, reason);
 }
 
 /* ---- requests --------------------------------------------------------- */
