@@ -84,9 +84,10 @@ static void add_range(struct vwl_gather *gather, uint64_t first, uint64_t len)
     };
 }
 
-static int add_span(struct vwl_gather *gather, const struct vwl_span *span,
+static int add_span(struct vwl_vq *vq, const struct vwl_span *span,
                     bool writable)
 {
+    struct vwl_gather *gather = &vq->gather;
     struct vwl_span *last = NULL;
 
     if (gather->no_memory) {
@@ -101,7 +102,7 @@ static int add_span(struct vwl_gather *gather, const struct vwl_span *span,
         return 0;
     }
     if (gather->n >= VWL_CHAIN_MAX_SPANS) {
-        return -EPROTO;
+        return vwl_vq_wrong(vq, "a chain of too many pieces");
     }
     if (!grow((void **)&gather->spans, gather->n, &gather->cap,
               sizeof(struct vwl_span))) {
@@ -122,7 +123,7 @@ int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc)
     uint64_t at = desc->addr, left = desc->len;
 
     if (++gather->steps > VWL_CHAIN_MAX_SPANS) {
-        return -EPROTO;
+        return vwl_vq_wrong(vq, "a chain of too many descriptors");
     }
     if (left == 0) {
         return 0;
@@ -133,7 +134,7 @@ int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc)
     if (writable) {
         gather->in_bytes += left;
     } else if (gather->in_bytes > 0) {
-        return -EPROTO;
+        return vwl_vq_wrong(vq, "a readable descriptor behind a writable one");
     } else {
         gather->out_bytes += left;
     }
@@ -144,7 +145,7 @@ int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc)
                                   &span);
 
         if (rc == 0) {
-            rc = add_span(gather, &span, writable);
+            rc = add_span(vq, &span, writable);
         }
         if (rc < 0) {
             return rc;
@@ -212,7 +213,7 @@ int vwl_gather_table(struct vwl_vq *vq, const struct vwl_desc *desc,
     uint32_t count = desc->len / 16, i = 0;
 
     if (count == 0 || desc->len % 16 != 0) {
-        return -EPROTO;
+        return vwl_vq_wrong(vq, "an indirect table of a wrong length");
     }
     if (table.bytes - 1 > UINT64_MAX - table.address) {
         return -EFAULT;
@@ -232,7 +233,7 @@ int vwl_gather_table(struct vwl_vq *vq, const struct vwl_desc *desc,
             entry.flags = flags;
         }
         if (entry.flags & VRING_INDIRECT) {
-            return -EPROTO;
+            return vwl_vq_wrong(vq, "an indirect table within another");
         }
         rc = vwl_gather_add(vq, &entry);
         if (rc < 0) {
@@ -243,8 +244,8 @@ int vwl_gather_table(struct vwl_vq *vq, const struct vwl_desc *desc,
         }
         i = linked ? entry.id : i + 1;
         if (i >= count) {
-            return linked ? -EPROTO : 0;
+            return linked ? vwl_vq_wrong(vq, "indirect: no such entry") : 0;
         }
     }
-    return -EPROTO; /* a loop */
+    return vwl_vq_wrong(vq, "a looped indirect table");
 }

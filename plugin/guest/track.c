@@ -189,7 +189,7 @@ int vwl_track_split_take(struct vwl_vq *vq, struct vwl_chain_box *box)
     struct split_region *region = vq->inflight;
 
     if (get(region->entries[box->chain.id].inflight)) {
-        return -EPROTO;
+        return vwl_vq_wrong(vq, "a head that is in flight already");
     }
     split_mark(vq, box->chain.id, box->chain.in_flight_no);
     box->tracked = true;
@@ -369,7 +369,7 @@ int vwl_track_packed_stage(struct vwl_vq *vq, struct vwl_track_stage *stage,
     struct packed_entry *entry = &region->entries[at];
 
     if (at >= vq->size) {
-        return -EPROTO;
+        return vwl_vq_wrong(vq, "no free in-flight entry");
     }
     put(entry->addr, desc->addr);
     put(entry->len, desc->len);
@@ -455,7 +455,7 @@ int vwl_track_packed_copy(struct vwl_vq *vq, uint16_t *at,
     const struct packed_entry *entry = &region->entries[*at];
 
     if (*at >= vq->size) {
-        return -EPROTO;
+        return vwl_vq_wrong(vq, "an in-flight entry that is none");
     }
     desc->addr = get(entry->addr);
     desc->len = get(entry->len);

@@ -44,16 +44,6 @@ void vwl_vq_destroy(struct vwl_vq *vq)
     g_free(vq);
 }
 
-void vwl_vq_mark_device(struct vwl_vq *vq, uint64_t offset, uint64_t len)
-{
-    if (vq->log_used) {
-        vwl_dirty_mark(vq->dirty,
-                       (vq->iotlb ? vq->parts.device.gpa : vq->log_gpa) +
-                           offset,
-                       len);
-    }
-}
-
 /* Front-end address of a part that may lie in several translations, as long as
  * they follow each other. */
 static int part_uva(struct vwl_vq *vq, uint64_t address, uint64_t bytes,
@@ -157,6 +147,7 @@ static void adopt(struct vwl_vq *vq, const struct vwl_vq_setup *setup)
     vq->dirty = setup->dirty;
     vq->inflight = setup->inflight;
     vq->broken = vq->doomed = 0;
+    vq->why = NULL;
     vq->stale = false;
     vq->call_known = false;
     vq->flushed_slots = 0;
@@ -221,6 +212,11 @@ bool vwl_vq_is_started(const struct vwl_vq *vq)
 bool vwl_vq_is_broken(const struct vwl_vq *vq)
 {
     return vq->started && vq->broken != 0;
+}
+
+const char *vwl_vq_why(const struct vwl_vq *vq)
+{
+    return vq->why ? vq->why : "?";
 }
 
 void vwl_vq_break(struct vwl_vq *vq)
@@ -304,7 +300,7 @@ static int take_next(struct vwl_vq *vq, struct vwl_chain_box *box)
     }
     /* more chains than the ring has room for */
     if (vq->n_pending >= vq->size) {
-        return -EPROTO;
+        return vwl_vq_wrong(vq, "more chains than the ring has room for");
     }
     rc = vq->ops->take(vq, box);
     if (rc < 0) {
@@ -362,7 +358,7 @@ void vwl_vq_unpop(struct vwl_vq *vq, struct vwl_chain **chain)
     *chain = NULL;
     if (belongs(vq, box) && vq->broken == 0) {
         if (box != vq->last_pop) {
-            vq->broken = -EPROTO;
+            vq->broken = vwl_vq_wrong(vq, "an unpop of an older chain");
         } else if (box->chain.resubmitted) {
             vq->next_again--;
         } else {
@@ -397,7 +393,7 @@ void vwl_vq_push(struct vwl_vq *vq, struct vwl_chain **chain, uint32_t written)
     if (belongs(vq, box)) {
         mark_written(vq, &box->chain, written);
         if (vq->broken == 0 && vq->n_pending >= vq->size) {
-            vq->broken = -EPROTO;
+            vq->broken = vwl_vq_wrong(vq, "more chains back than entries");
         } else if (vq->broken == 0) {
             vq->pending[vq->n_pending++] = (struct vwl_used){
                 .id = box->chain.id,

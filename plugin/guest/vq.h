@@ -99,6 +99,8 @@ uint32_t vwl_vq_stop(struct vwl_vq *vq);
 
 bool vwl_vq_is_started(const struct vwl_vq *vq);
 bool vwl_vq_is_broken(const struct vwl_vq *vq);
+/* What the driver did wrong, for -EPROTO of any call; static. */
+const char *vwl_vq_why(const struct vwl_vq *vq);
 /* Declares the ring broken, for a fault that the caller found. */
 void vwl_vq_break(struct vwl_vq *vq);
 

@@ -68,7 +68,7 @@ static int add_slot(struct vwl_vq *vq, const struct vwl_desc *desc)
 
     if (desc->flags & VRING_INDIRECT) {
         if (!vq->indirect || (desc->flags & VRING_NEXT)) {
-            return -EPROTO;
+            return vwl_vq_wrong(vq, "an indirect descriptor, not allowed");
         }
         rc = vwl_gather_table(vq, desc, false);
     } else {
@@ -109,7 +109,7 @@ static int packed_walk(struct vwl_vq *vq, struct vwl_chain_box *box)
         }
         advance(vq, &place.slot, &place.wrap, 1);
     }
-    return -EPROTO; /* longer than the ring */
+    return vwl_vq_wrong(vq, "a chain longer than the ring");
 }
 
 static int packed_walk_again(struct vwl_vq *vq, uint16_t track,
@@ -133,7 +133,7 @@ static int packed_walk_again(struct vwl_vq *vq, uint16_t track,
         }
         if (rc > 0) {
             if (n < slots) {
-                return -EPROTO;
+                return vwl_vq_wrong(vq, "an in-flight chain that ends early");
             }
             box->chain.id = desc.id;
             box->chain.slots = (uint16_t)n;
@@ -142,7 +142,7 @@ static int packed_walk_again(struct vwl_vq *vq, uint16_t track,
             return 1;
         }
     }
-    return -EPROTO;
+    return vwl_vq_wrong(vq, "a looped in-flight chain");
 }
 
 static int packed_take(struct vwl_vq *vq, struct vwl_chain_box *box)

@@ -14,6 +14,7 @@
 #ifndef VWL_GUEST_VQ_PRIV_H
 #define VWL_GUEST_VQ_PRIV_H
 
+#include <errno.h>
 #include <glib.h>
 
 #include "guest/vq.h"
@@ -132,9 +133,10 @@ extern const struct vwl_ring_ops vwl_packed_ops;
 struct vwl_vq {
     const struct vwl_ring_ops *ops;
     bool started;
-    bool stale; /* the parts' translation is missing */
-    int broken; /* 0 or -errno */
-    int doomed; /* the same, and the next pop says so */
+    bool stale;      /* the parts' translation is missing */
+    int broken;      /* 0 or -errno */
+    int doomed;      /* the same, and the next pop says so */
+    const char *why; /* of the last -EPROTO; static */
     bool packed, event_idx, indirect;
     bool log_used;
     bool kick_wanted;
@@ -203,10 +205,23 @@ int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc);
 int vwl_gather_table(struct vwl_vq *vq, const struct vwl_desc *desc,
                      bool linked);
 
-/* ---- vq.c ---- */
+/* What the driver did wrong: a static text. */
+static inline int vwl_vq_wrong(struct vwl_vq *vq, const char *why)
+{
+    vq->why = why;
+    return -EPROTO;
+}
 
 /* Marks a write to the device area, if writes to it are logged. */
-void vwl_vq_mark_device(struct vwl_vq *vq, uint64_t offset, uint64_t len);
+static inline void vwl_vq_mark_device(const struct vwl_vq *vq, uint64_t offset,
+                                      uint64_t len)
+{
+    uint64_t gpa = vq->iotlb ? vq->parts.device.gpa : vq->log_gpa;
+
+    if (vq->log_used) {
+        vwl_dirty_mark(vq->dirty, gpa + offset, len);
+    }
+}
 
 /* ---- ring memory: little-endian, each access exactly one ---- */
 

@@ -61,7 +61,7 @@ static int walk_from(struct vwl_vq *vq, uint16_t head,
         int rc;
 
         if (at >= vq->size) {
-            return -EPROTO;
+            return vwl_vq_wrong(vq, "a descriptor beyond the table");
         }
         ring_desc(vq->parts.desc.base + 16 * (size_t)at, &desc, false);
         if (steps == 0) {
@@ -69,7 +69,7 @@ static int walk_from(struct vwl_vq *vq, uint16_t head,
         }
         if (desc.flags & VRING_INDIRECT) {
             if (!vq->indirect || (desc.flags & VRING_NEXT)) {
-                return -EPROTO;
+                return vwl_vq_wrong(vq, "an indirect descriptor, not allowed");
             }
             rc = vwl_gather_table(vq, &desc, true);
             return rc < 0 ? rc : 1;
@@ -83,7 +83,7 @@ static int walk_from(struct vwl_vq *vq, uint16_t head,
         }
         at = desc.id;
     }
-    return -EPROTO; /* a loop */
+    return vwl_vq_wrong(vq, "a looped chain");
 }
 
 static int split_walk(struct vwl_vq *vq, struct vwl_chain_box *box)
@@ -92,7 +92,7 @@ static int split_walk(struct vwl_vq *vq, struct vwl_chain_box *box)
         uint16_t index = avail_index(vq);
 
         if ((uint16_t)(index - vq->next_avail) > vq->size) {
-            return -EPROTO;
+            return vwl_vq_wrong(vq, "an available index that is too far ahead");
         }
         vq->seen_avail = index;
         if (index == vq->next_avail) {
@@ -195,7 +195,7 @@ static int split_waiting(struct vwl_vq *vq, unsigned int skip,
     uint16_t n = (uint16_t)(avail_index(vq) - vq->next_avail);
 
     if (n > vq->size) {
-        return -EPROTO;
+        return vwl_vq_wrong(vq, "an available index that is too far ahead");
     }
     if (skip >= n) {
         *places = 0;
