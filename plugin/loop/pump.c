@@ -183,6 +183,20 @@ static void on_core_out(void *opaque, GIOCondition condition)
     vwl_pump_settle(pump);
 }
 
+static void on_state(void *opaque, GIOCondition condition)
+{
+    vwl_pump_state_run(opaque);
+    vwl_pump_settle(opaque);
+}
+
+static void on_probed(void *opaque)
+{
+    struct vwl_pump *pump = opaque;
+
+    vwl_core_buffers_changed(pump->core);
+    vwl_pump_settle(pump);
+}
+
 static void on_again(void *opaque, GIOCondition condition)
 {
     vwl_pump_settle(opaque);
@@ -233,9 +247,9 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     pump->again = vwl_source_create(context, gate, "vwl again", -1, 0, on_again,
                                     pump);
     pump->state = vwl_source_create(context, gate, "vwl device state", -1, 0,
-                                    vwl_pump_on_state, pump);
+                                    on_state, pump);
     pump->scout = vwl_scout_create(&config->core, config->host, log, context,
-                                   gate, vwl_pump_on_probed, pump);
+                                   gate, on_probed, pump);
     pump->state_err = -ENODATA;
     *out = pump;
     return 0;

@@ -57,14 +57,6 @@ int vwl_pump_buffer_alloc(void *opaque, const struct vwl_buffer_wish *wish,
     return vwl_allocators_alloc(pump->allocators, device, wish, out);
 }
 
-void vwl_pump_on_probed(void *opaque)
-{
-    struct vwl_pump *pump = opaque;
-
-    vwl_core_buffers_changed(pump->core);
-    vwl_pump_settle(pump);
-}
-
 static void name_allocators(const struct vwl_pump *pump, GString *text)
 {
     const char *name;

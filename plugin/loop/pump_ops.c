@@ -218,28 +218,9 @@ static void on_reset(void *opaque, enum vwl_reset_reason reason)
     pump->restored = pump->restoring = false;
 }
 
-static bool has_shm(struct vwl_pump *pump)
-{
-    return pump->host->shm_map ||
-           vwl_backchan_dialect(vwl_session_backchan(pump->session)) !=
-               VWL_SHM_NONE;
-}
-
-static const uint64_t own_features = 1u << VIRTIO_WL_F_TRANS_FLAGS |
-                                     1u << VIRTIO_WL_F_SEND_FENCES |
-                                     1u << VIRTIO_WL_F_USE_SHMEM;
-
-void vwl_pump_forget_applied(struct vwl_pump *pump, uint64_t features)
-{
-    pump->applied_once = true;
-    pump->applied = features & own_features;
-    pump->applied_shm = has_shm(pump);
-}
-
 static void apply_features(struct vwl_pump *pump)
 {
-    if (pump->applied_once && pump->applied == (pump->acked & own_features) &&
-        pump->applied_shm == has_shm(pump) && vwl_pump_is_as_restored(pump)) {
+    if (pump->applied_once && vwl_pump_is_noted(pump)) {
         return;
     }
     if (pump->applied_once) {
@@ -251,7 +232,7 @@ static void apply_features(struct vwl_pump *pump)
         vwl_pump_drop_all(pump);
         pump->restored = pump->restoring = false;
     }
-    vwl_pump_forget_applied(pump, pump->acked);
+    vwl_pump_note_features(pump, pump->acked);
     vwl_core_set_features(pump->core, pump->applied, pump->applied_shm);
 }
 

@@ -105,20 +105,20 @@ void vwl_pump_answer_done(struct vwl_pump *pump);
 void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova, uint64_t size);
 
 /* Snapshots (pump_state.c). */
-void vwl_pump_on_state(void *opaque, GIOCondition condition);
+/* The other end of the transfer moved. */
+void vwl_pump_state_run(struct vwl_pump *pump);
 int vwl_pump_state_check(struct vwl_pump *pump);
 void vwl_pump_state_cancel(struct vwl_pump *pump, bool save_only);
 void vwl_pump_state_drop(struct vwl_pump *pump); /* tells nobody */
-/* Whether the driver negotiated what a restored device had. */
-bool vwl_pump_is_as_restored(const struct vwl_pump *pump);
-/* The core is about to be told these features of a driver. */
-void vwl_pump_forget_applied(struct vwl_pump *pump, uint64_t features);
+/* The core is told these features of a driver: remembers that. */
+void vwl_pump_note_features(struct vwl_pump *pump, uint64_t features);
+/* Whether they are those that the driver has now. */
+bool vwl_pump_is_noted(const struct vwl_pump *pump);
 
 /* Dmabufs (pump_buffers.c). */
 int vwl_pump_buffer_offer(void *opaque);
 int vwl_pump_buffer_alloc(void *opaque, const struct vwl_buffer_wish *wish,
                           struct vwl_buffer *out);
-void vwl_pump_on_probed(void *opaque);
 void vwl_pump_probe_stats(const struct vwl_pump *pump, struct vwl_stats *stats);
 
 /* Ends every dispatch: what became due is done, what was pushed is published,

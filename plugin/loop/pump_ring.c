@@ -64,7 +64,11 @@ static void ring_failed(struct vwl_pump *pump, unsigned int index, int err)
     if (err == -EAGAIN) {
         vwl_session_ring_miss(pump->session, index);
     } else {
-        vwl_session_ring_broken(pump->session, index, g_strerror(-err));
+        vwl_session_ring_broken(pump->session, index,
+                                err == -EPROTO
+                                    ? vwl_vq_why(
+                                          vwl_session_vq(pump->session, index))
+                                    : g_strerror(-err));
     }
 }
 

@@ -194,9 +194,33 @@ static uint64_t negotiated(const struct vwl_pump *pump)
            ~(BIT(VHOST_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES));
 }
 
-bool vwl_pump_is_as_restored(const struct vwl_pump *pump)
+static bool is_as_restored(const struct vwl_pump *pump)
 {
     return !pump->restored || pump->restored_features == negotiated(pump);
+}
+
+static const uint64_t own_features = 1u << VIRTIO_WL_F_TRANS_FLAGS |
+                                     1u << VIRTIO_WL_F_SEND_FENCES |
+                                     1u << VIRTIO_WL_F_USE_SHMEM;
+
+static bool has_shm(const struct vwl_pump *pump)
+{
+    return pump->host->shm_map ||
+           vwl_backchan_dialect(vwl_session_backchan(pump->session)) !=
+               VWL_SHM_NONE;
+}
+
+void vwl_pump_note_features(struct vwl_pump *pump, uint64_t features)
+{
+    pump->applied_once = true;
+    pump->applied = features & own_features;
+    pump->applied_shm = has_shm(pump);
+}
+
+bool vwl_pump_is_noted(const struct vwl_pump *pump)
+{
+    return pump->applied == (pump->acked & own_features) &&
+           pump->applied_shm == has_shm(pump) && is_as_restored(pump);
 }
 
 static int check_load(struct vwl_pump *pump, struct vwl_loader *loader,
@@ -232,7 +256,7 @@ static int apply_load(struct vwl_pump *pump, struct vwl_loader *loader)
     size_t len;
     int err;
 
-    vwl_pump_forget_applied(pump, bits);
+    vwl_pump_note_features(pump, bits);
     err = vwl_loader_apply(loader, pump->applied, pump->applied_shm,
                            pump->host->shm_map != NULL);
     vwl_pump_drop_all(pump);
@@ -319,16 +343,13 @@ static void run_load(struct vwl_pump *pump)
     }
 }
 
-void vwl_pump_on_state(void *opaque, GIOCondition condition)
+void vwl_pump_state_run(struct vwl_pump *pump)
 {
-    struct vwl_pump *pump = opaque;
-
     if (pump->transfer && pump->transfer->saver) {
         run_save(pump);
     } else if (pump->transfer) {
         run_load(pump);
     }
-    vwl_pump_settle(pump);
 }
 
 static int begin_save(struct vwl_pump *pump, struct vwl_transfer *transfer)
