@@ -6,171 +6,15 @@
  * that is broken says so.
  */
 #include <errno.h>
-#include <glib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include "fuzz.h"
-#include "guest/vq.h"
+#include "vq_world.h"
 
 #define MAX_OPS 400
-#define CHAINS 64
-
-/* Two regions that follow each other for the guest, not for the front-end. */
-#define RAM_BYTES 0x6000u
-#define A_BYTES 0x4000u
-#define GPA UINT64_C(0x10000)
-#define UVA_A UINT64_C(0x7f0000000000)
-#define UVA_B UINT64_C(0x7f1000000000)
-#define LOG_BYTES 64
-
-/* Ring parts in region A; what is above is for buffers. */
-#define DESC_AT 0x0000u
-#define DRIVER_AT 0x1000u
-#define DEVICE_AT 0x1800u
-#define TABLE_AT 0x2100u
-
-struct world {
-    struct fuzz_input in;
-    int ram_fd, log_fd;
-    uint8_t *ram;
-    struct vwl_mem *mem, *both, *only_a;
-    struct vwl_iotlb *iotlb;
-    struct vwl_dirty *dirty;
-    struct vwl_vq *vq;
-    struct vwl_vq_setup setup;
-    bool tracks;
-    uint8_t *region; /* in flight; on the heap, which knows where it ends */
-    size_t region_bytes;
-    bool settled;       /* nobody wrote there since a start looked at it */
-    unsigned int slots; /* of chains that came again since then */
-    struct vwl_chain *chains[CHAINS];
-    unsigned int n_chains;
-    /* the driver */
-    uint16_t idx;
-    bool wrap;
-};
-
-/* ---- the driver ------------------------------------------------------- */
-
-static uint64_t take_address(struct world *world)
-{
-    unsigned int how = take8(&world->in);
-    uint64_t page = GPA + (how >> 3 & 7) * 0x800u + 0x2000;
-
-    switch (how & 7) {
-    case 0:
-        return GPA + A_BYTES - (how >> 3); /* reaches into region B */
-    case 1:
-        return GPA + RAM_BYTES - (how >> 3);
-    case 2:
-        return GPA + TABLE_AT + (how >> 3) * 16u;
-    case 3:
-        return how == 0xfb ? take64(&world->in) : GPA + take16(&world->in);
-    default:
-        return page;
-    }
-}
-
-static uint32_t take_len(struct world *world)
-{
-    static const uint32_t lens[] = {
-        0, 1, 16, 64, 512, 4096, 0x3000, UINT32_MAX,
-    };
-    unsigned int how = take8(&world->in);
-
-    return how < 200   ? lens[how & 7]
-           : how < 250 ? (how & 31) * 16u
-                       : take32(&world->in);
-}
-
-static void put_desc(struct world *world, uint8_t *at, uint16_t flags,
-                     uint16_t id, bool packed)
-{
-    put64(at, take_address(world));
-    put32(at + 8, take_len(world));
-    put16(at + (packed ? 14 : 12), flags);
-    put16(at + (packed ? 12 : 14), id);
-}
-
-static uint16_t packed_flags(struct world *world, uint16_t flags)
-{
-    return (uint16_t)(flags | (world->wrap ? 1u << 7 : 1u << 15));
-}
-
-/* One chain of n buffers; those from first_in on are writable. */
-static void offer(struct world *world)
-{
-    unsigned int how = take8(&world->in);
-    unsigned int n = 1 + (how & 3), first_in = how >> 2 & 3;
-    uint16_t size = (uint16_t)world->setup.size;
-    uint16_t indirect = (how & 0xe0) == 0xe0 ? 4 : 0;
-    bool packed = world->setup.packed;
-    uint16_t head = packed ? world->idx : (uint16_t)(take8(&world->in) % size);
-    uint16_t head_flags = packed_flags(world, 0);
-
-    for (unsigned int i = 0; i < n; i++) {
-        uint16_t slot = (uint16_t)((head + i) % size);
-        uint16_t flags = (uint16_t)((i + 1 < n ? 1 : 0) |
-                                    (i >= first_in ? 2 : 0) |
-                                    (i + 1 == n ? indirect : 0));
-
-        if (packed) {
-            flags = packed_flags(world, flags);
-            if (i == 0) {
-                head_flags = flags;
-                flags ^= 1u << 7 | 1u << 15; /* not yet */
-            }
-            world->idx++;
-            if (world->idx == size) {
-                world->idx = 0;
-                world->wrap = !world->wrap;
-            }
-        }
-        put_desc(world, world->ram + DESC_AT + slot * 16u, flags,
-                 packed ? take8(&world->in) : (uint16_t)((slot + 1) % size),
-                 packed);
-    }
-    if (packed) {
-        put16(world->ram + DESC_AT + head * 16u + 14, head_flags);
-    } else {
-        put16(world->ram + DRIVER_AT + 4 + world->idx % size * 2u, head);
-        world->idx++;
-        put16(world->ram + DRIVER_AT + 2, world->idx);
-    }
-}
-
-/* An indirect table, as descriptors may point at. */
-static void write_table(struct world *world)
-{
-    unsigned int how = take8(&world->in);
-    unsigned int n = how & 7;
-
-    for (unsigned int i = 0; i < n; i++) {
-        put_desc(world, world->ram + TABLE_AT + (how >> 3) * 16u + i * 16,
-                 take8(&world->in) & 7, (uint16_t)(i + 1), world->setup.packed);
-    }
-}
-
-static void poke_ring(struct world *world)
-{
-    static const uint32_t starts[] = { DESC_AT, DRIVER_AT, DEVICE_AT, 0 };
-    unsigned int where = take8(&world->in);
-
-    put16(world->ram + starts[where & 3] + (where >> 2) * 2u,
-          take16(&world->in));
-}
-
-static void poke(struct world *world)
-{
-    uint32_t at = take16(&world->in) % RAM_BYTES;
-
-    take_bytes(&world->in, world->ram + at, RAM_BYTES - at);
-}
 
 /* ---- the device ------------------------------------------------------- */
 
-static void check_pieces(struct world *world, struct vwl_chain *chain)
+static void check_pieces(struct vq_world *world, struct vwl_chain *chain)
 {
     struct vwl_span span;
     size_t out = 0, in = 0;
@@ -198,7 +42,7 @@ static void check_pieces(struct world *world, struct vwl_chain *chain)
     fuzz_check(!chain->resubmitted || world->setup.inflight);
 }
 
-static void check_broken(struct world *world, int rc)
+static void check_broken(struct vq_world *world, int rc)
 {
     if (rc == -EAGAIN) {
         fuzz_check(world->setup.iotlb != NULL);
@@ -207,7 +51,7 @@ static void check_broken(struct world *world, int rc)
     }
 }
 
-static void do_pop(struct world *world)
+static void do_pop(struct vq_world *world)
 {
     struct vwl_chain *chain = NULL;
     int rc;
@@ -231,7 +75,7 @@ static void do_pop(struct world *world)
     }
 }
 
-static struct vwl_chain *drop_chain(struct world *world, unsigned int i)
+static struct vwl_chain *drop_chain(struct vq_world *world, unsigned int i)
 {
     struct vwl_chain *chain = world->chains[i];
 
@@ -241,7 +85,7 @@ static struct vwl_chain *drop_chain(struct world *world, unsigned int i)
     return chain;
 }
 
-static void do_push(struct world *world)
+static void do_push(struct vq_world *world)
 {
     unsigned int how = take8(&world->in);
     struct vwl_chain *chain;
@@ -261,7 +105,7 @@ static void do_push(struct world *world)
     fuzz_check(!chain);
 }
 
-static void do_publish(struct world *world)
+static void do_publish(struct vq_world *world)
 {
     int rc = vwl_vq_publish(world->vq);
 
@@ -274,7 +118,7 @@ static void on_visit(void *opaque, uint64_t address)
     ++*(unsigned int *)opaque;
 }
 
-static void do_look(struct world *world)
+static void do_look(struct vq_world *world)
 {
     unsigned int visited = 0, n;
 
@@ -296,7 +140,7 @@ static void do_look(struct world *world)
 }
 
 /* Not rounded up, as a real one is: no entry reaches into the rest. */
-static void make_region(struct world *world)
+static void make_region(struct vq_world *world)
 {
     size_t unit = world->setup.packed ? 32 : 16;
 
@@ -307,7 +151,7 @@ static void make_region(struct world *world)
     }
 }
 
-static void start(struct world *world, bool keep)
+static void start(struct vq_world *world, bool keep)
 {
     int rc;
 
@@ -320,7 +164,7 @@ static void start(struct world *world, bool keep)
     fuzz_check(rc != -EAGAIN || world->setup.iotlb);
 }
 
-static void do_restart(struct world *world)
+static void do_restart(struct vq_world *world)
 {
     unsigned int how = take8(&world->in);
     bool was_started = vwl_vq_is_started(world->vq);
@@ -353,7 +197,7 @@ static void do_restart(struct world *world)
     start(world, how & 1);
 }
 
-static void do_unpop(struct world *world)
+static void do_unpop(struct vq_world *world)
 {
     struct vwl_chain *chain;
 
@@ -365,7 +209,7 @@ static void do_unpop(struct world *world)
     }
 }
 
-static void translate_all(struct world *world)
+static void translate_all(struct vq_world *world)
 {
     bool by_uva = world->setup.desc >= UVA_A;
 
@@ -377,11 +221,11 @@ static void translate_all(struct world *world)
     }
 }
 
-static void do_iotlb(struct world *world)
+static void do_iotlb(struct vq_world *world)
 {
     unsigned int how = take8(&world->in);
     uint64_t iova = GPA + (how >> 3) * 0x400u;
-    uint64_t size = 1 + take_len(world);
+    uint64_t size = 1 + vq_take_len(world);
     uint64_t miss;
     unsigned int access;
 
@@ -409,7 +253,7 @@ static void do_iotlb(struct world *world)
     vwl_vq_refresh(world->vq, NULL);
 }
 
-static void do_memory(struct world *world)
+static void do_memory(struct vq_world *world)
 {
     unsigned int how = take8(&world->in);
     int rc;
@@ -423,7 +267,7 @@ static void do_memory(struct world *world)
     }
 }
 
-static void do_chain(struct world *world)
+static void do_chain(struct vq_world *world)
 {
     unsigned int how = take8(&world->in);
     struct vwl_chain *chain;
@@ -453,7 +297,7 @@ static void do_chain(struct world *world)
     }
 }
 
-static void do_rare(struct world *world)
+static void do_rare(struct vq_world *world)
 {
     unsigned int how = take8(&world->in);
     size_t at;
@@ -487,87 +331,8 @@ static void do_rare(struct world *world)
     }
 }
 
-/* ---- the in-flight region --------------------------------------------- */
-
-/* Around every bound that an index or a count has. */
-static uint16_t take_edge(struct world *world)
-{
-    unsigned int how = take8(&world->in);
-    uint16_t size = (uint16_t)world->setup.size;
-    const uint16_t edges[] = {
-        0,      1,      size,   (uint16_t)(size - 1), (uint16_t)(size + 1),
-        0x7fff, 0x8000, 0xffff,
-    };
-
-    return how < 160   ? edges[how & 7]
-           : how < 255 ? (uint16_t)(how % size)
-                       : take16(&world->in);
-}
-
-static void write_header(struct world *world, unsigned int field)
-{
-    uint8_t *at = world->region + 8;
-
-    if (field < 2) {
-        put16(at, field); /* version: fresh, and used */
-    } else if (!world->setup.packed) {
-        put16(at + 2 * (1 + field % 3), take_edge(world));
-    } else if (field < 7) {
-        put16(at + 2 * (field - 1), take_edge(world));
-    } else {
-        put16(at + 12, take16(&world->in) & 0x0101); /* wrap counters */
-    }
-}
-
-/* A chain of one slot in flight, as an earlier device would leave it. */
-static void write_in_flight(struct world *world, uint8_t *at, uint16_t index)
-{
-    at[0] = 1;
-    put64(at + 8, take8(&world->in));
-    if (world->setup.packed) {
-        put16(at + 4, index);
-        put16(at + 6, 1);
-        put16(at + 16, take8(&world->in));
-        put16(at + 18, take8(&world->in) & 7);
-        put32(at + 20, take_len(world));
-        put64(at + 24, take_address(world));
-    }
-}
-
-static void write_entry(struct world *world, unsigned int field)
-{
-    unsigned int which = take8(&world->in);
-    uint32_t size = world->setup.size;
-    uint16_t index = (uint16_t)(which % (which < 160 ? MIN(size, 4) : size));
-    bool packed = world->setup.packed;
-    uint8_t *at = world->region +
-                  (packed ? 32 + index * 32u : 16 + index * 16u);
-
-    switch (field) {
-    case 0:
-    case 1:
-        write_in_flight(world, at, index);
-        break;
-    case 2:
-        at[0] = take8(&world->in) & 3;
-        break;
-    case 3:
-    case 4:
-        put16(at + (packed ? 2 : 6), take_edge(world)); /* next */
-        break;
-    case 5:
-        put64(at + 8, take64(&world->in)); /* counter */
-        break;
-    default:
-        if (packed) {
-            put16(at + (field == 6 ? 4 : 6), take_edge(world)); /* last, num */
-        }
-        break;
-    }
-}
-
 /* Killed between any two steps, or not; another process goes on. */
-static void take_over(struct world *world)
+void vq_take_over(struct vq_world *world)
 {
     while (world->n_chains > 0) {
         struct vwl_chain *chain = drop_chain(world, 0);
@@ -579,36 +344,9 @@ static void take_over(struct world *world)
     start(world, false);
 }
 
-/* Whatever the front-end made of it, it is looked at by a start. */
-static void do_region(struct world *world)
-{
-    unsigned int how = take8(&world->in);
-
-    if (!world->region || world->setup.size == 0) {
-        return;
-    }
-    world->settled = false;
-    for (unsigned int i = 0; i < (how >> 2 & 7); i++) {
-        unsigned int which = take8(&world->in);
-
-        if (which & 8) {
-            write_header(world, which & 7);
-        } else {
-            write_entry(world, which & 7);
-        }
-    }
-    if (how & 1) {
-        put16(world->region + 8, how >> 5 & 3 ? 1 : 0);
-        put16(world->region + 10, (uint16_t)world->setup.size);
-    }
-    if (how & 2) {
-        take_over(world);
-    }
-}
-
 /* ---- one run ---------------------------------------------------------- */
 
-static void add_region(struct world *world, struct vwl_mem **mem,
+static void add_region(struct vq_world *world, struct vwl_mem **mem,
                        const struct vwl_mem_region *region)
 {
     struct vwl_mem *more;
@@ -618,7 +356,7 @@ static void add_region(struct world *world, struct vwl_mem **mem,
     *mem = more;
 }
 
-static void make_memory(struct world *world)
+static void make_memory(struct vq_world *world)
 {
     struct vwl_mem_region a = { GPA, A_BYTES, UVA_A, 0 };
     struct vwl_mem_region b = {
@@ -640,7 +378,7 @@ static void make_memory(struct world *world)
     world->mem = vwl_mem_ref(world->both);
 }
 
-static void make_setup(struct world *world)
+static void make_setup(struct vq_world *world)
 {
     static const uint32_t sizes[] = { 8, 1, 2, 4, 16, 64, 256, 5 };
     unsigned int how = take8(&world->in);
@@ -678,7 +416,7 @@ static void make_setup(struct world *world)
     translate_all(world);
 }
 
-static void finish(struct world *world)
+static void finish(struct vq_world *world)
 {
     while (world->n_chains > 0) {
         struct vwl_chain *chain = drop_chain(world, 0);
@@ -699,13 +437,13 @@ static void finish(struct world *world)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const steps[])(struct world *) = {
-        offer,      offer,   write_table, poke_ring, poke,
-        do_pop,     do_pop,  do_pop,      do_push,   do_push,
-        do_publish, do_look, do_restart,  do_chain,  do_iotlb,
-        do_memory,  do_rare, do_unpop,    do_region, do_region,
+    static void (*const steps[])(struct vq_world *) = {
+        vq_offer,   vq_offer, vq_write_table, vq_poke_ring, vq_poke,
+        do_pop,     do_pop,   do_pop,         do_push,      do_push,
+        do_publish, do_look,  do_restart,     do_chain,     do_iotlb,
+        do_memory,  do_rare,  do_unpop,       vq_do_region, vq_do_region,
     };
-    struct world world = { .in = { data, size } };
+    struct vq_world world = { .in = { data, size } };
 
     fuzz_begin();
     make_memory(&world);

@@ -200,6 +200,41 @@ void fuzz_close(int *fd)
     }
 }
 
+uint8_t take8(struct fuzz_input *in)
+{
+    if (in->left == 0) {
+        return 0;
+    }
+    in->left--;
+    return *in->at++;
+}
+
+uint16_t take16(struct fuzz_input *in)
+{
+    uint16_t low = take8(in);
+
+    return (uint16_t)(low | take8(in) << 8);
+}
+
+uint32_t take32(struct fuzz_input *in)
+{
+    uint32_t low = take16(in);
+
+    return low | (uint32_t)take16(in) << 16;
+}
+
+uint64_t take64(struct fuzz_input *in)
+{
+    uint64_t low = take32(in);
+
+    return low | (uint64_t)take32(in) << 32;
+}
+
+unsigned int pick(struct fuzz_input *in, unsigned int n)
+{
+    return take8(in) % n;
+}
+
 size_t take_bytes(struct fuzz_input *in, void *to, size_t cap)
 {
     size_t n = take8(in);

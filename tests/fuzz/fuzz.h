@@ -17,6 +17,8 @@
 
 #include "vhost-user-wl/plugin.h"
 
+#include "bytes.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A broken promise of the device: says so and aborts. */
@@ -41,69 +43,14 @@ struct fuzz_input {
 };
 
 /* All of them give zeroes after the end. */
-static inline uint8_t take8(struct fuzz_input *in)
-{
-    if (in->left == 0) {
-        return 0;
-    }
-    in->left--;
-    return *in->at++;
-}
-
-static inline uint16_t take16(struct fuzz_input *in)
-{
-    uint16_t low = take8(in);
-
-    return (uint16_t)(low | take8(in) << 8);
-}
-
-static inline uint32_t take32(struct fuzz_input *in)
-{
-    uint32_t low = take16(in);
-
-    return low | (uint32_t)take16(in) << 16;
-}
-
-static inline uint64_t take64(struct fuzz_input *in)
-{
-    uint64_t low = take32(in);
-
-    return low | (uint64_t)take32(in) << 32;
-}
-
+uint8_t take8(struct fuzz_input *in);
+uint16_t take16(struct fuzz_input *in);
+uint32_t take32(struct fuzz_input *in);
+uint64_t take64(struct fuzz_input *in);
 /* 0 to n - 1 */
-static inline unsigned int pick(struct fuzz_input *in, unsigned int n)
-{
-    return take8(in) % n;
-}
-
+unsigned int pick(struct fuzz_input *in, unsigned int n);
 /* Up to cap bytes, their number first. */
 size_t take_bytes(struct fuzz_input *in, void *to, size_t cap);
-
-/* ---- numbers in messages ---- */
-
-static inline void put16(uint8_t *at, uint16_t value)
-{
-    memcpy(at, &value, sizeof value);
-}
-
-static inline void put32(uint8_t *at, uint32_t value)
-{
-    memcpy(at, &value, sizeof value);
-}
-
-static inline void put64(uint8_t *at, uint64_t value)
-{
-    memcpy(at, &value, sizeof value);
-}
-
-static inline uint32_t get32(const uint8_t *at)
-{
-    uint32_t value;
-
-    memcpy(&value, at, sizeof value);
-    return value;
-}
 
 /* ---- descriptors ---- */
 

@@ -99,8 +99,8 @@ static void check_window(struct world *world)
         return;
     }
     for (guint i = 0; i < world->front.ranges->len; i++) {
-        const struct front_range *range = &g_array_index(world->front.ranges,
-                                                         struct front_range, i);
+        const struct wl_front_range *range = &g_array_index(
+            world->front.ranges, struct wl_front_range, i);
 
         used += range->old ? 0 : range->len;
     }

@@ -18,6 +18,7 @@
 #define WORLD_HELD 8
 #define WORLD_ASKED 8
 #define WORLD_PENDING 64
+#define WORLD_BIG 70000
 
 struct asked {
     struct vwl_request request;
@@ -31,7 +32,7 @@ struct world {
     struct vwl_log log;
     uint64_t features;
     bool has_shm;
-    struct front front;
+    struct wl_front front;
     int peers[WORLD_PEERS];    /* compositors' ends */
     uint8_t last[WORLD_PEERS]; /* the byte that each received last */
     bool rubbish; /* somebody sent anything, or in the middle of another */
@@ -68,5 +69,30 @@ void world_census(struct world *world);
 void world_announce(struct world *world, uint32_t id);
 /* What the core forgets at a reset, the guest and the front-end forget. */
 void world_was_reset(struct world *world, bool late);
+
+/* Everybody sends this, from its beginning, as far as WORLD_BIG. */
+extern uint8_t world_big[WORLD_BIG];
+/* Whether these may follow *last in a stream: the pattern goes on, or somebody
+ * begins it again. */
+bool world_is_stream(uint8_t *last, const uint8_t *bytes, size_t len);
+
+/* wl_requests.c: what the guest asks; for the core, a request that was
+ * answered; and a request that never will be. */
+void world_do_new(struct world *world);
+void world_do_send(struct world *world);
+void world_do_foreign(struct world *world);
+void world_do_close(struct world *world);
+void world_do_raw(struct world *world);
+void world_on_complete(void *opaque, struct vwl_request *request);
+void world_asked_free(struct asked *asked);
+
+/* wl_messages.c: one message, and all there is until nothing moves. */
+void world_do_next(struct world *world);
+void world_do_settle(struct world *world);
+
+/* wl_peers.c: host programs come, speak, and use what they were sent. */
+void world_do_accept(struct world *world);
+void world_do_peer(struct world *world);
+void world_do_held(struct world *world);
 
 #endif

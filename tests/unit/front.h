@@ -17,6 +17,8 @@
 #include "vhost-user-wl/virtio_wl.h"
 #include "vhu/session.h"
 
+#include "vhu_names.h"
+
 #define RAM_BYTES 0x100000u
 /* Its guest address is 0, its front-end address 0x7f0000000000. */
 #define TABLE_RAM                       \
@@ -31,11 +33,6 @@
     "00500000007f0000 0000000000000000"
 #define U64_0 "0000000000000000"
 #define U64_1 "0100000000000000"
-
-/* Header flags: of a message, of one that wants an answer, of an answer. */
-#define PLAIN VHOST_USER_VERSION
-#define NEED_REPLY (VHOST_USER_VERSION | VHOST_USER_NEED_REPLY_MASK)
-#define REPLY (VHOST_USER_VERSION | VHOST_USER_REPLY_MASK)
 
 #define BIT(n) (UINT64_C(1) << (n))
 
