@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""No circles: within a folder, no file calls one that calls it back, directly
+or by way of others.
+
+What counts are symbols, not includes: `nm` over the objects of a build tells
+which file defines a name and which files use it. (Calls through tables of
+functions are not seen, and need not be: that is what tables are for.) The
+kernel module and the device in QEMU are not built here, so their sources are
+read instead.
+
+A folder may state an order in its meson.build, by a comment
+
+    # Lowest first: memory queue vfd.c kinds snapshot core.c
+
+of folders and files; then no file calls into what stands behind it."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+# What is a circle today, and why it may be one. A circle that is not here
+# fails, and so does one that is here and exists no more.
+DECLARED = {
+    'plugin/compositor': [
+        ('alloc_dumb alloc_gbm alloc_memory allocator',
+         'allocator.c is the list of kinds, and opens devices for each'),
+    ],
+    'plugin/wl': [
+        ('foreign inbox outbox parcel share vfd wait',
+         'queues act on the VFD that owns them'),
+    ],
+    'qemu-glue/guest': [
+        ('transport_wl0 wl0_gpu wl0_jobs',
+         'parts of one transport, which make VFDs by its own function'),
+    ],
+    'qemu-glue/guest/bridge': [
+        ('bridge client dmabuf names pipe relay shm socket surface sync',
+         'relay.c names each protocol that needs treatment'),
+    ],
+    'qemu-glue/guest/driver': [
+        ('fence file foreign in ioctl main map out vfd',
+         'main.c holds the device, which all others use, and starts them'),
+    ],
+    'qemu-glue/loopback': [
+        ('backend frontend turn',
+         'a turn serves what it waits for, and is taken while waiting'),
+        ('driver inqueue', 'the two halves of one driver'),
+    ],
+}
+
+FOLDERS = ('plugin/abi', 'plugin/base', 'plugin/compositor', 'plugin/daemon',
+           'plugin/guest', 'plugin/loop', 'plugin/vhu', 'plugin/wayland',
+           'plugin/wl', 'qemu-glue/guest', 'qemu-glue/guest/bridge',
+           'qemu-glue/loopback', 'qemu-glue/loopback/tool')
+BY_SOURCE = ('qemu-glue/guest/driver', 'qemu-glue/device')
+
+
+def folder_of(where):
+    """The longest of FOLDERS that the file is in."""
+    inside = [f for f in FOLDERS if where.startswith(f + '/')]
+    return max(inside, key=len, default=None)
+
+
+def objects(root, build):
+    """(file, object) for each compiled file of the product. A file may be
+    compiled several times; an object that no target asked for is missing."""
+    for entry in json.loads((build / 'compile_commands.json').read_text()):
+        source = (pathlib.Path(entry['directory']) / entry['file']).resolve()
+        if root not in source.parents:
+            continue
+        where = source.relative_to(root).as_posix()
+        if folder_of(where):
+            yield where, pathlib.Path(entry['directory']) / entry['output']
+
+
+def names_of(paths):
+    """object -> (names it defines, names it uses)"""
+    out = subprocess.run(['nm', '-A', *map(str, paths)], check=True,
+                         capture_output=True, text=True).stdout
+    names = {str(path): (set(), set()) for path in paths}
+    for line in out.splitlines():
+        path, _, rest = line.partition(':')
+        kind, name = rest.split()[-2:]
+        if kind == 'U':
+            names[path][1].add(name)
+        elif kind.isupper() and kind not in 'Uw':
+            names[path][0].add(name)
+    return names
+
+
+def by_objects(root, build, problems):
+    """folder -> file -> (defined, used)"""
+    found, built = {}, []
+    for where, path in objects(root, build):
+        found.setdefault(where, None)
+        if path.exists():
+            built.append((where, path))
+    names = names_of([path for _, path in built])
+    for where, path in built:
+        defined, used = found[where] or (set(), set())
+        found[where] = (defined | names[str(path)][0],
+                        used | names[str(path)][1])
+    folders = {}
+    for where, both in found.items():
+        if both is None:
+            problems.append(f'{where}: is not built')
+            continue
+        folder = folder_of(where)
+        file = where[len(folder) + 1:]
+        folders.setdefault(folder, {})[file] = both
+    return folders
+
+
+def plain(text):
+    """C without comments, strings and what stands between braces."""
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', ' ', text,
+                  flags=re.S)
+
+
+def by_source(folder):
+    """file -> (defined, used), for sources that are not built here"""
+    texts = {path.relative_to(folder).as_posix(): plain(path.read_text())
+             for path in sorted(folder.rglob('*.c'))}
+    declared = set()
+    for path in folder.rglob('*.h'):
+        text = plain(path.read_text())
+        declared |= set(re.findall(r'\b(\w+)\s*\([^;{}]*\)\s*;', text))
+        declared |= set(re.findall(r'^extern\b[^;(]*?\b(\w+)\s*(?:\[\])?;',
+                                   text, flags=re.M))
+    files = {}
+    for file, text in texts.items():
+        defined = set()
+        for head in re.findall(r'^(?!static\b)\w[^;{}=]*?\b(\w+)\s*'
+                               r'(?:\([^;{}]*\)\s*\{|(?:\[\w*\])?\s*=)', text,
+                               flags=re.M):
+            if head in declared:
+                defined.add(head)
+        files[file] = (defined, (set(re.findall(r'\b\w+\b', text))
+                                 & declared) - defined)
+    return files
+
+
+def edges(files):
+    """file -> {file it calls: one of the names}"""
+    owner = {name: file for file, (defined, _) in files.items()
+             for name in defined}
+    return {file: {owner[name]: name for name in sorted(used)
+                   if owner.get(name, file) != file}
+            for file, (_, used) in files.items()}
+
+
+def circles(graph):
+    """Tarjan's strongly connected components of more than one file."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(node):
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in graph[node]:
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            part = set()
+            while node not in part:
+                part.add(stack.pop())
+            if len(part) > 1:
+                found.append(part)
+
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def check_circles(folder, graph, problems):
+    declared = [set(names.split()) for names, _ in DECLARED.get(folder, [])]
+    for part in circles(graph):
+        short = {file[:-2] for file in part}
+        if short in declared:
+            declared.remove(short)
+            continue
+        problems.append(f'{folder}: a circle of {len(part)} files: '
+                        + ' '.join(sorted(short)))
+        for file in sorted(part):
+            for other, name in graph[file].items():
+                if other in part:
+                    problems.append(f'    {file} calls {name} of {other}')
+    for names in declared:
+        problems.append(f'{folder}: declared in tests/style/circles.py, and '
+                        'no circle any more: ' + ' '.join(sorted(names)))
+
+
+def check_order(root, folder, graph, problems):
+    build_file = root / folder / 'meson.build'
+    found = build_file.exists() and re.search(
+        r'^# Lowest first: ((?:.*\n#)*?.*)\n(?!#)', build_file.read_text(),
+        flags=re.M)
+    if not found:
+        return
+    order = found.group(1).replace('#', ' ').split()
+
+    def rank(file):
+        for number, entry in enumerate(order):
+            if file == entry or file.startswith(entry + '/'):
+                return number
+        return None
+
+    for entry in order:
+        if not (root / folder / entry).exists():
+            problems.append(f'{folder}/meson.build: there is no {entry}')
+    for file, others in graph.items():
+        for other, name in others.items():
+            if None not in (rank(file), rank(other)) \
+                    and rank(file) < rank(other):
+                problems.append(f'{folder}/{file} calls {name} of {other}, '
+                                'which stands above it')
+
+
+def main():
+    root, build = (pathlib.Path(arg).resolve() for arg in sys.argv[1:3])
+    problems = []
+    folders = by_objects(root, build, problems)
+    for folder in BY_SOURCE:
+        folders[folder] = by_source(root / folder)
+    for folder in sorted(folders):
+        graph = edges(folders[folder])
+        check_circles(folder, graph, problems)
+        check_order(root, folder, graph, problems)
+    for folder in sorted(set(DECLARED) - set(folders)):
+        problems.append(f'{folder}: has declared circles, and is not there')
+    print('1..1')
+    for problem in problems:
+        print('#', problem)
+    count = sum(map(len, folders.values()))
+    print('not ok 1' if problems else 'ok 1',
+          f'- no undeclared circle among {count} files')
+    return bool(problems)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
