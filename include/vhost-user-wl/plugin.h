@@ -86,11 +86,11 @@ struct vwl_config {
     uint64_t protocol_features_on;
 
     /* What makes dmabufs for guests: "off"; "auto": whatever there is on this
-     * host, and then only what the compositor takes; or a list with commas of
-     * "gbm[=PATH]" (a GPU's render node; if built with it), "dumb[=PATH]" (DRM
-     * dumb buffers of a primary node), "udmabuf", "heap" (the dma-heap
-     * "system"). Devices are opened by device_new, and by nothing later.
-     * NULL = "off". */
+     * host, and then only what the compositor takes; or a list with commas or
+     * semicolons (a backslash takes one as part of a path) of "gbm[=PATH]" (a
+     * GPU's render node; if built with it), "dumb[=PATH]" (DRM dumb buffers of
+     * a primary node), "udmabuf", "heap" (the dma-heap "system"). Devices are
+     * opened by device_new, and by nothing later. NULL = "off". */
     const char *dmabufs;
 
     /* After a request the device goes on looking at the rings for so many

@@ -208,23 +208,40 @@ static void open_all(struct vwl_allocators *set)
     }
 }
 
+/* A copy of what stands before a comma or a semicolon; a backslash takes these,
+ * and itself, as part of the word. *at is then behind it; NULL: all is read. */
+static char *word_take(const char **at)
+{
+    GString *word = g_string_new(NULL);
+    const char *c = *at;
+
+    for (; *c && *c != ',' && *c != ';'; c++) {
+        if (*c == '\\' && c[1] && strchr(",;\\", c[1])) {
+            c++;
+        }
+        g_string_append_c(word, *c);
+    }
+    *at = *c ? c + 1 : NULL;
+    return g_string_free(word, FALSE);
+}
+
 int vwl_allocators_open(const char *words, struct vwl_log *log,
                         struct vwl_allocators **out)
 {
     struct vwl_allocators *set = g_new0(struct vwl_allocators, 1);
-    char **list;
     int err = 0;
 
     set->log = log;
     set->list = g_ptr_array_new_with_free_func(allocator_free);
     if (words && strcmp(words, "auto") == 0) {
         open_all(set);
-    } else if (words && strcmp(words, "off") != 0) {
-        list = g_strsplit(words, ",", 0);
-        for (char **word = list; *word && err == 0; word++) {
-            err = open_word(set, *word);
+    } else if (words && *words && strcmp(words, "off") != 0) {
+        while (words && err == 0) {
+            char *word = word_take(&words);
+
+            err = open_word(set, word);
+            g_free(word);
         }
-        g_strfreev(list);
     }
     if (err < 0) {
         vwl_allocators_close(set);

@@ -68,7 +68,7 @@ static int connect_to(const char *path, int *out)
     return 0;
 }
 
-static void serve(const struct options *options, uint32_t index, int answer)
+static void serve(const struct vwl_options *options, uint32_t index, int answer)
 {
     int fd = -1, err = -EINVAL;
 
@@ -82,7 +82,7 @@ static void serve(const struct options *options, uint32_t index, int answer)
 }
 
 /* False: the daemon is gone. */
-static bool next(const struct options *options, int from)
+static bool next(const struct vwl_options *options, int from)
 {
     union control control = { 0 };
     uint32_t word;
@@ -115,8 +115,8 @@ static bool next(const struct options *options, int from)
 }
 
 static void G_GNUC_NORETURN
-connector_main(const struct options *options, int from,
-               void (*confine)(const struct options *options))
+connector_main(const struct vwl_options *options, int from,
+               void (*confine)(const struct vwl_options *options))
 {
     sigset_t all;
     int null;
@@ -143,8 +143,9 @@ connector_main(const struct options *options, int from,
 
 /* ---- in the daemon ------------------------------------------------------ */
 
-int connector_start(struct connector *connector, const struct options *options,
-                    void (*confine)(const struct options *options))
+int vwl_connector_start(struct vwl_connector *connector,
+                        const struct vwl_options *options,
+                        void (*confine)(const struct vwl_options *options))
 {
     int sv[2], err;
 
@@ -165,7 +166,8 @@ int connector_start(struct connector *connector, const struct options *options,
     return 0;
 }
 
-int connector_connect(const struct connector *connector, size_t index, int *fd)
+int vwl_connector_connect(const struct vwl_connector *connector, size_t index,
+                          int *fd)
 {
     int sv[2], err;
 
@@ -186,7 +188,7 @@ int connector_connect(const struct connector *connector, size_t index, int *fd)
     return 0;
 }
 
-void connector_stop(struct connector *connector, bool remove_socket)
+void vwl_connector_stop(struct vwl_connector *connector, bool remove_socket)
 {
     struct pollfd p = { .events = POLLIN };
 

@@ -16,20 +16,22 @@
 
 #include "options.h"
 
-struct connector {
+struct vwl_connector {
     int fd; /* -1: there is none */
     pid_t pid;
 };
 
 /* Forks it; call while the process has one thread. options must stay.
  * confine, in the new process, takes away what it does not need. -errno. */
-int connector_start(struct connector *connector, const struct options *options,
-                    void (*confine)(const struct options *options));
+int vwl_connector_start(struct vwl_connector *connector,
+                        const struct vwl_options *options,
+                        void (*confine)(const struct vwl_options *options));
 
 /* As vwl_host's socket_connect. */
-int connector_connect(const struct connector *connector, size_t index, int *fd);
+int vwl_connector_connect(const struct vwl_connector *connector, size_t index,
+                          int *fd);
 
 /* Ends it, and waits for that. remove_socket: --socket-path goes first. */
-void connector_stop(struct connector *connector, bool remove_socket);
+void vwl_connector_stop(struct vwl_connector *connector, bool remove_socket);
 
 #endif

@@ -5,7 +5,7 @@
 
 #ifndef HAVE_SECCOMP
 
-int filter_enter(enum filter_for which, unsigned int devices)
+int vwl_filter_enter(enum vwl_filter_for which, unsigned int devices)
 {
     return -ENOSYS;
 }
@@ -215,11 +215,11 @@ static const struct {
     unsigned int devices;
     unsigned long request;
 } device_ioctls[] = {
-    { FILTER_MEMORY, UDMABUF_CREATE },
-    { FILTER_MEMORY, DMA_HEAP_IOCTL_ALLOC },
-    { FILTER_DUMB, DRM_IOCTL_MODE_CREATE_DUMB },
-    { FILTER_DUMB, DRM_IOCTL_MODE_DESTROY_DUMB },
-    { FILTER_DUMB, DRM_IOCTL_PRIME_HANDLE_TO_FD },
+    { VWL_FILTER_MEMORY, UDMABUF_CREATE },
+    { VWL_FILTER_MEMORY, DMA_HEAP_IOCTL_ALLOC },
+    { VWL_FILTER_DUMB, DRM_IOCTL_MODE_CREATE_DUMB },
+    { VWL_FILTER_DUMB, DRM_IOCTL_MODE_DESTROY_DUMB },
+    { VWL_FILTER_DUMB, DRM_IOCTL_PRIME_HANDLE_TO_FD },
 };
 
 #define IOCTL_TYPE UINT64_C(0xff00)
@@ -283,7 +283,7 @@ static int requests(scmp_filter_ctx ctx, unsigned int devices)
                        device_ioctls[i].request);
         }
     }
-    if (err == 0 && (devices & FILTER_GPU)) {
+    if (err == 0 && (devices & VWL_FILTER_GPU)) {
         err = when(ctx, SCMP_SYS(ioctl), 1, IOCTL_TYPE,
                    (uint64_t)DRM_IOCTL_BASE << 8);
     }
@@ -326,7 +326,7 @@ static int with_arguments(scmp_filter_ctx ctx, unsigned int devices)
 
 #define N(array) (sizeof(array) / sizeof *(array))
 
-int filter_enter(enum filter_for which, unsigned int devices)
+int vwl_filter_enter(enum vwl_filter_for which, unsigned int devices)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int err;
@@ -341,7 +341,7 @@ int filter_enter(enum filter_for which, unsigned int devices)
                                  SCMP_ACT_KILL_PROCESS);
     err = err ? err
               : all(ctx, SCMP_ACT_KILL_PROCESS, deadly_calls, N(deadly_calls));
-    if (which == FILTER_DAEMON) {
+    if (which == VWL_FILTER_DAEMON) {
         err = err ? err
                   : all(ctx, SCMP_ACT_ALLOW, daemon_calls, N(daemon_calls));
         err = err ? err : with_arguments(ctx, devices);

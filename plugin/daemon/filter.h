@@ -8,20 +8,20 @@
 #ifndef VWL_DAEMON_FILTER_H
 #define VWL_DAEMON_FILTER_H
 
-enum filter_for {
-    FILTER_DAEMON,
-    FILTER_CONNECTOR,
+enum vwl_filter_for {
+    VWL_FILTER_DAEMON,
+    VWL_FILTER_CONNECTOR,
 };
 
 /* Which requests it may make to devices that are open. */
-enum filter_devices {
-    FILTER_MEMORY = 1 << 0, /* udmabuf and dma-heap: wrap memory */
-    FILTER_DUMB = 1 << 1,   /* DRM: make dumb buffers and share them */
-    FILTER_GPU = 1 << 2,    /* DRM: all, since each driver has its own */
+enum vwl_filter_devices {
+    VWL_FILTER_MEMORY = 1 << 0, /* udmabuf and dma-heap: wrap memory */
+    VWL_FILTER_DUMB = 1 << 1,   /* DRM: make dumb buffers and share them */
+    VWL_FILTER_GPU = 1 << 2,    /* DRM: all, since each driver has its own */
 };
 
 /* For every thread of the process; devices: a mask of filter_devices. -ENOSYS:
  * built without libseccomp. */
-int filter_enter(enum filter_for which, unsigned int devices);
+int vwl_filter_enter(enum vwl_filter_for which, unsigned int devices);
 
 #endif

@@ -55,7 +55,7 @@ static int allow_remove(int ruleset_fd, const char *folder)
     return err;
 }
 
-int landlock_enter(const char *may_remove_in)
+int vwl_landlock_enter(const char *may_remove_in)
 {
     int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0,
                            LANDLOCK_CREATE_RULESET_VERSION);

@@ -7,10 +7,10 @@
 #ifndef VWL_DAEMON_LANDLOCK_H
 #define VWL_DAEMON_LANDLOCK_H
 
-#define LANDLOCK_ALL_ABI 6 /* from here on, all of the above is refused */
+#define VWL_LANDLOCK_ALL_ABI 6 /* from here on, all of the above is refused */
 
 /* For the calling thread and those it makes. may_remove_in: files may be
  * removed from this folder; NULL: from none. The kernel's ABI, or -errno. */
-int landlock_enter(const char *may_remove_in);
+int vwl_landlock_enter(const char *may_remove_in);
 
 #endif

@@ -53,20 +53,21 @@ static bool bind_private(int fd, const struct sockaddr_un *address)
     return ok;
 }
 
-static void keep_reserve(struct listener *listener)
+static void keep_reserve(struct vwl_listener *listener)
 {
     if (listener->reserve < 0) {
         listener->reserve = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
     }
 }
 
-bool listener_open(struct listener *listener, const char *path, GError **error)
+bool vwl_listener_open(struct vwl_listener *listener, const char *path,
+                       GError **error)
 {
     struct sockaddr_un address = address_of(path);
     struct stat st;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    *listener = (struct listener){ .fd = fd, .reserve = -1 };
+    *listener = (struct vwl_listener){ .fd = fd, .reserve = -1 };
     if (fd < 0) {
         return fail(error, path, "no socket");
     }
@@ -98,13 +99,13 @@ bool listener_open(struct listener *listener, const char *path, GError **error)
     keep_reserve(listener);
     return true;
 out:
-    listener_close(listener);
+    vwl_listener_close(listener);
     return false;
 }
 
-bool listener_adopt(struct listener *listener, int fd, GError **error)
+bool vwl_listener_adopt(struct vwl_listener *listener, int fd, GError **error)
 {
-    *listener = (struct listener){ .fd = fd, .reserve = -1 };
+    *listener = (struct vwl_listener){ .fd = fd, .reserve = -1 };
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
         return fail(error, "--fd", "cannot set its flags");
@@ -113,7 +114,7 @@ bool listener_adopt(struct listener *listener, int fd, GError **error)
     return true;
 }
 
-void listener_close(struct listener *listener)
+void vwl_listener_close(struct vwl_listener *listener)
 {
     if (listener->fd >= 0) {
         close(listener->fd);
@@ -129,7 +130,7 @@ void listener_close(struct listener *listener)
     }
 }
 
-int listener_accept(struct listener *listener)
+int vwl_listener_accept(struct vwl_listener *listener)
 {
     int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 

@@ -9,7 +9,7 @@
 #include <glib.h>
 #include <stdbool.h>
 
-struct listener {
+struct vwl_listener {
     int fd;
     int reserve; /* given up to accept one connection at EMFILE */
     char *path;  /* to unlink at the end; NULL: not ours */
@@ -17,13 +17,14 @@ struct listener {
 
 /* Binds and listens, mode 0600. A socket file that nobody listens on is
  * replaced; anything else at that path is an error. */
-bool listener_open(struct listener *listener, const char *path, GError **error);
+bool vwl_listener_open(struct vwl_listener *listener, const char *path,
+                       GError **error);
 /* Listens on an inherited descriptor. */
-bool listener_adopt(struct listener *listener, int fd, GError **error);
-void listener_close(struct listener *listener);
+bool vwl_listener_adopt(struct vwl_listener *listener, int fd, GError **error);
+void vwl_listener_close(struct vwl_listener *listener);
 
 /* A connection (non-blocking, close-on-exec); -EAGAIN: none now; other
  * -errno: try again after a pause. */
-int listener_accept(struct listener *listener);
+int vwl_listener_accept(struct vwl_listener *listener);
 
 #endif

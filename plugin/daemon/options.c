@@ -2,15 +2,82 @@
 #include "options.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "vhost-user-wl/vhost_user.h"
 
-static bool usage(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+enum kind {
+    FLAG,    /* bool */
+    TEXT,    /* char * */
+    PATH,    /* char *, as the file system has it */
+    FD,      /* int */
+    COUNT,   /* uint32_t */
+    BYTES,   /* uint64_t */
+    CHOICE,  /* unsigned int: the place of the word among those of `value` */
+    SOCKETS, /* struct vwl_socket_list */
+};
 
-static bool usage(GError **error, const char *format, ...)
+#define AT(field) offsetof(struct vwl_options, field)
+
+static const struct row {
+    const char *name;
+    char letter; /* 0: none */
+    enum kind kind;
+    size_t offset; /* of the value, in struct vwl_options */
+    const char *help, *value;
+} rows[] = {
+    { "socket-path", 0, PATH, AT(socket_path), "Listen on this Unix socket",
+      "PATH" },
+    { "fd", 0, FD, AT(fd),
+      "Use this descriptor: a listening or a connected socket", "N" },
+    { "wayland-sock", 0, SOCKETS, AT(sockets),
+      "Host sockets that guests may open (repeatable; default: "
+      "$WAYLAND_DISPLAY)",
+      "PATH[,name=NAME][;...]" },
+    { "plugin", 0, PATH, AT(plugin),
+      "Load this plugin instead of the installed one", "PATH" },
+    { "exit-on-disconnect", 0, FLAG, AT(exit_on_disconnect),
+      "Serve one front-end, then end", NULL },
+    { "max-vfds", 0, COUNT, AT(config.max_vfds),
+      "Most virtual file descriptors (16384)", "N" },
+    { "max-contexts", 0, COUNT, AT(config.max_contexts),
+      "Most connections to host sockets (1024)", "N" },
+    { "max-in-flight", 0, COUNT, AT(config.max_in_flight),
+      "Most requests that wait for a peer (half a queue)", "N" },
+    { "poll-us", 0, COUNT, AT(config.poll_us),
+      "Look at the rings for so long before sleeping (0)", "MICROSECONDS" },
+    { "max-shm-bytes", 0, BYTES, AT(config.max_shm_bytes),
+      "Most shared memory, private copies included (the window)", "BYTES" },
+    { "max-queued-bytes", 0, BYTES, AT(config.max_queued_bytes),
+      "Most data held back for the guest (16 MiB)", "BYTES" },
+    { "shm-window", 0, BYTES, AT(config.shm_window),
+      "Length of the shared-memory region, a power of two (4 GiB)", "BYTES" },
+    { "resource-bridge", 0, PATH, AT(resources),
+      "Socket of crosvm's resource bridge: buffers and fences of this guest's "
+      "virtio-gpu",
+      "PATH" },
+    { "dmabuf", 0, TEXT, AT(dmabufs),
+      "What makes dmabufs for guests: auto, off, or a list of gbm[=PATH], "
+      "dumb[=PATH], udmabuf, heap (auto)",
+      "WORDS" },
+    { "mem-slots", 0, FLAG, AT(mem_slots),
+      "Offer memory slots (not for QEMU: it aborts)", NULL },
+    { "sandbox", 0, CHOICE, AT(sandbox),
+      "'off' keeps all rights of the user, to debug (on)", "on|off" },
+    { "probe", 0, FLAG, AT(probe), "Print what the compositor offers and end",
+      NULL },
+    { "verbose", 'v', FLAG, AT(verbose), "Log debugging lines, too", NULL },
+    { "print-capabilities", 0, FLAG, AT(print_capabilities),
+      "Print the back-end's capabilities as JSON and end", NULL },
+    { "version", 0, FLAG, AT(print_version), "Print the version and end",
+      NULL },
+};
+
+static bool refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static bool refuse(GError **error, const char *format, ...)
 {
     va_list args;
 
@@ -22,278 +89,203 @@ static bool usage(GError **error, const char *format, ...)
     return false;
 }
 
-static void add_socket(struct options *options, const char *name, char *path)
+/* ---- one value ---------------------------------------------------------- */
+
+static bool set_number(const struct row *row, void *to, const char *text,
+                       GError **error)
 {
-    struct vwl_socket socket = { g_strdup(name), path };
+    guint64 most = row->kind == FD      ? G_MAXINT
+                   : row->kind == COUNT ? G_MAXUINT32
+                                        : G_MAXINT64;
+    guint64 value;
 
-    g_ptr_array_add(options->strings, (char *)socket.name);
-    g_ptr_array_add(options->strings, path);
-    g_array_append_val(options->sockets, socket);
-}
-
-/* PATH[,name=NAME] */
-static bool parse_socket(struct options *options, const char *text,
-                         GError **error)
-{
-    const char *comma = strstr(text, ",name=");
-    const char *name = comma ? comma + strlen(",name=") : "";
-    char *path = comma ? g_strndup(text, (gsize)(comma - text))
-                       : g_strdup(text);
-
-    if (!*path || (!comma && strchr(text, ','))) {
-        g_free(path);
-        return usage(error, "--wayland-sock=%s: it must be PATH[,name=NAME]",
-                     text);
+    if (!g_ascii_string_to_unsigned(text, 10, 0, most, &value, NULL)) {
+        return refuse(error,
+                      "--%s=%s: out of range, or not a number: it must be 0 "
+                      "to %" G_GUINT64_FORMAT,
+                      row->name, text, most);
     }
-    for (guint i = 0; i < options->sockets->len; i++) {
-        if (strcmp(g_array_index(options->sockets, struct vwl_socket, i).name,
-                   name) == 0) {
-            g_free(path);
-            return usage(error,
-                         "--wayland-sock=%s: a socket of that name "
-                         "was given before",
-                         text);
-        }
+    if (row->kind == FD) {
+        *(int *)to = (int)value;
+    } else if (row->kind == COUNT) {
+        *(uint32_t *)to = (uint32_t)value;
+    } else {
+        *(uint64_t *)to = value;
     }
-    add_socket(options, name, path);
     return true;
 }
 
-/* What libwayland would connect to. */
-static bool default_socket(struct options *options, GError **error)
+static bool set_choice(const struct row *row, unsigned int *to,
+                       const char *text, GError **error)
 {
-    const char *display = g_getenv("WAYLAND_DISPLAY");
-    const char *runtime = g_getenv("XDG_RUNTIME_DIR");
+    char **words = g_strsplit(row->value, "|", -1);
+    bool found = false;
 
-    if (!display || !*display) {
-        return usage(error, "no host socket: give --wayland-sock=PATH or set "
-                            "WAYLAND_DISPLAY");
+    for (unsigned int i = 0; words[i] && !found; i++) {
+        found = strcmp(words[i], text) == 0;
+        *to = found ? i : *to;
     }
-    if (display[0] == '/') {
-        add_socket(options, "", g_strdup(display));
-        return true;
-    }
-    if (!runtime || runtime[0] != '/') {
-        return usage(error,
-                     "WAYLAND_DISPLAY is '%s', but XDG_RUNTIME_DIR is "
-                     "not set to an absolute path",
-                     display);
-    }
-    add_socket(options, "", g_build_filename(runtime, display, NULL));
-    return true;
+    g_strfreev(words);
+    return found || refuse(error, "--%s=%s: it must be one of %s", row->name,
+                           text, row->value);
 }
 
-static char *default_plugin(void)
+static bool set_sockets(const struct row *row, struct vwl_socket_list *to,
+                        const char *text, GError **error)
 {
-    char *self = g_file_read_link("/proc/self/exe", NULL);
-    char *path = NULL;
-
-    /* In a build tree the plugin that was built with this daemon stands one
-     * folder up. */
-    if (self) {
-        char *folder = g_path_get_dirname(self);
-
-        path = g_build_filename(folder, "..", "libvhost-user-wl.so", NULL);
-        g_free(folder);
-        g_free(self);
-    }
-    if (!path || !g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
-        g_free(path);
-        path = g_strdup(VWL_PLUGIN_PATH);
-    }
-    return path;
-}
-
-struct raw {
-    char *socket_path, *plugin, *sandbox, *dmabufs, *resources;
-    char **wayland_socks;
-    int fd;
-    gint64 max_vfds, max_contexts, max_in_flight, max_shm, max_queued, window;
-    gint64 poll_us;
-    gboolean exit_on_disconnect, verbose, capabilities, version, mem_slots;
-    gboolean probe;
-};
-
-static bool set_limit(uint32_t *out, const char *name, gint64 value,
-                      GError **error)
-{
-    if (value < 0 || value > UINT32_MAX) {
-        return usage(error, "--%s=%" G_GINT64_FORMAT ": out of range", name,
-                     value);
-    }
-    *out = (uint32_t)value;
-    return true;
-}
-
-static bool set_bytes(uint64_t *out, const char *name, gint64 value,
-                      GError **error)
-{
-    if (value < 0) {
-        return usage(error, "--%s=%" G_GINT64_FORMAT ": out of range", name,
-                     value);
-    }
-    *out = (uint64_t)value;
-    return true;
-}
-
-static bool check(struct options *options, const struct raw *raw,
-                  GError **error)
-{
-    struct vwl_config *config = &options->config;
-
-    options->probe = raw->probe;
-    if (!raw->socket_path == (raw->fd < 0) && !raw->probe) {
-        return usage(error, raw->fd < 0
-                                ? "give --socket-path=PATH or --fd=N"
-                                : "--socket-path and --fd exclude each other");
-    }
-    if (raw->socket_path &&
-        strlen(raw->socket_path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-        return usage(error, "--socket-path: '%s' is too long for a socket",
-                     raw->socket_path);
-    }
-    if (raw->fd >= 0 && fcntl(raw->fd, F_GETFD) < 0) {
-        return usage(error, "--fd=%d: no such descriptor is open", raw->fd);
-    }
-    for (char **w = raw->wayland_socks; w && *w; w++) {
-        if (!parse_socket(options, *w, error)) {
-            return false;
-        }
-    }
-    if (options->sockets->len == 0 && !default_socket(options, error)) {
+    if (!vwl_socket_list_add(to, text, error)) {
+        g_prefix_error(error, "--%s=%s: it must be %s: ", row->name, text,
+                       row->value);
         return false;
     }
-    config->sockets = (const struct vwl_socket *)(void *)options->sockets->data;
-    config->n_sockets = options->sockets->len;
-    if (raw->mem_slots) {
-        config->protocol_features_on |=
-            UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS;
-    }
-    if (raw->sandbox && strcmp(raw->sandbox, "on") != 0 &&
-        strcmp(raw->sandbox, "off") != 0) {
-        return usage(error, "--sandbox=%s: it must be 'on' or 'off'",
-                     raw->sandbox);
-    }
-    options->sandbox = !raw->sandbox || strcmp(raw->sandbox, "on") == 0;
-    return set_limit(&config->max_vfds, "max-vfds", raw->max_vfds, error) &&
-           set_limit(&config->max_contexts, "max-contexts", raw->max_contexts,
-                     error) &&
-           set_limit(&config->max_in_flight, "max-in-flight",
-                     raw->max_in_flight, error) &&
-           set_limit(&config->poll_us, "poll-us", raw->poll_us, error) &&
-           set_bytes(&config->max_shm_bytes, "max-shm-bytes", raw->max_shm,
-                     error) &&
-           set_bytes(&config->max_queued_bytes, "max-queued-bytes",
-                     raw->max_queued, error) &&
-           set_bytes(&config->shm_window, "shm-window", raw->window, error);
+    return true;
 }
 
-static bool parse(int *argc, char ***argv, struct raw *raw, GError **error)
+static bool set(const struct row *row, struct vwl_options *options,
+                const char *text, GError **error)
 {
-    const GOptionEntry entries[] = {
-        { "socket-path", 0, 0, G_OPTION_ARG_FILENAME, &raw->socket_path,
-          "Listen on this Unix socket", "PATH" },
-        { "fd", 0, 0, G_OPTION_ARG_INT, &raw->fd,
-          "Use this descriptor: a listening or a connected socket", "N" },
-        { "wayland-sock", 0, 0, G_OPTION_ARG_FILENAME_ARRAY,
-          &raw->wayland_socks,
-          "A host socket that guests may open "
-          "(repeatable; default: $WAYLAND_DISPLAY)",
-          "PATH[,name=NAME]" },
-        { "plugin", 0, 0, G_OPTION_ARG_FILENAME, &raw->plugin,
-          "Load this plugin instead of the installed one", "PATH" },
-        { "exit-on-disconnect", 0, 0, G_OPTION_ARG_NONE,
-          &raw->exit_on_disconnect, "Serve one front-end, then end", NULL },
-        { "max-vfds", 0, 0, G_OPTION_ARG_INT64, &raw->max_vfds,
-          "Most virtual file descriptors (16384)", "N" },
-        { "max-contexts", 0, 0, G_OPTION_ARG_INT64, &raw->max_contexts,
-          "Most connections to host sockets (1024)", "N" },
-        { "max-in-flight", 0, 0, G_OPTION_ARG_INT64, &raw->max_in_flight,
-          "Most requests that wait for a peer (half a queue)", "N" },
-        { "poll-us", 0, 0, G_OPTION_ARG_INT64, &raw->poll_us,
-          "Look at the rings for so long before sleeping (0)", "MICROSECONDS" },
-        { "max-shm-bytes", 0, 0, G_OPTION_ARG_INT64, &raw->max_shm,
-          "Most shared memory, private copies included (the window)", "BYTES" },
-        { "max-queued-bytes", 0, 0, G_OPTION_ARG_INT64, &raw->max_queued,
-          "Most data held back for the guest (16 MiB)", "BYTES" },
-        { "shm-window", 0, 0, G_OPTION_ARG_INT64, &raw->window,
-          "Length of the shared-memory region, a power of two (4 GiB)",
-          "BYTES" },
-        { "resource-bridge", 0, 0, G_OPTION_ARG_FILENAME, &raw->resources,
-          "Socket of crosvm's resource bridge: buffers and fences of this "
-          "guest's virtio-gpu",
-          "PATH" },
-        { "dmabuf", 0, 0, G_OPTION_ARG_STRING, &raw->dmabufs,
-          "What makes dmabufs for guests: auto, off, or a list of gbm[=PATH], "
-          "dumb[=PATH], udmabuf, heap (auto)",
-          "WORDS" },
-        { "mem-slots", 0, 0, G_OPTION_ARG_NONE, &raw->mem_slots,
-          "Offer memory slots (not for QEMU: it aborts)", NULL },
-        { "sandbox", 0, 0, G_OPTION_ARG_STRING, &raw->sandbox,
-          "'off' keeps all rights of the user, to debug (on)", "on|off" },
-        { "probe", 0, 0, G_OPTION_ARG_NONE, &raw->probe,
-          "Print what the compositor offers and end", NULL },
-        { "verbose", 'v', 0, G_OPTION_ARG_NONE, &raw->verbose,
-          "Log debugging lines, too", NULL },
-        { "print-capabilities", 0, 0, G_OPTION_ARG_NONE, &raw->capabilities,
-          "Print the back-end's capabilities as JSON and end", NULL },
-        { "version", 0, 0, G_OPTION_ARG_NONE, &raw->version,
-          "Print the version and end", NULL },
-        { NULL },
-    };
+    void *to = (char *)options + row->offset;
+
+    switch (row->kind) {
+    case FLAG:
+        *(bool *)to = true;
+        return true;
+    case TEXT:
+    case PATH:
+        g_free(*(char **)to);
+        *(char **)to = g_strdup(text);
+        return true;
+    case FD:
+    case COUNT:
+    case BYTES:
+        return set_number(row, to, text, error);
+    case CHOICE:
+        return set_choice(row, to, text, error);
+    case SOCKETS:
+        return set_sockets(row, to, text, error);
+    }
+    return false;
+}
+
+/* name is as it was typed: "--name", or "-l" of a letter. */
+static gboolean on_option(const gchar *name, const gchar *value, gpointer data,
+                          GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        bool is_it = name[1] == '-' ? strcmp(name + 2, rows[i].name) == 0
+                                    : name[1] == rows[i].letter;
+
+        if (is_it) {
+            return set(&rows[i], data, value, error);
+        }
+    }
+    return refuse(error, "'%s' is no option", name);
+}
+
+/* ---- all of them -------------------------------------------------------- */
+
+static bool parse(int argc, char **argv, struct vwl_options *options,
+                  GError **error)
+{
+    GOptionEntry entries[G_N_ELEMENTS(rows) + 1] = { { .long_name = NULL } };
     GOptionContext *context = g_option_context_new(NULL);
+    GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, options, NULL);
     bool ok;
 
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct row *row = &rows[i];
+
+        entries[i] = (GOptionEntry){
+            .long_name = row->name,
+            .short_name = row->letter,
+            .flags = row->kind == FLAG ? G_OPTION_FLAG_NO_ARG
+                     : row->kind == PATH || row->kind == SOCKETS
+                         ? G_OPTION_FLAG_FILENAME
+                         : 0,
+            .arg = G_OPTION_ARG_CALLBACK,
+            .arg_data = (gpointer)on_option,
+            .description = row->help,
+            .arg_description = row->value,
+        };
+    }
+    g_option_group_add_entries(group, entries);
+    g_option_context_set_main_group(context, group);
     g_option_context_set_summary(
         context,
         "A vhost-user device that connects a virtual machine's Wayland "
         "clients to this host.");
-    g_option_context_add_main_entries(context, entries, NULL);
-    ok = g_option_context_parse(context, argc, argv, error);
+    ok = g_option_context_parse(context, &argc, &argv, error);
     g_option_context_free(context);
-    if (ok && *argc > 1) {
-        ok = usage(error, "'%s' is no option", (*argv)[1]);
+    if (ok && argc > 1) {
+        ok = refuse(error, "'%s' is no option", argv[1]);
     }
     return ok;
 }
 
-bool options_parse(int argc, char **argv, struct options *out, GError **error)
+static bool check_front_end(const struct vwl_options *options, GError **error)
 {
-    struct raw raw = { .fd = -1 };
-    bool ok;
-
-    memset(out, 0, sizeof *out);
-    out->fd = -1;
-    out->config.size = sizeof out->config;
-    out->sockets = g_array_new(FALSE, FALSE, sizeof(struct vwl_socket));
-    out->strings = g_ptr_array_new_with_free_func(g_free);
-    ok = parse(&argc, &argv, &raw, error);
-    if (ok) {
-        out->print_capabilities = raw.capabilities;
-        out->print_version = raw.version;
-        if (!raw.capabilities && !raw.version) {
-            ok = check(out, &raw, error);
-        }
+    if (options->probe) {
+        return true;
     }
-    out->socket_path = raw.socket_path;
-    out->fd = raw.fd;
-    out->dmabufs = raw.dmabufs ? raw.dmabufs : g_strdup("auto");
-    out->resources = raw.resources;
-    out->config.dmabufs = out->dmabufs;
-    out->plugin = raw.plugin ? raw.plugin : default_plugin();
-    out->exit_on_disconnect = raw.exit_on_disconnect;
-    out->verbose = raw.verbose;
-    g_strfreev(raw.wayland_socks);
-    g_free(raw.sandbox);
-    return ok;
+    if (!options->socket_path && options->fd < 0) {
+        return refuse(error, "give --socket-path=PATH or --fd=N");
+    }
+    if (options->socket_path && options->fd >= 0) {
+        return refuse(error, "--socket-path and --fd exclude each other");
+    }
+    if (options->socket_path && strlen(options->socket_path) >=
+                                    sizeof((struct sockaddr_un *)0)->sun_path) {
+        return refuse(error, "--socket-path: '%s' is too long for a socket",
+                      options->socket_path);
+    }
+    if (options->fd >= 0 && fcntl(options->fd, F_GETFD) < 0) {
+        return refuse(error, "--fd=%d: no such descriptor is open",
+                      options->fd);
+    }
+    return true;
 }
 
-void options_finish(struct options *options)
+static bool complete(struct vwl_options *options, GError **error)
+{
+    struct vwl_config *config = &options->config;
+
+    if (options->sockets.sockets->len == 0 &&
+        !vwl_socket_list_add_default(&options->sockets, error)) {
+        return false;
+    }
+    config->size = sizeof *config;
+    config->sockets = (const void *)options->sockets.sockets->data;
+    config->n_sockets = options->sockets.sockets->len;
+    config->dmabufs = options->dmabufs;
+    if (options->mem_slots) {
+        config->protocol_features_on |=
+            UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS;
+    }
+    return true;
+}
+
+bool vwl_options_parse(int argc, char **argv, struct vwl_options *out,
+                       GError **error)
+{
+    *out = (struct vwl_options){
+        .fd = -1,
+        .dmabufs = g_strdup("auto"),
+    };
+    vwl_socket_list_init(&out->sockets);
+    if (!parse(argc, argv, out, error)) {
+        return false;
+    }
+    if (out->print_capabilities || out->print_version) {
+        return true;
+    }
+    return check_front_end(out, error) && complete(out, error);
+}
+
+void vwl_options_finish(struct vwl_options *options)
 {
     g_free(options->socket_path);
     g_free(options->plugin);
     g_free(options->resources);
     g_free(options->dmabufs);
-    g_array_unref(options->sockets);
-    g_ptr_array_unref(options->strings);
+    vwl_socket_list_finish(&options->sockets);
 }

@@ -1,32 +1,44 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The daemon's command line, checked before anything is opened. */
+/*
+ * Purpose: the daemon's command line, one table of rows, checked before
+ * anything is opened. Ownership: the struct owns all that it points at.
+ * Thread: the main one, before there are others.
+ */
 #ifndef VWL_DAEMON_OPTIONS_H
 #define VWL_DAEMON_OPTIONS_H
 
 #include <glib.h>
 #include <stdbool.h>
 
+#include "socket_list.h"
 #include "vhost-user-wl/plugin.h"
 
-struct options {
-    char *socket_path; /* NULL with fd */
-    int fd;            /* -1 with socket_path */
-    char *plugin;      /* path of the plugin */
-    char *dmabufs;     /* of config */
-    char *resources;   /* path of the resource bridge; NULL: none */
+enum vwl_sandbox_mode {
+    VWL_SANDBOX_ON,
+    VWL_SANDBOX_OFF,
+};
+
+struct vwl_options {
+    char *socket_path;    /* NULL with fd */
+    int fd;               /* -1 with socket_path */
+    char *plugin;         /* path of the plugin; NULL: the default one */
+    char *dmabufs;        /* of config */
+    char *resources;      /* path of the resource bridge; NULL: none */
+    unsigned int sandbox; /* enum vwl_sandbox_mode */
     bool exit_on_disconnect;
     bool verbose;
-    bool sandbox;
+    bool mem_slots;
     bool print_capabilities;
     bool print_version;
     bool probe; /* print what the compositor offers, serve nobody */
     struct vwl_config config;
-    GArray *sockets;    /* struct vwl_socket, config points at it */
-    GPtrArray *strings; /* what they point at */
+    struct vwl_socket_list sockets; /* config points into it */
 };
 
-/* False with *error, which is for the user. */
-bool options_parse(int argc, char **argv, struct options *out, GError **error);
-void options_finish(struct options *options);
+/* Fills *out, which needs vwl_options_finish in any case. False with *error,
+ * which is for the user. --help prints and ends the process. */
+bool vwl_options_parse(int argc, char **argv, struct vwl_options *out,
+                       GError **error);
+void vwl_options_finish(struct vwl_options *options);
 
 #endif

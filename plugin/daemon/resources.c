@@ -5,19 +5,19 @@
 
 #ifndef HAVE_JSON
 
-struct resources *resources_create(const char *path, GError **error)
+struct vwl_resources *vwl_resources_create(const char *path, GError **error)
 {
     g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
                 "--resource-bridge=%s: this was built without json-glib", path);
     return NULL;
 }
 
-void resources_destroy(struct resources *resources)
+void vwl_resources_destroy(struct vwl_resources *resources)
 {
 }
 
-int resources_request(struct resources *resources, uint32_t kind, uint64_t id,
-                      int *fd)
+int vwl_resources_request(struct vwl_resources *resources, uint32_t kind,
+                          uint64_t id, int *fd)
 {
     return -EOPNOTSUPP;
 }
@@ -27,13 +27,13 @@ int resources_request(struct resources *resources, uint32_t kind, uint64_t id,
 #include <glib-unix.h>
 #include <inttypes.h>
 #include <json-glib/json-glib.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "say.h"
 #include "vhost-user-wl/virtio_wl.h"
 
 /* Questions without an answer; the socket's buffer holds as many. */
@@ -42,16 +42,18 @@ int resources_request(struct resources *resources, uint32_t kind, uint64_t id,
 #define MAX_PACKET 2048
 #define MAX_FDS 8
 #define MAX_PLANES 4
+#define MAX_COMPLAINTS 8 /* lines in the log about wrong answers */
 
 struct question {
     int to;      /* where the answer goes */
     bool buffer; /* of a buffer, or of a fence */
 };
 
-struct resources {
+struct vwl_resources {
     int fd; /* -1: the bridge is gone */
     guint watch;
     GQueue asked; /* of struct question, oldest first */
+    unsigned int n_complaints;
 };
 
 /* What came with a packet. Those that nobody takes are closed. */
@@ -83,11 +85,11 @@ static void answer(struct question *question, int32_t status, int fd)
     g_free(question);
 }
 
-static void give_up(struct resources *resources, const char *why)
+static void give_up(struct vwl_resources *resources, const char *why)
 {
     struct question *question;
 
-    fprintf(stderr, "vhost-user-wl: the resource bridge is gone: %s\n", why);
+    vwl_say("the resource bridge is no longer used: %s", why);
     if (resources->watch) {
         g_source_remove(resources->watch);
         resources->watch = 0;
@@ -238,9 +240,24 @@ static ssize_t receive(int fd, char *packet, struct baggage *baggage)
     return msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC) ? 1 : n;
 }
 
+/* A guest chooses how often it asks. */
+static void complain(struct vwl_resources *resources, ssize_t len,
+                     unsigned int n_fds)
+{
+    if (resources->n_complaints < MAX_COMPLAINTS) {
+        resources->n_complaints++;
+        vwl_say("the resource bridge sent %zd bytes and %u descriptors that "
+                "are not an answer%s",
+                len, n_fds,
+                resources->n_complaints == MAX_COMPLAINTS
+                    ? "; more of these are not logged"
+                    : "");
+    }
+}
+
 static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 {
-    struct resources *resources = data;
+    struct vwl_resources *resources = data;
     struct baggage baggage = { .n = 0 };
     struct question *question;
     char packet[MAX_PACKET];
@@ -255,10 +272,7 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
         /* one that was cut off has one byte: no value */
         at = read_answer(packet, (size_t)n, question->buffer, &baggage);
         if (at == -EPROTO) {
-            fprintf(stderr,
-                    "vhost-user-wl: the resource bridge gives an "
-                    "answer of %zd bytes and %u descriptors that is none\n",
-                    n, baggage.n);
+            complain(resources, n, baggage.n);
         }
         answer(question, MIN(at, 0), at < 0 ? -1 : baggage.fds[at]);
     }
@@ -267,8 +281,9 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
     }
     if (!question) {
         resources->watch = 0;
-        give_up(resources, n > 0    ? "it talks unasked"
-                           : n == 0 ? "it has closed"
+        give_up(resources, n > 0
+                               ? "it sent a message that nothing had asked for"
+                           : n == 0 ? "it closed the connection"
                                     : g_strerror((int)-n));
         return G_SOURCE_REMOVE;
     }
@@ -277,7 +292,7 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 
 /* ---- questions -------------------------------------------------------- */
 
-static int ask(struct resources *resources, bool buffer, uint64_t id)
+static int ask(struct vwl_resources *resources, bool buffer, uint64_t id)
 {
     char text[64];
     int len = g_snprintf(text, sizeof text,
@@ -292,8 +307,8 @@ static int ask(struct resources *resources, bool buffer, uint64_t id)
     return n < 0 ? -errno : 0;
 }
 
-int resources_request(struct resources *resources, uint32_t kind, uint64_t id,
-                      int *fd)
+int vwl_resources_request(struct vwl_resources *resources, uint32_t kind,
+                          uint64_t id, int *fd)
 {
     bool buffer = kind == VIRTIO_WL_FOREIGN_VIRTGPU;
     struct question *question;
@@ -325,10 +340,10 @@ int resources_request(struct resources *resources, uint32_t kind, uint64_t id,
     return 0;
 }
 
-struct resources *resources_create(const char *path, GError **error)
+struct vwl_resources *vwl_resources_create(const char *path, GError **error)
 {
     struct sockaddr_un sun = { .sun_family = AF_UNIX };
-    struct resources *resources;
+    struct vwl_resources *resources;
     int fd;
 
     if (strlen(path) >= sizeof sun.sun_path) {
@@ -348,14 +363,14 @@ struct resources *resources_create(const char *path, GError **error)
     }
     /* its types are made now: later there may be a sandbox */
     g_object_unref(json_parser_new_immutable());
-    resources = g_new0(struct resources, 1);
+    resources = g_new0(struct vwl_resources, 1);
     resources->fd = fd;
     g_queue_init(&resources->asked);
     resources->watch = g_unix_fd_add(fd, G_IO_IN, on_readable, resources);
     return resources;
 }
 
-void resources_destroy(struct resources *resources)
+void vwl_resources_destroy(struct vwl_resources *resources)
 {
     struct question *question;
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,6 +12,7 @@
 
 #include "filter.h"
 #include "landlock.h"
+#include "say.h"
 
 /* A sanitizer's runtime reads /proc, maps code and traces its own process. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -35,18 +35,7 @@
 #define DATA_OF_VFD 8192
 #define LEAST_FILE (64 * MIB)
 
-static void say(const char *format, ...) G_GNUC_PRINTF(1, 2);
-
-static void say(const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    fputs("vhost-user-wl: sandbox: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-}
+#define say(...) vwl_say("sandbox: " __VA_ARGS__)
 
 /* Never more than it was. */
 static void limit(int resource, uint64_t most)
@@ -99,13 +88,13 @@ static void limit_daemon(const struct vwl_config *config)
 
 static void enter_landlock(void)
 {
-    int abi = landlock_enter(NULL);
+    int abi = vwl_landlock_enter(NULL);
 
     if (abi < 0) {
         say("this kernel has no Landlock (%s): only the system call filter "
             "keeps the daemon from files",
             g_strerror(-abi));
-    } else if (abi < LANDLOCK_ALL_ABI) {
+    } else if (abi < VWL_LANDLOCK_ALL_ABI) {
         say("this kernel's Landlock is version %d: only the system call "
             "filter keeps the daemon from %s%s%s",
             abi, abi < 3 ? "truncating files, " : "", abi < 4 ? "TCP, " : "",
@@ -121,21 +110,21 @@ static unsigned int devices(const char *words)
     unsigned int mask = 0;
 
     if (is_auto || strstr(words, "udmabuf") || strstr(words, "heap")) {
-        mask |= FILTER_MEMORY;
+        mask |= VWL_FILTER_MEMORY;
     }
     if (is_auto || strstr(words, "dumb")) {
-        mask |= FILTER_DUMB;
+        mask |= VWL_FILTER_DUMB;
     }
     if (strstr(words, "gbm") ||
         (is_auto && access("/dev/dri/renderD128", F_OK) == 0)) {
-        mask |= FILTER_GPU;
+        mask |= VWL_FILTER_GPU;
     }
     return mask;
 }
 
 static void enter_filter(unsigned int may_use)
 {
-    int err = filter_enter(FILTER_DAEMON, may_use);
+    int err = vwl_filter_enter(VWL_FILTER_DAEMON, may_use);
 
     if (err < 0) {
         say("%s (%s): Unix sockets that were not given, and system calls, "
@@ -146,7 +135,7 @@ static void enter_filter(unsigned int may_use)
     }
 }
 
-void sandbox_enter(const struct options *options)
+void vwl_sandbox_enter(const struct vwl_options *options)
 {
     unsigned int may_use;
 
@@ -168,7 +157,7 @@ void sandbox_enter(const struct options *options)
     enter_filter(may_use);
 }
 
-void sandbox_enter_connector(const struct options *options)
+void vwl_sandbox_enter_connector(const struct vwl_options *options)
 {
     char *folder = options->socket_path
                        ? g_path_get_dirname(options->socket_path)
@@ -179,8 +168,8 @@ void sandbox_enter_connector(const struct options *options)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (!SANITIZED) {
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-        landlock_enter(folder);
-        filter_enter(FILTER_CONNECTOR, 0);
+        vwl_landlock_enter(folder);
+        vwl_filter_enter(VWL_FILTER_CONNECTOR, 0);
     }
     g_free(folder);
 }

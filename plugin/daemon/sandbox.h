@@ -11,9 +11,9 @@
 
 /* For the daemon, while it has one thread; everything that it needs by path is
  * open. Says on standard error what this kernel or this build cannot do. */
-void sandbox_enter(const struct options *options);
+void vwl_sandbox_enter(const struct vwl_options *options);
 
-/* For connector_start; silent. */
-void sandbox_enter_connector(const struct options *options);
+/* For vwl_connector_start; silent. */
+void vwl_sandbox_enter_connector(const struct vwl_options *options);
 
 #endif

@@ -78,10 +78,16 @@ static void test_refusals(void)
     REFUSAL("not a socket", "--fd=2", "--wayland-sock=/x");
     REFUSAL("PATH[,name=NAME]", place.socket_option, "--wayland-sock=,name=x");
     REFUSAL("PATH[,name=NAME]", place.socket_option, "--wayland-sock=/a,b");
+    REFUSAL("a comma within a path is written \\,", place.socket_option,
+            "--wayland-sock=/a;/b,c");
     REFUSAL("given before", place.socket_option, "--wayland-sock=/a",
             "--wayland-sock=/b");
     REFUSAL("out of range", place.socket_option, place.peer_option,
             "--max-vfds=-1");
+    REFUSAL("out of range", place.socket_option, place.peer_option,
+            "--max-vfds=4294967296");
+    REFUSAL("not a number", place.socket_option, place.peer_option,
+            "--max-shm-bytes=4G");
     REFUSAL("configuration", place.socket_option, place.peer_option,
             "--shm-window=3000");
     REFUSAL("is no option", place.socket_option, place.peer_option, "word");
@@ -105,6 +111,48 @@ static void expect_output(const char *option, const char *say)
     g_assert_cmpint(status, ==, 0);
     g_assert_nonnull(strstr(text, say));
     g_free(text);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    g_autofree char *bytes = NULL;
+    gsize len;
+
+    g_assert_true(g_file_get_contents(from, &bytes, &len, NULL));
+    g_assert_true(g_file_set_contents(to, bytes, (gssize)len, NULL));
+    g_assert_cmpint(chmod(to, 0700), ==, 0);
+}
+
+/* An installed daemon loads the plugin of its own installation, not one that
+ * somebody put beside its folder. The planted one would accept any window and
+ * serve; the right one is missing, or refuses this window. */
+static void test_installed(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("vwl-daemon-XXXXXX", NULL);
+    g_autofree char *bin = g_build_filename(folder, "bin", NULL);
+    g_autofree char *program = g_build_filename(bin, "vhost-user-wl", NULL);
+    g_autofree char *plugin = g_build_filename(folder, "libvhost-user-wl.so",
+                                               NULL);
+    g_autofree char *socket = g_strdup_printf("--socket-path=%s/s", folder);
+    char *argv[] = { program, socket, (char *)"--wayland-sock=/x",
+                     (char *)"--shm-window=3000", NULL };
+    g_autofree char *text = NULL;
+    int status;
+
+    g_assert_cmpint(g_mkdir(bin, 0700), ==, 0);
+    copy_file(g_getenv("VWL_DAEMON_INSTALLED"), program);
+    copy_file(g_getenv("VWL_INTRUDER"), plugin);
+    g_assert_true(g_spawn_sync(NULL, argv, NULL, G_SPAWN_DEFAULT, NULL, NULL,
+                               NULL, &text, &status, NULL));
+    g_test_message("%s", text);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+    g_assert_true(strstr(text, "cannot load the plugin") ||
+                  strstr(text, "refuses its configuration"));
+    g_unlink(plugin);
+    g_unlink(program);
+    g_rmdir(bin);
+    g_assert_cmpint(g_rmdir(folder), ==, 0);
 }
 
 /* What ends at once needs no socket, no plugin and no compositor. */
@@ -502,6 +550,7 @@ int main(int argc, char **argv)
     g_unsetenv("WAYLAND_DISPLAY");
     g_test_add_func("/daemon/outputs", test_outputs);
     g_test_add_func("/daemon/refusals", test_refusals);
+    g_test_add_func("/daemon/installed", test_installed);
     g_test_add_func("/daemon/listening", test_listening);
     g_test_add_func("/daemon/no-accept", test_no_accept);
     g_test_add_func("/daemon/exit-on-disconnect", test_exit_on_disconnect);

@@ -439,7 +439,7 @@ static void test_death(gconstpointer data)
     for (int i = 0; i < 3; i++) {
         expect_type(b.r, submit(b.r, true, BUFFER, 1), INVALID_ID);
     }
-    g_assert_true(rig_logged(b.r, "the resource bridge is gone"));
+    g_assert_true(rig_logged(b.r, "the resource bridge is no longer used"));
     /* it was seen to go, not waited for */
     g_assert_false(rig_logged(b.r, "nobody answers"));
     story_alive(b.r, 1, b.peer);

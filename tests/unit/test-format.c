@@ -233,6 +233,11 @@ static void test_words(void)
     g_assert_cmpint(vwl_allocators_open("udmabufs", &log, &set), ==, -EINVAL);
     g_assert_cmpint(vwl_allocators_open("udmabuf=/nonexistent", &log, &set), ==,
                     -ENOENT);
+    /* a comma or a semicolon ends a word, unless it is escaped */
+    g_assert_cmpint(vwl_allocators_open("udma;udmabuf", &log, &set), ==,
+                    -EINVAL);
+    g_assert_cmpint(vwl_allocators_open("udmabuf=/none\\,heap\\;x", &log, &set),
+                    ==, -ENOENT);
     g_assert_cmpint(vwl_allocators_open("heap=/proc/self/maps", &log, &set), <,
                     0);
     g_assert_cmpint(vwl_allocators_open("dumb=/dev/null", &log, &set), <, 0);

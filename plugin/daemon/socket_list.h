@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Purpose: read the host sockets that a person wrote down, as --wayland-sock
+ * and QEMU's property wayland-sock take them:
+ *
+ *     PATH[,name=NAME][;PATH[,name=NAME]]...
+ *
+ * A backslash in front of a comma, a semicolon or a backslash takes that
+ * character as it is; in front of anything else it is a backslash.
+ *
+ * Ownership: the list owns its strings; what `sockets` holds points at them.
+ * Thread: one at a time.
+ */
+#ifndef VWL_DAEMON_SOCKET_LIST_H
+#define VWL_DAEMON_SOCKET_LIST_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "vhost-user-wl/plugin.h"
+
+struct vwl_socket_list {
+    GArray *sockets; /* struct vwl_socket */
+    GPtrArray *strings;
+};
+
+void vwl_socket_list_init(struct vwl_socket_list *list);
+void vwl_socket_list_finish(struct vwl_socket_list *list);
+
+/* Adds what text lists. False with *error, which names the place. */
+bool vwl_socket_list_add(struct vwl_socket_list *list, const char *text,
+                         GError **error);
+
+/* Adds the socket that libwayland would connect to, from WAYLAND_DISPLAY and
+ * XDG_RUNTIME_DIR. False with *error. */
+bool vwl_socket_list_add_default(struct vwl_socket_list *list, GError **error);
+
+#endif
