@@ -8,14 +8,14 @@
 #include <xf86drmMode.h>
 
 #include "base/fd.h"
-#include "compositor/allocator.h"
+#include "compositor/alloc.h"
 
 static int open_dumb(struct vwl_allocator *allocator, const char *path)
 {
     uint64_t dumb = 0, prime = 0;
     int fd = -1, err;
 
-    err = vwl_device_open(path, &fd);
+    err = vwl_alloc_open(path, &fd);
     if (err < 0) {
         return err;
     }
@@ -73,7 +73,7 @@ static int alloc_dumb(struct vwl_allocator *allocator,
     destroy.handle = dumb.handle;
     drmIoctl(allocator->fd, DRM_IOCTL_MODE_DESTROY_DUMB, &destroy);
     if (err == 0) {
-        err = vwl_buffer_settle(&made, wish->max_bytes, false);
+        err = vwl_alloc_settle(&made, wish->max_bytes, false);
     }
     if (err < 0) {
         vwl_fd_clear(&made.fd);

@@ -9,11 +9,11 @@
 #include <xf86drm.h>
 
 #include "base/fd.h"
-#include "compositor/allocator.h"
+#include "compositor/alloc.h"
 
 static int open_gbm(struct vwl_allocator *allocator, const char *path)
 {
-    int fd = -1, err = vwl_device_open(path, &fd);
+    int fd = -1, err = vwl_alloc_open(path, &fd);
 
     if (err < 0) {
         return err;
@@ -73,7 +73,7 @@ static int alloc_gbm(struct vwl_allocator *allocator,
                                        DRM_CLOEXEC | DRM_RDWR, &made.fd) < 0) {
         err = -errno;
     }
-    err = err < 0 ? err : vwl_buffer_settle(&made, wish->max_bytes, true);
+    err = err < 0 ? err : vwl_alloc_settle(&made, wish->max_bytes, true);
     gbm_bo_destroy(bo);
     if (err < 0) {
         vwl_fd_clear(&made.fd);

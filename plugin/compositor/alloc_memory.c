@@ -9,11 +9,11 @@
 #include <sys/ioctl.h>
 
 #include "base/fd.h"
-#include "compositor/allocator.h"
+#include "compositor/alloc.h"
 
 static int open_udmabuf(struct vwl_allocator *allocator, const char *path)
 {
-    return vwl_device_open(path ? path : "/dev/udmabuf", &allocator->fd);
+    return vwl_alloc_open(path ? path : "/dev/udmabuf", &allocator->fd);
 }
 
 static int alloc_udmabuf(struct vwl_allocator *allocator,
@@ -35,7 +35,7 @@ static int alloc_udmabuf(struct vwl_allocator *allocator,
     create.size = made.size_bytes;
     made.fd = ioctl(allocator->fd, UDMABUF_CREATE, &create);
     err = made.fd < 0 ? -errno
-                      : vwl_buffer_settle(&made, wish->max_bytes, false);
+                      : vwl_alloc_settle(&made, wish->max_bytes, false);
     if (err < 0) {
         vwl_fd_clear(&made.fd);
         vwl_fd_clear(&made.map_fd);
@@ -53,8 +53,7 @@ const struct vwl_allocator_ops vwl_allocator_udmabuf = {
 
 static int open_heap(struct vwl_allocator *allocator, const char *path)
 {
-    return vwl_device_open(path ? path : "/dev/dma_heap/system",
-                           &allocator->fd);
+    return vwl_alloc_open(path ? path : "/dev/dma_heap/system", &allocator->fd);
 }
 
 static int alloc_heap(struct vwl_allocator *allocator,
@@ -74,7 +73,7 @@ static int alloc_heap(struct vwl_allocator *allocator,
         return -errno;
     }
     made.fd = (int)data.fd;
-    err = vwl_buffer_settle(&made, wish->max_bytes, false);
+    err = vwl_alloc_settle(&made, wish->max_bytes, false);
     if (err < 0) {
         vwl_fd_clear(&made.fd);
         return err;

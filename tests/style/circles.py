@@ -24,10 +24,6 @@ import sys
 # What is a circle today, and why it may be one. A circle that is not here
 # fails, and so does one that is here and exists no more.
 DECLARED = {
-    'plugin/compositor': [
-        ('alloc_dumb alloc_gbm alloc_memory allocator',
-         'allocator.c is the list of kinds, and opens devices for each'),
-    ],
     'plugin/wl': [
         ('foreign inbox outbox parcel share vfd wait',
          'queues act on the VFD that owns them'),
