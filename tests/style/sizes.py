@@ -30,7 +30,6 @@ LONG_FILES = {
     'tests/story/test-strangers.c',
 }
 LONG_FUNCTIONS = {
-    'plugin/daemon/options.c: parse',
     'qemu-glue/device/hw/virtio/vhost-user-wl-plugin.c: '
     'vhost_user_wl_plugin_new',
     'qemu-glue/device/hw/virtio/vhost-user-wl-window.c: '
