@@ -16,7 +16,10 @@
 /* wayland */
 VWL_INTERFACE(wl_buffer);
 VWL_INTERFACE(wl_compositor);
+VWL_INTERFACE(wl_data_device);
 VWL_INTERFACE(wl_data_device_manager);
+VWL_INTERFACE(wl_data_offer);
+VWL_INTERFACE(wl_data_source);
 VWL_INTERFACE(wl_display);
 VWL_INTERFACE(wl_keyboard);
 VWL_INTERFACE(wl_output);
@@ -27,7 +30,9 @@ VWL_INTERFACE(wl_shm_pool);
 VWL_INTERFACE(wl_subcompositor);
 VWL_INTERFACE(wl_surface);
 /* windows */
+VWL_INTERFACE(xdg_activation_token_v1);
 VWL_INTERFACE(xdg_activation_v1);
+VWL_INTERFACE(xdg_surface);
 VWL_INTERFACE(xdg_toplevel);
 VWL_INTERFACE(xdg_wm_base);
 VWL_INTERFACE(zxdg_decoration_manager_v1);
@@ -58,6 +63,9 @@ VWL_INTERFACE(zwp_keyboard_shortcuts_inhibit_manager_v1);
 VWL_INTERFACE(zwp_pointer_constraints_v1);
 VWL_INTERFACE(zwp_pointer_gestures_v1);
 VWL_INTERFACE(zwp_primary_selection_device_manager_v1);
+VWL_INTERFACE(zwp_primary_selection_device_v1);
+VWL_INTERFACE(zwp_primary_selection_offer_v1);
+VWL_INTERFACE(zwp_primary_selection_source_v1);
 VWL_INTERFACE(zwp_relative_pointer_manager_v1);
 VWL_INTERFACE(zwp_tablet_manager_v2);
 VWL_INTERFACE(zwp_text_input_manager_v1);

@@ -302,9 +302,11 @@ static void test_versions(void)
         g_assert_cmpuint(version, <=, (uint32_t)row->iface->version);
         g_assert_true(vwl_table_global(row->iface->name) == row);
     }
-    row = &(const struct vwl_table_row){ &wl_compositor_interface, 2 };
+    row = &(const struct vwl_table_row){ .iface = &wl_compositor_interface,
+                                         .version = 2 };
     g_assert_cmpuint(vwl_table_version(row), ==, 2);
-    row = &(const struct vwl_table_row){ &wl_compositor_interface, 1000 };
+    row = &(const struct vwl_table_row){ .iface = &wl_compositor_interface,
+                                         .version = 1000 };
     g_assert_cmpuint(vwl_table_version(row), ==,
                      (uint32_t)wl_compositor_interface.version);
 }
