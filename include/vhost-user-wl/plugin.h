@@ -57,6 +57,49 @@ struct vwl_socket {
                          exist yet */
 };
 
+/* What becomes of the stream between a guest and a host socket. */
+enum vwl_policy_kind {
+    VWL_POLICY_WAYLAND = 0, /* Wayland, filtered by what the host allows */
+    VWL_POLICY_NONE = 1,    /* any bytes, passed on unread */
+};
+
+/* Which way the content of a transfer may go. */
+enum vwl_transfer_way {
+    VWL_TRANSFER_BOTH = 0,
+    VWL_TRANSFER_TO_GUEST = 1,
+    VWL_TRANSFER_FROM_GUEST = 2,
+    VWL_TRANSFER_OFF = 3,
+    VWL_TRANSFER_ASK = 4, /* the host is asked each time: transfer_request */
+};
+
+/* The policy of a host socket; docs/security.md lists the interfaces. Lists
+ * have commas between their names. */
+struct vwl_socket_policy {
+    size_t size;
+    uint32_t kind;      /* enum vwl_policy_kind */
+    uint32_t clipboard; /* enum vwl_transfer_way: Wayland's selection, ... */
+    uint32_t primary;   /* ... the middle button's ... */
+    uint32_t drag;      /* ... and drag and drop */
+    const char *allow;  /* interfaces that are off by default; may be NULL */
+    const char *deny;   /* interfaces that are on by default; may be NULL */
+    /* Before each title, and each application id, of a guest's windows; a
+     * window without one gets it, too. NULL: as the guest says. */
+    const char *title_prefix;
+    const char *app_id_prefix;
+    /* A key file (docs/security.md) with the same things. What is said above
+     * counts more; lists are joined. Read by device_new. NULL: none. */
+    const char *file;
+    /* Limits of one connection; 0 = the default. Exceeding one ends it. */
+    uint32_t max_message_bytes; /* 4096; up to 65532 */
+    uint32_t max_objects;       /* 65536 */
+    uint32_t max_registries;    /* 1024; clients cannot destroy them */
+    uint32_t max_surfaces;      /* 4096 */
+    uint32_t max_buffers;       /* 8192 */
+    uint32_t max_pools;         /* 4096 */
+    uint32_t max_buffer_side;   /* 16384 pixels */
+    uint32_t reserved;          /* 0 */
+};
+
 struct vwl_config {
     size_t size;
 

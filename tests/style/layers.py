@@ -14,6 +14,7 @@ LAYERS = {
     'plugin/base': {'include'},
     'plugin/compositor': {'include', 'plugin/base'},
     'plugin/guest': {'plugin/base'},
+    'plugin/policy': {'include', 'plugin/base', 'plugin/wayland'},
     'plugin/vhu': {'include', 'plugin/base', 'plugin/guest'},
     'plugin/wayland': set(),
     'plugin/wl': {'include', 'plugin/base', 'plugin/wayland'},
@@ -33,7 +34,7 @@ LAYERS = {
 }
 
 # layers below the main loop: GLib's data types only
-CORE = ('base', 'compositor', 'guest', 'vhu', 'wayland', 'wl')
+CORE = ('base', 'compositor', 'guest', 'policy', 'vhu', 'wayland', 'wl')
 MAIN_LOOP = re.compile(
     r'^(g_main_|g_source_|g_idle_|g_timeout_|g_unix_|g_object_|g_signal_|'
     r'g_socket|g_io_|g_thread_new|g_type_)')

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The Wayland stream of one connection, both ways, held to the rules. Bytes
+ * and descriptors go in as they come, in pieces of any size; whole messages
+ * that may pass come out, changed where a rule says so, each descriptor with
+ * the message that it belongs to.
+ *
+ * The filter knows the interface of every object (an id keeps it until the
+ * compositor has told the client that it is free), so it finds each registry
+ * however it was made, counts descriptors by what the messages take, and
+ * fails closed: what it cannot walk, what names an object that does not exist,
+ * and what binds a global that was not announced ends the connection, with the
+ * protocol's own error for the client.
+ *
+ * Pure: it makes no system call but by its ops, and allocates no more than the
+ * limits of the rules and two messages. Device thread.
+ */
+#ifndef VWL_POLICY_FILTER_H
+#define VWL_POLICY_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/rules.h"
+
+struct vwl_filter;
+
+enum vwl_way {
+    VWL_TO_HOST,
+    VWL_TO_GUEST,
+    VWL_N_WAYS,
+};
+
+struct vwl_filter_ops {
+    /* How long the file is; 0: it is none that can be a pool. */
+    uint64_t (*file_bytes)(void *opaque, int fd);
+    /* It does not pass. */
+    void (*close_fd)(void *opaque, int fd);
+    /* A transfer of this kind and way waits for the host's word, which
+     * vwl_filter_answer brings under this ticket. Other than 0: it is refused.
+     * NULL: all are. */
+    int (*ask)(void *opaque, enum vwl_transfer_kind kind, enum vwl_way way,
+               uint32_t ticket);
+};
+
+/* A descriptor that passes, and the byte of the output that it must not come
+ * after: the first one of its message. */
+struct vwl_passed_fd {
+    size_t at;
+    int fd;
+};
+
+struct vwl_passed {
+    const uint8_t *data;
+    size_t len;
+    const struct vwl_passed_fd *fds;
+    unsigned int n_fds;
+};
+
+/* rules, ops: borrowed for its life. */
+struct vwl_filter *vwl_filter_create(const struct vwl_rules *rules,
+                                     const struct vwl_filter_ops *ops,
+                                     void *opaque);
+/* Closes the descriptors that it holds. NULL is fine. */
+void vwl_filter_destroy(struct vwl_filter *filter);
+
+/* Takes what came from the other end of that way, with its descriptors (which
+ * are the filter's from here on, whatever it returns). 0; -EPROTO: the guest
+ * is at fault and the connection is over: what still passes to the guest ends
+ * with the error; -EBADMSG: the compositor is at fault, and it is over, too.
+ * Afterwards nothing more is taken. Either way may have got output by it. */
+int vwl_filter_push(struct vwl_filter *filter, enum vwl_way way,
+                    const void *data, size_t len, const int *fds,
+                    unsigned int n_fds);
+
+/* The host's word on a transfer; one that is not due any more is no error. */
+void vwl_filter_answer(struct vwl_filter *filter, uint32_t ticket, bool allow);
+
+/* What may pass that way and was not taken yet; valid until the next call. */
+struct vwl_passed vwl_filter_passed(const struct vwl_filter *filter,
+                                    enum vwl_way way);
+/* All of it was taken; the descriptors are the caller's. */
+void vwl_filter_taken(struct vwl_filter *filter, enum vwl_way way);
+
+/* Why it is over, for the log: no byte of the stream is in it. */
+const char *vwl_filter_why(const struct vwl_filter *filter);
+/* Of a bind that was refused: the global's row, or NULL. */
+const struct vwl_table_row *vwl_filter_refused(const struct vwl_filter *filter);
+
+#endif

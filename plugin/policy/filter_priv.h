@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to policy/: the state of a filter, and what its files call of each
+ * other. filter.c frames the streams; request.c and event.c judge a message;
+ * globals, transfers and marks have a file each.
+ */
+#ifndef VWL_POLICY_FILTER_PRIV_H
+#define VWL_POLICY_FILTER_PRIV_H
+
+#include <glib.h>
+
+#include "policy/filter.h"
+#include "policy/ids.h"
+#include "wayland/table.h"
+#include "wayland/wire.h"
+
+/* Of wl_display.error. */
+enum {
+    ERROR_INVALID_OBJECT = 0,
+    ERROR_INVALID_METHOD = 1,
+    ERROR_NO_MEMORY = 2,
+    ERROR_IMPLEMENTATION = 3,
+};
+
+#define DISPLAY_ID 1u
+
+/* What becomes of a message. */
+enum verdict {
+    VERDICT_PASS,
+    VERDICT_DROP,
+    VERDICT_DONE, /* whoever judged it has seen to it */
+    VERDICT_OVER, /* the connection has ended */
+};
+
+struct announced {
+    uint32_t name;
+    uint32_t version;                   /* 0: hidden */
+    const struct vwl_table_row *global; /* NULL: not listed */
+    bool gone;
+};
+
+/* A transfer that waits for the host's word. */
+struct pending {
+    uint32_t ticket;
+    uint32_t object;
+    enum vwl_way way; /* of the message */
+    int fd;
+    GBytes *message;
+};
+
+struct stream {
+    GByteArray *part; /* of a message that is not whole yet */
+    GArray *fds;      /* int: came, and belong to no message yet */
+    GByteArray *out;
+    GArray *out_fds; /* struct vwl_passed_fd */
+};
+
+struct vwl_filter {
+    const struct vwl_rules *rules;
+    const struct vwl_filter_ops *ops;
+    void *opaque;
+    struct stream stream[VWL_N_WAYS];
+    struct vwl_ids ids;
+    GArray *announced; /* struct announced */
+    guint announced_hint;
+    GArray *pending; /* struct pending; NULL: none so far */
+    uint32_t next_ticket;
+    int over; /* 0, or why nothing is taken any more */
+    const struct vwl_table_row *refused;
+    char why[192];
+};
+
+/* ---- filter.c ---- */
+
+/* Ends the connection by an error of the guest's. Returns VERDICT_OVER. */
+enum verdict filter_refuse(struct vwl_filter *filter, uint32_t object,
+                           uint32_t code, const char *format, ...)
+    G_GNUC_PRINTF(4, 5);
+/* The same by one of the compositor's. */
+enum verdict filter_break(struct vwl_filter *filter, const char *format, ...)
+    G_GNUC_PRINTF(2, 3);
+
+/* Lets bytes pass, with the next n_fds descriptors of that way. */
+void filter_emit(struct vwl_filter *filter, enum vwl_way way, const void *data,
+                 size_t len, unsigned int n_fds);
+void filter_emit_fd(struct vwl_filter *filter, enum vwl_way way,
+                    const void *data, size_t len, int fd);
+/* A message without arguments, and one with a string. */
+void filter_emit_empty(struct vwl_filter *filter, enum vwl_way way,
+                       uint32_t object, uint16_t opcode);
+void filter_emit_text(struct vwl_filter *filter, enum vwl_way way,
+                      uint32_t object, uint16_t opcode, const char *text);
+/* Closes the next n descriptors of that way. */
+void filter_drop_fds(struct vwl_filter *filter, enum vwl_way way,
+                     unsigned int n);
+/* The next one, which is the caller's then. */
+int filter_take_fd(struct vwl_filter *filter, enum vwl_way way);
+
+/* ---- request.c, event.c ---- */
+
+/* A whole message. 0, or the reason for which it is over. */
+int filter_request(struct vwl_filter *filter, const uint8_t *data, size_t size);
+int filter_event(struct vwl_filter *filter, const uint8_t *data, size_t size);
+
+/* ---- announced.c ---- */
+
+enum verdict announced_bind(struct vwl_filter *filter, const uint8_t *data,
+                            const struct vwl_wire_message *message);
+enum verdict announced_event(struct vwl_filter *filter, const uint8_t *data,
+                             const struct vwl_wire_message *message);
+
+/* ---- transfer.c ---- */
+
+enum verdict transfer_request(struct vwl_filter *filter, const uint8_t *data,
+                              const struct vwl_wire_message *message,
+                              uint8_t kind);
+enum verdict transfer_event(struct vwl_filter *filter, const uint8_t *data,
+                            const struct vwl_wire_message *message,
+                            uint8_t kind);
+/* The object is gone: what waits for it is refused. */
+void transfer_forget(struct vwl_filter *filter, uint32_t object);
+void transfer_finish(struct vwl_filter *filter);
+
+/* ---- marks.c ---- */
+
+/* A title or app id, with its prefix. */
+enum verdict marks_text(struct vwl_filter *filter, const uint8_t *data,
+                        const struct vwl_wire_message *message,
+                        const char *prefix);
+/* A window was made: it is marked even if it never says a title. */
+void marks_window(struct vwl_filter *filter, uint32_t toplevel);
+
+#endif

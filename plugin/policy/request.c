@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+
+#include "policy/filter_priv.h"
+
+enum {
+    WL_SHM_CREATE_POOL = 0,
+    WL_SHM_POOL_CREATE_BUFFER = 0,
+    WL_SHM_POOL_RESIZE = 2,
+    PARAMS_CREATE = 2,
+    PARAMS_CREATE_IMMED = 3,
+    XDG_SURFACE_GET_TOPLEVEL = 1,
+    XDG_TOPLEVEL_SET_TITLE = 2,
+    XDG_TOPLEVEL_SET_APP_ID = 3,
+    TOKEN_SET_APP_ID = 1,
+};
+
+static enum verdict refuse_value(struct vwl_filter *filter, uint32_t object,
+                                 const char *what)
+{
+    return filter_refuse(filter, object, ERROR_IMPLEMENTATION, "%s", what);
+}
+
+/* ---- new objects -------------------------------------------------------- */
+
+static uint32_t most_of(const struct vwl_rules *rules, uint8_t kind)
+{
+    switch (kind) {
+    case VWL_OBJECT_REGISTRY:
+        return rules->max_registries;
+    case VWL_OBJECT_SURFACE:
+        return rules->max_surfaces;
+    case VWL_OBJECT_BUFFER:
+        return rules->max_buffers;
+    case VWL_OBJECT_POOL:
+        return rules->max_pools;
+    default:
+        return UINT32_MAX;
+    }
+}
+
+static enum verdict add_object(struct vwl_filter *filter, uint32_t id,
+                               const struct wl_interface *iface,
+                               uint32_t version)
+{
+    const struct vwl_id *added;
+
+    added = vwl_ids_add_client(&filter->ids, id, iface, version);
+    if (!added) {
+        return filter_refuse(filter, DISPLAY_ID, ERROR_INVALID_OBJECT,
+                             "%s: the id %u cannot be used now", iface->name,
+                             id);
+    }
+    if (filter->ids.live[added->kind] > most_of(filter->rules, added->kind)) {
+        return filter_refuse(filter, DISPLAY_ID, ERROR_NO_MEMORY,
+                             "more than %u objects %s",
+                             most_of(filter->rules, added->kind), iface->name);
+    }
+    return VERDICT_PASS;
+}
+
+static enum verdict add_objects(struct vwl_filter *filter,
+                                const struct vwl_wire_message *message,
+                                uint32_t version)
+{
+    enum verdict verdict = VERDICT_PASS;
+
+    for (unsigned int i = 0; i < message->n_args && verdict == VERDICT_PASS;
+         i++) {
+        const struct vwl_wire_arg *arg = &message->args[i];
+
+        if (arg->type == 'n' && arg->iface) {
+            verdict = add_object(filter, arg->value, arg->iface, version);
+        }
+    }
+    return verdict;
+}
+
+/* ---- pictures ----------------------------------------------------------- */
+
+/* A pool that is longer than its file is a fault for whoever reads it. */
+static enum verdict create_pool(struct vwl_filter *filter,
+                                const struct vwl_wire_message *message)
+{
+    int fd = g_array_index(filter->stream[VWL_TO_HOST].fds, int, 0);
+    uint64_t bytes = filter->ops->file_bytes(filter->opaque, fd);
+    int32_t size = (int32_t)message->args[2].value;
+
+    if (size <= 0 || (uint64_t)size > bytes) {
+        return refuse_value(filter, message->object,
+                            "a pool that is longer than its file");
+    }
+    vwl_ids_find(&filter->ids, message->args[0].value)->bytes = bytes;
+    return VERDICT_PASS;
+}
+
+static enum verdict resize_pool(struct vwl_filter *filter,
+                                const struct vwl_wire_message *message)
+{
+    int32_t size = (int32_t)message->args[0].value;
+
+    if (size <= 0 ||
+        (uint64_t)size > vwl_ids_find(&filter->ids, message->object)->bytes) {
+        return refuse_value(filter, message->object,
+                            "a pool that is longer than its file");
+    }
+    return VERDICT_PASS;
+}
+
+static enum verdict check_sides(struct vwl_filter *filter,
+                                const struct vwl_wire_message *message,
+                                unsigned int width)
+{
+    uint32_t most = filter->rules->max_buffer_side;
+
+    if (message->args[width].value > most ||
+        message->args[width + 1].value > most) {
+        return refuse_value(filter, message->object,
+                            "a picture that is larger than allowed");
+    }
+    return VERDICT_PASS;
+}
+
+/* ---- windows ------------------------------------------------------------ */
+
+static enum verdict judge_toplevel(struct vwl_filter *filter,
+                                   const uint8_t *data,
+                                   const struct vwl_wire_message *message)
+{
+    const struct vwl_rules *rules = filter->rules;
+
+    if (message->opcode == XDG_TOPLEVEL_SET_TITLE) {
+        return marks_text(filter, data, message, rules->title_prefix);
+    }
+    if (message->opcode == XDG_TOPLEVEL_SET_APP_ID) {
+        return marks_text(filter, data, message, rules->app_id_prefix);
+    }
+    return VERDICT_PASS;
+}
+
+static enum verdict judge_xdg_surface(struct vwl_filter *filter,
+                                      const uint8_t *data,
+                                      const struct vwl_wire_message *message)
+{
+    if (message->opcode != XDG_SURFACE_GET_TOPLEVEL ||
+        (!filter->rules->title_prefix && !filter->rules->app_id_prefix)) {
+        return VERDICT_PASS;
+    }
+    filter_emit(filter, VWL_TO_HOST, data, message->size, 0);
+    marks_window(filter, message->args[0].value);
+    return VERDICT_DONE;
+}
+
+/* ---- all ---------------------------------------------------------------- */
+
+static enum verdict judge(struct vwl_filter *filter, uint8_t kind,
+                          const uint8_t *data,
+                          const struct vwl_wire_message *message)
+{
+    uint16_t opcode = message->opcode;
+
+    switch (kind) {
+    case VWL_OBJECT_REGISTRY:
+        return announced_bind(filter, data, message);
+    case VWL_OBJECT_SHM:
+        return opcode == WL_SHM_CREATE_POOL ? create_pool(filter, message)
+                                            : VERDICT_PASS;
+    case VWL_OBJECT_POOL:
+        return opcode == WL_SHM_POOL_CREATE_BUFFER
+                   ? check_sides(filter, message, 2)
+               : opcode == WL_SHM_POOL_RESIZE ? resize_pool(filter, message)
+                                              : VERDICT_PASS;
+    case VWL_OBJECT_PARAMS:
+        return opcode == PARAMS_CREATE         ? check_sides(filter, message, 0)
+               : opcode == PARAMS_CREATE_IMMED ? check_sides(filter, message, 1)
+                                               : VERDICT_PASS;
+    case VWL_OBJECT_XDG_SURFACE:
+        return judge_xdg_surface(filter, data, message);
+    case VWL_OBJECT_TOPLEVEL:
+        return judge_toplevel(filter, data, message);
+    case VWL_OBJECT_TOKEN:
+        return opcode == TOKEN_SET_APP_ID
+                   ? marks_text(filter, data, message,
+                                filter->rules->app_id_prefix)
+                   : VERDICT_PASS;
+    default:
+        return transfer_request(filter, data, message, kind);
+    }
+}
+
+/* Which message it is; NULL: it is over. */
+static const struct wl_message *find_proto(struct vwl_filter *filter,
+                                           const struct vwl_id *object,
+                                           uint32_t id, uint16_t opcode)
+{
+    const struct wl_message *proto;
+
+    if (!object) {
+        filter_refuse(filter, DISPLAY_ID, ERROR_INVALID_OBJECT,
+                      "there is no object %u", id);
+        return NULL;
+    }
+    proto = opcode < object->iface->method_count
+                ? &object->iface->methods[opcode]
+                : NULL;
+    if (!proto || vwl_wire_since(proto) > object->version) {
+        filter_refuse(filter, id, ERROR_INVALID_METHOD,
+                      "%s of version %u has no request %u", object->iface->name,
+                      object->version, opcode);
+        return NULL;
+    }
+    return proto;
+}
+
+int filter_request(struct vwl_filter *filter, const uint8_t *data, size_t size)
+{
+    const struct wl_message *proto;
+    const struct vwl_id *object;
+    struct vwl_wire_message message;
+    enum verdict verdict;
+    uint32_t id, version;
+    uint16_t opcode;
+    uint8_t kind;
+
+    vwl_wire_header(data, &id, &opcode);
+    object = vwl_ids_find(&filter->ids, id);
+    proto = find_proto(filter, object, id, opcode);
+    if (!proto) {
+        return filter->over;
+    }
+    kind = object->kind;
+    version = object->version;
+    if (vwl_wire_walk(proto, data, size, &message) < 0 ||
+        message.n_fds > filter->stream[VWL_TO_HOST].fds->len) {
+        filter_refuse(filter, id, ERROR_INVALID_METHOD,
+                      "%s.%s: its arguments are not as they must be",
+                      object->iface->name, proto->name);
+        return filter->over;
+    }
+    verdict = add_objects(filter, &message, version);
+    if (verdict == VERDICT_PASS && kind != VWL_OBJECT_PLAIN) {
+        verdict = judge(filter, kind, data, &message);
+    }
+    if (verdict == VERDICT_PASS) {
+        filter_emit(filter, VWL_TO_HOST, data, size, message.n_fds);
+    } else if (verdict == VERDICT_DROP) {
+        filter_drop_fds(filter, VWL_TO_HOST, message.n_fds);
+    }
+    return filter->over;
+}

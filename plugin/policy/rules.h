@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a host allows the Wayland clients behind one of its sockets: the
+ * globals, the directions in which transfers may go, marks on windows, and
+ * limits. Made once from what the host says (struct vwl_socket_policy, and the
+ * key file that it may name), never changed afterwards; any number of filters
+ * share it.
+ */
+#ifndef VWL_POLICY_RULES_H
+#define VWL_POLICY_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "vhost-user-wl/plugin.h"
+
+struct vwl_table_row;
+
+/* What a guest's client could hand over or be handed. */
+enum vwl_transfer_kind {
+    VWL_KIND_CLIPBOARD,
+    VWL_KIND_PRIMARY,
+    VWL_KIND_DRAG,
+    VWL_N_TRANSFER_KINDS,
+};
+
+struct vwl_rules {
+    bool *allowed; /* by the place of the global in the list */
+    enum vwl_transfer_way transfer[VWL_N_TRANSFER_KINDS];
+    char *title_prefix;  /* NULL: titles are left alone */
+    char *app_id_prefix; /* NULL: app ids are left alone */
+    uint32_t max_message_bytes;
+    uint32_t max_objects;
+    uint32_t max_registries;
+    uint32_t max_surfaces;
+    uint32_t max_buffers;
+    uint32_t max_pools;
+    uint32_t max_buffer_side;
+};
+
+/* policy may be NULL: the default. -EINVAL: the log says what is wrong. Reads
+ * the file that the policy names. */
+int vwl_rules_create(const struct vwl_socket_policy *policy,
+                     struct vwl_log *log, struct vwl_rules **out);
+void vwl_rules_destroy(struct vwl_rules *rules); /* NULL is fine */
+
+/* NULL, for what is not listed, is not allowed. */
+bool vwl_rules_allow(const struct vwl_rules *rules,
+                     const struct vwl_table_row *global);
+
+#endif
