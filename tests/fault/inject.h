@@ -71,7 +71,14 @@ struct inject_plan {
 };
 void inject_arm(const struct inject_plan *plan);
 void inject_disarm(void);
+/* Since then: how often the plugin made that call, how often one failed. */
 unsigned int inject_calls(enum inject_call call);
 unsigned int inject_hits(void);
+
+/* For the wrappers (calls.c). Counts a call; whether it is one that is to go
+ * wrong: from is where it returns to. */
+bool inject_hit(enum inject_call call, void *from);
+/* The error of the plan; 0: the call is short. */
+int inject_error_now(void);
 
 #endif

@@ -49,7 +49,7 @@ bool world_is_alive(const struct world *world);
 bool world_readable(struct world *world, int fd);
 void world_turn(struct world *world, int timeout_ms);
 
-/* story.c: all of it, as far as it gets. */
+/* play.c: all of it, as far as it gets. */
 void world_play(struct world *world);
 
 #endif
