@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 void fuzz_iterate(struct fuzz_run *run, unsigned int times)
 {

@@ -2,7 +2,6 @@
 #include "fuzz.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <poll.h>

@@ -64,6 +64,16 @@ int story_memfd(size_t len, unsigned int seals, uint8_t fill)
     return fd;
 }
 
+int story_reopen(int fd, int flags)
+{
+    char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+    int again = open(path, flags | O_CLOEXEC);
+
+    g_free(path);
+    g_assert_cmpint(again, >=, 0);
+    return again;
+}
+
 void story_alive(struct rig *r, uint32_t id, int peer)
 {
     char byte = 0;

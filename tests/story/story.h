@@ -37,6 +37,8 @@ struct reply story_ask(struct rig *r, const void *request, size_t len,
 
 /* A file with len bytes of fill, and seals. */
 int story_memfd(size_t len, unsigned int seals, uint8_t fill);
+/* The same file once more, with flags of its own. */
+int story_reopen(int fd, int flags);
 
 /* A byte there and back through a context. */
 void story_alive(struct rig *r, uint32_t id, int peer);
