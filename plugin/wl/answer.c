@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
+#include "wl/answer.h"
+
 #include <string.h>
 
 #include "base/le.h"
@@ -7,14 +8,14 @@
 #include "wl/state.h"
 #include "wl/vfd.h"
 
-uint64_t vwl_core_pfn_none(const struct vwl_core *core)
+uint64_t vwl_answer_pfn_none(const struct vwl_core *core)
 {
     return vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM)
                ? core->config.shm_window >> VIRTIO_WL_PFN_SHIFT
                : 0;
 }
 
-int vwl_core_pfn(struct vwl_core *core, uint64_t shm_offset, uint64_t *pfn)
+int vwl_answer_pfn(struct vwl_core *core, uint64_t shm_offset, uint64_t *pfn)
 {
     uint64_t gpa = 0;
 
@@ -29,7 +30,7 @@ int vwl_core_pfn(struct vwl_core *core, uint64_t shm_offset, uint64_t *pfn)
     return 0;
 }
 
-uint32_t vwl_response_of(int err)
+bool vwl_answer_is_shortage(int err)
 {
     switch (-err) {
     case ENOMEM:
@@ -40,31 +41,60 @@ uint32_t vwl_response_of(int err)
     case ENFILE:
     case ETOOMANYREFS:
     case EBUSY: /* too many requests wait */
-        return VIRTIO_WL_RESP_OUT_OF_MEMORY;
-    case ENOTTY: /* there are no dmabufs, it turned out */
-        return VIRTIO_WL_RESP_INVALID_CMD;
+        return true;
     default:
-        return VIRTIO_WL_RESP_ERR;
+        return false;
     }
 }
 
-void vwl_answer(struct vwl_core *core, struct vwl_request *request,
-                uint32_t type)
+static uint32_t answer_type(int err)
 {
-    vwl_le_put32(request->response, type);
+    switch (-err) {
+    case 0:
+        return VIRTIO_WL_RESP_OK;
+    case VWL_EBADID:
+        return VIRTIO_WL_RESP_INVALID_ID;
+    case VWL_EBADTYPE:
+        return VIRTIO_WL_RESP_INVALID_TYPE;
+    case VWL_EBADFLAGS:
+        return VIRTIO_WL_RESP_INVALID_FLAGS;
+    case VWL_EBADCMD:
+        return VIRTIO_WL_RESP_INVALID_CMD;
+    default:
+        return vwl_answer_is_shortage(err) ? VIRTIO_WL_RESP_OUT_OF_MEMORY
+                                           : VIRTIO_WL_RESP_ERR;
+    }
+}
+
+void vwl_answer(struct vwl_core *core, struct vwl_request *request, int err)
+{
+    vwl_le_put32(request->response, answer_type(err));
     request->response_bytes = MIN(request->response_room, 4);
-    core->counters.refused += type >= VIRTIO_WL_RESP_ERR;
+    core->counters.refused += err < 0;
+}
+
+uint32_t vwl_answer_told_flags(const struct vwl_vfd *vfd)
+{
+    bool is_memory = vwl_vfd_is_memory(vfd);
+
+    if (vwl_core_has(vfd->core, VIRTIO_WL_F_TRANS_FLAGS)) {
+        return is_memory ? 0 : vfd->flags;
+    }
+    return is_memory && vfd->map
+               ? VIRTIO_WL_VFD_LEGACY_WRITE | VIRTIO_WL_VFD_LEGACY_MAP
+               : 0;
 }
 
 /* Drivers differ in what they take; see docs/protocol.md, modes. */
-static void describe(const struct vwl_vfd *vfd, uint32_t *flags, uint64_t *pfn)
+static void answer_describe(const struct vwl_vfd *vfd, uint32_t *flags,
+                            uint64_t *pfn)
 {
     struct vwl_core *core = vfd->core;
 
-    *pfn = vwl_core_pfn_none(core);
+    *pfn = vwl_answer_pfn_none(core);
     if (vwl_vfd_is_memory(vfd)) {
         *flags = vfd->answered_flags;
-        vwl_core_pfn(core, vwl_map_offset(vfd->map), pfn);
+        vwl_answer_pfn(core, vwl_map_offset(vfd->map), pfn);
     } else if (vfd->ops->kind == VWL_VFD_PIPE) {
         *flags = vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM) ? 0 : vfd->flags;
         *pfn = 0;
@@ -82,7 +112,7 @@ void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
     uint32_t flags;
     uint64_t pfn;
 
-    describe(vfd, &flags, &pfn);
+    answer_describe(vfd, &flags, &pfn);
     memset(at, 0, 32);
     vwl_le_put32(at, VIRTIO_WL_RESP_VFD_NEW);
     vwl_le_put32(at + 8, vfd->id);

@@ -1,42 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/command.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "base/le.h"
+#include "wl/answer.h"
 #include "wl/dmabuf.h"
 #include "wl/send.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
-static int refuse(struct vwl_core *core, struct vwl_request *request,
-                  uint32_t type)
-{
-    vwl_answer(core, request, type);
-    return 0;
-}
-
-/* Answers what a create function returned. */
-static int answer_created(struct vwl_core *core, struct vwl_request *request,
-                          int err)
-{
-    if (err < 0 && err != -EINPROGRESS) {
-        return refuse(core, request, vwl_response_of(err));
-    }
-    return err;
-}
-
 /* The checks of every NEW, in the order that drivers know: bit 30, flags (the
- * caller's verdict, 0 is good), id in use. 0: go on. */
-static uint32_t check_new_room(struct vwl_core *core,
-                               const struct vwl_request *request,
-                               uint32_t flags_verdict, size_t room)
+ * caller's verdict), id in use. */
+static int check_new_room(struct vwl_core *core,
+                          const struct vwl_request *request, int flags_verdict,
+                          size_t room)
 {
     uint32_t id = vwl_le_get32(request->head + 8);
 
     if (id & VIRTIO_WL_VFD_HOST_ID_BIT) {
         log_guest_bug(core->log, "vfd 0x%" PRIx32 ": not an id of the guest",
                       id);
-        return VIRTIO_WL_RESP_INVALID_ID;
+        return -VWL_EBADID;
     }
     if (flags_verdict) {
         log_guest_bug(core->log,
@@ -46,21 +32,20 @@ static uint32_t check_new_room(struct vwl_core *core,
     }
     if (vwl_vfd_check_id(core, id) < 0) {
         log_guest_bug(core->log, "vfd 0x%" PRIx32 ": the id is in use", id);
-        return VIRTIO_WL_RESP_INVALID_ID;
+        return -VWL_EBADID;
     }
     if (request->response_room < room) {
         log_guest_bug(core->log,
                       "vfd 0x%" PRIx32 ": %zu bytes have no room"
                       " for the answer",
                       id, request->response_room);
-        return VIRTIO_WL_RESP_ERR;
+        return -EINVAL;
     }
     return 0;
 }
 
-static uint32_t check_new(struct vwl_core *core,
-                          const struct vwl_request *request,
-                          uint32_t flags_verdict)
+static int check_new(struct vwl_core *core, const struct vwl_request *request,
+                     int flags_verdict)
 {
     return check_new_room(core, request, flags_verdict, 32);
 }
@@ -72,36 +57,30 @@ static int do_new(struct vwl_core *core, struct vwl_request *request)
     uint32_t legal = trans ? 0
                            : VIRTIO_WL_VFD_LEGACY_WRITE |
                                  VIRTIO_WL_VFD_LEGACY_MAP;
-    uint32_t verdict = !(flags & ~legal) ? 0
-                       : trans           ? VIRTIO_WL_RESP_INVALID_FLAGS
-                                         : VIRTIO_WL_RESP_ERR;
+    int err = !(flags & ~legal) ? 0 : trans ? -VWL_EBADFLAGS : -EINVAL;
 
-    verdict = check_new(core, request, verdict);
-    if (verdict) {
-        return refuse(core, request, verdict);
+    err = check_new(core, request, err);
+    if (err < 0) {
+        return err;
     }
-    return answer_created(core, request,
-                          vwl_shm_create(core, request,
-                                         vwl_le_get32(request->head + 8), flags,
-                                         vwl_le_get32(request->head + 24)));
+    return vwl_shm_create(core, request, vwl_le_get32(request->head + 8), flags,
+                          vwl_le_get32(request->head + 24));
 }
 
 static int do_new_pipe(struct vwl_core *core, struct vwl_request *request)
 {
     uint32_t flags = vwl_le_get32(request->head + 12);
-    uint32_t verdict = check_new(core, request,
-                                 flags == VIRTIO_WL_VFD_WRITE ||
-                                         flags == VIRTIO_WL_VFD_READ
-                                     ? 0
-                                     : VIRTIO_WL_RESP_INVALID_FLAGS);
+    int err = check_new(core, request,
+                        flags == VIRTIO_WL_VFD_WRITE ||
+                                flags == VIRTIO_WL_VFD_READ
+                            ? 0
+                            : -VWL_EBADFLAGS);
 
-    if (verdict) {
-        return refuse(core, request, verdict);
+    if (err < 0) {
+        return err;
     }
-    return answer_created(core, request,
-                          vwl_pipe_create(core, request,
-                                          vwl_le_get32(request->head + 8),
-                                          flags));
+    return vwl_pipe_create(core, request, vwl_le_get32(request->head + 8),
+                           flags);
 }
 
 static const char *find_socket(const struct vwl_core *core, const char *name,
@@ -121,11 +100,11 @@ static int new_ctx(struct vwl_core *core, struct vwl_request *request,
                    const char *name, size_t len)
 {
     uint32_t id = vwl_le_get32(request->head + 8);
-    uint32_t verdict = check_new(core, request, 0);
+    int err = check_new(core, request, 0);
     const char *path;
 
-    if (verdict) {
-        return refuse(core, request, verdict);
+    if (err < 0) {
+        return err;
     }
     path = g_utf8_validate(name, (gssize)len, NULL)
                ? find_socket(core, name, len)
@@ -137,10 +116,9 @@ static int new_ctx(struct vwl_core *core, struct vwl_request *request,
                       "ctx 0x%" PRIx32 ": no socket is named"
                       " '%s'",
                       id, vwl_log_escape(name, len, text, sizeof text));
-        return refuse(core, request, VIRTIO_WL_RESP_ERR);
+        return -EINVAL;
     }
-    return answer_created(core, request,
-                          vwl_ctx_create(core, request, id, path));
+    return vwl_ctx_create(core, request, id, path);
 }
 
 static int do_new_ctx(struct vwl_core *core, struct vwl_request *request)
@@ -163,36 +141,33 @@ static int do_close(struct vwl_core *core, struct vwl_request *request)
     if (!vfd) {
         log_guest_bug(core->log, "vfd 0x%" PRIx32 ": closes no VFD",
                       vwl_le_get32(request->head + 8));
-        return refuse(core, request, VIRTIO_WL_RESP_INVALID_ID);
+        return -VWL_EBADID;
     }
     vwl_vfd_close(vfd, false);
-    vwl_answer(core, request, VIRTIO_WL_RESP_OK);
     return 0;
 }
 
 static int do_new_dmabuf(struct vwl_core *core, struct vwl_request *request)
 {
     struct vwl_buffer_wish wish;
-    uint32_t verdict;
+    int err;
 
     if (!vwl_dmabuf_offered(core)) { /* every client's probe */
         log_debug(core->log, "there are no dmabufs");
-        return refuse(core, request, VIRTIO_WL_RESP_INVALID_CMD);
+        return -VWL_EBADCMD;
     }
-    verdict = request->head_bytes < 64 ? VIRTIO_WL_RESP_ERR
-                                       : check_new_room(core, request, 0, 64);
-    if (verdict) {
-        return refuse(core, request, verdict);
+    err = request->head_bytes < 64 ? -EINVAL
+                                   : check_new_room(core, request, 0, 64);
+    if (err < 0) {
+        return err;
     }
     wish = (struct vwl_buffer_wish){
         .width = vwl_le_get32(request->head + 28),
         .height = vwl_le_get32(request->head + 32),
         .format = vwl_le_get32(request->head + 36),
     };
-    return answer_created(core, request,
-                          vwl_dmabuf_create(core, request,
-                                            vwl_le_get32(request->head + 8),
-                                            &wish));
+    return vwl_dmabuf_create(core, request, vwl_le_get32(request->head + 8),
+                             &wish);
 }
 
 static int do_dmabuf_sync(struct vwl_core *core, struct vwl_request *request)
@@ -202,23 +177,23 @@ static int do_dmabuf_sync(struct vwl_core *core, struct vwl_request *request)
                               ? NULL
                               : vwl_vfd_find(core,
                                              vwl_le_get32(request->head + 8));
-    uint32_t verdict = 0;
+    int err = 0;
 
     if ((!vfd || !vfd->dmabuf) && !vwl_dmabuf_offered(core)) {
-        verdict = VIRTIO_WL_RESP_INVALID_CMD;
+        err = -VWL_EBADCMD;
     } else if (len < 16) {
-        verdict = VIRTIO_WL_RESP_ERR;
+        err = -EINVAL;
     } else if (vwl_le_get32(request->head + 12) & ~VIRTIO_WL_DMABUF_SYNC_ALL) {
-        verdict = VIRTIO_WL_RESP_INVALID_FLAGS;
+        err = -VWL_EBADFLAGS;
     } else if (!vfd) {
-        verdict = VIRTIO_WL_RESP_INVALID_ID;
+        err = -VWL_EBADID;
     } else if (!vfd->dmabuf) {
-        verdict = VIRTIO_WL_RESP_ERR;
+        err = -EINVAL;
     }
-    if (verdict) {
-        log_guest_bug(core->log, "a DMABUF_SYNC is refused: 0x%" PRIx32,
-                      verdict);
-        return refuse(core, request, verdict);
+    if (err < 0) {
+        log_guest_bug(core->log, "a DMABUF_SYNC is refused: %s",
+                      g_strerror(-err));
+        return err;
     }
     return vwl_dmabuf_sync(vfd, request);
 }
@@ -249,19 +224,15 @@ static const struct {
     { VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED, 64, do_new_ctx_named },
 };
 
-int vwl_core_execute(struct vwl_core *core, struct vwl_request *request)
+/* 0, also when it was answered with more than OK; -EINPROGRESS; or why not. */
+static int command_carry_out(struct vwl_core *core, struct vwl_request *request)
 {
     size_t len = MIN(request->head_bytes, request->total_bytes);
     uint32_t type;
 
-    core->counters.requests++;
-    request->response_bytes = 0;
-    request->waits_on = NULL;
-    request->progress = 0;
-    request->next = request->prev = NULL;
     if (len < 4) {
         log_guest_bug(core->log, "request of %zu bytes", len);
-        return refuse(core, request, VIRTIO_WL_RESP_ERR);
+        return -EINVAL;
     }
     type = vwl_le_get32(request->head);
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
@@ -269,11 +240,30 @@ int vwl_core_execute(struct vwl_core *core, struct vwl_request *request)
             if (len < commands[i].min_bytes) {
                 log_guest_bug(core->log, "request 0x%" PRIx32 " of %zu bytes",
                               type, len);
-                return refuse(core, request, VIRTIO_WL_RESP_ERR);
+                return -EINVAL;
             }
             return commands[i].carry_out(core, request);
         }
     }
     log_guest_bug(core->log, "request 0x%" PRIx32 " is not known", type);
-    return refuse(core, request, VIRTIO_WL_RESP_INVALID_CMD);
+    return -VWL_EBADCMD;
+}
+
+int vwl_command_execute(struct vwl_core *core, struct vwl_request *request)
+{
+    int err;
+
+    core->counters.requests++;
+    request->response_bytes = 0;
+    request->waits_on = NULL;
+    request->progress = 0;
+    request->next = NULL;
+    err = command_carry_out(core, request);
+    if (err == -EINPROGRESS) {
+        return err;
+    }
+    if (err < 0 || request->response_bytes == 0) {
+        vwl_answer(core, request, err);
+    }
+    return 0;
 }

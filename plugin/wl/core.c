@@ -8,33 +8,12 @@
 #include "base/fd.h"
 #include "base/iov.h"
 #include "wl/closer.h"
+#include "wl/command.h"
+#include "wl/dmabuf.h"
 #include "wl/state.h"
+#include "wl/turns.h"
 #include "wl/vfd.h"
 #include "wl/wait.h"
-
-static int copy_config(struct vwl_core *core,
-                       const struct vwl_core_config *config)
-{
-    struct vwl_socket *sockets = g_new0(struct vwl_socket, config->n_sockets);
-
-    for (size_t i = 0; i < config->n_sockets; i++) {
-        sockets[i].name = g_strdup(
-            config->sockets[i].name ? config->sockets[i].name : "");
-        sockets[i].path = g_strdup(config->sockets[i].path);
-    }
-    core->config = *config;
-    core->config.sockets = sockets;
-    return 0;
-}
-
-static void free_config(struct vwl_core_config *config)
-{
-    for (size_t i = 0; i < config->n_sockets; i++) {
-        g_free((char *)(uintptr_t)config->sockets[i].name);
-        g_free((char *)(uintptr_t)config->sockets[i].path);
-    }
-    g_free((struct vwl_socket *)(uintptr_t)config->sockets);
-}
 
 static int open_fds(struct vwl_core *core)
 {
@@ -68,19 +47,21 @@ int vwl_core_create(const struct vwl_core_config *config,
     core->ops = ops;
     core->opaque = opaque;
     core->log = log;
+    core->config = *config;
     core->in_epoll = core->out_epoll = core->anchor_fd = -1;
     core->timers.fd = core->bounce.fd[0] = core->bounce.fd[1] = -1;
     core->in_flight_limit = VIRTIO_WL_QUEUE_SIZE / 2;
     core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
     core->vfds = g_hash_table_new(NULL, NULL);
     core->closer = vwl_closer_create();
-    vwl_foreigns_init(&core->foreigns);
+    vwl_foreigns_init(&core->foreigns, vwl_vfd_feed);
     vwl_list_init(&core->waiting);
     vwl_list_init(&core->lingering);
     vwl_list_init(&core->base_waiters);
     vwl_list_init(&core->buffer_waiters);
-    copy_config(core, config);
-    vwl_inbox_init(core);
+    vwl_messages_init(&core->messages);
+    vwl_share_init(&core->share);
+    vwl_list_init(&core->queue_paused);
     vwl_maps_init(core);
     err = open_fds(core);
     if (err < 0) {
@@ -98,7 +79,6 @@ void vwl_core_destroy(struct vwl_core *core)
         return;
     }
     vwl_core_reset(core, false);
-    vwl_inbox_finish(core);
     vwl_maps_finish(core);
     vwl_bounce_finish(&core->bounce);
     vwl_timers_finish(&core->timers);
@@ -107,7 +87,6 @@ void vwl_core_destroy(struct vwl_core *core)
     vwl_fd_clear(&core->in_epoll);
     vwl_fd_clear(&core->out_epoll);
     g_hash_table_unref(core->vfds);
-    free_config(&core->config);
     g_free(core);
 }
 
@@ -167,16 +146,11 @@ void vwl_core_reset(struct vwl_core *core, bool unmap)
             vwl_list_entry(core->lingering.next, struct vwl_vfd, lingering));
     }
     vwl_maps_reset(core, unmap);
-    vwl_inbox_reset(core);
+    vwl_share_reset(&core->share);
+    vwl_ready_reset(&core->ready);
     vwl_foreigns_reset(&core->foreigns);
     core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
     core->counters.resets++;
-}
-
-static void fail_creation(struct vwl_vfd *vfd)
-{
-    /* answers it, too */
-    vwl_vfd_close(vfd, true);
 }
 
 void vwl_core_fail_requests(struct vwl_core *core,
@@ -196,7 +170,7 @@ void vwl_core_fail_requests(struct vwl_core *core,
             hit = !filter || filter(opaque, request);
         }
         if (hit && vfd->creating) {
-            fail_creation(vfd);
+            vwl_vfd_close(vfd, true); /* answers it, too */
         } else if (hit) {
             vwl_vfd_hang_up(vfd);
         }
@@ -208,9 +182,9 @@ static void on_peer(struct vwl_vfd *vfd, uint32_t events)
     bool gone = (events & (EPOLLERR | EPOLLHUP)) && vfd->how != VWL_PEER_SOCKET;
 
     if (gone) {
-        vwl_outbox_break(vfd);
+        vwl_vfd_break(vfd);
     } else {
-        vwl_outbox_feed(vfd);
+        vwl_vfd_feed(vfd);
     }
 }
 
@@ -244,6 +218,38 @@ void vwl_core_dispatch_out(struct vwl_core *core)
     }
 }
 
+int vwl_core_execute(struct vwl_core *core, struct vwl_request *request)
+{
+    return vwl_command_execute(core, request);
+}
+
+ssize_t vwl_core_next_message(struct vwl_core *core, const struct iovec *buffer,
+                              unsigned int n_buffer, uint64_t token)
+{
+    return vwl_turns_next_message(core, buffer, n_buffer, token);
+}
+
+bool vwl_core_has_more(const struct vwl_core *core)
+{
+    return vwl_turns_has_more(core);
+}
+
+bool vwl_core_wants_buffers(const struct vwl_core *core)
+{
+    return !vwl_list_is_empty(&core->share.paused);
+}
+
+void vwl_core_buffer_returned(struct vwl_core *core, uint64_t token)
+{
+    vwl_turns_buffer_returned(core, token);
+}
+
+void vwl_core_buffers_free(struct vwl_core *core, unsigned int n_free,
+                           unsigned int ring_size)
+{
+    vwl_turns_buffers_free(core, n_free, ring_size);
+}
+
 int vwl_core_in_fd(const struct vwl_core *core)
 {
     return core->in_epoll;
@@ -259,6 +265,37 @@ void vwl_core_base_changed(struct vwl_core *core)
     vwl_shm_base_changed(core);
 }
 
+void vwl_core_buffers_changed(struct vwl_core *core)
+{
+    vwl_dmabuf_offer_changed(core);
+}
+
+void vwl_core_map_done(struct vwl_core *core, uint64_t cookie, int err)
+{
+    vwl_map_done(core, cookie, err);
+}
+
+void vwl_core_unmap_done(struct vwl_core *core, uint64_t cookie, int err)
+{
+    vwl_map_unmap_done(core, cookie, err);
+}
+
+bool vwl_core_owns_file(const struct vwl_core *core, uint64_t st_dev,
+                        uint64_t st_ino, uint64_t *shm_offset)
+{
+    return vwl_maps_own_file(&core->maps, st_dev, st_ino, shm_offset);
+}
+
+void vwl_core_remake(struct vwl_core *core)
+{
+    vwl_maps_remake(core);
+}
+
+bool vwl_core_is_restoring(const struct vwl_core *core)
+{
+    return core->maps.n_restored > 0;
+}
+
 void vwl_core_stats(const struct vwl_core *core, struct vwl_stats *stats)
 {
     const struct vwl_stats *counters = &core->counters;
@@ -269,7 +306,7 @@ void vwl_core_stats(const struct vwl_core *core, struct vwl_stats *stats)
     stats->shm_bytes = core->shm_bytes;
     stats->shm_mappings = core->maps.n_mapped;
     stats->in_flight = core->in_flight;
-    stats->queued_bytes = core->inbox.queued_bytes;
+    stats->queued_bytes = core->messages.queued_bytes;
     stats->requests = counters->requests;
     stats->refused = counters->refused;
     stats->messages = counters->messages;

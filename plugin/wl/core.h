@@ -29,6 +29,7 @@
 #define VWL_RESPONSE_BYTES 64
 
 struct vwl_core;
+struct vwl_parcel;
 
 /* A request of the guest. Allocated by the caller, who must keep it (and the
  * guest memory under `payload`) until it is complete or dropped. */
@@ -47,16 +48,14 @@ struct vwl_request {
     uint8_t response[VWL_RESPONSE_BYTES];
     size_t response_bytes;
     /* private to wl/ */
-    void *waits_on;
+    struct vwl_parcel *waits_on; /* NULL: for the peer alone */
     size_t progress;
     struct vwl_request *next;
-    struct vwl_request *prev;
-    uint64_t deadline_us;
     uint64_t number;
 };
 
 struct vwl_core_config {
-    const struct vwl_socket *sockets; /* copied */
+    const struct vwl_socket *sockets; /* borrowed for the core's life */
     size_t n_sockets;
     uint64_t shm_window; /* bytes; all limits are resolved, none is 0 */
     uint32_t max_vfds;
@@ -173,6 +172,11 @@ void vwl_core_buffers_changed(struct vwl_core *core);
  * UINT64_MAX: at more than one place. */
 bool vwl_core_owns_file(const struct vwl_core *core, uint64_t st_dev,
                         uint64_t st_ino, uint64_t *shm_offset);
+
+/* Memory of a snapshot is not mapped before somebody runs the guest: asks for
+ * it. Until vwl_core_is_restoring says no, the guest must wait. */
+void vwl_core_remake(struct vwl_core *core);
+bool vwl_core_is_restoring(const struct vwl_core *core);
 
 /* Fills the gauges and counters that the core knows. */
 void vwl_core_stats(const struct vwl_core *core, struct vwl_stats *stats);

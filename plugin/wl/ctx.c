@@ -7,8 +7,9 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/iov.h"
+#include "wl/answer.h"
 #include "wl/closer.h"
+#include "wl/recv.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
@@ -27,48 +28,35 @@ static void end_context(struct vwl_vfd *vfd, const char *why, int err)
 static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
                            unsigned int n_buffer)
 {
-    uint8_t staged[VWL_RECV_DATA_BYTES], head[VWL_RECV_HEAD_BYTES];
-    struct iovec iov[64];
+    struct vwl_recv recv;
     int fds[VWL_PEER_MAX_FDS];
-    unsigned int n_iov, n_fds = 0;
-    size_t room;
+    unsigned int n_fds = 0;
     ssize_t n;
 
-    n_iov = vwl_iov_slice(buffer, n_buffer, VWL_RECV_HEAD_BYTES,
-                          VWL_RECV_DATA_BYTES, iov, G_N_ELEMENTS(iov), &room);
-    if (room == 0) {
-        iov[0] = (struct iovec){ staged, sizeof staged };
-        n_iov = 1;
-    }
-    n = vwl_peer_read_fds(vfd->fd, iov, n_iov, fds, &n_fds);
-    if (n == -EMFILE) {
-        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
-        end_context(vfd, "descriptors were cut off", (int)n);
-        return 0;
-    }
+    vwl_recv_begin(&recv, buffer, n_buffer);
+    n = vwl_peer_read_fds(vfd->fd, recv.iov, recv.n_iov, fds, &n_fds);
     if (n == -EAGAIN) {
         return 0;
     }
     if (n <= 0) {
         vwl_closer_close_all(vfd->core->closer, fds, n_fds);
-        vwl_vfd_in_end(vfd);
+        if (n == -EMFILE) {
+            end_context(vfd, "descriptors were cut off", (int)n);
+        } else {
+            vwl_vfd_in_end(vfd);
+        }
         return 0;
     }
     if (n_fds) {
-        int err = vwl_group_receive(vfd, fds, n_fds, iov, n_iov, (size_t)n);
+        int err = vwl_group_receive(vfd, fds, n_fds, recv.iov, recv.n_iov,
+                                    (size_t)n);
 
         if (err < 0) {
             end_context(vfd, "a descriptor of its peer", err);
         }
         return 0;
     }
-    if (room == 0) {
-        vwl_inbox_push_recv(vfd, NULL, 0, staged, (size_t)n);
-        return 0;
-    }
-    vwl_recv_head(head, vfd->id, 0);
-    vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
-    return VWL_RECV_HEAD_BYTES + n;
+    return vwl_recv_end(&recv, vfd, (size_t)n);
 }
 
 static int ctx_fd_to_send(const struct vwl_vfd *vfd)

@@ -32,6 +32,8 @@ int vwl_dmabuf_create(struct vwl_core *core, struct vwl_request *request,
                       uint32_t id, const struct vwl_buffer_wish *wish);
 /* Makes one of a VFD whose send_fd is a received dmabuf. */
 int vwl_dmabuf_adopt(struct vwl_vfd *vfd);
+/* What is offered may be something else now. */
+void vwl_dmabuf_offer_changed(struct vwl_core *core);
 /* As vwl_core_execute. */
 int vwl_dmabuf_sync(struct vwl_vfd *vfd, struct vwl_request *request);
 

@@ -6,7 +6,7 @@
 #include <sys/epoll.h>
 
 #include "base/fd.h"
-#include "wl/closer.h"
+#include "wl/answer.h"
 #include "wl/parcel.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
@@ -33,8 +33,10 @@ struct vwl_foreign {
     struct ask asks[VIRTWL_SEND_MAX_ALLOCS];
 };
 
-void vwl_foreigns_init(struct vwl_foreigns *foreigns)
+void vwl_foreigns_init(struct vwl_foreigns *foreigns,
+                       void (*settled)(struct vwl_vfd *vfd))
 {
+    foreigns->settled = settled;
     foreigns->epoll = foreigns->signaled_fd = -1;
 }
 
@@ -49,12 +51,10 @@ void vwl_foreigns_finish(struct vwl_foreigns *foreigns)
     vwl_fd_clear(&foreigns->epoll);
 }
 
-uint32_t vwl_foreign_response(int err)
+/* Our shortages are ours; all else means that there is no such thing. */
+static int foreign_refusal(int err)
 {
-    uint32_t response = vwl_response_of(err);
-
-    return response == VIRTIO_WL_RESP_ERR ? VIRTIO_WL_RESP_INVALID_ID
-                                          : response;
+    return vwl_answer_is_shortage(err) ? err : -VWL_EBADID;
 }
 
 int vwl_foreign_get(struct vwl_core *core, uint32_t kind, uint64_t value,
@@ -76,14 +76,14 @@ int vwl_foreign_get(struct vwl_core *core, uint32_t kind, uint64_t value,
     if (err < 0 && err != -EINPROGRESS) {
         log_debug(core->log, "foreign id %" PRIu64 " of kind %" PRIu32 ": %s",
                   value, kind, g_strerror(-err));
-        return err;
+        return foreign_refusal(err);
     }
     if (made < 0) {
         log_host_bug(core->log,
                      "foreign id %" PRIu64 ": the host gave no"
                      " descriptor",
                      value);
-        return -EBADF;
+        return -VWL_EBADID;
     }
     if (vwl_fd_admit(made) < 0) {
         return -EMFILE;
@@ -151,13 +151,13 @@ void vwl_foreign_destroy(struct vwl_foreign *foreign)
     }
 }
 
-static void fail(struct vwl_foreign *foreign, int err)
+static void foreign_fail(struct vwl_foreign *foreign, int err)
 {
     unask_all(foreign);
     foreign->err = err;
     vwl_timer_cancel(&foreign->vfd->core->timers, &foreign->timer);
     /* may free it */
-    vwl_outbox_feed(foreign->vfd);
+    foreign->vfd->core->foreigns.settled(foreign->vfd);
 }
 
 static void on_timer(struct vwl_timer *timer)
@@ -169,7 +169,7 @@ static void on_timer(struct vwl_timer *timer)
                  "ctx 0x%" PRIx32 ": nobody answers"
                  " for %u foreign ids",
                  foreign->vfd->id, foreign->n_pending);
-    fail(foreign, -ETIMEDOUT);
+    foreign_fail(foreign, -ETIMEDOUT);
 }
 
 int vwl_foreign_begin(struct vwl_vfd *vfd, struct vwl_parcel *parcel,
@@ -219,13 +219,13 @@ bool vwl_foreign_is_due(const struct vwl_request *request)
     return parcel && parcel->foreign && parcel->foreign->n_pending > 0;
 }
 
-uint32_t vwl_foreign_end(struct vwl_parcel *parcel)
+int vwl_foreign_end(struct vwl_parcel *parcel)
 {
     int err = parcel->foreign->err;
 
     vwl_foreign_destroy(parcel->foreign);
     parcel->foreign = NULL;
-    return err < 0 ? vwl_foreign_response(err) : 0;
+    return err < 0 ? foreign_refusal(err) : 0;
 }
 
 static void on_answer(struct vwl_core *core, struct ask *ask)
@@ -244,14 +244,14 @@ static void on_answer(struct vwl_core *core, struct ask *ask)
     if (err < 0) {
         log_debug(core->log, "ctx 0x%" PRIx32 ": a foreign id is refused: %s",
                   foreign->vfd->id, g_strerror(-err));
-        fail(foreign, err);
+        foreign_fail(foreign, err);
         return;
     }
     unask(ask);
     *slot = vwl_fd_steal(&fd);
     if (foreign->n_pending == 0) {
         vwl_timer_cancel(&core->timers, &foreign->timer);
-        vwl_outbox_feed(foreign->vfd); /* may free it */
+        foreign->vfd->core->foreigns.settled(foreign->vfd); /* may free it */
     }
 }
 

@@ -469,7 +469,7 @@ static struct vwl_map *op_take(struct vwl_core *core, uint64_t cookie,
     return map;
 }
 
-void vwl_core_map_done(struct vwl_core *core, uint64_t cookie, int err)
+void vwl_map_done(struct vwl_core *core, uint64_t cookie, int err)
 {
     enum op_kind kind;
     struct vwl_map *map = op_take(core, cookie, true, &kind);
@@ -487,7 +487,7 @@ void vwl_core_map_done(struct vwl_core *core, uint64_t cookie, int err)
     }
 }
 
-void vwl_core_unmap_done(struct vwl_core *core, uint64_t cookie, int err)
+void vwl_map_unmap_done(struct vwl_core *core, uint64_t cookie, int err)
 {
     enum op_kind kind;
     struct vwl_map *map = op_take(core, cookie, false, &kind);
@@ -576,11 +576,11 @@ void vwl_maps_finish(struct vwl_core *core)
     g_tree_unref(core->maps.stale);
 }
 
-bool vwl_core_owns_file(const struct vwl_core *core, uint64_t st_dev,
-                        uint64_t st_ino, uint64_t *shm_offset)
+bool vwl_maps_own_file(const struct vwl_maps *maps, uint64_t st_dev,
+                       uint64_t st_ino, uint64_t *shm_offset)
 {
     uint64_t file[2] = { st_dev, st_ino };
-    const struct vwl_map *map = g_hash_table_lookup(core->maps.by_file, file);
+    const struct vwl_map *map = g_hash_table_lookup(maps->by_file, file);
 
     if (!map) {
         return false;

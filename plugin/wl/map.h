@@ -62,7 +62,15 @@ int vwl_map_restore(struct vwl_core *core, int fd, uint64_t offset,
                     void *owner, struct vwl_map **map);
 void vwl_maps_remake(struct vwl_core *core);
 
+/* The front-end's answers, as vwl_core_map_done and _unmap_done. */
+void vwl_map_done(struct vwl_core *core, uint64_t cookie, int err);
+void vwl_map_unmap_done(struct vwl_core *core, uint64_t cookie, int err);
+
 uint64_t vwl_map_offset(const struct vwl_map *map);
+
+/* As vwl_core_owns_file. */
+bool vwl_maps_own_file(const struct vwl_maps *maps, uint64_t st_dev,
+                       uint64_t st_ino, uint64_t *shm_offset);
 
 /* Maps a page of ours at the start of the window for as long as the device
  * runs, so that every memory table of the front-end tells where it is. */

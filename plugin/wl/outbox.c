@@ -19,7 +19,7 @@
 /* One peer gets no more than this in one go: others wait for us. */
 #define TURN_BYTES (1024u * 1024u)
 
-static void drop_held(struct vwl_outbox *outbox)
+static void outbox_drop_held(struct vwl_outbox *outbox)
 {
     if (outbox->held) {
         outbox->n_fds -= outbox->held->n;
@@ -39,12 +39,12 @@ void vwl_outbox_clear(struct vwl_vfd *vfd)
         outbox->first = parcel->next;
         vwl_parcel_destroy(parcel);
     }
-    drop_held(outbox);
+    outbox_drop_held(outbox);
     g_free(outbox->data);
     *outbox = (struct vwl_outbox){ 0 };
 }
 
-static bool is_short_of_resources(int err)
+static bool is_shortage(int err)
 {
     return err == -ENOMEM || err == -ENOBUFS || err == -ETOOMANYREFS ||
            err == -EMFILE || err == -ENFILE;
@@ -52,8 +52,8 @@ static bool is_short_of_resources(int err)
 
 /* Sends from the request's memory until the peer takes no more. Returns 0
  * (request->progress tells), or why the peer is broken. */
-static int push(struct vwl_vfd *vfd, struct vwl_request *request,
-                const int *fds, unsigned int n_fds)
+static int request_push(struct vwl_vfd *vfd, struct vwl_request *request,
+                        const int *fds, unsigned int n_fds)
 {
     size_t turn = 0;
 
@@ -85,7 +85,8 @@ static int push(struct vwl_vfd *vfd, struct vwl_request *request,
     return 0;
 }
 
-static bool fits(const struct vwl_vfd *vfd, size_t bytes, unsigned int n_fds)
+static bool outbox_fits(const struct vwl_vfd *vfd, size_t bytes,
+                        unsigned int n_fds)
 {
     const struct vwl_outbox *outbox = &vfd->outbox;
 
@@ -96,8 +97,8 @@ static bool fits(const struct vwl_vfd *vfd, size_t bytes, unsigned int n_fds)
 }
 
 /* Copies the rest of the request, which fits; takes the parcel. */
-static int append(struct vwl_vfd *vfd, struct vwl_request *request,
-                  struct vwl_parcel *parcel)
+static int outbox_append(struct vwl_vfd *vfd, struct vwl_request *request,
+                         struct vwl_parcel *parcel)
 {
     struct vwl_outbox *outbox = &vfd->outbox;
     size_t bytes = request->total_bytes - request->progress;
@@ -140,7 +141,7 @@ static int append(struct vwl_vfd *vfd, struct vwl_request *request,
 }
 
 /* 0: it is empty; -EAGAIN: the peer takes no more; else it is broken. */
-static int flush(struct vwl_vfd *vfd)
+static int outbox_flush(struct vwl_vfd *vfd)
 {
     struct vwl_outbox *outbox = &vfd->outbox;
 
@@ -175,29 +176,10 @@ static int flush(struct vwl_vfd *vfd)
     return 0;
 }
 
-void vwl_outbox_break(struct vwl_vfd *vfd)
-{
-    vfd->send_broken = true;
-    vwl_outbox_clear(vfd);
-    vwl_wait_fail(vfd, VIRTIO_WL_RESP_ERR);
-    vwl_vfd_watch(vfd);
-    if (vfd->refs & VWL_REF_LINGER) {
-        vwl_vfd_end_linger(vfd);
-    } else if (!(vfd->flags & VIRTIO_WL_VFD_READ)) {
-        vwl_vfd_in_end(vfd); /* nobody else would notice */
-    }
-}
-
-static int answer_errno(struct vwl_vfd *vfd, struct vwl_request *request,
-                        int err)
-{
-    vwl_answer(vfd->core, request, vwl_response_of(err));
-    return 0;
-}
-
 /* What is held, then these: how many. */
-static unsigned int with_held(const struct vwl_outbox *outbox, const int *fds,
-                              unsigned int n_fds, int all[ALL_FDS])
+static unsigned int outbox_with_held(const struct vwl_outbox *outbox,
+                                     const int *fds, unsigned int n_fds,
+                                     int all[ALL_FDS])
 {
     unsigned int n = 0;
 
@@ -212,7 +194,7 @@ static unsigned int with_held(const struct vwl_outbox *outbox, const int *fds,
 }
 
 /* Descriptors alone: a stream socket would drop them. */
-static int hold(struct vwl_vfd *vfd, const int *fds, unsigned int n_fds)
+static int outbox_hold(struct vwl_vfd *vfd, const int *fds, unsigned int n_fds)
 {
     struct vwl_outbox *outbox = &vfd->outbox;
     int all[ALL_FDS];
@@ -226,20 +208,21 @@ static int hold(struct vwl_vfd *vfd, const int *fds, unsigned int n_fds)
                       vfd->id);
         return -EINVAL;
     }
-    err = vwl_parcel_create(all, with_held(outbox, fds, n_fds, all), &parcel);
+    err = vwl_parcel_create(all, outbox_with_held(outbox, fds, n_fds, all),
+                            &parcel);
     if (err < 0) {
         return err;
     }
-    drop_held(outbox);
+    outbox_drop_held(outbox);
     outbox->held = parcel;
     outbox->n_fds += parcel->n;
     return 0;
 }
 
 /* What was not taken at once: copied, or it waits. asked: of the last fds. */
-static int send_later(struct vwl_vfd *vfd, struct vwl_request *request,
-                      const int *fds, unsigned int n_fds,
-                      unsigned int first_asked, uint32_t asked)
+static int outbox_keep(struct vwl_vfd *vfd, struct vwl_request *request,
+                       const int *fds, unsigned int n_fds,
+                       unsigned int first_asked, uint32_t asked)
 {
     size_t rest = request->total_bytes - request->progress;
     struct vwl_parcel *parcel = NULL;
@@ -252,17 +235,16 @@ static int send_later(struct vwl_vfd *vfd, struct vwl_request *request,
         }
         if (err < 0) {
             vwl_parcel_destroy(parcel);
-            return answer_errno(vfd, request, err);
+            return err;
         }
     }
-    drop_held(&vfd->outbox);
-    if (!asked && !vfd->first_wait && fits(vfd, rest, n_fds) &&
-        append(vfd, request, parcel) == 0) {
-        vwl_answer(vfd->core, request, VIRTIO_WL_RESP_OK);
-        vwl_vfd_watch(vfd);
+    outbox_drop_held(&vfd->outbox);
+    if (!asked && !vfd->first_wait && outbox_fits(vfd, rest, n_fds) &&
+        outbox_append(vfd, request, parcel) == 0) {
         return 0;
     }
-    return vwl_wait_begin(vfd, request, parcel);
+    request->waits_on = parcel;
+    return -EINPROGRESS;
 }
 
 int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
@@ -274,59 +256,48 @@ int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
     unsigned int n, first;
     int err;
 
-    if (vfd->send_broken || vfd->fd < 0) {
-        return answer_errno(vfd, request, -EPIPE);
-    }
     if (skip == request->total_bytes && !asked) {
-        err = !n_fds ? 0 : vfd->first_wait ? -EINVAL : hold(vfd, fds, n_fds);
-        vwl_answer(vfd->core, request,
-                   err < 0 ? vwl_response_of(err) : VIRTIO_WL_RESP_OK);
-        return 0;
+        return !n_fds            ? 0
+               : vfd->first_wait ? -EINVAL
+                                 : outbox_hold(vfd, fds, n_fds);
     }
-    n = with_held(outbox, fds, n_fds, all);
+    n = outbox_with_held(outbox, fds, n_fds, all);
     first = n - n_fds;
     request->progress = skip;
     if (outbox->len == 0 && !vfd->first_wait && !asked) {
-        err = push(vfd, request, all, n);
-        if (err < 0 && request->progress == skip &&
-            is_short_of_resources(err)) {
-            return answer_errno(vfd, request, err);
-        }
+        err = request_push(vfd, request, all, n);
         if (err < 0) {
-            vwl_outbox_break(vfd);
-            return answer_errno(vfd, request, -EPIPE);
+            return request->progress == skip && is_shortage(err) ? err : -EPIPE;
         }
         if (request->progress > skip) {
-            drop_held(outbox);
+            outbox_drop_held(outbox);
             n = 0;
         }
         if (request->progress == request->total_bytes) {
-            vwl_answer(vfd->core, request, VIRTIO_WL_RESP_OK);
-            vwl_inbox_expect(vfd);
             return 0;
         }
     }
-    return send_later(vfd, request, all, n, first, asked);
+    return outbox_keep(vfd, request, all, n, first, asked);
 }
 
-/* Descriptors that were asked for have come, or will not. The response, when
- * there is nothing else to do. */
-static uint32_t end_asking(struct vwl_vfd *vfd,
-                           const struct vwl_request *request)
+/* Descriptors that were asked for have come, or will not. 0: go on sending;
+ * 1: they are held, and there is nothing else to do; or -errno. */
+static int request_end_asking(struct vwl_vfd *vfd,
+                              const struct vwl_request *request)
 {
     struct vwl_parcel *parcel = request->waits_on;
-    uint32_t refusal = vwl_foreign_end(parcel);
-    int err;
+    int err = vwl_foreign_end(parcel);
 
-    if (refusal || request->progress < request->total_bytes) {
-        return refusal;
+    if (err < 0 || request->progress < request->total_bytes) {
+        return err;
     }
-    err = hold(vfd, parcel->fds, parcel->n);
-    return err < 0 ? vwl_response_of(err) : VIRTIO_WL_RESP_OK;
+    err = outbox_hold(vfd, parcel->fds, parcel->n);
+    return err < 0 ? err : 1;
 }
 
 /* Its first bytes, with its descriptors and those that were held meanwhile. */
-static int push_waiting(struct vwl_vfd *vfd, struct vwl_request *request)
+static int request_push_waiting(struct vwl_vfd *vfd,
+                                struct vwl_request *request)
 {
     const struct vwl_parcel *parcel = request->waits_on;
     unsigned int n_fds = parcel ? parcel->n : 0;
@@ -334,36 +305,36 @@ static int push_waiting(struct vwl_vfd *vfd, struct vwl_request *request)
     int all[ALL_FDS], err;
 
     if (!vfd->outbox.held || vfd->outbox.held->n + n_fds > ALL_FDS) {
-        return push(vfd, request, parcel ? parcel->fds : NULL, n_fds);
+        return request_push(vfd, request, parcel ? parcel->fds : NULL, n_fds);
     }
-    n_fds = with_held(&vfd->outbox, parcel ? parcel->fds : NULL, n_fds, all);
-    err = push(vfd, request, all, n_fds);
+    n_fds = outbox_with_held(&vfd->outbox, parcel ? parcel->fds : NULL, n_fds,
+                             all);
+    err = request_push(vfd, request, all, n_fds);
     if (request->progress > before) {
-        drop_held(&vfd->outbox);
+        outbox_drop_held(&vfd->outbox);
     }
     return err;
 }
 
 /* 0: the first waiting request is done; -EAGAIN; else the peer is broken. */
-static int feed_request(struct vwl_vfd *vfd)
+static int request_feed(struct vwl_vfd *vfd)
 {
     struct vwl_request *request = vfd->first_wait;
     struct vwl_parcel *parcel = request->waits_on;
     size_t before = request->progress;
-    uint32_t response;
     int err;
 
     if (vwl_foreign_is_due(request)) {
         return -EAGAIN;
     }
     if (parcel && parcel->foreign) {
-        response = end_asking(vfd, request);
-        if (response) {
-            vwl_wait_complete(vfd, response);
+        err = request_end_asking(vfd, request);
+        if (err != 0) {
+            vwl_wait_complete(vfd, MIN(err, 0));
             return 0;
         }
     }
-    err = push_waiting(vfd, request);
+    err = request_push_waiting(vfd, request);
     if (err < 0) {
         return err;
     }
@@ -373,14 +344,14 @@ static int feed_request(struct vwl_vfd *vfd)
     }
     if (request->progress < request->total_bytes) {
         if (vfd->outbox.held ||
-            !fits(vfd, request->total_bytes - request->progress,
-                  parcel ? parcel->n : 0) ||
-            append(vfd, request, parcel) < 0) {
+            !outbox_fits(vfd, request->total_bytes - request->progress,
+                         parcel ? parcel->n : 0) ||
+            outbox_append(vfd, request, parcel) < 0) {
             return -EAGAIN;
         }
         request->waits_on = NULL;
     }
-    vwl_wait_complete(vfd, VIRTIO_WL_RESP_OK);
+    vwl_wait_complete(vfd, 0);
     return 0;
 }
 
@@ -399,29 +370,16 @@ int vwl_outbox_restore(struct vwl_vfd *vfd, const void *data, size_t len)
     memcpy(outbox->data, data, len);
     outbox->cap = outbox->len = len;
     vfd->core->outbox_bytes += len;
-    err = flush(vfd);
+    err = outbox_flush(vfd);
     return err == -EAGAIN ? 0 : err;
 }
 
-void vwl_outbox_feed(struct vwl_vfd *vfd)
+int vwl_outbox_feed(struct vwl_vfd *vfd)
 {
-    int err = flush(vfd);
+    int err = outbox_flush(vfd);
 
     while (err == 0 && vfd->first_wait && vfd->outbox.len == 0) {
-        err = feed_request(vfd);
+        err = request_feed(vfd);
     }
-    if (err < 0 && err != -EAGAIN) {
-        if (!is_short_of_resources(err) || !(vfd->refs & VWL_REF_GUEST)) {
-            vwl_outbox_break(vfd);
-            return;
-        }
-        log_host_bug(vfd->core->log, "%s 0x%" PRIx32 ": sending: %s",
-                     vfd->ops->name, vfd->id, g_strerror(-err));
-        vwl_vfd_hang_up(vfd);
-        return;
-    }
-    vwl_vfd_watch(vfd);
-    if (vfd->outbox.len == 0 && (vfd->refs & VWL_REF_LINGER)) {
-        vwl_vfd_end_linger(vfd);
-    }
+    return err < 0 && err != -EAGAIN && !is_shortage(err) ? -EPIPE : err;
 }

@@ -4,6 +4,8 @@
  * a small rest is copied here and answered for; a big one waits where it is,
  * in the guest's memory, as a request in flight. Descriptors ride with the
  * first byte of their message, and wait as duplicates of ours.
+ *
+ * It sends and keeps, and says what came of it; vfd.c does what follows.
  */
 #ifndef VWL_WL_OUTBOX_H
 #define VWL_WL_OUTBOX_H
@@ -32,16 +34,17 @@ struct vwl_outbox {
 
 /* Sends what follows the first skip bytes of the request, with fds
  * (borrowed); those with a bit in asked are still to come, see wl/foreign.h.
- * 0: answered; -EINPROGRESS: it waits. */
+ * 0: sent (request->progress is then total_bytes), copied, or held.
+ * -EINPROGRESS: it must wait, on request->waits_on. -EPIPE: the peer is gone.
+ * Other -errno: refused, and nothing of it was sent. */
 int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
                     size_t skip, const int *fds, unsigned int n_fds,
                     uint32_t asked);
 
-/* The peer can take something, or is gone. */
-void vwl_outbox_feed(struct vwl_vfd *vfd);
-
-/* The peer is gone: waiting requests end with ERR, nothing more is sent. */
-void vwl_outbox_break(struct vwl_vfd *vfd);
+/* Sends what is in here and what waits. 0: that was all; -EAGAIN: the peer
+ * takes no more, or answers for descriptors are due; -EPIPE: the peer is gone;
+ * other -errno: the host is short of something. */
+int vwl_outbox_feed(struct vwl_vfd *vfd);
 
 /* Sends bytes of a snapshot; what the peer does not take waits in here.
  * -errno: the peer is broken, or there is no memory. */

@@ -25,6 +25,14 @@ static size_t group_bytes(const struct vwl_group *group)
     return group->len + group->n * 36u + VWL_RECV_HEAD_BYTES;
 }
 
+static void group_uncharge(const struct vwl_group *group)
+{
+    struct vwl_core *core = group->ctx->core;
+
+    vwl_messages_uncharge(&core->messages, group_bytes(group));
+    vwl_vfd_resume_queued(core);
+}
+
 /* More than 28 are told in several messages. Every one needs a byte of data;
  * the early ones get no more, as a reader must have all descriptors of a
  * Wayland message when it has its last byte. */
@@ -48,9 +56,9 @@ static void group_deliver(struct vwl_group *group)
 
             vfd->group = NULL;
             ids[i] = vfd->id;
-            vwl_inbox_push_new(group->ctx, vfd);
+            vwl_messages_push_new(group->ctx, vfd);
         }
-        vwl_inbox_push_recv(group->ctx, ids, n, group->data + done, len);
+        vwl_messages_push_recv(group->ctx, ids, n, group->data + done, len);
         first += n;
         done += len;
     } while (done < group->len);
@@ -68,7 +76,7 @@ static void settle_one(struct vwl_group *group)
         return;
     }
     group_deliver(group);
-    vwl_inbox_uncharge(ctx->core, group_bytes(group));
+    group_uncharge(group);
     g_free(group);
     if (ctx->group) {
         ctx->group = NULL;
@@ -78,7 +86,7 @@ static void settle_one(struct vwl_group *group)
 
 void vwl_group_destroy(struct vwl_group *group)
 {
-    vwl_inbox_uncharge(group->ctx->core, group_bytes(group));
+    group_uncharge(group);
     for (unsigned int i = 0; i < group->n; i++) {
         group->vfds[i]->group = NULL;
         vwl_vfd_close(group->vfds[i], true);
@@ -196,7 +204,7 @@ int vwl_group_receive(struct vwl_vfd *ctx, int *fds, unsigned int n_fds,
         group->vfds[group->n++] = made;
         err = 0;
     }
-    vwl_inbox_charge(ctx->core, group_bytes(group));
+    vwl_messages_charge(&ctx->core->messages, group_bytes(group));
     if (err < 0) {
         vwl_closer_close_all(ctx->core->closer, fds, n_fds);
         vwl_group_destroy(group);

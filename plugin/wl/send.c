@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/le.h"
+#include "wl/answer.h"
 #include "wl/foreign.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
@@ -36,10 +37,9 @@ static uint32_t kind_of(const struct entries *entries, const uint8_t *at)
     return entries->has_kind ? vwl_le_get32(at) : VIRTIO_WL_FOREIGN_LOCAL;
 }
 
-/* Finds the VFDs of a SEND. 0, or the response. */
-static uint32_t find_vfds(struct vwl_core *core,
-                          const struct vwl_request *request,
-                          const struct entries *entries, struct cargo *cargo)
+/* Finds the VFDs of a SEND. */
+static int find_vfds(struct vwl_core *core, const struct vwl_request *request,
+                     const struct entries *entries, struct cargo *cargo)
 {
     for (unsigned int i = 0; i < entries->n; i++) {
         const uint8_t *at = entry_at(request, entries, i);
@@ -53,54 +53,53 @@ static uint32_t find_vfds(struct vwl_core *core,
         }
         if (kind > VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE ||
             (kind == VIRTIO_WL_FOREIGN_LOCAL && !cargo->vfds[i])) {
-            return VIRTIO_WL_RESP_INVALID_ID;
+            return -VWL_EBADID;
         }
     }
     return 0;
 }
 
-static uint32_t check_target(const struct vwl_vfd *vfd, unsigned int n_vfds)
+static int check_target(const struct vwl_vfd *vfd, unsigned int n_vfds)
 {
     if (vfd->ops->send_refusal) {
         return vfd->ops->send_refusal;
     }
     if (n_vfds && !vfd->ops->takes_fds) {
-        return VIRTIO_WL_RESP_INVALID_TYPE;
+        return -VWL_EBADTYPE;
     }
-    return vfd->flags & VIRTIO_WL_VFD_WRITE ? 0 : VIRTIO_WL_RESP_ERR;
+    return vfd->flags & VIRTIO_WL_VFD_WRITE ? 0 : -EPERM;
 }
 
-/* Finds all that a SEND names. 0, or the response. */
-static uint32_t check_send(struct vwl_core *core,
-                           const struct vwl_request *request,
-                           const struct entries *entries, struct cargo *cargo)
+/* Finds all that a SEND names. */
+static int check_send(struct vwl_core *core, const struct vwl_request *request,
+                      const struct entries *entries, struct cargo *cargo)
 {
     size_t skip = 16 + entries->n * entries->bytes;
-    uint32_t verdict;
+    int err;
 
     if (entries->n > VIRTWL_SEND_MAX_ALLOCS) {
-        return VIRTIO_WL_RESP_INVALID_CMD;
+        return -VWL_EBADCMD;
     }
     if (request->total_bytes < skip || request->head_bytes < skip) {
-        return VIRTIO_WL_RESP_ERR;
+        return -EINVAL;
     }
     cargo->target = vwl_vfd_find(core, vwl_le_get32(request->head + 8));
     if (!cargo->target) {
-        return VIRTIO_WL_RESP_INVALID_ID;
+        return -VWL_EBADID;
     }
-    verdict = find_vfds(core, request, entries, cargo);
-    if (!verdict) {
-        verdict = check_target(cargo->target, entries->n);
+    err = find_vfds(core, request, entries, cargo);
+    if (!err) {
+        err = check_target(cargo->target, entries->n);
     }
-    for (unsigned int i = 0; i < entries->n && !verdict; i++) {
+    for (unsigned int i = 0; i < entries->n && !err; i++) {
         const struct vwl_vfd *vfd = cargo->vfds[i];
 
         if (vfd) {
             cargo->fds[i] = vfd->ops->fd_to_send(vfd);
-            verdict = cargo->fds[i] < 0 ? VIRTIO_WL_RESP_INVALID_TYPE : 0;
+            err = cargo->fds[i] < 0 ? -VWL_EBADTYPE : 0;
         }
     }
-    return verdict;
+    return err;
 }
 
 /* Of a kind that has a number alone, the rest is rubbish. */
@@ -122,10 +121,9 @@ static uint64_t value_of(const struct entries *entries, const uint8_t *at,
     }
 }
 
-/* Last of all: somebody else is asked. 0, or the response. */
-static uint32_t ask_foreign(struct vwl_core *core,
-                            const struct vwl_request *request,
-                            const struct entries *entries, struct cargo *cargo)
+/* Last of all: somebody else is asked. */
+static int ask_foreign(struct vwl_core *core, const struct vwl_request *request,
+                       const struct entries *entries, struct cargo *cargo)
 {
     for (unsigned int i = 0; i < entries->n; i++) {
         const uint8_t *at = entry_at(request, entries, i);
@@ -140,7 +138,7 @@ static uint32_t ask_foreign(struct vwl_core *core,
         if (err == -EINPROGRESS) {
             cargo->asked |= UINT32_C(1) << i;
         } else if (err < 0) {
-            return vwl_foreign_response(err);
+            return err;
         }
     }
     return 0;
@@ -180,34 +178,31 @@ int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
         .has_kind = foreign,
     };
     struct cargo cargo;
-    uint32_t verdict;
-    int ret;
+    int err;
 
     cargo.asked = 0;
-    verdict = check_send(core, request, &entries, &cargo);
-    if (!verdict && foreign) {
-        verdict = ask_foreign(core, request, &entries, &cargo);
-        if (verdict) {
+    err = check_send(core, request, &entries, &cargo);
+    if (!err && foreign) {
+        err = ask_foreign(core, request, &entries, &cargo);
+        if (err) {
             drop_foreign(&cargo, entries.n);
         }
     }
-    if (verdict) {
+    if (err < 0) {
         log_guest_bug(core->log,
                       "vfd 0x%" PRIx32 ": a send of %zu bytes with"
-                      " %u VFDs is refused: 0x%" PRIx32,
+                      " %u VFDs is refused: %s",
                       vwl_le_get32(request->head + 8), request->total_bytes,
-                      entries.n, verdict);
-        vwl_answer(core, request, verdict);
-        return 0;
+                      entries.n, g_strerror(-err));
+        return err;
     }
-    ret = vwl_outbox_send(cargo.target, request, 16 + entries.n * entries.bytes,
-                          cargo.fds, entries.n, cargo.asked);
-    if (ret == -EINPROGRESS ||
-        vwl_le_get32(request->response) == VIRTIO_WL_RESP_OK) {
+    err = vwl_vfd_send(cargo.target, request, 16 + entries.n * entries.bytes,
+                       cargo.fds, entries.n, cargo.asked);
+    if (err == 0 || err == -EINPROGRESS) {
         tell_sent(&cargo, entries.n);
     }
     if (foreign) {
         drop_foreign(&cargo, entries.n);
     }
-    return ret;
+    return err;
 }

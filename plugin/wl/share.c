@@ -89,7 +89,7 @@ bool vwl_share_is_used_up(const struct vwl_share *share,
     return share->ring_size && vfd->n_lent > 0 && vfd->n_lent >= share->n_free;
 }
 
-static void reconsider_shares(struct vwl_share *share)
+void vwl_share_take_entitled(struct vwl_share *share, struct vwl_list *entitled)
 {
     struct vwl_list *link = share->paused.next;
 
@@ -97,22 +97,22 @@ static void reconsider_shares(struct vwl_share *share)
         struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, paused);
 
         link = link->next;
-        /* not at the first buffer, lest it is registered for each */
+        /* not at the first buffer, lest it be registered for each */
         if (vfd->n_lent == 0 || vfd->n_lent * 2 <= share->n_free) {
             vwl_list_remove(&vfd->paused);
-            vwl_vfd_resume(vfd, VWL_PAUSE_SHARE);
+            vwl_list_insert(entitled, &vfd->paused);
         }
     }
 }
 
-void vwl_core_buffer_returned(struct vwl_core *core, uint64_t token)
+bool vwl_share_return(struct vwl_share *share, uint64_t token)
 {
-    struct vwl_lend *lend = lend_find(&core->inbox.share, token);
+    struct vwl_lend *lend = lend_find(share, token);
 
     if (lend) {
-        lend_end(&core->inbox.share, lend);
-        reconsider_shares(&core->inbox.share);
+        lend_end(share, lend);
     }
+    return lend;
 }
 
 static void lends_free(struct vwl_share *share)
@@ -148,11 +148,9 @@ static void lends_resize(struct vwl_share *share, unsigned int ring_size)
     share->ring_size = ring_size;
 }
 
-void vwl_core_buffers_free(struct vwl_core *core, unsigned int n_free,
-                           unsigned int ring_size)
+void vwl_share_set_free(struct vwl_share *share, unsigned int n_free,
+                        unsigned int ring_size)
 {
-    struct vwl_share *share = &core->inbox.share;
-
     if (ring_size > 32768) {
         return;
     }
@@ -164,13 +162,12 @@ void vwl_core_buffers_free(struct vwl_core *core, unsigned int n_free,
     while (share->n_lent > share->ring_size - share->n_free) {
         lend_oldest_end(share);
     }
-    reconsider_shares(share);
 }
 
 void vwl_share_forget(struct vwl_vfd *vfd)
 {
     while (!vwl_list_is_empty(&vfd->lends)) {
-        lend_end(&vfd->core->inbox.share,
+        lend_end(&vfd->core->share,
                  vwl_list_entry(vfd->lends.next, struct vwl_lend, of_vfd));
     }
 }

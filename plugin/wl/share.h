@@ -36,6 +36,14 @@ void vwl_share_use(struct vwl_share *share, struct vwl_vfd *vfd,
                    uint64_t token);
 bool vwl_share_is_used_up(const struct vwl_share *share,
                           const struct vwl_vfd *vfd);
+/* The guest gave that buffer back. False: nobody had it. */
+bool vwl_share_return(struct vwl_share *share, uint64_t token);
+/* How many are free now, of a ring of that size. */
+void vwl_share_set_free(struct vwl_share *share, unsigned int n_free,
+                        unsigned int ring_size);
+/* Moves the paused VFDs that may be read again to another list. */
+void vwl_share_take_entitled(struct vwl_share *share,
+                             struct vwl_list *entitled);
 /* The VFD goes. */
 void vwl_share_forget(struct vwl_vfd *vfd);
 

@@ -61,9 +61,4 @@ const void *vwl_loader_extra(const struct vwl_loader *loader, size_t *len);
 int vwl_loader_apply(struct vwl_loader *loader, uint64_t features, bool has_shm,
                      bool unmap);
 
-/* Memory of a snapshot is not mapped before somebody runs the guest: asks for
- * it. Until vwl_core_is_restoring says no, the guest must wait. */
-void vwl_core_remake(struct vwl_core *core);
-bool vwl_core_is_restoring(const struct vwl_core *core);
-
 #endif

@@ -106,7 +106,7 @@ static void apply_recv(struct vwl_core *core, struct vwl_vfd *owner,
     for (uint32_t i = 0; i < n; i++) {
         ids[i] = vwl_le_get32(at + 4 * i);
     }
-    vwl_inbox_push_recv(owner, ids, n, snapshot_take(cursor, len), len);
+    vwl_messages_push_recv(owner, ids, n, snapshot_take(cursor, len), len);
 }
 
 /* They were checked when they came in. */
@@ -126,10 +126,11 @@ static void apply_messages(struct vwl_loader *loader)
                                                         vwl_le_get32(at + 4)));
 
         if (kind == VWL_MESSAGE_NEW) {
-            vwl_inbox_push_new(owner, g_hash_table_lookup(core->vfds,
-                                                          GUINT_TO_POINTER(n)));
+            vwl_messages_push_new(owner,
+                                  g_hash_table_lookup(core->vfds,
+                                                      GUINT_TO_POINTER(n)));
         } else if (kind == VWL_MESSAGE_HUP) {
-            vwl_inbox_push_hup(owner);
+            vwl_messages_push_hup(owner);
         } else {
             apply_recv(core, owner, &cursor, n, vwl_le_get32(at + 12));
         }
@@ -163,12 +164,12 @@ static void hang_up(struct vwl_core *core, const struct snapshot_entry *entry)
     while (done < entry->len) {
         uint32_t n = MIN(entry->len - done, VWL_RECV_DATA_BYTES);
 
-        vwl_inbox_push_recv(vfd, NULL, 0, entry->data + done, n);
+        vwl_messages_push_recv(vfd, NULL, 0, entry->data + done, n);
         done += n;
     }
     if (!vfd->hup_queued) {
         vfd->hup_queued = true;
-        vwl_inbox_push_hup(vfd);
+        vwl_messages_push_hup(vfd);
     }
 }
 
@@ -207,14 +208,4 @@ int vwl_loader_apply(struct vwl_loader *loader, uint64_t features, bool has_shm,
         vwl_core_reset(core, unmap);
     }
     return err;
-}
-
-void vwl_core_remake(struct vwl_core *core)
-{
-    vwl_maps_remake(core);
-}
-
-bool vwl_core_is_restoring(const struct vwl_core *core)
-{
-    return core->maps.n_restored > 0;
 }

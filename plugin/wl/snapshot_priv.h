@@ -15,7 +15,7 @@
 
 #include "base/le.h"
 #include "base/page.h"
-#include "wl/inbox.h"
+#include "wl/messages.h"
 #include "wl/snapshot.h"
 #include "wl/state.h"
 #include "wl/vfd.h"

@@ -259,7 +259,7 @@ static void put_state(struct vwl_saver *saver, uint64_t negotiated,
     struct census census = { saver, g_hash_table_new(NULL, NULL), 0 };
     GPtrArray *chosen;
 
-    vwl_inbox_visit(core, count_message, &census);
+    vwl_messages_visit(&core->messages, count_message, &census);
     chosen = choose(core, census.fresh);
     put64(saver, negotiated);
     put64(saver, core->config.shm_window);
@@ -273,7 +273,7 @@ static void put_state(struct vwl_saver *saver, uint64_t negotiated,
     for (guint i = 0; i < chosen->len && saver->err == 0; i++) {
         put_vfd(saver, chosen->pdata[i]);
     }
-    vwl_inbox_visit(core, put_message, saver);
+    vwl_messages_visit(&core->messages, put_message, saver);
     g_ptr_array_unref(chosen);
     g_hash_table_unref(census.fresh);
 }

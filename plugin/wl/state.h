@@ -12,9 +12,11 @@
 #include "base/list.h"
 #include "wl/core.h"
 #include "wl/foreign.h"
-#include "wl/inbox.h"
 #include "wl/map.h"
+#include "wl/messages.h"
 #include "wl/peer.h"
+#include "wl/ready.h"
+#include "wl/share.h"
 #include "wl/timer.h"
 
 struct vwl_core {
@@ -47,7 +49,11 @@ struct vwl_core {
     uint64_t next_number;   /* of a request that waits */
     uint64_t outbox_bytes;  /* in all outboxes */
 
-    struct vwl_inbox inbox;
+    struct vwl_messages messages;
+    struct vwl_ready ready;
+    struct vwl_share share;
+    struct vwl_list queue_paused; /* of vwl_vfd.paused: too much is queued */
+
     struct vwl_maps maps;
     struct vwl_list base_waiters;   /* of vwl_vfd.base_waiter */
     struct vwl_list buffer_waiters; /* of vwl_vfd.base_waiter, too */
@@ -68,20 +74,5 @@ static inline uint64_t vwl_core_shm_left(const struct vwl_core *core)
     return core->config.max_shm_bytes -
            MIN(core->shm_bytes, core->config.max_shm_bytes);
 }
-
-/* The pfn that says "no memory" in this mode. */
-uint64_t vwl_core_pfn_none(const struct vwl_core *core);
-/* -EAGAIN: the address of the region is not known. */
-int vwl_core_pfn(struct vwl_core *core, uint64_t shm_offset, uint64_t *pfn);
-
-/* The one place where errors become responses. */
-uint32_t vwl_response_of(int err);
-
-/* Fills in a response of four bytes, or that of a VFD that was made. */
-struct vwl_vfd;
-void vwl_answer(struct vwl_core *core, struct vwl_request *request,
-                uint32_t type);
-void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
-                    const struct vwl_vfd *vfd);
 
 #endif

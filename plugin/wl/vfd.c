@@ -3,14 +3,15 @@
 
 #include <errno.h>
 #include <malloc.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
+#include "wl/answer.h"
 #include "wl/closer.h"
-#include "wl/foreign.h"
+#include "wl/parcel.h"
 #include "wl/state.h"
 #include "wl/wait.h"
+#include "wl/watch.h"
 
 #define CROWD_VFDS 1024
 
@@ -99,101 +100,59 @@ struct vwl_vfd *vwl_vfd_find_to_close(struct vwl_core *core, uint32_t id)
     return vfd && (vfd->is_known || vfd->creating) ? vfd : NULL;
 }
 
-static void watch_in(struct vwl_vfd *vfd)
+/* The guest does not name it any more; what is in its outbox still goes. */
+static bool is_closed(const struct vwl_vfd *vfd)
 {
-    struct vwl_core *core = vfd->core;
-    bool wanted = vfd->enrolled && vfd->fd >= 0 && !vfd->in_ended &&
-                  !vfd->pause && vfd->ops->receive &&
-                  (vfd->flags & (VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_FENCE)) &&
-                  (vfd->refs & VWL_REF_GUEST);
-    struct epoll_event event = { .events = EPOLLIN, .data.ptr = vfd };
+    return !(vfd->refs & VWL_REF_GUEST);
+}
 
-    if (wanted == vfd->in_watched) {
-        return;
-    }
-    vfd->in_watched = wanted;
-    if (!wanted) {
-        epoll_ctl(core->in_epoll, EPOLL_CTL_DEL, vfd->fd, &event);
-    } else if (epoll_ctl(core->in_epoll, EPOLL_CTL_ADD, vfd->fd, &event) < 0) {
-        vfd->in_watched = false;
-        log_host_bug(core->log, "vfd 0x%" PRIx32 ": cannot be watched: %s",
-                     vfd->id, g_strerror(errno));
+static void vfd_watch_in(struct vwl_vfd *vfd)
+{
+    if (vwl_watch_in(vfd) < 0) {
         vwl_vfd_in_end(vfd);
-    }
-}
-
-static uint32_t out_wanted(const struct vwl_vfd *vfd)
-{
-    if (!vfd->enrolled || vfd->fd < 0 || vfd->send_broken) {
-        return 0;
-    }
-    if (vfd->outbox.len > 0 ||
-        (vfd->first_wait && !vwl_foreign_is_due(vfd->first_wait))) {
-        return EPOLLOUT | EPOLLERR;
-    }
-    /* that its reader is gone is told by nothing else */
-    return vfd->ops->kind == VWL_VFD_PIPE && vfd->flags == VIRTIO_WL_VFD_WRITE
-               ? EPOLLERR
-               : 0;
-}
-
-static void watch_out(struct vwl_vfd *vfd)
-{
-    struct vwl_core *core = vfd->core;
-    uint32_t wanted = out_wanted(vfd);
-    struct epoll_event event = { .events = wanted, .data.ptr = vfd };
-
-    int how = vfd->out_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-
-    if (wanted == vfd->out_watched) {
-        return;
-    }
-    vfd->out_watched = wanted;
-    if (!wanted) {
-        epoll_ctl(core->out_epoll, EPOLL_CTL_DEL, vfd->fd, &event);
-    } else if (epoll_ctl(core->out_epoll, how, vfd->fd, &event) < 0) {
-        vfd->out_watched = 0;
-        log_host_bug(core->log, "vfd 0x%" PRIx32 ": cannot be watched: %s",
-                     vfd->id, g_strerror(errno));
-        vwl_outbox_break(vfd);
     }
 }
 
 void vwl_vfd_watch(struct vwl_vfd *vfd)
 {
-    watch_in(vfd);
-    watch_out(vfd);
-}
-
-static void unwatch(struct vwl_vfd *vfd)
-{
-    struct epoll_event event = { 0 };
-
-    /* others may hold the open file: closing ours would not unregister it */
-    if (vfd->in_watched) {
-        epoll_ctl(vfd->core->in_epoll, EPOLL_CTL_DEL, vfd->fd, &event);
-        vfd->in_watched = false;
-    }
-    if (vfd->out_watched) {
-        epoll_ctl(vfd->core->out_epoll, EPOLL_CTL_DEL, vfd->fd, &event);
-        vfd->out_watched = 0;
+    vfd_watch_in(vfd);
+    if (vwl_watch_out(vfd) < 0) {
+        vwl_vfd_break(vfd);
     }
 }
 
 void vwl_vfd_pause(struct vwl_vfd *vfd, enum vwl_pause reason)
 {
     vfd->pause |= reason;
-    watch_in(vfd);
+    vfd_watch_in(vfd);
 }
 
 void vwl_vfd_resume(struct vwl_vfd *vfd, enum vwl_pause reason)
 {
     vfd->pause &= ~(unsigned int)reason;
-    watch_in(vfd);
+    vfd_watch_in(vfd);
+}
+
+void vwl_vfd_resume_all(struct vwl_list *paused, enum vwl_pause reason)
+{
+    while (!vwl_list_is_empty(paused)) {
+        struct vwl_vfd *vfd = vwl_list_entry(paused->next, struct vwl_vfd,
+                                             paused);
+
+        vwl_list_remove(&vfd->paused);
+        vwl_vfd_resume(vfd, reason);
+    }
+}
+
+void vwl_vfd_resume_queued(struct vwl_core *core)
+{
+    if (core->messages.queued_bytes <= core->config.max_queued_bytes / 2) {
+        vwl_vfd_resume_all(&core->queue_paused, VWL_PAUSE_QUEUE);
+    }
 }
 
 /* What came from a host peer may be slow to close. */
-static void release_fd(struct vwl_vfd *vfd, int *fd)
+static void vfd_release_fd(struct vwl_vfd *vfd, int *fd)
 {
     if (vfd->id & VIRTIO_WL_VFD_HOST_ID_BIT) {
         vwl_closer_close(vfd->core->closer, fd);
@@ -202,23 +161,36 @@ static void release_fd(struct vwl_vfd *vfd, int *fd)
     }
 }
 
-static void cut(struct vwl_vfd *vfd)
+static void vfd_cut(struct vwl_vfd *vfd)
 {
-    unwatch(vfd);
+    vwl_watch_end(vfd);
     /* a socket of ours may have been sent to somebody: closing would not do */
     if (vfd->is_context && vfd->fd >= 0) {
         shutdown(vfd->fd, SHUT_RDWR);
     }
-    release_fd(vfd, &vfd->fd);
+    vfd_release_fd(vfd, &vfd->fd);
 }
 
 void vwl_vfd_in_end(struct vwl_vfd *vfd)
 {
     vfd->in_ended = true;
-    watch_in(vfd);
+    vwl_watch_in(vfd); /* never fails: it is only taken off */
     if (!vfd->hup_queued && (vfd->refs & VWL_REF_GUEST)) {
         vfd->hup_queued = true;
-        vwl_inbox_push_hup(vfd);
+        vwl_messages_push_hup(vfd);
+    }
+}
+
+void vwl_vfd_break(struct vwl_vfd *vfd)
+{
+    vfd->send_broken = true;
+    vwl_outbox_clear(vfd);
+    vwl_wait_fail(vfd, -EPIPE);
+    vwl_vfd_watch(vfd);
+    if (vfd->refs & VWL_REF_LINGER) {
+        vwl_vfd_end_linger(vfd);
+    } else if (!(vfd->flags & VIRTIO_WL_VFD_READ)) {
+        vwl_vfd_in_end(vfd); /* nobody else would notice */
     }
 }
 
@@ -227,10 +199,86 @@ void vwl_vfd_hang_up(struct vwl_vfd *vfd)
     if (vfd->ops->finish) {
         vfd->ops->finish(vfd);
     }
-    vwl_outbox_break(vfd);
+    vwl_vfd_break(vfd);
     vwl_vfd_in_end(vfd);
-    cut(vfd);
-    release_fd(vfd, &vfd->send_fd);
+    vfd_cut(vfd);
+    vfd_release_fd(vfd, &vfd->send_fd);
+}
+
+int vwl_vfd_send(struct vwl_vfd *vfd, struct vwl_request *request, size_t skip,
+                 const int *fds, unsigned int n_fds, uint32_t asked)
+{
+    int err;
+
+    if (vfd->send_broken || vfd->fd < 0) {
+        return -EPIPE;
+    }
+    err = vwl_outbox_send(vfd, request, skip, fds, n_fds, asked);
+    if (err == -EINPROGRESS) {
+        return vwl_vfd_wait(vfd, request);
+    }
+    if (err == -EPIPE) {
+        vwl_vfd_break(vfd);
+    } else if (err == 0 && vfd->outbox.len > 0) {
+        vwl_vfd_watch(vfd);
+    } else if (err == 0 && request->progress == request->total_bytes) {
+        vwl_ready_expect(&vfd->core->ready, vfd);
+    }
+    return err;
+}
+
+void vwl_vfd_feed(struct vwl_vfd *vfd)
+{
+    int err = vwl_outbox_feed(vfd);
+
+    if (err == -EPIPE || (err < 0 && err != -EAGAIN && is_closed(vfd))) {
+        vwl_vfd_break(vfd);
+    } else if (err < 0 && err != -EAGAIN) {
+        log_host_bug(vfd->core->log, "%s 0x%" PRIx32 ": sending: %s",
+                     vfd->ops->name, vfd->id, g_strerror(-err));
+        vwl_vfd_hang_up(vfd);
+    } else {
+        vwl_vfd_watch(vfd);
+        if (vfd->outbox.len == 0 && (vfd->refs & VWL_REF_LINGER)) {
+            vwl_vfd_end_linger(vfd);
+        }
+    }
+}
+
+/* ---- requests that wait ------------------------------------------------- */
+
+/* Room for one more, at somebody else's cost if need be. -EBUSY. */
+static int vfd_make_room(struct vwl_core *core, const struct vwl_vfd *vfd)
+{
+    struct vwl_vfd *victim;
+    int err = vwl_wait_check_room(core, vfd, &victim);
+
+    if (err == -EAGAIN) {
+        log_compositor_bug(core->log,
+                           "%s 0x%" PRIx32 ": its peer takes nothing"
+                           " and %u requests wait: hung up",
+                           victim->ops->name, victim->id, core->in_flight);
+        vwl_vfd_hang_up(victim);
+        err = 0;
+    }
+    return err;
+}
+
+int vwl_vfd_wait(struct vwl_vfd *vfd, struct vwl_request *request)
+{
+    if (!vwl_wait_has_share(vfd) || vfd_make_room(vfd->core, vfd) < 0) {
+        log_compositor_bug(vfd->core->log,
+                           "%s 0x%" PRIx32 ": its peer takes"
+                           " nothing and %u requests wait for it: hung up",
+                           vfd->ops->name, vfd->id, vfd->n_waiting + 1);
+        vwl_parcel_destroy(request->waits_on);
+        request->waits_on = NULL;
+        vwl_vfd_hang_up(vfd);
+        return -EPIPE;
+    }
+    vwl_wait_push(vfd, request);
+    vwl_vfd_watch(vfd);
+    return -EINPROGRESS;
 }
 
 /* After a crowd has left, what it used goes back to the system: the heap by
@@ -252,8 +300,8 @@ static void vfd_free(struct vwl_vfd *vfd)
     vwl_list_remove(&vfd->lingering);
     vwl_list_remove(&vfd->base_waiter);
     vwl_outbox_clear(vfd);
-    cut(vfd);
-    release_fd(vfd, &vfd->send_fd);
+    vfd_cut(vfd);
+    vfd_release_fd(vfd, &vfd->send_fd);
     vwl_fd_clear(&vfd->copy_fd);
     vwl_fd_clear(&vfd->answer_fd);
     vwl_map_destroy(vfd->map);
@@ -267,7 +315,7 @@ static void vfd_free(struct vwl_vfd *vfd)
     give_back(core);
 }
 
-static void unref(struct vwl_vfd *vfd, enum vwl_vfd_ref reason)
+static void vfd_unref(struct vwl_vfd *vfd, enum vwl_vfd_ref reason)
 {
     vfd->refs &= ~(unsigned int)reason;
     if (!vfd->refs) {
@@ -283,7 +331,7 @@ static void on_linger_over(struct vwl_timer *timer)
     vwl_vfd_end_linger(vwl_list_entry(timer, struct vwl_vfd, timer));
 }
 
-static void linger(struct vwl_vfd *vfd)
+static void vfd_linger(struct vwl_vfd *vfd)
 {
     struct vwl_core *core = vfd->core;
 
@@ -296,13 +344,31 @@ static void linger(struct vwl_vfd *vfd)
     core->n_lingering++;
     vwl_timer_init(&vfd->timer, on_linger_over);
     vwl_timer_set(&core->timers, &vfd->timer, LINGER_MS);
-    release_fd(vfd, &vfd->send_fd);
+    vfd_release_fd(vfd, &vfd->send_fd);
 }
 
 void vwl_vfd_end_linger(struct vwl_vfd *vfd)
 {
     vfd->core->n_lingering--;
-    unref(vfd, VWL_REF_LINGER);
+    vfd_unref(vfd, VWL_REF_LINGER);
+}
+
+/* Its messages, and whoever only they would have announced. */
+static void vfd_forget_messages(struct vwl_vfd *vfd)
+{
+    struct vwl_message_view view;
+
+    while (vwl_messages_peek(vfd, &view)) {
+        for (unsigned int i = 0; i < view.n_ids; i++) {
+            struct vwl_vfd *listed = g_hash_table_lookup(vfd->core->vfds,
+                                                         key_of(view.ids[i]));
+
+            if (listed) {
+                vwl_vfd_close(listed, true);
+            }
+        }
+        vwl_messages_drop(vfd);
+    }
 }
 
 void vwl_vfd_close(struct vwl_vfd *vfd, bool at_once)
@@ -317,38 +383,30 @@ void vwl_vfd_close(struct vwl_vfd *vfd, bool at_once)
     if (vfd->ops->finish) {
         vfd->ops->finish(vfd);
     }
-    vwl_inbox_forget(vfd);
-    vwl_wait_fail(vfd, VIRTIO_WL_RESP_ERR);
+    vfd_forget_messages(vfd);
+    vwl_share_forget(vfd);
+    vwl_list_remove(&vfd->paused);
+    vwl_ready_forget(&core->ready, vfd);
+    vwl_vfd_resume_queued(core);
+    vwl_wait_fail(vfd, -EPIPE);
     vwl_list_remove(&vfd->waiting);
     if (creating) {
         core->in_flight--;
-        vwl_answer(core, creating, VIRTIO_WL_RESP_ERR);
+        vwl_answer(core, creating, -ECANCELED);
         core->ops->complete(core->opaque, creating);
     }
     if (!at_once && vfd->outbox.len > 0 && vfd->fd >= 0) {
-        linger(vfd);
+        vfd_linger(vfd);
     }
     vfd->in_ended = true;
-    watch_in(vfd);
-    unref(vfd, VWL_REF_GUEST);
-}
-
-uint32_t vwl_vfd_told_flags(const struct vwl_vfd *vfd)
-{
-    bool is_memory = vwl_vfd_is_memory(vfd);
-
-    if (vwl_core_has(vfd->core, VIRTIO_WL_F_TRANS_FLAGS)) {
-        return is_memory ? 0 : vfd->flags;
-    }
-    return is_memory && vfd->map
-               ? VIRTIO_WL_VFD_LEGACY_WRITE | VIRTIO_WL_VFD_LEGACY_MAP
-               : 0;
+    vwl_watch_in(vfd); /* never fails: it is only taken off */
+    vfd_unref(vfd, VWL_REF_GUEST);
 }
 
 int vwl_vfd_creation_wait(struct vwl_vfd *vfd, struct vwl_request *request)
 {
     struct vwl_core *core = vfd->core;
-    int err = vwl_wait_make_room(core, vfd);
+    int err = vfd_make_room(core, vfd);
 
     if (err < 0) {
         return err;
@@ -371,7 +429,7 @@ void vwl_vfd_creation_end(struct vwl_vfd *vfd, int err)
     vwl_timer_cancel(&core->timers, &vfd->timer);
     core->in_flight--;
     if (err < 0) {
-        vwl_answer(core, request, vwl_response_of(err));
+        vwl_answer(core, request, err);
         vwl_vfd_close(vfd, true);
     } else {
         vfd->is_known = true;

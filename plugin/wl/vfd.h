@@ -51,8 +51,8 @@ enum vwl_vfd_kind {
 struct vwl_vfd_ops {
     enum vwl_vfd_kind kind;
     const char *name;
-    uint32_t send_refusal; /* response to a SEND to it; 0: it takes data */
-    bool takes_fds;        /* a SEND to it may carry VFDs */
+    int send_refusal; /* -errno of a SEND to it; 0: it takes data */
+    bool takes_fds;   /* a SEND to it may carry VFDs */
     /* Reads one message, straight into the buffer if it can: its length; 0:
      * nothing now, or it was queued. NULL: nothing to read. */
     ssize_t (*receive)(struct vwl_vfd *vfd, const struct iovec *buffer,
@@ -90,9 +90,9 @@ struct vwl_vfd {
     bool in_watched;
     uint32_t out_watched;   /* 0, or epoll events | EPOLLERR */
     unsigned int pause;     /* mask of enum vwl_pause */
-    int ready_slot;         /* in vwl_inbox.ready; -1 */
+    int ready_slot;         /* in vwl_ready.vfds; -1 */
     bool answers;           /* it spoke next after it was sent something */
-    struct vwl_list paused; /* in one of the inbox's lists */
+    struct vwl_list paused; /* in a list of those that wait to be read */
 
     /* towards the guest */
     struct vwl_list messages; /* of vwl_message.of_vfd */
@@ -169,15 +169,29 @@ void vwl_vfd_end_linger(struct vwl_vfd *vfd);
 void vwl_vfd_watch(struct vwl_vfd *vfd);
 void vwl_vfd_pause(struct vwl_vfd *vfd, enum vwl_pause reason);
 void vwl_vfd_resume(struct vwl_vfd *vfd, enum vwl_pause reason);
+/* The VFDs of a list of vwl_vfd.paused, which is empty afterwards. */
+void vwl_vfd_resume_all(struct vwl_list *paused, enum vwl_pause reason);
+/* Messages were taken out: those that were paused for them go on, if there is
+ * room enough. */
+void vwl_vfd_resume_queued(struct vwl_core *core);
 
+/* Sends to its peer, as vwl_outbox_send, and does what follows from it. 0,
+ * -EINPROGRESS, or why not. */
+int vwl_vfd_send(struct vwl_vfd *vfd, struct vwl_request *request, size_t skip,
+                 const int *fds, unsigned int n_fds, uint32_t asked);
+/* Its peer can take something, or is gone. May free it. */
+void vwl_vfd_feed(struct vwl_vfd *vfd);
+/* A request waits for its turn, with its waits_on. -EINPROGRESS; -EPIPE: there
+ * is no room for it, and the VFD was hung up. */
+int vwl_vfd_wait(struct vwl_vfd *vfd, struct vwl_request *request);
+
+/* Its peer takes no more: waiting requests end with ERR. May free it. */
+void vwl_vfd_break(struct vwl_vfd *vfd);
 /* No more data comes from it: VFD_HUP, once. */
 void vwl_vfd_in_end(struct vwl_vfd *vfd);
 /* It is cut off: waiting requests end with ERR, VFD_HUP, its peer sees the
  * end. */
 void vwl_vfd_hang_up(struct vwl_vfd *vfd);
-
-/* Its flags as the guest is told, by the mode. */
-uint32_t vwl_vfd_told_flags(const struct vwl_vfd *vfd);
 
 /* A request waits for it to be made. -EBUSY: too many requests wait. */
 int vwl_vfd_creation_wait(struct vwl_vfd *vfd, struct vwl_request *request);

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/le.h"
+#include "wl/answer.h"
 #include "wl/dmabuf.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
@@ -44,7 +45,7 @@ static bool is_ready(const struct vwl_vfd *vfd, uint32_t flags)
     return p.events == 0 || poll(&p, 1, 0) != 0;
 }
 
-static uint32_t carry_out(const struct vwl_vfd *vfd, uint32_t flags)
+static int carry_out(const struct vwl_vfd *vfd, uint32_t flags)
 {
     struct dma_buf_sync sync = { .flags = flags };
     int ret;
@@ -52,7 +53,7 @@ static uint32_t carry_out(const struct vwl_vfd *vfd, uint32_t flags)
     do {
         ret = ioctl(vfd->send_fd, DMA_BUF_IOCTL_SYNC, &sync);
     } while (ret < 0 && errno == EINTR);
-    return ret < 0 ? VIRTIO_WL_RESP_ERR : VIRTIO_WL_RESP_OK;
+    return ret < 0 ? -EIO : 0;
 }
 
 /* False: it cannot be watched. */
@@ -84,7 +85,7 @@ static void on_ready(struct vwl_vfd *vfd)
         vwl_wait_complete(vfd, carry_out(vfd, flags_of(vfd->first_wait)));
     }
     if (!watch(vfd)) {
-        vwl_wait_fail(vfd, VIRTIO_WL_RESP_ERR);
+        vwl_wait_fail(vfd, -EIO);
     }
 }
 
@@ -93,16 +94,14 @@ int vwl_dmabuf_sync(struct vwl_vfd *vfd, struct vwl_request *request)
     int ret;
 
     if (vfd->send_fd < 0) {
-        vwl_answer(vfd->core, request, VIRTIO_WL_RESP_ERR);
-        return 0;
+        return -EPIPE;
     }
     if (!vfd->first_wait && is_ready(vfd, flags_of(request))) {
-        vwl_answer(vfd->core, request, carry_out(vfd, flags_of(request)));
-        return 0;
+        return carry_out(vfd, flags_of(request));
     }
-    ret = vwl_wait_begin(vfd, request, NULL);
+    ret = vwl_vfd_wait(vfd, request);
     if (ret == -EINPROGRESS && !watch(vfd)) {
-        vwl_wait_fail(vfd, VIRTIO_WL_RESP_ERR);
+        vwl_wait_fail(vfd, -EIO);
     }
     return ret;
 }
@@ -126,7 +125,7 @@ static void forget(struct vwl_vfd *vfd)
 const struct vwl_vfd_ops vwl_vfd_dmabuf_ops = {
     .kind = VWL_VFD_DMABUF,
     .name = "dmabuf",
-    .send_refusal = VIRTIO_WL_RESP_INVALID_TYPE,
+    .send_refusal = -VWL_EBADTYPE,
     .fd_to_send = dmabuf_fd_to_send,
     .on_ready = on_ready,
     .finish = unwatch,
@@ -146,7 +145,7 @@ bool vwl_dmabuf_offered(struct vwl_core *core)
     return offer(core) != -EOPNOTSUPP;
 }
 
-/* ENOTTY is what the guest's probe gets, and nobody else. */
+/* EBADCMD is what the guest's probe gets, and nobody else. */
 static int alloc(struct vwl_vfd *vfd, struct vwl_buffer *made)
 {
     struct vwl_core *core = vfd->core;
@@ -155,7 +154,7 @@ static int alloc(struct vwl_vfd *vfd, struct vwl_buffer *made)
 
     wish.max_bytes = MIN(vwl_core_shm_left(core), core->config.shm_window);
     err = core->ops->buffer_alloc(core->opaque, &wish, made);
-    if (err == -ENOTTY) {
+    if (err == -VWL_EBADCMD) {
         err = -EIO;
     }
     if (err < 0) {
@@ -174,7 +173,7 @@ static int make(struct vwl_vfd *vfd)
     int err = offer(vfd->core);
 
     if (err == -EOPNOTSUPP) {
-        return -ENOTTY;
+        return -VWL_EBADCMD;
     }
     err = err < 0 ? err : alloc(vfd, &made);
     if (err < 0) {
@@ -199,7 +198,7 @@ static void retry(struct vwl_vfd *vfd, bool last)
     }
     vwl_list_remove(&vfd->base_waiter);
     vwl_timer_cancel(&vfd->core->timers, &vfd->timer);
-    err = err == -EINPROGRESS ? -ENOTTY : make(vfd);
+    err = err == -EINPROGRESS ? -VWL_EBADCMD : make(vfd);
     if (err != -EINPROGRESS) {
         vwl_vfd_creation_end(vfd, err);
     }
@@ -210,7 +209,7 @@ static void on_offer_late(struct vwl_timer *timer)
     retry(vwl_list_entry(timer, struct vwl_vfd, timer), true);
 }
 
-void vwl_core_buffers_changed(struct vwl_core *core)
+void vwl_dmabuf_offer_changed(struct vwl_core *core)
 {
     struct vwl_list *link = core->buffer_waiters.next;
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/answer.h"
 #include "wl/vfd.h"
 
 /* It polls readable when it is signalled, and stays so. */
@@ -17,7 +18,7 @@ static int fence_fd_to_send(const struct vwl_vfd *vfd)
 const struct vwl_vfd_ops vwl_vfd_fence_ops = {
     .kind = VWL_VFD_FENCE,
     .name = "fence",
-    .send_refusal = VIRTIO_WL_RESP_INVALID_TYPE,
+    .send_refusal = -VWL_EBADTYPE,
     .receive = fence_receive,
     .fd_to_send = fence_fd_to_send,
 };

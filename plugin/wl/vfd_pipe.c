@@ -4,26 +4,20 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/iov.h"
+#include "wl/answer.h"
+#include "wl/recv.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
 ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
                            unsigned int n_buffer)
 {
-    uint8_t staged[VWL_RECV_DATA_BYTES], head[VWL_RECV_HEAD_BYTES];
-    struct iovec iov[64];
-    unsigned int n_iov;
-    size_t room;
+    struct vwl_recv recv;
     ssize_t n;
 
-    n_iov = vwl_iov_slice(buffer, n_buffer, VWL_RECV_HEAD_BYTES,
-                          VWL_RECV_DATA_BYTES, iov, G_N_ELEMENTS(iov), &room);
-    if (room == 0) {
-        iov[0] = (struct iovec){ staged, sizeof staged };
-        n_iov = 1;
-    }
-    n = vwl_peer_read(vfd->how, vfd->fd, &vfd->core->bounce, iov, n_iov);
+    vwl_recv_begin(&recv, buffer, n_buffer);
+    n = vwl_peer_read(vfd->how, vfd->fd, &vfd->core->bounce, recv.iov,
+                      recv.n_iov);
     if (n == -EAGAIN) {
         return 0;
     }
@@ -31,13 +25,7 @@ ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
         vwl_vfd_in_end(vfd);
         return 0;
     }
-    if (room == 0) {
-        vwl_inbox_push_recv(vfd, NULL, 0, staged, (size_t)n);
-        return 0;
-    }
-    vwl_recv_head(head, vfd->id, 0);
-    vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
-    return VWL_RECV_HEAD_BYTES + n;
+    return vwl_recv_end(&recv, vfd, (size_t)n);
 }
 
 static int pipe_fd_to_send(const struct vwl_vfd *vfd)
@@ -75,7 +63,7 @@ const struct vwl_vfd_ops vwl_vfd_socket_ops = {
 const struct vwl_vfd_ops vwl_vfd_opaque_ops = {
     .kind = VWL_VFD_OPAQUE,
     .name = "opaque",
-    .send_refusal = VIRTIO_WL_RESP_ERR,
+    .send_refusal = -EPERM,
     .fd_to_send = nothing_to_send,
 };
 

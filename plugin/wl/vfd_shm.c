@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/page.h"
+#include "wl/answer.h"
 #include "wl/classify.h"
 #include "wl/closer.h"
 #include "wl/state.h"
@@ -25,7 +26,7 @@ static int shm_fd_to_send(const struct vwl_vfd *vfd)
 const struct vwl_vfd_ops vwl_vfd_shm_ops = {
     .kind = VWL_VFD_SHM,
     .name = "shm",
-    .send_refusal = VIRTIO_WL_RESP_INVALID_TYPE,
+    .send_refusal = -VWL_EBADTYPE,
     .fd_to_send = shm_fd_to_send,
 };
 
@@ -67,7 +68,7 @@ static int base_known(struct vwl_vfd *vfd)
 {
     uint64_t pfn;
 
-    return vwl_core_pfn(vfd->core, vwl_map_offset(vfd->map), &pfn);
+    return vwl_answer_pfn(vfd->core, vwl_map_offset(vfd->map), &pfn);
 }
 
 static void on_base_retry(struct vwl_timer *timer)

@@ -3,17 +3,17 @@
 
 #include <errno.h>
 
+#include "wl/answer.h"
 #include "wl/parcel.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
-static void wait_push(struct vwl_vfd *vfd, struct vwl_request *request)
+void vwl_wait_push(struct vwl_vfd *vfd, struct vwl_request *request)
 {
     struct vwl_core *core = vfd->core;
 
     request->number = core->next_number++;
     request->next = NULL;
-    request->prev = vfd->last_wait;
     if (vfd->last_wait) {
         vfd->last_wait->next = request;
     } else {
@@ -33,9 +33,7 @@ static struct vwl_request *wait_pop(struct vwl_vfd *vfd)
         return NULL;
     }
     vfd->first_wait = request->next;
-    if (request->next) {
-        request->next->prev = NULL;
-    } else {
+    if (!request->next) {
         vfd->last_wait = NULL;
         vwl_list_remove(&vfd->waiting);
     }
@@ -47,19 +45,19 @@ static struct vwl_request *wait_pop(struct vwl_vfd *vfd)
     return request;
 }
 
-void vwl_wait_complete(struct vwl_vfd *vfd, uint32_t type)
+void vwl_wait_complete(struct vwl_vfd *vfd, int err)
 {
     struct vwl_core *core = vfd->core;
     struct vwl_request *request = wait_pop(vfd);
 
-    vwl_answer(core, request, type);
+    vwl_answer(core, request, err);
     core->ops->complete(core->opaque, request);
 }
 
-void vwl_wait_fail(struct vwl_vfd *vfd, uint32_t type)
+void vwl_wait_fail(struct vwl_vfd *vfd, int err)
 {
     while (vfd->first_wait) {
-        vwl_wait_complete(vfd, type);
+        vwl_wait_complete(vfd, err);
     }
 }
 
@@ -70,7 +68,7 @@ void vwl_wait_drop(struct vwl_vfd *vfd)
 }
 
 /* The VFD whose first request has waited for longest. */
-static struct vwl_vfd *oldest_stuck(struct vwl_core *core)
+static struct vwl_vfd *wait_oldest(struct vwl_core *core)
 {
     struct vwl_vfd *oldest = NULL;
 
@@ -86,43 +84,23 @@ static struct vwl_vfd *oldest_stuck(struct vwl_core *core)
     return oldest;
 }
 
-int vwl_wait_make_room(struct vwl_core *core, const struct vwl_vfd *vfd)
+int vwl_wait_check_room(struct vwl_core *core, const struct vwl_vfd *vfd,
+                        struct vwl_vfd **victim)
 {
-    struct vwl_vfd *victim;
+    struct vwl_vfd *oldest;
 
     if (core->in_flight < core->in_flight_limit) {
         return 0;
     }
-    victim = oldest_stuck(core);
-    if (!victim || victim == vfd) {
+    oldest = wait_oldest(core);
+    if (!oldest || oldest == vfd) {
         return -EBUSY;
     }
-    log_compositor_bug(core->log,
-                       "%s 0x%" PRIx32 ": its peer takes nothing"
-                       " and %u requests wait: hung up",
-                       victim->ops->name, victim->id, core->in_flight);
-    vwl_vfd_hang_up(victim);
-    return 0;
+    *victim = oldest;
+    return -EAGAIN;
 }
 
-int vwl_wait_begin(struct vwl_vfd *vfd, struct vwl_request *request,
-                   struct vwl_parcel *parcel)
+bool vwl_wait_has_share(const struct vwl_vfd *vfd)
 {
-    struct vwl_core *core = vfd->core;
-    unsigned int share = MAX(core->in_flight_limit / 4, 1);
-
-    if (vfd->n_waiting + 1 > share || vwl_wait_make_room(core, vfd) < 0) {
-        log_compositor_bug(core->log,
-                           "%s 0x%" PRIx32 ": its peer takes"
-                           " nothing and %u requests wait for it: hung up",
-                           vfd->ops->name, vfd->id, vfd->n_waiting + 1);
-        vwl_parcel_destroy(parcel);
-        vwl_vfd_hang_up(vfd);
-        vwl_answer(core, request, VIRTIO_WL_RESP_ERR);
-        return 0;
-    }
-    request->waits_on = parcel;
-    wait_push(vfd, request);
-    vwl_vfd_watch(vfd);
-    return -EINPROGRESS;
+    return vfd->n_waiting < MAX(vfd->core->in_flight_limit / 4, 1);
 }

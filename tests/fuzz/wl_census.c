@@ -6,7 +6,7 @@
  */
 #include "wl_world.h"
 
-#include "wl/inbox.h"
+#include "wl/messages.h"
 #include "wl/outbox.h"
 #include "wl/parcel.h"
 #include "wl/state.h"
@@ -131,7 +131,7 @@ void world_census(struct world *world)
     fuzz_check(core->outbox_bytes == sums.outbox_bytes);
     fuzz_check(core->in_flight == sums.waiting);
     fuzz_check(core->in_flight == world->n_pending);
-    vwl_inbox_visit(core, on_message, told);
+    vwl_messages_visit(&core->messages, on_message, told);
     check_names(world, told);
     g_hash_table_unref(told);
     check_window(world);

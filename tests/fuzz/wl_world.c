@@ -237,13 +237,12 @@ const struct vwl_core_config world_limits = {
 int world_make_core(struct world *world, const struct vwl_core_config *limits,
                     struct vwl_core **out)
 {
-    struct vwl_socket sockets[] = {
-        { "", fuzz_listener_path(0) },
-        { "full", fuzz_listener_path(1) },
-        { "gone", "/nonexistent/socket" },
-    };
+    static struct vwl_socket sockets[3]; /* the core borrows them */
     struct vwl_core_config config = *limits;
 
+    sockets[0] = (struct vwl_socket){ "", fuzz_listener_path(0) };
+    sockets[1] = (struct vwl_socket){ "full", fuzz_listener_path(1) };
+    sockets[2] = (struct vwl_socket){ "gone", "/nonexistent/socket" };
     config.sockets = sockets;
     config.n_sockets = G_N_ELEMENTS(sockets);
     return vwl_core_create(&config, &ops, world, &world->log, out);

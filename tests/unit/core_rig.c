@@ -188,13 +188,13 @@ struct core_rig *core_rig_new_limits(uint64_t features,
     rig->path = g_build_filename(rig->dir, "wayland-0", NULL);
     rig->listener = rig_listen(rig->path, 600);
     vwl_log_init(&rig->log, rig_log, rig);
-    config.sockets = (struct vwl_socket[]){
-        { "", rig->path },
-        { "other \xc3\xbc", rig->path },
-        { "a-name-that-has-all-32-bytes-ok!", rig->path },
-        { "gone", "/nonexistent/socket" },
-    };
-    config.n_sockets = 4;
+    rig->sockets[0] = (struct vwl_socket){ "", rig->path };
+    rig->sockets[1] = (struct vwl_socket){ "other \xc3\xbc", rig->path };
+    rig->sockets[2] = (struct vwl_socket){ "a-name-that-has-all-32-bytes-ok!",
+                                           rig->path };
+    rig->sockets[3] = (struct vwl_socket){ "gone", "/nonexistent/socket" };
+    config.sockets = rig->sockets;
+    config.n_sockets = G_N_ELEMENTS(rig->sockets);
     g_assert_cmpint(vwl_core_create(&config, &rig_ops, rig, &rig->log,
                                     &rig->core),
                     ==, 0);

@@ -36,6 +36,7 @@ struct core_rig {
     char *path;
     int listener;       /* the compositor's, behind three of the four sockets */
     unsigned int n_fds; /* at the beginning */
+    struct vwl_socket sockets[4];
 
     /* the front-end */
     bool map_later; /* it answers with vwl_core_map_done, _unmap_done */
