@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "wl/snapshot.h"
+#include "wl/snapshot/snapshot.h"
 
 /* The shortest time of polling is this part of the longest. */
 #define POLL_PARTS 16

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/fd.h"
-#include "wl/snapshot.h"
+#include "wl/snapshot/snapshot.h"
 
 /* ---- what the core asks for ------------------------------------------- */
 

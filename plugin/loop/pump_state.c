@@ -10,8 +10,8 @@
 #include "base/fd.h"
 #include "base/le.h"
 #include "vhost-user-wl/vhost_user.h"
-#include "wl/peer.h"
-#include "wl/snapshot.h"
+#include "wl/peer/peer.h"
+#include "wl/snapshot/snapshot.h"
 
 /* Bytes of one dispatch: then the other sources have a turn. */
 #define BUDGET (1u << 20)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/le.h"
-#include "wl/dmabuf.h"
+#include "wl/kinds/dmabuf.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 

@@ -6,7 +6,7 @@
 
 #include "base/le.h"
 #include "wl/answer.h"
-#include "wl/dmabuf.h"
+#include "wl/kinds/dmabuf.h"
 #include "wl/send.h"
 #include "wl/state.h"
 #include "wl/vfd.h"

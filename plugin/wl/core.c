@@ -7,13 +7,13 @@
 
 #include "base/fd.h"
 #include "base/iov.h"
-#include "wl/closer.h"
 #include "wl/command.h"
-#include "wl/dmabuf.h"
+#include "wl/kinds/dmabuf.h"
+#include "wl/outbox/wait.h"
+#include "wl/peer/closer.h"
 #include "wl/state.h"
 #include "wl/turns.h"
 #include "wl/vfd.h"
-#include "wl/wait.h"
 
 static int open_fds(struct vwl_core *core)
 {

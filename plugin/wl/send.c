@@ -6,7 +6,7 @@
 #include "base/fd.h"
 #include "base/le.h"
 #include "wl/answer.h"
-#include "wl/foreign.h"
+#include "wl/outbox/foreign.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 

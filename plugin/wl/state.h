@@ -11,12 +11,12 @@
 
 #include "base/list.h"
 #include "wl/core.h"
-#include "wl/foreign.h"
-#include "wl/map.h"
-#include "wl/messages.h"
-#include "wl/peer.h"
-#include "wl/ready.h"
-#include "wl/share.h"
+#include "wl/inbox/messages.h"
+#include "wl/inbox/ready.h"
+#include "wl/inbox/share.h"
+#include "wl/memory/map.h"
+#include "wl/outbox/foreign.h"
+#include "wl/peer/peer.h"
 #include "wl/timer.h"
 
 struct vwl_core {

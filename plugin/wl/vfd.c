@@ -7,10 +7,10 @@
 
 #include "base/fd.h"
 #include "wl/answer.h"
-#include "wl/closer.h"
-#include "wl/parcel.h"
+#include "wl/outbox/parcel.h"
+#include "wl/outbox/wait.h"
+#include "wl/peer/closer.h"
 #include "wl/state.h"
-#include "wl/wait.h"
 #include "wl/watch.h"
 
 #define CROWD_VFDS 1024

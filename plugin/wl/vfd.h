@@ -15,8 +15,8 @@
 
 #include "base/list.h"
 #include "vhost-user-wl/virtio_wl.h"
-#include "wl/outbox.h"
-#include "wl/peer.h"
+#include "wl/outbox/outbox.h"
+#include "wl/peer/peer.h"
 #include "wl/timer.h"
 
 struct vwl_core;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
-#include "wl/foreign.h"
+#include "wl/outbox/foreign.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wl/snapshot.h"
+#include "wl/snapshot/snapshot.h"
 
 #include "snapshot_stream.h"
 

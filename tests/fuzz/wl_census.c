@@ -6,9 +6,9 @@
  */
 #include "wl_world.h"
 
-#include "wl/messages.h"
-#include "wl/outbox.h"
-#include "wl/parcel.h"
+#include "wl/inbox/messages.h"
+#include "wl/outbox/outbox.h"
+#include "wl/outbox/parcel.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 

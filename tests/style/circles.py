@@ -24,10 +24,6 @@ import sys
 # What is a circle today, and why it may be one. A circle that is not here
 # fails, and so does one that is here and exists no more.
 DECLARED = {
-    'plugin/wl': [
-        ('foreign inbox outbox parcel share vfd wait',
-         'queues act on the VFD that owns them'),
-    ],
     'qemu-glue/guest': [
         ('transport_wl0 wl0_gpu wl0_jobs',
          'parts of one transport, which make VFDs by its own function'),

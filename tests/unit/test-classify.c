@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/fd.h"
-#include "wl/classify.h"
+#include "wl/peer/classify.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -16,8 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "wl/classify.h"
-#include "wl/snapshot.h"
+#include "wl/peer/classify.h"
+#include "wl/snapshot/snapshot.h"
 
 #include "ask.h"
 #include "bytes.h"

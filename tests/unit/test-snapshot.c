@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "wl/snapshot.h"
+#include "wl/snapshot/snapshot.h"
 
 #include "ask.h"
 #include "bytes.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "wl/window.h"
+#include "wl/memory/window.h"
 
 #include <errno.h>
 #include <glib.h>

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/peer/peer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/iov.h"
+
+/* Writing to a pipe has no MSG_NOSIGNAL, and the host's signal disposition is
+ * not ours to change: the signal is blocked around the call and taken away. */
+struct guard {
+    sigset_t pipe_set;
+    sigset_t old_mask;
+    bool was_pending;
+};
+
+static void guard_enter(struct guard *guard)
+{
+    sigset_t pending;
+
+    sigemptyset(&guard->pipe_set);
+    sigaddset(&guard->pipe_set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &guard->pipe_set, &guard->old_mask);
+    guard->was_pending = sigpending(&pending) == 0 &&
+                         sigismember(&pending, SIGPIPE) == 1;
+}
+
+static void guard_leave(struct guard *guard, bool broken)
+{
+    int saved = errno;
+
+    if (broken && !guard->was_pending) {
+        struct timespec none = { 0 };
+
+        while (sigtimedwait(&guard->pipe_set, NULL, &none) < 0 &&
+               errno == EINTR) {
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &guard->old_mask, NULL);
+    errno = saved;
+}
+
+int vwl_bounce_init(struct vwl_bounce *bounce)
+{
+    bounce->fd[0] = bounce->fd[1] = -1;
+    if (pipe2(bounce->fd, O_CLOEXEC | O_NONBLOCK) < 0) {
+        return -errno;
+    }
+    if (vwl_fd_admit(MAX(bounce->fd[0], bounce->fd[1])) < 0) {
+        vwl_bounce_finish(bounce);
+        return -EMFILE;
+    }
+    return 0;
+}
+
+void vwl_bounce_finish(struct vwl_bounce *bounce)
+{
+    vwl_fds_clear(bounce->fd, 2);
+}
+
+/* More than a message's buffer has. */
+#define BOUNCE_PIECES 64
+
+static ssize_t or_errno(ssize_t n)
+{
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t write_socket(int fd, const struct iovec *iov, unsigned int n_iov,
+                            const int *fds, unsigned int n_fds)
+{
+    union {
+        char bytes[CMSG_SPACE(VWL_PEER_MAX_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr msg = {
+        .msg_iov = (struct iovec *)(uintptr_t)iov,
+        .msg_iovlen = n_iov,
+    };
+    ssize_t n;
+
+    if (n_fds) {
+        struct cmsghdr *cmsg = &control.align;
+
+        memset(&control, 0, CMSG_SPACE(n_fds * sizeof(int)));
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
+        msg.msg_control = &control;
+        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+    }
+    do {
+        n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    return or_errno(n);
+}
+
+static void drain(struct vwl_bounce *bounce, size_t len)
+{
+    char scrap[4096];
+
+    while (len > 0) {
+        ssize_t n = read(bounce->fd[0], scrap,
+                         len < sizeof scrap ? len : sizeof scrap);
+
+        if (n <= 0 && errno != EINTR) {
+            return;
+        }
+        len -= n > 0 ? (size_t)n : 0;
+    }
+}
+
+static ssize_t write_shared(int fd, struct vwl_bounce *bounce,
+                            const struct iovec *iov, unsigned int n_iov)
+{
+    ssize_t staged, n;
+    struct guard guard;
+
+    staged = writev(bounce->fd[1], iov, (int)n_iov);
+    if (staged <= 0) {
+        return staged < 0 && errno != EINTR ? -errno : -EAGAIN;
+    }
+    guard_enter(&guard);
+    do {
+        n = splice(bounce->fd[0], NULL, fd, NULL, (size_t)staged,
+                   SPLICE_F_NONBLOCK);
+    } while (n < 0 && errno == EINTR);
+    guard_leave(&guard, n < 0 && errno == EPIPE);
+    n = or_errno(n);
+    if (n < staged) {
+        drain(bounce, (size_t)(n > 0 ? staged - n : staged));
+    }
+    return n == 0 ? -EAGAIN : n;
+}
+
+ssize_t vwl_peer_write(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
+                       const struct iovec *iov, unsigned int n_iov,
+                       const int *fds, unsigned int n_fds)
+{
+    struct guard guard;
+    ssize_t n;
+
+    switch (how) {
+    case VWL_PEER_SOCKET:
+        return write_socket(fd, iov, n_iov, fds, n_fds);
+    case VWL_PEER_SHARED_PIPE:
+        return write_shared(fd, bounce, iov, n_iov);
+    case VWL_PEER_OWN_PIPE:
+        guard_enter(&guard);
+        do {
+            n = writev(fd, iov, (int)n_iov);
+        } while (n < 0 && errno == EINTR);
+        guard_leave(&guard, n < 0 && errno == EPIPE);
+        return or_errno(n);
+    default:
+        return -EPIPE;
+    }
+}
+
+/* What was spliced into the bounce pipe has left its own: all of it is the
+ * guest's, in as many reads as it takes. */
+static ssize_t collect(struct vwl_bounce *bounce, const struct iovec *iov,
+                       unsigned int n_iov, size_t len)
+{
+    struct iovec part[BOUNCE_PIECES];
+    size_t got = 0, some;
+
+    while (got < len) {
+        unsigned int n = vwl_iov_slice(iov, n_iov, got, len - got, part,
+                                       BOUNCE_PIECES, &some);
+        ssize_t more = readv(bounce->fd[0], part, (int)n);
+
+        if (more < 0 && errno == EINTR) {
+            continue;
+        }
+        if (more <= 0) {
+            int err = more < 0 ? -errno : -EIO;
+
+            drain(bounce, len - got);
+            return err;
+        }
+        got += (size_t)more;
+    }
+    return (ssize_t)got;
+}
+
+static ssize_t read_shared(int fd, struct vwl_bounce *bounce,
+                           const struct iovec *iov, unsigned int n_iov)
+{
+    ssize_t n;
+
+    do {
+        n = splice(fd, NULL, bounce->fd[1], NULL, vwl_iov_bytes(iov, n_iov),
+                   SPLICE_F_NONBLOCK);
+    } while (n < 0 && errno == EINTR);
+    return n <= 0 ? or_errno(n) : collect(bounce, iov, n_iov, (size_t)n);
+}
+
+ssize_t vwl_peer_read(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
+                      const struct iovec *iov, unsigned int n_iov)
+{
+    struct msghdr msg = {
+        .msg_iov = (struct iovec *)(uintptr_t)iov,
+        .msg_iovlen = n_iov,
+    };
+    ssize_t n;
+
+    if (how == VWL_PEER_SHARED_PIPE) {
+        return read_shared(fd, bounce, iov, n_iov);
+    }
+    if (how == VWL_PEER_NONE) {
+        return 0;
+    }
+    do {
+        n = how == VWL_PEER_SOCKET
+                ? recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
+                : readv(fd, iov, (int)n_iov);
+    } while (n < 0 && errno == EINTR);
+    return or_errno(n);
+}
+
+ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
+                          int *fds, unsigned int *n_fds)
+{
+    int highest = -1;
+    bool lost;
+    ssize_t n = vwl_fds_receive(fd, iov, n_iov, fds, n_fds, &lost);
+
+    for (unsigned int i = 0; i < *n_fds; i++) {
+        highest = MAX(highest, fds[i]);
+    }
+    if (lost || (highest >= 0 && vwl_fd_admit(highest) < 0)) {
+        return -EMFILE; /* those that came are the caller's to close */
+    }
+    return n;
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/snapshot/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "wl/snapshot/priv.h"
+
+enum save_step { SAVE_STATE, SAVE_MEMORY, SAVE_DONE };
+
+struct vwl_saver {
+    struct vwl_core *core;
+    GChecksum *sum;
+    enum save_step step;
+    GArray *files; /* of uint32_t: ids of VFDs whose memory follows */
+    guint next_file;
+    uint64_t file_at;
+
+    uint8_t *bytes; /* header and state */
+    size_t len, cap;
+    uint64_t limit;
+    int err; /* the first one */
+
+    uint8_t piece[4 + SNAPSHOT_PIECE_BYTES];
+};
+
+/* ---- writing the state ------------------------------------------------ */
+
+static uint8_t *room(struct vwl_saver *saver, size_t len)
+{
+    uint8_t *at;
+
+    if (saver->err == 0 && len > saver->limit - saver->len) {
+        saver->err = -EFBIG;
+    }
+    if (saver->err == 0 && saver->len + len > saver->cap) {
+        size_t cap = MAX(saver->len + len, 2 * saver->cap);
+        uint8_t *bytes = g_try_realloc(saver->bytes, cap);
+
+        if (bytes) {
+            saver->bytes = bytes;
+            saver->cap = cap;
+        } else {
+            saver->err = -ENOMEM;
+        }
+    }
+    if (saver->err < 0) {
+        return NULL;
+    }
+    at = saver->bytes + saver->len;
+    saver->len += len;
+    return at;
+}
+
+static void put(struct vwl_saver *saver, const void *data, size_t len)
+{
+    uint8_t *at = room(saver, len);
+
+    if (at && len) {
+        memcpy(at, data, len);
+    }
+}
+
+static void put32(struct vwl_saver *saver, uint32_t value)
+{
+    uint8_t bytes[4];
+
+    vwl_le_put32(bytes, value);
+    put(saver, bytes, sizeof bytes);
+}
+
+static void put64(struct vwl_saver *saver, uint64_t value)
+{
+    uint8_t bytes[8];
+
+    vwl_le_put64(bytes, value);
+    put(saver, bytes, sizeof bytes);
+}
+
+/* ---- what lies in pipes and sockets ----------------------------------- */
+
+static int copy_of_pipe(int fd, int size, int copy[2])
+{
+    if (pipe2(copy, O_CLOEXEC | O_NONBLOCK) < 0) {
+        return -errno;
+    }
+    if (fcntl(copy[1], F_SETPIPE_SZ, fcntl(fd, F_GETPIPE_SZ)) < 0 ||
+        tee(fd, copy[1], (size_t)size, SPLICE_F_NONBLOCK) < 0) {
+        return errno == EAGAIN ? 0 : -errno;
+    }
+    return 0;
+}
+
+/* Leaves them there: the device that is saved may go on. */
+static void put_pipe(struct vwl_saver *saver, int fd)
+{
+    int copy[2] = { -1, -1 }, size = 0, err;
+    ssize_t n;
+
+    if (ioctl(fd, FIONREAD, &size) < 0 || size <= 0) {
+        return;
+    }
+    err = copy_of_pipe(fd, size, copy);
+    if (err < 0 && saver->err == 0) {
+        saver->err = err;
+    }
+    while (err == 0 &&
+           (n = read(copy[0], saver->piece, sizeof saver->piece)) > 0) {
+        put(saver, saver->piece, (size_t)n);
+    }
+    vwl_fds_clear(copy, 2);
+}
+
+static void put_socket(struct vwl_saver *saver, int fd)
+{
+    ssize_t n = recv(fd, saver->piece, sizeof saver->piece,
+                     MSG_PEEK | MSG_DONTWAIT);
+
+    if (n > 0) {
+        put(saver, saver->piece, (size_t)n);
+    }
+}
+
+static bool is_unsent(const struct vwl_vfd *vfd)
+{
+    return vfd->ops->kind == VWL_VFD_PIPE && vfd->fd >= 0 &&
+           vfd->send_fd >= 0 && vfd->how == VWL_PEER_OWN_PIPE &&
+           !vfd->hup_queued;
+}
+
+static void put_data(struct vwl_saver *saver, const struct vwl_vfd *vfd)
+{
+    if (is_unsent(vfd) && !(vfd->flags & VIRTIO_WL_VFD_READ)) {
+        put_pipe(saver, vfd->send_fd);
+        if (vfd->outbox.len > 0) {
+            put(saver, vfd->outbox.data + vfd->outbox.start, vfd->outbox.len);
+        }
+    } else if (vfd->fd < 0 || vfd->in_ended ||
+               !(vfd->flags & VIRTIO_WL_VFD_READ)) {
+        return;
+    } else if (vfd->ops->kind == VWL_VFD_PIPE) {
+        put_pipe(saver, vfd->fd);
+    } else if (vfd->ops->kind == VWL_VFD_SOCKET) {
+        put_socket(saver, vfd->fd);
+    }
+}
+
+/* ---- VFDs and messages ------------------------------------------------ */
+
+static uint32_t kind_of(const struct vwl_vfd *vfd)
+{
+    enum vwl_vfd_kind kind = vfd->ops->kind;
+
+    return kind == VWL_VFD_DMABUF ? SNAPSHOT_SHM : kind;
+}
+
+static uint32_t bits_of(const struct vwl_vfd *vfd)
+{
+    bool is_shm = vwl_vfd_is_memory(vfd) && vfd->send_fd >= 0;
+
+    return (vfd->is_known ? SNAPSHOT_KNOWN : 0) |
+           (vfd->hup_queued ? SNAPSHOT_HUNG : 0) |
+           (is_unsent(vfd) ? SNAPSHOT_UNSENT : 0) |
+           (is_shm ? SNAPSHOT_FILE : 0) |
+           (is_shm && vfd->map ? SNAPSHOT_MAPPED : 0);
+}
+
+static void put_vfd(struct vwl_saver *saver, const struct vwl_vfd *vfd)
+{
+    uint32_t bits = bits_of(vfd);
+    size_t at;
+
+    put32(saver, vfd->id);
+    put32(saver, kind_of(vfd));
+    put32(saver, bits);
+    put32(saver, vfd->flags);
+    put32(saver, vfd->answered_flags);
+    at = saver->len;
+    put32(saver, 0);
+    put64(saver, vfd->size_bytes);
+    put64(saver, bits & SNAPSHOT_MAPPED ? vwl_map_offset(vfd->map) : 0);
+    put_data(saver, vfd);
+    if (saver->err == 0) {
+        vwl_le_put32(saver->bytes + at, (uint32_t)(saver->len - at - 20));
+        if (bits & SNAPSHOT_FILE) {
+            g_array_append_val(saver->files, vfd->id);
+        }
+    }
+}
+
+struct census {
+    struct vwl_saver *saver;
+    GHashTable *fresh;
+    uint32_t n_messages;
+};
+
+static void count_message(void *opaque, const struct vwl_message_view *view)
+{
+    struct census *census = opaque;
+
+    census->n_messages++;
+    if (view->kind == VWL_MESSAGE_NEW) {
+        g_hash_table_add(census->fresh, view->fresh);
+    }
+}
+
+static void put_message(void *opaque, const struct vwl_message_view *view)
+{
+    struct vwl_saver *saver = opaque;
+    bool is_new = view->kind == VWL_MESSAGE_NEW;
+
+    put32(saver, view->kind);
+    put32(saver, view->owner->id);
+    put32(saver, is_new ? view->fresh->id : view->n_ids);
+    put32(saver, (uint32_t)view->len);
+    for (unsigned int i = 0; i < view->n_ids; i++) {
+        put32(saver, view->ids[i]);
+    }
+    put(saver, view->data, view->len);
+}
+
+static gint by_id(gconstpointer a, gconstpointer b)
+{
+    const struct vwl_vfd *x = *(struct vwl_vfd *const *)a;
+    const struct vwl_vfd *y = *(struct vwl_vfd *const *)b;
+
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* What the guest knows or is about to be told, in the order of ids. */
+static GPtrArray *choose(struct vwl_core *core, GHashTable *fresh)
+{
+    GPtrArray *chosen = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, core->vfds);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        struct vwl_vfd *vfd = value;
+
+        if (vfd->is_known || g_hash_table_contains(fresh, vfd)) {
+            g_ptr_array_add(chosen, vfd);
+        }
+    }
+    g_ptr_array_sort(chosen, by_id);
+    return chosen;
+}
+
+static void put_state(struct vwl_saver *saver, uint64_t negotiated,
+                      const void *extra, size_t extra_bytes)
+{
+    struct vwl_core *core = saver->core;
+    struct census census = { saver, g_hash_table_new(NULL, NULL), 0 };
+    GPtrArray *chosen;
+
+    vwl_messages_visit(&core->messages, count_message, &census);
+    chosen = choose(core, census.fresh);
+    put64(saver, negotiated);
+    put64(saver, core->config.shm_window);
+    put64(saver, core->maps.anchor ? vwl_map_offset(core->maps.anchor)
+                                   : SNAPSHOT_NO_ANCHOR);
+    put32(saver, core->next_host_id);
+    put32(saver, chosen->len);
+    put32(saver, census.n_messages);
+    put32(saver, (uint32_t)extra_bytes);
+    put(saver, extra, extra_bytes);
+    for (guint i = 0; i < chosen->len && saver->err == 0; i++) {
+        put_vfd(saver, chosen->pdata[i]);
+    }
+    vwl_messages_visit(&core->messages, put_message, saver);
+    g_ptr_array_unref(chosen);
+    g_hash_table_unref(census.fresh);
+}
+
+int vwl_saver_create(struct vwl_core *core, uint64_t negotiated,
+                     const void *extra, size_t extra_bytes,
+                     struct vwl_saver **out)
+{
+    struct vwl_saver *saver;
+
+    if (extra_bytes > VWL_SNAPSHOT_EXTRA_BYTES) {
+        return -EFBIG;
+    }
+    saver = g_try_new0(struct vwl_saver, 1);
+    if (!saver) {
+        return -ENOMEM;
+    }
+    saver->core = core;
+    saver->sum = g_checksum_new(G_CHECKSUM_SHA256);
+    saver->files = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    saver->limit = snapshot_limit(core) + SNAPSHOT_HEADER_BYTES;
+    put(saver, SNAPSHOT_MAGIC, 8);
+    put32(saver, SNAPSHOT_VERSION);
+    put32(saver, 0);
+    put64(saver, 0);
+    put_state(saver, negotiated, extra, extra_bytes);
+    if (saver->err < 0) {
+        int err = saver->err;
+
+        vwl_saver_destroy(saver);
+        return err;
+    }
+    vwl_le_put64(saver->bytes + 16, saver->len - SNAPSHOT_HEADER_BYTES);
+    *out = saver;
+    return 0;
+}
+
+void vwl_saver_destroy(struct vwl_saver *saver)
+{
+    if (saver) {
+        g_checksum_free(saver->sum);
+        g_array_unref(saver->files);
+        g_free(saver->bytes);
+        g_free(saver);
+    }
+}
+
+/* ---- handing it out --------------------------------------------------- */
+
+/* Buffers of devices can be mapped but not read. */
+static int read_mapped(int fd, uint8_t *to, size_t len, uint64_t at)
+{
+    void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, (off_t)at);
+
+    if (map == MAP_FAILED) {
+        return -errno;
+    }
+    memcpy(to, map, len);
+    munmap(map, len);
+    return 0;
+}
+
+static int read_file(int fd, uint8_t *to, size_t len, uint64_t at)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = pread(fd, to + done, len - done, (off_t)(at + done));
+
+        if (n < 0 && errno != EINTR) {
+            return errno == EINVAL ? read_mapped(fd, to, len, at) : -errno;
+        }
+        if (n == 0) { /* the last page of a file of another size */
+            memset(to + done, 0, len - done);
+            return 0;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+static bool is_zero(const uint8_t *bytes, size_t len)
+{
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
+}
+
+/* Its length, or 0 when the file has ended. */
+static ssize_t file_piece(struct vwl_saver *saver)
+{
+    uint32_t id = g_array_index(saver->files, uint32_t, saver->next_file);
+    struct vwl_vfd *vfd = g_hash_table_lookup(saver->core->vfds,
+                                              GUINT_TO_POINTER(id));
+    uint64_t len;
+    int err;
+
+    if (!vfd || !vwl_vfd_is_memory(vfd) || vfd->send_fd < 0) {
+        return -ECANCELED;
+    }
+    len = vwl_page_up(vfd->size_bytes);
+    if (saver->file_at >= len) {
+        return 0;
+    }
+    len = MIN(len - saver->file_at, SNAPSHOT_PIECE_BYTES);
+    err = read_file(vfd->copy_fd >= 0 ? vfd->copy_fd : vfd->send_fd,
+                    saver->piece + 4, (size_t)len, saver->file_at);
+    if (err < 0) {
+        return err;
+    }
+    saver->file_at += len;
+    if (is_zero(saver->piece + 4, (size_t)len)) {
+        vwl_le_put32(saver->piece, 0);
+        return 4;
+    }
+    vwl_le_put32(saver->piece, 1);
+    return 4 + (ssize_t)len;
+}
+
+static ssize_t memory_piece(struct vwl_saver *saver)
+{
+    while (saver->next_file < saver->files->len) {
+        ssize_t n = file_piece(saver);
+
+        if (n != 0) {
+            return n;
+        }
+        saver->next_file++;
+        saver->file_at = 0;
+    }
+    return 0;
+}
+
+ssize_t vwl_saver_next(struct vwl_saver *saver, const void **piece)
+{
+    gsize len = SNAPSHOT_SUM_BYTES;
+    ssize_t n;
+
+    if (saver->step == SAVE_STATE) {
+        saver->step = SAVE_MEMORY;
+        g_checksum_update(saver->sum, saver->bytes, (gssize)saver->len);
+        *piece = saver->bytes;
+        return (ssize_t)saver->len;
+    }
+    if (saver->step == SAVE_DONE) {
+        return 0;
+    }
+    *piece = saver->piece;
+    n = memory_piece(saver);
+    if (n > 0) {
+        g_checksum_update(saver->sum, saver->piece, n);
+    }
+    if (n != 0) {
+        return n;
+    }
+    saver->step = SAVE_DONE;
+    g_checksum_get_digest(saver->sum, saver->piece, &len);
+    return (ssize_t)len;
+}
