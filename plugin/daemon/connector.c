@@ -8,13 +8,14 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define END_MS 2000 /* a path of a dead file system may hold it up */
 #define NO_MEMORY_MS 10
-#define REMOVE_SOCKET UINT32_MAX /* instead of a socket's number */
+#define NOTE_SOCKET UINT32_MAX /* instead of a socket's number */
 
 union control {
     struct cmsghdr head;
@@ -68,12 +69,46 @@ static int connect_to(const char *path, int *out)
     return 0;
 }
 
-static void serve(const struct vwl_options *options, uint32_t index, int answer)
+struct connecting {
+    const struct vwl_options *options;
+    int from; /* the daemon */
+    bool noted;
+    dev_t dev; /* of the socket to remove, if noted */
+    ino_t ino;
+};
+
+static void note_socket(struct connecting *connecting)
 {
+    const char *path = connecting->options->socket_path;
+    struct stat st;
+
+    if (path && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+        connecting->noted = true;
+        connecting->dev = st.st_dev;
+        connecting->ino = st.st_ino;
+    }
+}
+
+/* Not one that another daemon has bound there since. */
+static void remove_socket(const struct connecting *connecting)
+{
+    const char *path = connecting->options->socket_path;
+    struct stat st;
+
+    if (connecting->noted && lstat(path, &st) == 0 &&
+        st.st_dev == connecting->dev && st.st_ino == connecting->ino) {
+        unlink(path);
+    }
+}
+
+static void serve(const struct connecting *connecting, uint32_t index,
+                  int answer)
+{
+    const struct vwl_config *config = &connecting->options->config;
     int fd = -1, err = -EINVAL;
 
-    if (index < options->config.n_sockets) {
-        err = connect_to(options->config.sockets[index].path, &fd);
+    if (index < config->n_sockets) {
+        err = connect_to(config->sockets[index].path, &fd);
     }
     send_word(answer, (uint32_t)err, fd, MSG_DONTWAIT);
     if (fd >= 0) {
@@ -82,7 +117,7 @@ static void serve(const struct vwl_options *options, uint32_t index, int answer)
 }
 
 /* False: the daemon is gone. */
-static bool next(const struct vwl_options *options, int from)
+static bool next(struct connecting *connecting)
 {
     union control control = { 0 };
     uint32_t word;
@@ -91,7 +126,7 @@ static bool next(const struct vwl_options *options, int from)
                           .msg_iovlen = 1,
                           .msg_control = &control,
                           .msg_controllen = sizeof control };
-    ssize_t n = recvmsg(from, &msg, MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(connecting->from, &msg, MSG_CMSG_CLOEXEC);
     int answer;
 
     if (n < 0 && (errno == ENOMEM || errno == ENOBUFS)) {
@@ -104,20 +139,23 @@ static bool next(const struct vwl_options *options, int from)
     if (msg.msg_controllen >= CMSG_LEN(sizeof answer)) {
         memcpy(&answer, CMSG_DATA(&control.head), sizeof answer);
         if (n == sizeof word) {
-            serve(options, word, answer);
+            serve(connecting, word, answer);
         }
         close(answer);
-    } else if (n == sizeof word && word == REMOVE_SOCKET &&
-               options->socket_path) {
-        unlink(options->socket_path);
+    } else if (n == sizeof word && word == NOTE_SOCKET) {
+        note_socket(connecting);
     }
     return true;
 }
 
-static void G_GNUC_NORETURN
-connector_main(const struct vwl_options *options, int from,
-               void (*confine)(const struct vwl_options *options))
+static void G_GNUC_NORETURN connector_main(const struct vwl_options *options,
+                                           int from,
+                                           vwl_connector_confine_fn confine)
 {
+    struct connecting connecting = { .options = options, .from = 3 };
+    struct vwl_sandbox_report report;
+    struct iovec iov = { &report, sizeof report };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     sigset_t all;
     int null;
 
@@ -135,9 +173,13 @@ connector_main(const struct vwl_options *options, int from,
             close(fd);
         }
     }
-    confine(options);
-    while (next(options, 3)) {
+    confine(options, &report);
+    if (sendmsg(connecting.from, &msg, MSG_NOSIGNAL) < 0) {
+        _exit(1);
     }
+    while (next(&connecting)) {
+    }
+    remove_socket(&connecting);
     _exit(0);
 }
 
@@ -145,9 +187,11 @@ connector_main(const struct vwl_options *options, int from,
 
 int vwl_connector_start(struct vwl_connector *connector,
                         const struct vwl_options *options,
-                        void (*confine)(const struct vwl_options *options))
+                        vwl_connector_confine_fn confine,
+                        struct vwl_sandbox_report *report)
 {
     int sv[2], err;
+    ssize_t n;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0) {
         return -errno;
@@ -163,7 +207,17 @@ int vwl_connector_start(struct vwl_connector *connector,
         return err;
     }
     connector->fd = sv[0];
-    return 0;
+    do {
+        n = recv(sv[0], report, sizeof *report, 0);
+    } while (n < 0 && errno == EINTR);
+    return n == sizeof *report ? 0 : -ECHILD;
+}
+
+void vwl_connector_note_socket(const struct vwl_connector *connector)
+{
+    if (connector->fd >= 0) {
+        send_word(connector->fd, NOTE_SOCKET, -1, MSG_DONTWAIT);
+    }
 }
 
 int vwl_connector_connect(const struct vwl_connector *connector, size_t index,
@@ -171,7 +225,7 @@ int vwl_connector_connect(const struct vwl_connector *connector, size_t index,
 {
     int sv[2], err;
 
-    if (index >= REMOVE_SOCKET) {
+    if (index >= NOTE_SOCKET) {
         return -EINVAL;
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
@@ -188,15 +242,12 @@ int vwl_connector_connect(const struct vwl_connector *connector, size_t index,
     return 0;
 }
 
-void vwl_connector_stop(struct vwl_connector *connector, bool remove_socket)
+void vwl_connector_stop(struct vwl_connector *connector)
 {
     struct pollfd p = { .events = POLLIN };
 
     if (connector->fd < 0) {
         return;
-    }
-    if (remove_socket) {
-        send_word(connector->fd, REMOVE_SOCKET, -1, MSG_DONTWAIT);
     }
     shutdown(connector->fd, SHUT_WR);
     p.fd = connector->fd;

@@ -1,37 +1,48 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A small process beside the daemon that keeps what the sandbox takes from it:
- * it connects to the host sockets of the command line, named by their place in
- * the list alone, and removes the daemon's own listening socket at the end.
- * Paths are looked up anew each time, so a compositor may be restarted. It
- * never reads a byte that a guest or a compositor sent, allocates nothing,
- * and ends with the daemon.
+ * Purpose: a small process beside the daemon that keeps what the sandbox takes
+ * from it. It connects to the host sockets of the command line, named by their
+ * place in the list alone, and removes the daemon's own listening socket when
+ * the daemon ends, in whatever way. Paths are looked up anew each time, so a
+ * compositor may be restarted. It never reads a byte that a guest or a
+ * compositor sent, allocates nothing, and ends with the daemon.
+ *
+ * Ownership: the options are the caller's and stay. Thread: the main one.
  */
 #ifndef VWL_DAEMON_CONNECTOR_H
 #define VWL_DAEMON_CONNECTOR_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 #include "options.h"
+#include "sandbox.h"
 
 struct vwl_connector {
     int fd; /* -1: there is none */
     pid_t pid;
 };
 
-/* Forks it; call while the process has one thread. options must stay.
- * confine, in the new process, takes away what it does not need. -errno. */
+/* Takes away from the new process what it does not need. */
+typedef void (*vwl_connector_confine_fn)(const struct vwl_options *options,
+                                         struct vwl_sandbox_report *report);
+
+/* Forks it, and waits until it is confined; call while the process has one
+ * thread. 0 with *report, or -errno. */
 int vwl_connector_start(struct vwl_connector *connector,
                         const struct vwl_options *options,
-                        void (*confine)(const struct vwl_options *options));
+                        vwl_connector_confine_fn confine,
+                        struct vwl_sandbox_report *report);
+
+/* The daemon's socket of --socket-path is bound: what is at that path now is
+ * what goes at the end. */
+void vwl_connector_note_socket(const struct vwl_connector *connector);
 
 /* As vwl_host's socket_connect. */
 int vwl_connector_connect(const struct vwl_connector *connector, size_t index,
                           int *fd);
 
-/* Ends it, and waits for that. remove_socket: --socket-path goes first. */
-void vwl_connector_stop(struct vwl_connector *connector, bool remove_socket);
+/* Ends it, and waits for that. */
+void vwl_connector_stop(struct vwl_connector *connector);
 
 #endif

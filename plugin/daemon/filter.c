@@ -5,7 +5,7 @@
 
 #ifndef HAVE_SECCOMP
 
-int vwl_filter_enter(enum vwl_filter_for which, unsigned int devices)
+int vwl_filter_enter(const struct vwl_filter_wishes *wishes)
 {
     return -ENOSYS;
 }
@@ -29,6 +29,8 @@ int vwl_filter_enter(enum vwl_filter_for which, unsigned int devices)
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define N(array) (sizeof(array) / sizeof *(array))
+
 /* Without a look at their arguments: none takes a path that it opens, none
  * makes a socket or a process. By name, as not every machine has all. */
 static const char *const daemon_calls[] = {
@@ -45,9 +47,6 @@ static const char *const daemon_calls[] = {
     "pwritev2",
     "splice",
     "tee",
-    "vmsplice",
-    "sendfile",
-    "copy_file_range",
     "lseek",
     "_llseek",
     "ftruncate",
@@ -57,14 +56,10 @@ static const char *const daemon_calls[] = {
     "fsync",
     "fdatasync",
     "recvmsg",
-    "recvmmsg",
     "recvfrom",
     "recv",
     "sendmsg",
-    "sendmmsg",
     "send",
-    "accept",
-    "accept4",
     "shutdown",
     "getsockopt",
     "getsockname",
@@ -122,8 +117,6 @@ static const char *const daemon_calls[] = {
     "mremap",
     "madvise",
     "mincore",
-    "mlock",
-    "munlock",
     "membarrier",
     /* signals */
     "rt_sigaction",
@@ -167,10 +160,11 @@ static const char *const daemon_calls[] = {
 };
 
 static const char *const connector_calls[] = {
-    "poll",       "ppoll",        "ppoll_time64",    "recvmsg",
-    "sendmsg",    "connect",      "close",           "unlink",
-    "unlinkat",   "rt_sigreturn", "restart_syscall", "exit",
-    "exit_group",
+    "poll",     "ppoll",      "ppoll_time64", "recvmsg",
+    "sendmsg",  "connect",    "close",        "unlink",
+    "unlinkat", "newfstatat", "fstatat64",    "statx",
+    "lstat",    "lstat64",    "rt_sigreturn", "restart_syscall",
+    "exit",     "exit_group",
 };
 
 /* Nothing that is linked here ever calls these. */
@@ -222,7 +216,39 @@ static const struct {
     { VWL_FILTER_DUMB, DRM_IOCTL_PRIME_HANDLE_TO_FD },
 };
 
-#define IOCTL_TYPE UINT64_C(0xff00)
+/* A DRM request's type and number; sizes differ between kernels. */
+#define DRM_NUMBER(request) ((uint64_t)(request)&0xffff)
+
+/* What a library that makes a GPU's buffers asks besides its driver's own
+ * requests. Not here: to be the master, screens and modes, global names. */
+static const uint64_t gpu_numbers[] = {
+    DRM_NUMBER(DRM_IOCTL_VERSION),
+    DRM_NUMBER(DRM_IOCTL_GET_UNIQUE),
+    DRM_NUMBER(DRM_IOCTL_GEM_CLOSE),
+    DRM_NUMBER(DRM_IOCTL_GET_CAP),
+    DRM_NUMBER(DRM_IOCTL_SET_CLIENT_CAP),
+    DRM_NUMBER(DRM_IOCTL_PRIME_HANDLE_TO_FD),
+    DRM_NUMBER(DRM_IOCTL_PRIME_FD_TO_HANDLE),
+    DRM_NUMBER(DRM_IOCTL_MODE_CREATE_DUMB),
+    DRM_NUMBER(DRM_IOCTL_MODE_MAP_DUMB),
+    DRM_NUMBER(DRM_IOCTL_MODE_DESTROY_DUMB),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_CREATE),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_DESTROY),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_WAIT),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_RESET),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_SIGNAL),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_QUERY),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_TRANSFER),
+    DRM_NUMBER(DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL),
+};
+
+/* DRM_COMMAND_BASE (0x40) to DRM_COMMAND_END (0xa0) are a driver's own: three
+ * blocks of 32. */
+static const uint64_t gpu_blocks[] = { 0x40, 0x60, 0x80 };
+#define GPU_BLOCK UINT64_C(0xffe0)
 
 static int by_name(scmp_filter_ctx ctx, uint32_t action, const char *name)
 {
@@ -269,34 +295,47 @@ static int pairs(scmp_filter_ctx ctx)
     return err;
 }
 
+static int gpu_requests(scmp_filter_ctx ctx)
+{
+    int err = 0;
+
+    for (size_t i = 0; err == 0 && i < N(gpu_numbers); i++) {
+        err = when(ctx, SCMP_SYS(ioctl), 1, 0xffff, gpu_numbers[i]);
+    }
+    for (size_t i = 0; err == 0 && i < N(gpu_blocks); i++) {
+        err = when(ctx, SCMP_SYS(ioctl), 1, GPU_BLOCK,
+                   (uint64_t)DRM_IOCTL_BASE << 8 | gpu_blocks[i]);
+    }
+    return err;
+}
+
 static int requests(scmp_filter_ctx ctx, unsigned int devices)
 {
     int err = 0;
 
-    for (size_t i = 0; err == 0 && i < sizeof ioctls / sizeof *ioctls; i++) {
+    for (size_t i = 0; err == 0 && i < N(ioctls); i++) {
         err = when(ctx, SCMP_SYS(ioctl), 1, LOW_32, ioctls[i]);
     }
-    for (size_t i = 0;
-         err == 0 && i < sizeof device_ioctls / sizeof *device_ioctls; i++) {
+    for (size_t i = 0; err == 0 && i < N(device_ioctls); i++) {
         if (devices & device_ioctls[i].devices) {
             err = when(ctx, SCMP_SYS(ioctl), 1, LOW_32,
                        device_ioctls[i].request);
         }
     }
-    if (err == 0 && (devices & VWL_FILTER_GPU)) {
-        err = when(ctx, SCMP_SYS(ioctl), 1, IOCTL_TYPE,
-                   (uint64_t)DRM_IOCTL_BASE << 8);
-    }
-    return err;
+    return err == 0 && (devices & VWL_FILTER_GPU) ? gpu_requests(ctx) : err;
 }
 
 /* Calls that are harmless with some arguments alone. */
-static int with_arguments(scmp_filter_ctx ctx, unsigned int devices)
+static int with_arguments(scmp_filter_ctx ctx,
+                          const struct vwl_filter_wishes *wishes)
 {
     int err = pairs(ctx);
 
-    for (size_t i = 0;
-         err == 0 && i < sizeof fcntl_commands / sizeof *fcntl_commands; i++) {
+    if (err == 0 && wishes->listener >= 0) {
+        err = when(ctx, SCMP_SYS(accept4), 0, LOW_32,
+                   (uint64_t)wishes->listener);
+    }
+    for (size_t i = 0; err == 0 && i < N(fcntl_commands); i++) {
         err = when(ctx, SCMP_SYS(fcntl), 1, LOW_32,
                    (uint64_t)fcntl_commands[i]);
         if (err == 0) {
@@ -304,7 +343,7 @@ static int with_arguments(scmp_filter_ctx ctx, unsigned int devices)
                        (uint64_t)fcntl_commands[i]);
         }
     }
-    err = err ? err : requests(ctx, devices);
+    err = err ? err : requests(ctx, wishes->devices);
     /* no new code */
     err = err ? err : when(ctx, SCMP_SYS(mmap), 2, PROT_EXEC, 0);
     err = err ? err : when(ctx, SCMP_SYS(mmap2), 2, PROT_EXEC, 0);
@@ -324,9 +363,7 @@ static int with_arguments(scmp_filter_ctx ctx, unsigned int devices)
                : when(ctx, SCMP_SYS(tgkill), 0, LOW_32, (uint64_t)getpid());
 }
 
-#define N(array) (sizeof(array) / sizeof *(array))
-
-int vwl_filter_enter(enum vwl_filter_for which, unsigned int devices)
+int vwl_filter_enter(const struct vwl_filter_wishes *wishes)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int err;
@@ -341,10 +378,10 @@ int vwl_filter_enter(enum vwl_filter_for which, unsigned int devices)
                                  SCMP_ACT_KILL_PROCESS);
     err = err ? err
               : all(ctx, SCMP_ACT_KILL_PROCESS, deadly_calls, N(deadly_calls));
-    if (which == VWL_FILTER_DAEMON) {
+    if (wishes->which == VWL_FILTER_DAEMON) {
         err = err ? err
                   : all(ctx, SCMP_ACT_ALLOW, daemon_calls, N(daemon_calls));
-        err = err ? err : with_arguments(ctx, devices);
+        err = err ? err : with_arguments(ctx, wishes);
     } else {
         err = err ? err
                   : all(ctx, SCMP_ACT_ALLOW, connector_calls,

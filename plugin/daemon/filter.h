@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The system calls that the daemon and its connector may make, as seccomp
- * filters. What is not listed fails with EPERM, as if it were not there; what
- * only a hijacked process asks for (a program to run, another process's
- * memory) ends the process.
+ * Purpose: the system calls that the daemon and its connector may make, as
+ * seccomp filters. What is not listed fails with EPERM, as if it were not
+ * there; what only a hijacked process asks for (a program to run, another
+ * process's memory) ends the process. Ownership: none. Thread: the only one of
+ * its process.
  */
 #ifndef VWL_DAEMON_FILTER_H
 #define VWL_DAEMON_FILTER_H
@@ -17,11 +18,17 @@ enum vwl_filter_for {
 enum vwl_filter_devices {
     VWL_FILTER_MEMORY = 1 << 0, /* udmabuf and dma-heap: wrap memory */
     VWL_FILTER_DUMB = 1 << 1,   /* DRM: make dumb buffers and share them */
-    VWL_FILTER_GPU = 1 << 2,    /* DRM: all, since each driver has its own */
+    VWL_FILTER_GPU = 1 << 2,    /* DRM: a driver's own, and what makes and
+                                   shares buffers; no modes, no master */
 };
 
-/* For every thread of the process; devices: a mask of filter_devices. -ENOSYS:
- * built without libseccomp. */
-int vwl_filter_enter(enum vwl_filter_for which, unsigned int devices);
+struct vwl_filter_wishes {
+    enum vwl_filter_for which;
+    unsigned int devices; /* a mask of enum vwl_filter_devices */
+    int listener;         /* accepts connections here alone; -1: nowhere */
+};
+
+/* 0 or -errno; -ENOSYS: built without libseccomp. */
+int vwl_filter_enter(const struct vwl_filter_wishes *wishes);
 
 #endif

@@ -42,9 +42,12 @@ static bool is_live(const struct sockaddr_un *address)
     return live;
 }
 
-static bool bind_private(int fd, const struct sockaddr_un *address)
+/* The mode comes with the file: a chmod would follow a link that somebody put
+ * there in between. */
+static bool bind_with_mode(int fd, const struct sockaddr_un *address,
+                           mode_t mode)
 {
-    mode_t before = umask(0177);
+    mode_t before = umask(~mode & 0777);
     bool ok = bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
     int saved = errno;
 
@@ -61,7 +64,7 @@ static void keep_reserve(struct vwl_listener *listener)
 }
 
 bool vwl_listener_open(struct vwl_listener *listener, const char *path,
-                       GError **error)
+                       const struct vwl_listener_access *access, GError **error)
 {
     struct sockaddr_un address = address_of(path);
     struct stat st;
@@ -71,7 +74,7 @@ bool vwl_listener_open(struct vwl_listener *listener, const char *path,
     if (fd < 0) {
         return fail(error, path, "no socket");
     }
-    if (!bind_private(fd, &address)) {
+    if (!bind_with_mode(fd, &address, access->mode)) {
         if (errno != EADDRINUSE) {
             fail(error, path, "cannot bind");
             goto out;
@@ -86,12 +89,17 @@ bool vwl_listener_open(struct vwl_listener *listener, const char *path,
             fail(error, path, "another process listens there");
             goto out;
         }
-        if (unlink(path) < 0 || !bind_private(fd, &address)) {
+        if (unlink(path) < 0 || !bind_with_mode(fd, &address, access->mode)) {
             fail(error, path, "cannot replace the old socket");
             goto out;
         }
     }
     listener->path = g_strdup(path);
+    if (access->group != (gid_t)-1 &&
+        lchown(path, (uid_t)-1, access->group) < 0) {
+        fail(error, path, "cannot give the socket to that group");
+        goto out;
+    }
     if (listen(fd, 8) < 0) {
         fail(error, path, "cannot listen");
         goto out;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The daemon's listening socket: for its own user only, never taken over from
- * a live daemon, and accepting even when descriptors have run out.
+ * Purpose: the daemon's listening socket: for its own user alone unless others
+ * are named, never taken over from a live daemon, and accepting even when
+ * descriptors have run out. Ownership: the listener owns its descriptors and
+ * its path. Thread: the main one.
  */
 #ifndef VWL_DAEMON_LISTENER_H
 #define VWL_DAEMON_LISTENER_H
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct vwl_listener {
     int fd;
@@ -15,11 +18,19 @@ struct vwl_listener {
     char *path;  /* to unlink at the end; NULL: not ours */
 };
 
-/* Binds and listens, mode 0600. A socket file that nobody listens on is
- * replaced; anything else at that path is an error. */
+/* Who may connect, besides the superuser. */
+struct vwl_listener_access {
+    mode_t mode;
+    gid_t group; /* (gid_t)-1: the daemon's */
+};
+
+/* Binds and listens. A socket file that nobody listens on is replaced; anything
+ * else at that path is an error. Nobody can connect before the file has its
+ * group and mode. False with *error. */
 bool vwl_listener_open(struct vwl_listener *listener, const char *path,
+                       const struct vwl_listener_access *access,
                        GError **error);
-/* Listens on an inherited descriptor. */
+/* Listens on an inherited descriptor. False with *error. */
 bool vwl_listener_adopt(struct vwl_listener *listener, int fd, GError **error);
 void vwl_listener_close(struct vwl_listener *listener);
 

@@ -37,7 +37,8 @@ struct daemon {
     struct vwl_resources *resources;
     struct vwl_probe probe;
     GMainLoop *loop;
-    guint watch; /* of the listener, while no front-end is served */
+    guint watch;   /* of the listener, while no front-end is served */
+    guint waiting; /* the same while one is served: others wait there */
     int status;
 };
 
@@ -143,6 +144,20 @@ static bool serve(struct daemon *daemon, int fd)
     return err == 0;
 }
 
+/* Once for each front-end that is served: it stays in the backlog. */
+static gboolean on_waiting(gint fd, GIOCondition condition, gpointer data)
+{
+    struct daemon *daemon = data;
+
+    daemon->waiting = 0;
+    vwl_say("a second front-end has connected: %s",
+            daemon->options.exit_on_disconnect
+                ? "it is not served, this daemon ends with the first one "
+                  "(--exit-on-disconnect)"
+                : "it waits until the first one has left");
+    return G_SOURCE_REMOVE;
+}
+
 static gboolean after_pause(gpointer data)
 {
     listen_again(data);
@@ -163,12 +178,19 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
     }
     if (connection < 0 || !serve(daemon, connection)) {
         g_timeout_add(ACCEPT_PAUSE_MS, after_pause, daemon);
+    } else {
+        daemon->waiting = g_unix_fd_add(daemon->listener.fd, G_IO_IN,
+                                        on_waiting, daemon);
     }
     return G_SOURCE_REMOVE;
 }
 
 static void listen_again(struct daemon *daemon)
 {
+    if (daemon->waiting) {
+        g_source_remove(daemon->waiting);
+        daemon->waiting = 0;
+    }
     if (!daemon->watch) {
         daemon->watch = g_unix_fd_add(daemon->listener.fd, G_IO_IN,
                                       on_connection, daemon);
@@ -215,9 +237,11 @@ static bool open_front_end(struct daemon *daemon, GError **error)
     if (!options->socket_path) {
         return open_fd(daemon, options->fd, error);
     }
-    if (!vwl_listener_open(&daemon->listener, options->socket_path, error)) {
+    if (!vwl_listener_open(&daemon->listener, options->socket_path,
+                           &options->access, error)) {
         return false;
     }
+    vwl_connector_note_socket(&daemon->connector);
     listen_again(daemon);
     return true;
 }
@@ -230,13 +254,37 @@ static gboolean on_signal(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/* False: --sandbox=require, and something is not there. */
+static bool is_confined(const struct daemon *daemon,
+                        const struct vwl_sandbox_report *report,
+                        const char *whose, GError **error)
+{
+    return vwl_sandbox_judge(report, whose) ||
+           daemon->options.sandbox != VWL_SANDBOX_REQUIRE ||
+           fail(error,
+                "--sandbox=require: %s cannot be confined, as said above",
+                whose);
+}
+
 static bool start_connector(struct daemon *daemon, GError **error)
 {
+    struct vwl_sandbox_report report;
     int err = vwl_connector_start(&daemon->connector, &daemon->options,
-                                  vwl_sandbox_enter_connector);
+                                  vwl_sandbox_enter_connector, &report);
 
-    return err == 0 ||
-           fail(error, "no process for the connector: %s", g_strerror(-err));
+    if (err < 0) {
+        return fail(error, "no process for the connector: %s",
+                    g_strerror(-err));
+    }
+    return is_confined(daemon, &report, "the connector", error);
+}
+
+static bool confine(struct daemon *daemon, GError **error)
+{
+    struct vwl_sandbox_report report;
+
+    vwl_sandbox_enter(&daemon->options, daemon->listener.fd, &report);
+    return is_confined(daemon, &report, "the daemon", error);
 }
 
 static bool make_device(struct daemon *daemon, GError **error)
@@ -289,8 +337,8 @@ static bool run(struct daemon *daemon, GError **error)
     if (!make_device(daemon, error) || !open_front_end(daemon, error)) {
         return false;
     }
-    if (options->sandbox != VWL_SANDBOX_OFF) {
-        vwl_sandbox_enter(options);
+    if (options->sandbox != VWL_SANDBOX_OFF && !confine(daemon, error)) {
+        return false;
     }
     g_unix_signal_add(SIGTERM, on_signal, daemon);
     g_unix_signal_add(SIGINT, on_signal, daemon);
@@ -305,7 +353,7 @@ static void clean_up(struct daemon *daemon)
         daemon->plugin->device_free(daemon->device);
     }
     vwl_resources_destroy(daemon->resources);
-    vwl_connector_stop(&daemon->connector, daemon->listener.path != NULL);
+    vwl_connector_stop(&daemon->connector);
     vwl_listener_close(&daemon->listener);
     g_main_loop_unref(daemon->loop);
 }

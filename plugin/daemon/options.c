@@ -2,9 +2,11 @@
 #include "options.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "vhost-user-wl/vhost_user.h"
 
@@ -15,6 +17,7 @@ enum kind {
     FD,      /* int */
     COUNT,   /* uint32_t */
     BYTES,   /* uint64_t */
+    MODE,    /* mode_t, octal */
     CHOICE,  /* unsigned int: the place of the word among those of `value` */
     SOCKETS, /* struct vwl_socket_list */
 };
@@ -30,8 +33,14 @@ static const struct row {
 } rows[] = {
     { "socket-path", 0, PATH, AT(socket_path), "Listen on this Unix socket",
       "PATH" },
+    { "socket-mode", 0, MODE, AT(access.mode),
+      "Permissions of that socket, octal (0600; with a group 0660)", "MODE" },
+    { "socket-group", 0, TEXT, AT(group),
+      "Group of that socket, whose members may be front-ends", "GROUP" },
     { "fd", 0, FD, AT(fd),
-      "Use this descriptor: a listening or a connected socket", "N" },
+      "Use this descriptor: a listening or a connected socket (default: the "
+      "one of a service manager, by LISTEN_FDS)",
+      "N" },
     { "wayland-sock", 0, SOCKETS, AT(sockets),
       "Host sockets that guests may open (repeatable; default: "
       "$WAYLAND_DISPLAY)",
@@ -65,7 +74,9 @@ static const struct row {
     { "mem-slots", 0, FLAG, AT(mem_slots),
       "Offer memory slots (not for QEMU: it aborts)", NULL },
     { "sandbox", 0, CHOICE, AT(sandbox),
-      "'off' keeps all rights of the user, to debug (on)", "on|off" },
+      "'off' keeps all rights of the user, to debug; 'require' does not start "
+      "where a part of the sandbox is missing (on)",
+      "on|off|require" },
     { "probe", 0, FLAG, AT(probe), "Print what the compositor offers and end",
       NULL },
     { "verbose", 'v', FLAG, AT(verbose), "Log debugging lines, too", NULL },
@@ -115,6 +126,20 @@ static bool set_number(const struct row *row, void *to, const char *text,
     return true;
 }
 
+static bool set_mode(const struct row *row, mode_t *to, const char *text,
+                     GError **error)
+{
+    guint64 value;
+
+    if (strspn(text, "01234567") != strlen(text) ||
+        !g_ascii_string_to_unsigned(text, 8, 1, 0777, &value, NULL)) {
+        return refuse(error, "--%s=%s: it must be octal, 1 to 777", row->name,
+                      text);
+    }
+    *to = (mode_t)value;
+    return true;
+}
+
 static bool set_choice(const struct row *row, unsigned int *to,
                        const char *text, GError **error)
 {
@@ -159,6 +184,8 @@ static bool set(const struct row *row, struct vwl_options *options,
     case COUNT:
     case BYTES:
         return set_number(row, to, text, error);
+    case MODE:
+        return set_mode(row, to, text, error);
     case CHOICE:
         return set_choice(row, to, text, error);
     case SOCKETS:
@@ -222,13 +249,68 @@ static bool parse(int argc, char **argv, struct vwl_options *options,
     return ok;
 }
 
-static bool check_front_end(const struct vwl_options *options, GError **error)
+/* As sd_listen_fds(3) has it: descriptor 3 is the first of so many, if they
+ * are meant for this process. */
+static bool adopt_activated(struct vwl_options *options, GError **error)
 {
+    const char *pid = g_getenv("LISTEN_PID"), *n = g_getenv("LISTEN_FDS");
+
+    if (!pid || !n || g_ascii_strtoll(pid, NULL, 10) != getpid()) {
+        return refuse(error, "give --socket-path=PATH or --fd=N");
+    }
+    if (strcmp(n, "1") != 0) {
+        return refuse(error,
+                      "LISTEN_FDS=%s: the service manager must hand over one "
+                      "socket",
+                      n);
+    }
+    options->fd = 3;
+    return true;
+}
+
+static bool find_group(struct vwl_options *options, GError **error)
+{
+    const struct group *group;
+    guint64 number;
+
+    options->access.group = (gid_t)-1;
+    if (!options->group) {
+        options->access.mode = options->access.mode ? options->access.mode
+                                                    : 0600;
+        return true;
+    }
+    options->access.mode = options->access.mode ? options->access.mode : 0660;
+    group = getgrnam(options->group);
+    if (group) {
+        options->access.group = group->gr_gid;
+        return true;
+    }
+    if (!g_ascii_string_to_unsigned(options->group, 10, 0, G_MAXUINT32 - 1,
+                                    &number, NULL)) {
+        return refuse(error, "--socket-group=%s: there is no such group",
+                      options->group);
+    }
+    options->access.group = (gid_t)number;
+    return true;
+}
+
+static bool check_front_end(struct vwl_options *options, GError **error)
+{
+    bool access = options->group || options->access.mode;
+
     if (options->probe) {
         return true;
     }
-    if (!options->socket_path && options->fd < 0) {
-        return refuse(error, "give --socket-path=PATH or --fd=N");
+    if (access && !options->socket_path) {
+        return refuse(error, "--socket-group and --socket-mode are for "
+                             "--socket-path");
+    }
+    if (!find_group(options, error)) {
+        return false;
+    }
+    if (!options->socket_path && options->fd < 0 &&
+        !adopt_activated(options, error)) {
+        return false;
     }
     if (options->socket_path && options->fd >= 0) {
         return refuse(error, "--socket-path and --fd exclude each other");
@@ -284,6 +366,7 @@ bool vwl_options_parse(int argc, char **argv, struct vwl_options *out,
 void vwl_options_finish(struct vwl_options *options)
 {
     g_free(options->socket_path);
+    g_free(options->group);
     g_free(options->plugin);
     g_free(options->resources);
     g_free(options->dmabufs);

@@ -10,17 +10,21 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "listener.h"
 #include "socket_list.h"
 #include "vhost-user-wl/plugin.h"
 
 enum vwl_sandbox_mode {
     VWL_SANDBOX_ON,
     VWL_SANDBOX_OFF,
+    VWL_SANDBOX_REQUIRE,
 };
 
 struct vwl_options {
-    char *socket_path;    /* NULL with fd */
-    int fd;               /* -1 with socket_path */
+    char *socket_path;                 /* NULL with fd */
+    int fd;                            /* -1 with socket_path */
+    char *group;                       /* name or number; NULL: the daemon\'s */
+    struct vwl_listener_access access; /* of socket_path */
     char *plugin;         /* path of the plugin; NULL: the default one */
     char *dmabufs;        /* of config */
     char *resources;      /* path of the resource bridge; NULL: none */

@@ -35,8 +35,6 @@
 #define DATA_OF_VFD 8192
 #define LEAST_FILE (64 * MIB)
 
-#define say(...) vwl_say("sandbox: " __VA_ARGS__)
-
 /* Never more than it was. */
 static void limit(int resource, uint64_t most)
 {
@@ -49,17 +47,27 @@ static void limit(int resource, uint64_t most)
     }
 }
 
-static void drop_capabilities(void)
+/* All of them, but those of the mask: 0, or -errno. */
+static int drop_capabilities(uint32_t keep)
 {
     struct __user_cap_header_struct header = {
         .version = _LINUX_CAPABILITY_VERSION_3,
     };
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+    struct __user_cap_data_struct had[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    if (syscall(SYS_capset, &header, none) < 0) {
-        say("capabilities are kept: %s", g_strerror(errno));
+    if (syscall(SYS_capget, &header, had) < 0) {
+        return -errno;
     }
+    data[0].effective = had[0].effective & keep;
+    data[0].permitted = had[0].permitted & keep;
+    return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+static int set_no_new_privs(void)
+{
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
 static void limit_daemon(const struct vwl_config *config)
@@ -86,22 +94,6 @@ static void limit_daemon(const struct vwl_config *config)
     }
 }
 
-static void enter_landlock(void)
-{
-    int abi = vwl_landlock_enter(NULL);
-
-    if (abi < 0) {
-        say("this kernel has no Landlock (%s): only the system call filter "
-            "keeps the daemon from files",
-            g_strerror(-abi));
-    } else if (abi < VWL_LANDLOCK_ALL_ABI) {
-        say("this kernel's Landlock is version %d: only the system call "
-            "filter keeps the daemon from %s%s%s",
-            abi, abi < 3 ? "truncating files, " : "", abi < 4 ? "TCP, " : "",
-            "other processes and abstract sockets");
-    }
-}
-
 /* What --dmabuf may have opened. A GPU's own buffers need requests that no
  * list of ours can name, so they are let through where there is a GPU alone. */
 static unsigned int devices(const char *words)
@@ -122,54 +114,97 @@ static unsigned int devices(const char *words)
     return mask;
 }
 
-static void enter_filter(unsigned int may_use)
+void vwl_sandbox_enter(const struct vwl_options *options, int listener,
+                       struct vwl_sandbox_report *report)
 {
-    int err = vwl_filter_enter(VWL_FILTER_DAEMON, may_use);
-
-    if (err < 0) {
-        say("%s (%s): Unix sockets that were not given, and system calls, "
-            "are not kept from the daemon",
-            err == -ENOSYS ? "this was built without libseccomp"
-                           : "this kernel refuses the system call filter",
-            g_strerror(-err));
-    }
-}
-
-void vwl_sandbox_enter(const struct vwl_options *options)
-{
-    unsigned int may_use;
+    const struct vwl_filter_wishes wishes = {
+        .which = VWL_FILTER_DAEMON,
+        .devices = devices(options->dmabufs),
+        .listener = listener,
+    };
 
     /* it loads what it needs to speak, once */
     (void)g_strerror(EPERM);
     limit_daemon(&options->config);
-    drop_capabilities();
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-        say("no_new_privs: %s", g_strerror(errno));
+    *report = (struct vwl_sandbox_report){ .sanitized = SANITIZED };
+    report->capabilities = drop_capabilities(0);
+    report->no_new_privs = set_no_new_privs();
+    if (!SANITIZED) {
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        report->landlock = vwl_landlock_enter(NULL);
+        report->filter = vwl_filter_enter(&wishes);
     }
-    if (SANITIZED) {
-        say("a sanitizer is built in: files and system calls are not kept "
-            "from the daemon");
-        return;
-    }
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    may_use = devices(options->dmabufs);
-    enter_landlock();
-    enter_filter(may_use);
 }
 
-void vwl_sandbox_enter_connector(const struct vwl_options *options)
+void vwl_sandbox_enter_connector(const struct vwl_options *options,
+                                 struct vwl_sandbox_report *report)
 {
+    const struct vwl_filter_wishes wishes = {
+        .which = VWL_FILTER_CONNECTOR,
+        .listener = -1,
+    };
     char *folder = options->socket_path
                        ? g_path_get_dirname(options->socket_path)
                        : NULL;
 
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    *report = (struct vwl_sandbox_report){ .sanitized = SANITIZED };
+    report->capabilities = drop_capabilities(UINT32_C(1) << CAP_DAC_OVERRIDE);
+    report->no_new_privs = set_no_new_privs();
     if (!SANITIZED) {
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-        vwl_landlock_enter(folder);
-        vwl_filter_enter(VWL_FILTER_CONNECTOR, 0);
+        report->landlock = vwl_landlock_enter(folder);
+        report->filter = vwl_filter_enter(&wishes);
     }
     g_free(folder);
+}
+
+/* ---- what is said of it ------------------------------------------------- */
+
+static bool is_missing(int err, const char *whose, const char *what)
+{
+    if (err >= 0) {
+        return false;
+    }
+    vwl_say("sandbox: %s %s: %s", whose, what, g_strerror(-err));
+    return true;
+}
+
+bool vwl_sandbox_judge(const struct vwl_sandbox_report *report,
+                       const char *whose)
+{
+    bool missing = is_missing(report->capabilities, whose,
+                              "keeps its capabilities");
+
+    missing |= is_missing(report->no_new_privs, whose,
+                          "can gain privileges (no_new_privs)");
+    if (report->sanitized) {
+        vwl_say("sandbox: a sanitizer is built in: %s keeps files and system "
+                "calls",
+                whose);
+        return false;
+    }
+    if (report->filter == -ENOSYS) {
+        vwl_say("sandbox: %s has no system call filter: built without "
+                "libseccomp",
+                whose);
+        missing = true;
+    } else {
+        missing |= is_missing(report->filter, whose,
+                              "has no system call filter: the kernel refuses "
+                              "it");
+    }
+    missing |= is_missing(report->landlock, whose,
+                          "has no Landlock: the system call filter alone keeps "
+                          "it from files");
+    if (report->landlock > 0 && report->landlock < VWL_LANDLOCK_ALL_ABI) {
+        vwl_say("sandbox: this kernel has Landlock version %d of %d: the "
+                "system call filter alone keeps %s from %s%sother processes "
+                "and abstract sockets",
+                report->landlock, VWL_LANDLOCK_ALL_ABI, whose,
+                report->landlock < 3 ? "truncating files, " : "",
+                report->landlock < 4 ? "TCP, " : "");
+    }
+    return !missing;
 }

@@ -4,6 +4,7 @@
  * what VWL_INTRUDE names, one attempt or "all" that it may survive, and logs
  * for each "try NAME: allowed", or why not.
  */
+#include <drm.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -13,10 +14,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -172,6 +175,88 @@ static int try_io_uring(void)
     return (int)syscall(SYS_io_uring_setup, 4, params);
 }
 
+/* Bytes from somewhere to somewhere: ways that the device does not use. */
+static int try_vmsplice(void)
+{
+    struct iovec iov = { (char *)"x", 1 };
+    int ends[2];
+
+    return pipe(ends) < 0 ? 0 : (int)vmsplice(ends[1], &iov, 1, 0);
+}
+
+static int with_files(bool do_send)
+{
+    int from = memfd_create("from", MFD_CLOEXEC);
+    int to = memfd_create("to", MFD_CLOEXEC);
+
+    return from < 0 || to < 0 || write(from, "x", 1) != 1 ||
+                   lseek(from, 0, SEEK_SET) != 0
+               ? 0
+           : do_send ? (int)sendfile(to, from, NULL, 1)
+                     : (int)copy_file_range(from, NULL, to, NULL, 1, 0);
+}
+
+static int try_sendfile(void)
+{
+    return with_files(true);
+}
+
+static int try_copy_range(void)
+{
+    return with_files(false);
+}
+
+static int with_many(bool do_send)
+{
+    char byte = 'x';
+    struct iovec iov = { &byte, 1 };
+    struct mmsghdr msgs = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
+    int sv[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0 ||
+        send(sv[0], "y", 1, 0) != 1) {
+        return 0;
+    }
+    return do_send ? sendmmsg(sv[0], &msgs, 1, 0)
+                   : recvmmsg(sv[1], &msgs, 1, 0, NULL);
+}
+
+static int try_sendmmsg(void)
+{
+    return with_many(true);
+}
+
+static int try_recvmmsg(void)
+{
+    return with_many(false);
+}
+
+/* Not the daemon's listener, and no listener at all. */
+static int try_accept(void)
+{
+    return accept4(0, NULL, NULL, SOCK_CLOEXEC);
+}
+
+static int try_drm_master(void)
+{
+    return ioctl(0, DRM_IOCTL_SET_MASTER);
+}
+
+static int try_drm_modes(void)
+{
+    return ioctl(0, DRM_IOCTL_MODE_SETCRTC);
+}
+
+static int try_drm_version(void)
+{
+    return ioctl(0, DRM_IOCTL_VERSION);
+}
+
+static int try_drm_driver(void)
+{
+    return ioctl(0, _IO(DRM_IOCTL_BASE, 0x9f));
+}
+
 static int try_execve(void)
 {
     char *argv[] = { (char *)"/bin/true", NULL };
@@ -208,6 +293,16 @@ static const struct {
     { "dumpable", try_dumpable },
     { "limits", try_limits },
     { "io-uring", try_io_uring },
+    { "vmsplice", try_vmsplice },
+    { "sendfile", try_sendfile },
+    { "copy-range", try_copy_range },
+    { "sendmmsg", try_sendmmsg },
+    { "recvmmsg", try_recvmmsg },
+    { "accept", try_accept },
+    { "drm-master", try_drm_master },
+    { "drm-modes", try_drm_modes },
+    { "drm-version", try_drm_version },
+    { "drm-driver", try_drm_driver },
     { "execve", try_execve, true },
     { "ptrace", try_ptrace, true },
 };

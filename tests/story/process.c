@@ -2,8 +2,12 @@
 #include "process.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,15 +17,35 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* As a kernel without it answers. */
+static void take_call(int number)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = { G_N_ELEMENTS(code), code };
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) {
+        _exit(99);
+    }
+}
+
 /* A test that fails leaves nothing behind that holds its output open. */
 static void in_child(gpointer data)
 {
-    const unsigned int max_fds = GPOINTER_TO_UINT(data);
-    const struct rlimit limit = { max_fds, max_fds };
+    const struct process *process = data;
+    const struct rlimit limit = { process->max_fds, process->max_fds };
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (max_fds) {
+    if (process->max_fds) {
         setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (process->no_call) {
+        take_call(process->no_call);
     }
 }
 
@@ -44,8 +68,7 @@ void process_daemon(struct process *process, bool keep_err,
     g_spawn_async_with_pipes(NULL, (char **)argv->pdata, NULL,
                              G_SPAWN_DO_NOT_REAP_CHILD |
                                  G_SPAWN_LEAVE_DESCRIPTORS_OPEN,
-                             in_child, GUINT_TO_POINTER(process->max_fds),
-                             &process->pid, NULL, NULL,
+                             in_child, process, &process->pid, NULL, NULL,
                              keep_err ? &process->err : NULL, &error);
     g_assert_no_error(error);
     g_ptr_array_unref(argv);

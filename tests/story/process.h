@@ -14,6 +14,8 @@ struct process {
     int err; /* its standard error, to read; -1 when not asked for */
     unsigned int max_fds; /* set before the start: its descriptor limit, soft
                              and hard; 0: ours */
+    int no_call; /* set before the start: a system call that this kernel then
+                    does not have; 0: none */
 };
 
 /* Starts the daemon with these options (NULL-terminated; --plugin is added).
