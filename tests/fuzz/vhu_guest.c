@@ -38,7 +38,7 @@ void vhu_do_request(struct vhu_world *world)
     uint8_t *at = world->front.ram + gpa[0];
 
     memset(at, 0, 0x200);
-    put32(at, 0x100 + pick(&world->in, 11));
+    put32(at, VIRTIO_WL_CMD_VFD_NEW + pick(&world->in, 11));
     put32(at + 8, pick(&world->in, 12) | (how & 1) << 30);
     put32(at + 12, how >> 1 & 3);
     put32(at + 24, sizes[how >> 3 & 3]);

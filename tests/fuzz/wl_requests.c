@@ -51,7 +51,7 @@ static void note_answer(struct world *world, struct asked *asked)
         world->lost_track = true;
         return;
     }
-    fuzz_check(type >= 0x1000 && type <= 0x1105);
+    fuzz_check(type >= VIRTIO_WL_RESP_OK && type <= VIRTIO_WL_RESP_INVALID_CMD);
     if (type == VIRTIO_WL_RESP_VFD_NEW) {
         uint32_t id = get32(request->head + 8);
 
@@ -209,7 +209,7 @@ void world_do_close(struct world *world)
 void world_do_raw(struct world *world)
 {
     uint8_t bytes[200] = { 0 };
-    uint32_t type = 0x100 + pick(&world->in, 12);
+    uint32_t type = VIRTIO_WL_CMD_VFD_NEW + pick(&world->in, 12);
     uint32_t id = take_id(world);
     size_t len, less;
 

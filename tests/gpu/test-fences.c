@@ -17,10 +17,7 @@
 #include <xf86drm.h>
 
 #include "rig.h"
-
-#define OK 0x1000
-#define INVALID_ID 0x1102
-#define INVALID_TYPE 0x1103
+#include "wl_names.h"
 
 /* Of vgem, which libdrm has no header for. */
 struct vgem_fence_attach {
@@ -135,7 +132,8 @@ static void alive(struct rig *r, int peer)
 {
     char byte = 0;
 
-    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, NULL, 0, "a", 1), ==, OK);
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, NULL, 0, "a", 1), ==,
+                    RESP_OK);
     rig_read(r, peer, &byte, 1, NULL, NULL);
     g_assert_cmpint(byte, ==, 'a');
 }
@@ -162,9 +160,10 @@ static void test_fence(void)
     g_assert_cmphex(vfd->flags, ==, VIRTIO_WL_VFD_FENCE);
     g_assert_cmpuint(vfd->size, ==, 0);
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, id, NULL, 0, "x", 1), ==,
-                    INVALID_TYPE);
+                    RESP_INVALID_TYPE);
     /* it is on its way back while it waits, and holds up nobody */
-    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "b", 1), ==, OK);
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "b", 1), ==,
+                    RESP_OK);
     back = take(r, peer, 'b');
     for (int i = 0; i < 20; i++) {
         alive(r, peer);
@@ -176,11 +175,12 @@ static void test_fence(void)
     g_assert_cmpint(status_of(back), ==, 1);
     close(back);
     /* it can be sent when it is signalled, too */
-    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "c", 1), ==, OK);
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "c", 1), ==,
+                    RESP_OK);
     back = take(r, peer, 'c');
     g_assert_cmpint(status_of(back), ==, 1);
     close(back);
-    g_assert_cmphex((unsigned)vwl_drv_close(r->drv, id), ==, OK);
+    g_assert_cmphex((unsigned)vwl_drv_close(r->drv, id), ==, RESP_OK);
     id = give(r, peer, fence);
     rig_wait(r, is_hung, vwl_drv_find(r->drv, id));
     close(fence);
@@ -203,7 +203,7 @@ static void test_never(void)
     buffer_init(&buffer[1]);
     fence = attach(&buffer[0]);
     g_assert_cmphex((unsigned)vwl_drv_close(r->drv, give(r, peer, fence)), ==,
-                    OK);
+                    RESP_OK);
     close(fence);
     fence = attach(&buffer[1]);
     id = give(r, peer, fence);
@@ -264,7 +264,7 @@ static uint32_t ask_foreign(struct rig *r, uint32_t kind, uint64_t value,
         uint64_t value;
         char byte;
     } __attribute__((packed)) request = {
-        0x109, 0, 1, 1, kind, 0xdeadbeef, value, byte,
+        CMD_VFD_SEND_FOREIGN_ID, 0, 1, 1, kind, 0xdeadbeef, value, byte,
     };
 
     return (uint32_t)vwl_drv_command(r->drv, &request, sizeof request, 8, NULL,
@@ -280,26 +280,32 @@ static void test_foreign(void)
     struct stat st[2];
 
     buffer_init(&gpu);
-    g_assert_cmphex(ask_foreign(r, 1, 5, 'r'), ==, OK);
+    g_assert_cmphex(ask_foreign(r, VIRTIO_WL_FOREIGN_VIRTGPU, 5, 'r'), ==,
+                    RESP_OK);
     fd = take(r, peer, 'r');
     g_assert_cmpint(fstat(fd, &st[0]), ==, 0);
     g_assert_cmpint(fstat(gpu.fd, &st[1]), ==, 0);
     g_assert_true(st[0].st_dev == st[1].st_dev && st[0].st_ino == st[1].st_ino);
     close(fd);
-    g_assert_cmphex(ask_foreign(r, 2, 7, 'f'), ==, OK);
+    g_assert_cmphex(ask_foreign(r, VIRTIO_WL_FOREIGN_VIRTGPU_FENCE, 7, 'f'), ==,
+                    RESP_OK);
     fd = take(r, peer, 'f');
     g_assert_cmpint(status_of(fd), ==, 0);
     signal_fence(&gpu);
     g_assert_cmpint(status_of(fd), ==, 1);
     close(fd);
     for (int i = 0; i < 2; i++) {
-        g_assert_cmphex(ask_foreign(r, 3, 0xabad1dea, 's'), ==, OK);
+        g_assert_cmphex(ask_foreign(r, VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE,
+                                    0xabad1dea, 's'),
+                        ==, RESP_OK);
         fd = take(r, peer, 's');
         g_assert_cmpint(status_of(fd), ==, 1);
         close(fd);
     }
-    g_assert_cmphex(ask_foreign(r, 1, 6, 'x'), ==, INVALID_ID);
-    g_assert_cmphex(ask_foreign(r, 2, 10, 'x'), ==, INVALID_ID);
+    g_assert_cmphex(ask_foreign(r, VIRTIO_WL_FOREIGN_VIRTGPU, 6, 'x'), ==,
+                    RESP_INVALID_ID);
+    g_assert_cmphex(ask_foreign(r, VIRTIO_WL_FOREIGN_VIRTGPU_FENCE, 10, 'x'),
+                    ==, RESP_INVALID_ID);
     alive(r, peer);
     buffer_finish(&gpu);
     close(peer);

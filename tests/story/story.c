@@ -6,32 +6,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-uint32_t story_get32(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-           (uint32_t)at[3] << 24;
-}
-
-uint64_t story_get64(const uint8_t *at)
-{
-    return story_get32(at) | (uint64_t)story_get32(at + 4) << 32;
-}
-
-void story_put32(uint8_t *at, uint32_t value)
-{
-    for (unsigned int i = 0; i < 4; i++) {
-        at[i] = (uint8_t)(value >> 8 * i);
-    }
-}
-
 void story_new(uint8_t request[64], uint32_t type, uint32_t id, uint32_t flags,
                uint32_t size)
 {
     memset(request, 0, 64);
-    story_put32(request, type);
-    story_put32(request + 8, id);
-    story_put32(request + 12, flags);
-    story_put32(request + 24, size);
+    put32(request, type);
+    put32(request + 8, id);
+    put32(request + 12, flags);
+    put32(request + 24, size);
 }
 
 struct reply story_ask(struct rig *r, const void *request, size_t len,
@@ -79,7 +61,7 @@ void story_alive(struct rig *r, uint32_t id, int peer)
     char byte = 0;
 
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, id, NULL, 0, "a", 1), ==,
-                    OK);
+                    RESP_OK);
     rig_read(r, peer, &byte, 1, NULL, NULL);
     g_assert_cmpint(byte, ==, 'a');
     rig_write(r, peer, "b", 1, NULL, 0);
@@ -111,7 +93,7 @@ int story_take(struct rig *r, uint32_t ctx, int peer, uint32_t id)
     char byte = 0;
 
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, ctx, &id, 1, "t", 1), ==,
-                    OK);
+                    RESP_OK);
     rig_read(r, peer, &byte, 1, &fd, &n);
     g_assert_cmpint(byte, ==, 't');
     g_assert_cmpuint(n, ==, 1);

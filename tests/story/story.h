@@ -6,25 +6,14 @@
 #ifndef STORY_H
 #define STORY_H
 
+#include "bytes.h"
 #include "rig.h"
-
-#define OK 0x1000
-#define NEW 0x1001
-#define ERR 0x1100
-#define OUT_OF_MEMORY 0x1101
-#define INVALID_ID 0x1102
-#define INVALID_TYPE 0x1103
-#define INVALID_FLAGS 0x1104
-#define INVALID_CMD 0x1105
+#include "wl_names.h"
 
 struct reply {
     uint32_t used, type; /* type 0: not even that was written */
     uint8_t bytes[64];   /* the memory of the response, as far as it fits */
 };
-
-uint32_t story_get32(const uint8_t *at);
-uint64_t story_get64(const uint8_t *at);
-void story_put32(uint8_t *at, uint32_t value);
 
 /* The 64-byte form of a NEW* request. */
 void story_new(uint8_t request[64], uint32_t type, uint32_t id, uint32_t flags,

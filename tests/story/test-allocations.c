@@ -81,7 +81,7 @@ static void send_only(struct rig *r, int peer)
 
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, NULL, 0, data,
                                            sizeof data),
-                    ==, OK);
+                    ==, RESP_OK);
     rig_read(r, peer, data, sizeof data, NULL, NULL);
 }
 
@@ -114,7 +114,8 @@ static void pipe_to_host(struct rig *r, int fd)
 {
     char byte = 0;
 
-    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 3, NULL, 0, "p", 1), ==, OK);
+    g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 3, NULL, 0, "p", 1), ==,
+                    RESP_OK);
     rig_wait_readable(r, fd);
     g_assert_cmpint(read(fd, &byte, 1), ==, 1);
 }
@@ -139,7 +140,8 @@ static void expect_none(struct rig *r, const char *what, round_fn round, int fd)
 
 static int open_pipe(struct rig *r, uint32_t id, uint32_t flags, int peer)
 {
-    g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, id, flags), ==, NEW);
+    g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, id, flags), ==,
+                    RESP_VFD_NEW);
     return story_take(r, 1, peer, id);
 }
 

@@ -91,21 +91,21 @@ static void test_memory(gconstpointer data)
     for (unsigned int i = 0; i < 3; i++) {
         size_t len = i == 1 ? 32 : 64;
 
-        story_new(request, 0x100, 1, flags, 0x2001);
+        story_new(request, CMD_VFD_NEW, 1, flags, 0x2001);
         memset(request + 16, 0x77, 8); /* its pfn means nothing */
         memset(request + 28, 0xa5, 36);
         reply = story_ask(r, request, len, (uint32_t)len, NULL);
-        g_assert_cmphex(reply.type, ==, NEW);
+        g_assert_cmphex(reply.type, ==, RESP_VFD_NEW);
         g_assert_cmpuint(reply.used, ==, 32);
-        g_assert_cmphex(story_get32(reply.bytes + 4), ==, 0);
-        g_assert_cmphex(story_get32(reply.bytes + 8), ==, 1);
-        g_assert_cmphex(story_get32(reply.bytes + 12), ==, flags);
-        g_assert_cmphex(story_get32(reply.bytes + 24), ==, 0x3000);
-        g_assert_cmphex(story_get32(reply.bytes + 28), ==, 0);
+        g_assert_cmphex(get32(reply.bytes + 4), ==, 0);
+        g_assert_cmphex(get32(reply.bytes + 8), ==, 1);
+        g_assert_cmphex(get32(reply.bytes + 12), ==, flags);
+        g_assert_cmphex(get32(reply.bytes + 24), ==, 0x3000);
+        g_assert_cmphex(get32(reply.bytes + 28), ==, 0);
         for (size_t at = 32; at < len; at++) {
             g_assert_cmphex(reply.bytes[at], ==, 0xa5);
         }
-        bytes = at_pfn(r, f, story_get64(reply.bytes + 16), 0x3000);
+        bytes = at_pfn(r, f, get64(reply.bytes + 16), 0x3000);
         g_assert_nonnull(bytes);
         for (unsigned int at = 0; at < 0x3000; at++) {
             g_assert_cmphex(bytes[at], ==, 0);
@@ -114,19 +114,19 @@ static void test_memory(gconstpointer data)
 
         /* the id is in use, and free as soon as CLOSE was answered */
         reply = story_ask(r, request, 64, 64, NULL);
-        g_assert_cmphex(reply.type, ==, INVALID_ID);
+        g_assert_cmphex(reply.type, ==, RESP_INVALID_ID);
         g_assert_cmpuint(reply.used, ==, 4);
         reply = story_ask(r, close_it, 12, 8, NULL);
-        g_assert_cmphex(reply.type, ==, OK);
+        g_assert_cmphex(reply.type, ==, RESP_OK);
         g_assert_cmpuint(reply.used, ==, 4);
         g_assert_cmphex(reply.bytes[4], ==, 0);
         reply = story_ask(r, close_it, 12, 8, NULL);
-        g_assert_cmphex(reply.type, ==, INVALID_ID);
+        g_assert_cmphex(reply.type, ==, RESP_INVALID_ID);
     }
     /* an id is free after a failed NEW, too */
-    story_new(request, 0x100, 1, flags, 0);
-    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, ERR);
-    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
+    story_new(request, CMD_VFD_NEW, 1, flags, 0);
+    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, RESP_ERR);
+    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, RESP_VFD_NEW);
     rig_free(r);
 }
 
@@ -138,33 +138,37 @@ static void test_refusals(gconstpointer data)
     uint8_t request[64];
     struct reply reply;
 
-    story_new(request, 0x100, 1, f->trans ? 1 : 4, 4096);
+    story_new(request, CMD_VFD_NEW, 1, f->trans ? 1 : 4, 4096);
     memset(request + 28, 0x5a, 36);
     reply = story_ask(r, request, 64, 64, NULL);
-    g_assert_cmphex(reply.type, ==, f->trans ? INVALID_FLAGS : ERR);
+    g_assert_cmphex(reply.type, ==, f->trans ? RESP_INVALID_FLAGS : RESP_ERR);
     g_assert_cmpuint(reply.used, ==, 4);
     for (size_t at = 4; at < 64; at++) { /* the rest is the request's */
         g_assert_cmphex(reply.bytes[at], ==, request[at]);
     }
     /* bit 30 comes before flags, flags before ids in use */
-    story_new(request, 0x100, 0x40000001, 0xff, 4096);
-    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, INVALID_ID);
-    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
-    story_new(request, 0x105, 1, 3, 0);
+    story_new(request, CMD_VFD_NEW, 0x40000001, 0xff, 4096);
     g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==,
-                    INVALID_FLAGS);
-    story_new(request, 0x105, 1, 2, 0);
-    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, INVALID_ID);
+                    RESP_INVALID_ID);
+    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, RESP_VFD_NEW);
+    story_new(request, CMD_VFD_NEW_PIPE, 1, VFD_READ_WRITE, 0);
+    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==,
+                    RESP_INVALID_FLAGS);
+    story_new(request, CMD_VFD_NEW_PIPE, 1, VFD_READ, 0);
+    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==,
+                    RESP_INVALID_ID);
 
     /* sommelier's probe takes nothing else for "no dmabufs" */
-    story_new(request, 0x107, 2, 0, 0);
+    story_new(request, CMD_VFD_NEW_DMABUF, 2, 0, 0);
     reply = story_ask(r, request, 64, 64, NULL);
-    g_assert_cmphex(reply.type, ==, INVALID_CMD);
+    g_assert_cmphex(reply.type, ==, RESP_INVALID_CMD);
     g_assert_cmpuint(reply.used, ==, 4);
     g_assert_cmphex(reply.bytes[8], ==, 2);
-    story_new(request, 0x108, 2, 1, 0);
-    g_assert_cmphex(story_ask(r, request, 16, 8, NULL).type, ==, INVALID_CMD);
-    g_assert_cmphex(story_ask(r, request, 4, 8, NULL).type, ==, INVALID_CMD);
+    story_new(request, CMD_VFD_DMABUF_SYNC, 2, VIRTIO_WL_DMABUF_SYNC_READ, 0);
+    g_assert_cmphex(story_ask(r, request, 16, 8, NULL).type, ==,
+                    RESP_INVALID_CMD);
+    g_assert_cmphex(story_ask(r, request, 4, 8, NULL).type, ==,
+                    RESP_INVALID_CMD);
     rig_free(r);
 }
 
@@ -178,12 +182,12 @@ static void test_swapped_close(gconstpointer data)
     };
     struct reply reply;
 
-    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, RESP_VFD_NEW);
     reply = story_ask(r, request, 8, 12, NULL);
-    g_assert_cmphex(reply.type, ==, ERR);
+    g_assert_cmphex(reply.type, ==, RESP_ERR);
     g_assert_cmpuint(reply.used, ==, 4);
-    g_assert_cmphex(story_get32(reply.bytes + 4), ==, 0xc3c3c3c3);
-    g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, OK);
+    g_assert_cmphex(get32(reply.bytes + 4), ==, 0xc3c3c3c3);
+    g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, RESP_OK);
     rig_free(r);
 }
 
@@ -195,42 +199,44 @@ static void test_contexts_and_pipes(gconstpointer data)
     struct reply reply;
     int peer;
 
-    story_new(request, 0x104, 1, f->trans ? 3 : 4, 0);
+    story_new(request, CMD_VFD_NEW_CTX, 1,
+              f->trans ? VFD_READ_WRITE : VIRTIO_WL_VFD_LEGACY_CONTROL, 0);
     for (unsigned int i = 0; i < 3; i++) {
         static const size_t lens[] = { 64, 32, 12 };
 
         request[8] = (uint8_t)(i + 1);
         reply = story_ask(r, request, lens[i], i == 0 ? 64 : 32, NULL);
-        g_assert_cmphex(reply.type, ==, NEW);
+        g_assert_cmphex(reply.type, ==, RESP_VFD_NEW);
         g_assert_cmpuint(reply.used, ==, 32);
-        g_assert_cmphex(story_get32(reply.bytes + 8), ==, i + 1);
-        g_assert_cmphex(story_get32(reply.bytes + 12), ==, f->trans ? 3 : 4);
-        g_assert_cmphex(story_get64(reply.bytes + 16), ==, pfn_none(f));
-        g_assert_cmphex(story_get64(reply.bytes + 24), ==, 0);
+        g_assert_cmphex(get32(reply.bytes + 8), ==, i + 1);
+        g_assert_cmphex(get32(reply.bytes + 12), ==,
+                        f->trans ? VFD_READ_WRITE
+                                 : VIRTIO_WL_VFD_LEGACY_CONTROL);
+        g_assert_cmphex(get64(reply.bytes + 16), ==, pfn_none(f));
+        g_assert_cmphex(get64(reply.bytes + 24), ==, 0);
     }
     rig_settle(r);
     g_assert_cmpuint(compositor_clients(r->compositor), ==, 3);
 
-    story_new(request, 0x10a, 4, 3, 0);
+    story_new(request, CMD_VFD_NEW_CTX_NAMED, 4, VFD_READ_WRITE, 0);
     memcpy(request + 28, "peer0", 5);
     reply = story_ask(r, request, 64, 64, NULL);
-    g_assert_cmphex(reply.type, ==, NEW);
+    g_assert_cmphex(reply.type, ==, RESP_VFD_NEW);
     g_assert_cmpuint(reply.used, ==, 32);
     g_assert_cmpmem(reply.bytes + 32, 32, request + 32, 32);
     peer = rig_accept(r, 0);
     request[28] = 'P';
     request[8] = 5;
-    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, ERR);
+    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, RESP_ERR);
 
     for (uint32_t direction = 1; direction <= 2; direction++) {
-        story_new(request, 0x105, 10 + direction, direction, 0);
+        story_new(request, CMD_VFD_NEW_PIPE, 10 + direction, direction, 0);
         reply = story_ask(r, request, 64, 64, NULL);
-        g_assert_cmphex(reply.type, ==, NEW);
+        g_assert_cmphex(reply.type, ==, RESP_VFD_NEW);
         g_assert_cmpuint(reply.used, ==, 32);
-        g_assert_cmphex(story_get32(reply.bytes + 12), ==,
-                        f->shmem ? 0 : direction);
-        g_assert_cmphex(story_get64(reply.bytes + 16), ==, 0);
-        g_assert_cmphex(story_get64(reply.bytes + 24), ==, 0);
+        g_assert_cmphex(get32(reply.bytes + 12), ==, f->shmem ? 0 : direction);
+        g_assert_cmphex(get64(reply.bytes + 16), ==, 0);
+        g_assert_cmphex(get64(reply.bytes + 24), ==, 0);
     }
     vwl_drv_place(r->drv, 4, false);
     close(peer);
@@ -246,15 +252,14 @@ static void expect_new(const struct family *f, struct rig *r, unsigned int i,
     const uint8_t *at = g_bytes_get_data(r->drv->messages->pdata[i], &len);
 
     g_assert_cmpuint(len, ==, 32);
-    g_assert_cmphex(story_get64(at), ==, 0x100);
-    g_assert_cmphex(story_get32(at + 8), ==, id);
-    g_assert_cmphex(story_get32(at + 12), ==, flags);
-    g_assert_cmphex(story_get64(at + 24), ==, size);
+    g_assert_cmphex(get64(at), ==, CMD_VFD_NEW);
+    g_assert_cmphex(get32(at + 8), ==, id);
+    g_assert_cmphex(get32(at + 12), ==, flags);
+    g_assert_cmphex(get64(at + 24), ==, size);
     if (size == 0) {
-        g_assert_cmphex(story_get64(at + 16), ==, pfn_none(f));
+        g_assert_cmphex(get64(at + 16), ==, pfn_none(f));
     } else {
-        uint8_t *bytes = at_pfn(r, f, story_get64(at + 16),
-                                (size + 4095) & ~4095u);
+        uint8_t *bytes = at_pfn(r, f, get64(at + 16), (size + 4095) & ~4095u);
 
         g_assert_nonnull(bytes);
         g_assert_cmphex(bytes[0], ==, 0x42);
@@ -296,12 +301,12 @@ static void test_from_host(gconstpointer data)
     expect_new(f, r, 4, 0x40000004, f->trans ? 0 : 3, 8192);
     at = g_bytes_get_data(seen->pdata[5], &len);
     g_assert_cmpuint(len, ==, 16 + 5 * 4 + 7);
-    g_assert_cmphex(story_get64(at), ==, 0x103);
-    g_assert_cmphex(story_get32(at + 8), ==, 1);
-    g_assert_cmphex(story_get32(at + 12), ==, 5);
+    g_assert_cmphex(get64(at), ==, CMD_VFD_RECV);
+    g_assert_cmphex(get32(at + 8), ==, 1);
+    g_assert_cmphex(get32(at + 12), ==, 5);
     for (uint32_t i = 0; i < 5; i++) {
-        g_assert_cmphex(story_get32(at + 16 + 4 * i), ==, 0x40000000 + i);
-        g_assert_cmpint(vwl_drv_close(r->drv, 0x40000000 + i), ==, OK);
+        g_assert_cmphex(get32(at + 16 + 4 * i), ==, 0x40000000 + i);
+        g_assert_cmpint(vwl_drv_close(r->drv, 0x40000000 + i), ==, RESP_OK);
     }
     g_assert_cmpmem(at + 36, 7, "wayland", 7);
 
@@ -313,16 +318,16 @@ static void test_from_host(gconstpointer data)
     rig_settle(r);
     for (guint i = 0; i + 1 < seen->len; i++) {
         at = g_bytes_get_data(seen->pdata[i], &len);
-        g_assert_cmphex(story_get32(at), ==, 0x103);
-        g_assert_cmphex(story_get32(at + 12), ==, 0);
+        g_assert_cmphex(get32(at), ==, CMD_VFD_RECV);
+        g_assert_cmphex(get32(at + 12), ==, 0);
         g_assert_cmpuint(len, >, 16);
         total += len - 16;
     }
     g_assert_cmpuint(total, ==, sizeof big);
     at = g_bytes_get_data(seen->pdata[seen->len - 1], &len);
     g_assert_cmpuint(len, ==, 12);
-    g_assert_cmphex(story_get64(at), ==, 0x106);
-    g_assert_cmphex(story_get32(at + 8), ==, 1);
+    g_assert_cmphex(get64(at), ==, CMD_VFD_HUP);
+    g_assert_cmphex(get32(at + 8), ==, 1);
     g_assert_cmpuint(rig_stats(r).hangups, ==, hangups + 1);
     close(sv[1]);
     rig_free(r);
@@ -338,13 +343,14 @@ static void test_ids_without_data(gconstpointer data)
     unsigned int n = 2;
     char bytes[3];
 
-    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, NEW);
-    g_assert_cmpint(vwl_drv_new(r->drv, 3, 8192), ==, NEW);
-    g_assert_cmpint(vwl_drv_send(r->drv, 1, &ids[0], 1, NULL, 0), ==, OK);
+    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 3, 8192), ==, RESP_VFD_NEW);
+    g_assert_cmpint(vwl_drv_send(r->drv, 1, &ids[0], 1, NULL, 0), ==, RESP_OK);
     rig_settle(r);
     g_assert_cmpint(peer_recv(peer, bytes, 1, NULL, NULL), ==, -EAGAIN);
-    g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, OK); /* that is no matter */
-    g_assert_cmpint(vwl_drv_send(r->drv, 1, &ids[1], 1, "abc", 3), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, 2), ==,
+                    RESP_OK); /* that is no matter */
+    g_assert_cmpint(vwl_drv_send(r->drv, 1, &ids[1], 1, "abc", 3), ==, RESP_OK);
     rig_read(r, peer, bytes, 3, fds, &n);
     g_assert_cmpuint(n, ==, 2);
     g_assert_cmpint(lseek(fds[0], 0, SEEK_END), ==, 4096);
@@ -366,28 +372,28 @@ static void test_foreign(gconstpointer data)
     unsigned int n = 2;
     char bytes[2];
 
-    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, NEW);
-    g_assert_cmpint(vwl_drv_new(r->drv, 3, 8192), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 3, 8192), ==, RESP_VFD_NEW);
     memset(request, 0xcd, sizeof request); /* padding, upper halves */
-    story_put32(request, 0x109);
-    story_put32(request + 4, 0);
-    story_put32(request + 8, 1);
-    story_put32(request + 12, 2);
+    put32(request, CMD_VFD_SEND_FOREIGN_ID);
+    put32(request + 4, 0);
+    put32(request + 8, 1);
+    put32(request + 12, 2);
     for (unsigned int i = 0; i < 2; i++) {
-        story_put32(request + 16 + i * entry, 0);
-        story_put32(request + 16 + i * entry + id_at, 2 + i);
+        put32(request + 16 + i * entry, 0);
+        put32(request + 16 + i * entry + id_at, 2 + i);
     }
     memcpy(request + len - 2, "fd", 2);
-    g_assert_cmphex(story_ask(r, request, len, 8, NULL).type, ==, OK);
+    g_assert_cmphex(story_ask(r, request, len, 8, NULL).type, ==, RESP_OK);
     rig_read(r, peer, bytes, 2, fds, &n);
     g_assert_cmpuint(n, ==, 2);
     g_assert_cmpmem(bytes, 2, "fd", 2);
     g_assert_cmpint(lseek(fds[0], 0, SEEK_END), ==, 4096);
     g_assert_cmpint(lseek(fds[1], 0, SEEK_END), ==, 8192);
     for (uint32_t kind = 1; kind <= 4; kind++) {
-        story_put32(request + 16 + entry, kind);
+        put32(request + 16 + entry, kind);
         g_assert_cmphex(story_ask(r, request, len, 8, NULL).type, ==,
-                        INVALID_ID);
+                        RESP_INVALID_ID);
     }
     rig_settle(r); /* and nothing of those was sent */
     g_assert_cmpint(peer_recv(peer, bytes, 1, NULL, NULL), ==, -EAGAIN);
@@ -413,8 +419,8 @@ static void send_16_mib(struct rig_options options, bool direct, uint32_t piece)
     r = rig_new(&options);
     peer = rig_open_ctx(r, 1, 0);
     memset(out, 0, 16);
-    story_put32(out, 0x102);
-    story_put32(out + 8, 1);
+    put32(out, CMD_VFD_SEND);
+    put32(out + 8, 1);
     for (size_t i = 0; i < len; i++) {
         out[16 + i] = (uint8_t)(i + i / 255 * 3);
     }
@@ -423,7 +429,7 @@ static void send_16_mib(struct rig_options options, bool direct, uint32_t piece)
     rig_read(r, peer, in, len, NULL, NULL);
     g_assert_true(memcmp(in, out + 16, len) == 0);
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, OK);
+    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_OK);
     g_assert_cmpuint(req->used_len, ==, 4);
     vwl_drv_request_free(r->drv, req);
     story_alive(r, 1, peer);
@@ -463,14 +469,14 @@ static void test_moved_bar(gconstpointer data)
     uint64_t moved = WINDOW_GPA + (UINT64_C(1) << 33);
     uint32_t id;
 
-    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
     g_assert_cmphex(vwl_drv_find(r->drv, 2)->pfn, >=, WINDOW_GPA >> 12);
     g_assert_cmphex(vwl_drv_find(r->drv, 2)->pfn, <, moved >> 12);
     r->fe->window.gpa = moved;
     if (!host_map) {
         g_assert_cmpint(vwl_fe_set_mem_table(r->fe), ==, 0);
     }
-    g_assert_cmpint(vwl_drv_new(r->drv, 3, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 3, 4096), ==, RESP_VFD_NEW);
     g_assert_cmphex(vwl_drv_find(r->drv, 3)->pfn, >=, moved >> 12);
     memset(vwl_drv_map(r->drv, 3), 0x5c, 4096);
     fd = story_memfd(4096, F_SEAL_SHRINK, 0x42);
@@ -496,19 +502,19 @@ static void test_unknown_base(void)
     uint8_t request[64];
     uint32_t id;
 
-    story_new(request, 0x100, 2, 0, 4096);
+    story_new(request, CMD_VFD_NEW, 2, 0, 4096);
     req = vwl_drv_submit(r->drv, request, 64, 64, NULL);
     story_alive(r, 1, peer);
     g_assert_false(req->done);
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, ERR);
+    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_ERR);
     g_assert_cmpuint(req->used_len, ==, 4);
     vwl_drv_request_free(r->drv, req);
     fd = story_memfd(4096, F_SEAL_SHRINK, 1); /* its message arrives */
     id = story_give(r, 1, peer, fd);
     g_assert_cmphex(vwl_drv_find(r->drv, id)->pfn, ==, 0);
     g_assert_cmpuint(vwl_drv_find(r->drv, id)->size, ==, 0);
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, 2), ==, NEW);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VFD_READ), ==, RESP_VFD_NEW);
     close(fd);
     close(peer);
     rig_free(r);

@@ -16,7 +16,7 @@ static uint32_t target(struct rig *r, guint i)
 {
     const uint8_t *at = g_bytes_get_data(r->drv->messages->pdata[i], NULL);
 
-    return story_get32(at) == 0x100 ? 0 : story_get32(at + 8);
+    return get32(at) == CMD_VFD_NEW ? 0 : get32(at + 8);
 }
 
 /* Whoever has something is served in turn: what a quiet one sends comes next,
@@ -195,7 +195,7 @@ static void test_small_queue(gconstpointer data)
         g_assert_cmpuint(n, ==, 9);
         for (unsigned int i = 0; i < 9; i++) {
             g_assert_cmpint(*(uint8_t *)vwl_drv_map(r->drv, ids[i]), ==, i);
-            g_assert_cmpint(vwl_drv_close(r->drv, ids[i]), ==, OK);
+            g_assert_cmpint(vwl_drv_close(r->drv, ids[i]), ==, RESP_OK);
         }
     }
     for (unsigned int i = 0; i < 9; i++) {
@@ -231,14 +231,14 @@ static void test_stuck_requests(void)
     g_assert_cmpuint(most, <, 128);
     for (unsigned int i = 0; i < n; i++) {
         g_assert_true(reqs[i]->done);
-        refused += vwl_drv_request_type(reqs[i]) == ERR;
+        refused += vwl_drv_request_type(reqs[i]) == RESP_ERR;
         vwl_drv_request_free(r->drv, reqs[i]);
     }
     g_assert_cmpuint(refused, >, 4);
     rig_read_to_end(r, stuck); /* its peer sees the end, too */
     story_alive(r, 2, good);
-    g_assert_cmpint(vwl_drv_send(r->drv, 1, NULL, 0, "x", 1), ==, ERR);
-    g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, OK);
+    g_assert_cmpint(vwl_drv_send(r->drv, 1, NULL, 0, "x", 1), ==, RESP_ERR);
+    g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, RESP_OK);
     close(stuck);
     close(good);
     rig_free(r);
@@ -277,7 +277,7 @@ static void test_many_stuck(void)
     g_assert_cmpuint(hups, >, 0);
     g_assert_cmpuint(hups, <, 20);
     for (uint32_t i = 0; i < 20; i++) {
-        g_assert_cmpint(vwl_drv_close(r->drv, 10 + i), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, 10 + i), ==, RESP_OK);
         close(stuck[i]);
     }
     while (n-- > 0) {
@@ -303,7 +303,8 @@ static void test_lingering(gconstpointer data)
     end = ctx;
     if (is_pipe) {
         id = 2;
-        g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, 1), ==, NEW);
+        g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VFD_WRITE), ==,
+                        RESP_VFD_NEW);
         end = story_take(r, 1, ctx, 2);
     }
     for (;;) {
@@ -313,16 +314,16 @@ static void test_lingering(gconstpointer data)
         if (!last->done) {
             break;
         }
-        g_assert_cmphex(vwl_drv_request_type(last), ==, OK);
+        g_assert_cmphex(vwl_drv_request_type(last), ==, RESP_OK);
         vwl_drv_request_free(r->drv, last);
         answered += sizeof bytes;
     }
-    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
     g_assert_true(last->done);
-    g_assert_cmphex(vwl_drv_request_type(last), ==, ERR);
+    g_assert_cmphex(vwl_drv_request_type(last), ==, RESP_ERR);
     vwl_drv_request_free(r->drv, last);
     /* the id is free while the rest is on its way */
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, id, 2), ==, NEW);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, id, VFD_READ), ==, RESP_VFD_NEW);
     for (size_t at = 0; at < answered; at += sizeof bytes) {
         rig_read(r, end, back, sizeof back, NULL, NULL);
         memset(bytes, (int)(at / sizeof bytes % 255), sizeof bytes);
@@ -363,7 +364,7 @@ static void test_close_undelivered(void)
         vwl_drv_post(r->drv, 1 + told % 4);
         rig_settle(r);
         g_assert_cmpuint(rig_stats(r).vfds, ==, 6);
-        g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, RESP_OK);
         rig_settle(r);
         g_assert_cmpuint(rig_stats(r).vfds, ==, 1);
         g_assert_cmpuint(rig_stats(r).queued_bytes, ==, 0);
@@ -423,18 +424,17 @@ static void test_groups(void)
             g_assert_cmpuint(i, <, seen->len);
         }
         at = g_bytes_get_data(seen->pdata[i], NULL);
-        if (story_get32(at) == 0x106) {
+        if (get32(at) == CMD_VFD_HUP) {
             g_assert_cmpuint(first, ==, i);
         } else {
-            g_assert_cmpuint(story_get32(at + 12), ==, i - first);
-            g_assert_cmpuint(story_get32(at + 8), ==, i - first);
+            g_assert_cmpuint(get32(at + 12), ==, i - first);
+            g_assert_cmpuint(get32(at + 8), ==, i - first);
             for (guint k = 0; k < i - first; k++) {
                 const uint8_t *new = g_bytes_get_data(seen->pdata[first + k],
                                                       NULL);
 
-                g_assert_cmphex(story_get32(new + 8), ==,
-                                story_get32(at + 16 + 4 * k));
-                g_assert_cmpuint(story_get32(new + 24), ==, 4096 * (k + 1));
+                g_assert_cmphex(get32(new + 8), ==, get32(at + 16 + 4 * k));
+                g_assert_cmpuint(get32(new + 24), ==, 4096 * (k + 1));
             }
             groups++;
         }

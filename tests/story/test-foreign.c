@@ -27,14 +27,14 @@ static struct vwl_drv_request *submit(struct rig *r, bool wide, uint32_t kind,
     struct vwl_drv_request *req;
 
     memset(bytes, 0xcd, sizeof bytes); /* padding, upper halves */
-    story_put32(bytes, 0x109);
-    story_put32(bytes + 4, 0);
-    story_put32(bytes + 8, 1);
-    story_put32(bytes + 12, 1);
-    story_put32(bytes + 16, kind);
-    story_put32(bytes + 16 + entry / 2, (uint32_t)value);
+    put32(bytes, CMD_VFD_SEND_FOREIGN_ID);
+    put32(bytes + 4, 0);
+    put32(bytes + 8, 1);
+    put32(bytes + 12, 1);
+    put32(bytes + 16, kind);
+    put32(bytes + 16 + entry / 2, (uint32_t)value);
     if (wide && kind == FENCE) {
-        story_put32(bytes + 28, (uint32_t)(value >> 32));
+        put32(bytes + 28, (uint32_t)(value >> 32));
     }
     memcpy(bytes + 16 + entry, "fd", 2);
     req = vwl_drv_submit(r->drv, bytes, 16 + entry + 2, 8, NULL);
@@ -120,16 +120,16 @@ static void test_callbacks(gconstpointer data)
     int peer = rig_open_ctx(r, 1, 0);
 
     memset(&calls, 0, sizeof calls);
-    expect_type(r, submit(r, wide, BUFFER, 77), OK);
+    expect_type(r, submit(r, wide, BUFFER, 77), RESP_OK);
     expect_file(r, peer, 4096);
     g_assert_cmpuint(calls.last, ==, 77);
-    expect_type(r, submit(r, wide, BUFFER, 78), INVALID_ID);
-    expect_type(r, submit(r, wide, FENCE, 13), INVALID_ID);
-    expect_type(r, submit(r, wide, FENCE, UINT64_C(0x700000001)), OK);
+    expect_type(r, submit(r, wide, BUFFER, 78), RESP_INVALID_ID);
+    expect_type(r, submit(r, wide, FENCE, 13), RESP_INVALID_ID);
+    expect_type(r, submit(r, wide, FENCE, UINT64_C(0x700000001)), RESP_OK);
     expect_file(r, peer, 12288);
     g_assert_cmphex(calls.last, ==, wide ? UINT64_C(0x700000001) : 1);
-    expect_type(r, submit(r, wide, SIGNALED, 13), OK);
-    expect_type(r, submit(r, wide, SIGNALED, 13), OK);
+    expect_type(r, submit(r, wide, SIGNALED, 13), RESP_OK);
+    expect_type(r, submit(r, wide, SIGNALED, 13), RESP_OK);
     g_assert_cmphex(calls.last, ==, 0);
     g_assert_cmpuint(calls.fences, ==, 3);
     expect_file(r, peer, 12288);
@@ -242,25 +242,25 @@ static void test_bridge(void)
     req[0] = submit(b.r, true, BUFFER, 7);
     expect_question(&b, "{\"GetBuffer\":{\"id\":7}}");
     give(&b, GOOD, (const off_t[]){ 4096, 0 });
-    expect_type(b.r, req[0], OK);
+    expect_type(b.r, req[0], RESP_OK);
     expect_file(b.r, b.peer, 4096);
     /* the second plane is of the same buffer, at its very end */
     req[0] = submit(b.r, true, BUFFER, UINT32_MAX);
     expect_question(&b, "{\"GetBuffer\":{\"id\":4294967295}}");
     give(&b, BUFFER_OF("1", PLANE("0") "," PLANE("8191") NO_PLANE NO_PLANE),
          (const off_t[]){ 4096, 8192, 0 });
-    expect_type(b.r, req[0], OK);
+    expect_type(b.r, req[0], RESP_OK);
     expect_file(b.r, b.peer, 8192);
     req[0] = submit(b.r, true, FENCE, UINT64_MAX);
     expect_question(&b, "{\"GetFence\":{\"seqno\":18446744073709551615}}");
     give(&b, "{\"Resource\":{\"Fence\":{\"handle\":0}}}",
          (const off_t[]){ 12288, 0 });
-    expect_type(b.r, req[0], OK);
+    expect_type(b.r, req[0], RESP_OK);
     expect_file(b.r, b.peer, 12288);
     req[0] = submit(b.r, true, SIGNALED, 99);
     expect_question(&b, "{\"GetFence\":{\"seqno\":0}}");
     give(&b, "\"Invalid\"", NULL);
-    expect_type(b.r, req[0], INVALID_ID);
+    expect_type(b.r, req[0], RESP_INVALID_ID);
     /* three at once are answered in their order */
     for (uint32_t i = 0; i < 3; i++) {
         req[i] = submit(b.r, true, BUFFER, 20 + i);
@@ -271,9 +271,9 @@ static void test_bridge(void)
     give(&b, GOOD, (const off_t[]){ 4096, 0 });
     give(&b, "\"Invalid\"", NULL);
     give(&b, GOOD, (const off_t[]){ 8192, 0 });
-    expect_type(b.r, req[0], OK);
-    expect_type(b.r, req[1], INVALID_ID);
-    expect_type(b.r, req[2], OK);
+    expect_type(b.r, req[0], RESP_OK);
+    expect_type(b.r, req[1], RESP_INVALID_ID);
+    expect_type(b.r, req[2], RESP_OK);
     expect_file(b.r, b.peer, 4096);
     expect_file(b.r, b.peer, 8192);
     story_alive(b.r, 1, b.peer);
@@ -327,19 +327,19 @@ static void test_malformed(void)
     req = submit(b.r, true, BUFFER, 1);
     expect_question(&b, "{\"GetBuffer\":{\"id\":1}}");
     give(&b, "\"Invalid\"", NULL);
-    expect_type(b.r, req, INVALID_ID);
+    expect_type(b.r, req, RESP_INVALID_ID);
     fds = rig_count_fds(b.r->pid);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         req = submit(b.r, true, BUFFER, 1);
         expect_question(&b, "{\"GetBuffer\":{\"id\":1}}");
         give(&b, bad[i], (const off_t[]){ 4096, 0 });
-        expect_type(b.r, req, INVALID_ID);
+        expect_type(b.r, req, RESP_INVALID_ID);
     }
     /* a handle, and nothing came with it */
     req = submit(b.r, true, BUFFER, 1);
     expect_question(&b, "{\"GetBuffer\":{\"id\":1}}");
     give(&b, GOOD, NULL);
-    expect_type(b.r, req, INVALID_ID);
+    expect_type(b.r, req, RESP_INVALID_ID);
     /* more than a packet may hold, in bytes and in descriptors */
     deep = g_string_new(NULL);
     for (int i = 0; i < 4000; i++) {
@@ -350,7 +350,7 @@ static void test_malformed(void)
         expect_question(&b, "{\"GetBuffer\":{\"id\":1}}");
         g_string_truncate(deep, 6000 - len);
         give(&b, deep->str, (const off_t[]){ 4096, 0 });
-        expect_type(b.r, req, INVALID_ID);
+        expect_type(b.r, req, RESP_INVALID_ID);
     }
     g_string_free(deep, TRUE);
     req = submit(b.r, true, BUFFER, 1);
@@ -358,14 +358,14 @@ static void test_malformed(void)
     give(&b, GOOD,
          (const off_t[]){ 4096, 4096, 4096, 4096, 4096, 4096, 4096, 4096, 4096,
                           4096, 4096, 4096, 0 });
-    expect_type(b.r, req, INVALID_ID);
+    expect_type(b.r, req, RESP_INVALID_ID);
     g_assert_cmpuint(rig_count_fds(b.r->pid), ==, fds);
     expect_nothing(b.r, b.peer);
     /* and it goes on */
     req = submit(b.r, true, BUFFER, 1);
     expect_question(&b, "{\"GetBuffer\":{\"id\":1}}");
     give(&b, GOOD, (const off_t[]){ 4096, 0 });
-    expect_type(b.r, req, OK);
+    expect_type(b.r, req, RESP_OK);
     expect_file(b.r, b.peer, 4096);
     bridge_end(&b);
 }
@@ -391,15 +391,15 @@ static void test_late(void)
     }
     g_assert_false(req->done);
     g_assert_false(behind->done);
-    expect_type(b.r, req, INVALID_ID);
-    expect_type(b.r, behind, OK);
+    expect_type(b.r, req, RESP_INVALID_ID);
+    expect_type(b.r, behind, RESP_OK);
     give(&b, "{\"Resource\":{\"Fence\":{\"handle\":0}}}",
          (const off_t[]){ 12288, 0 });
     req = submit(b.r, true, FENCE, 6);
     expect_question(&b, "{\"GetFence\":{\"seqno\":6}}");
     give(&b, "{\"Resource\":{\"Fence\":{\"handle\":0}}}",
          (const off_t[]){ 8192, 0 });
-    expect_type(b.r, req, OK);
+    expect_type(b.r, req, RESP_OK);
     {
         char byte;
 
@@ -434,10 +434,10 @@ static void test_death(gconstpointer data)
     close(b.fd);
     b.fd = -1;
     if (req) {
-        expect_type(b.r, req, INVALID_ID);
+        expect_type(b.r, req, RESP_INVALID_ID);
     }
     for (int i = 0; i < 3; i++) {
-        expect_type(b.r, submit(b.r, true, BUFFER, 1), INVALID_ID);
+        expect_type(b.r, submit(b.r, true, BUFFER, 1), RESP_INVALID_ID);
     }
     g_assert_true(rig_logged(b.r, "the resource bridge is no longer used"));
     /* it was seen to go, not waited for */
@@ -458,15 +458,15 @@ static void test_closed_meanwhile(void)
     bridge_begin(&b);
     req = submit(b.r, true, BUFFER, 1);
     expect_question(&b, "{\"GetBuffer\":{\"id\":1}}");
-    g_assert_cmphex((unsigned)vwl_drv_close(b.r->drv, 1), ==, OK);
-    expect_type(b.r, req, ERR);
+    g_assert_cmphex((unsigned)vwl_drv_close(b.r->drv, 1), ==, RESP_OK);
+    expect_type(b.r, req, RESP_ERR);
     give(&b, GOOD, (const off_t[]){ 4096, 0 });
     close(b.peer);
     b.peer = rig_open_ctx(b.r, 1, 0);
     req = submit(b.r, true, BUFFER, 2);
     expect_question(&b, "{\"GetBuffer\":{\"id\":2}}");
     give(&b, GOOD, (const off_t[]){ 8192, 0 });
-    expect_type(b.r, req, OK);
+    expect_type(b.r, req, RESP_OK);
     expect_file(b.r, b.peer, 8192);
     bridge_end(&b);
 }

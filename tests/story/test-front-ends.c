@@ -4,6 +4,7 @@
  * for kicks and calls, memory slots, each shared-memory dialect and none.
  */
 #include "rig.h"
+#include "wl_names.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,8 +12,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define NEW VIRTIO_WL_RESP_VFD_NEW
-#define OK VIRTIO_WL_RESP_OK
 #define MANY 3000000
 #define BIT(n) (UINT64_C(1) << (n))
 
@@ -21,7 +20,7 @@ static void check_works(struct rig *r, uint32_t id)
     int peer = rig_open_ctx(r, id, 0);
     char data[3];
 
-    g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "abc", 3), ==, OK);
+    g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "abc", 3), ==, RESP_OK);
     rig_read(r, peer, data, 3, NULL, NULL);
     g_assert_cmpmem(data, 3, "abc", 3);
     rig_write(r, peer, "def", 3, NULL, 0);
@@ -29,7 +28,7 @@ static void check_works(struct rig *r, uint32_t id)
                                  RIG_TIMEOUT_MS),
                     ==, 3);
     g_assert_cmpmem(data, 3, "def", 3);
-    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
     g_assert_cmpuint(rig_read_to_end(r, peer), ==, 0);
     close(peer);
 }
@@ -108,7 +107,7 @@ static void test_iommu(gconstpointer packed)
     rig_read(r, peer, got, MANY - 100000, NULL, NULL);
     g_assert_cmpmem(got, MANY - 100000, data, MANY - 100000);
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, OK);
+    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_OK);
     vwl_drv_request_free(r->drv, req);
     g_free(got);
     close(peer);
@@ -331,18 +330,19 @@ static void test_dialect(gconstpointer data)
     g_assert_cmpint(none, !=, vwl_fe_has(r->fe, VIRTIO_WL_F_USE_SHMEM));
     check_works(r, 1);
     peer = rig_open_ctx(r, 2, 0);
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, id, VIRTIO_WL_VFD_WRITE), ==, NEW);
-    g_assert_cmpint(vwl_drv_send(r->drv, 2, &id, 1, "p", 1), ==, OK);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, id, VIRTIO_WL_VFD_WRITE), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmpint(vwl_drv_send(r->drv, 2, &id, 1, "p", 1), ==, RESP_OK);
     rig_read(r, peer, &byte, 1, &end, &n);
-    g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "q", 1), ==, OK);
+    g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "q", 1), ==, RESP_OK);
     rig_read(r, end, &byte, 1, NULL, NULL);
     g_assert_cmpint(byte, ==, 'q');
     close(end);
     if (none) {
-        g_assert_cmpint(vwl_drv_new(r->drv, 9, 4096), !=, NEW);
+        g_assert_cmpint(vwl_drv_new(r->drv, 9, 4096), !=, RESP_VFD_NEW);
         g_assert_cmpuint(r->fe->backend_requests, ==, 0);
     } else {
-        g_assert_cmpint(vwl_drv_new(r->drv, 9, 4096), ==, NEW);
+        g_assert_cmpint(vwl_drv_new(r->drv, 9, 4096), ==, RESP_VFD_NEW);
     }
     check_works(r, 1);
     close(peer);

@@ -38,33 +38,35 @@ struct command {
 };
 
 static const struct command commands[] = {
-    { "new", 64, 32, 0x100, 9, 0, 4096, NEW },
-    { "close", 12, 12, 0x101, 3, 0, 0, OK },
-    { "send", 16 + 4 + 8, 20, 0x102, 1, 1, 0, OK },
-    { "send-data", 16 + 8, 16, 0x102, 1, 0, 0, OK },
-    { "new-ctx", 64, 12, 0x104, 9, 3, 0, NEW },
-    { "new-pipe", 64, 32, 0x105, 9, 2, 0, NEW },
-    { "foreign", 16 + 2 * 16 + 3, 48, 0x109, 1, 2, 0, OK },
-    { "new-ctx-named", 64, 64, 0x10a, 9, 3, 0, NEW },
-    { "new-dmabuf", 64, 4, 0x107, 9, 0, 0, INVALID_CMD },
-    { "dmabuf-sync", 16, 4, 0x108, 2, 1, 0, INVALID_CMD },
-    { "unknown", 64, 4, 0x7777, 9, 0, 0, INVALID_CMD },
-    { "recv", 64, 4, 0x103, 9, 0, 0, INVALID_CMD },
-    { "hup", 64, 4, 0x106, 9, 0, 0, INVALID_CMD },
+    { "new", 64, 32, CMD_VFD_NEW, 9, 0, 4096, RESP_VFD_NEW },
+    { "close", 12, 12, CMD_VFD_CLOSE, 3, 0, 0, RESP_OK },
+    { "send", 16 + 4 + 8, 20, CMD_VFD_SEND, 1, 1, 0, RESP_OK },
+    { "send-data", 16 + 8, 16, CMD_VFD_SEND, 1, 0, 0, RESP_OK },
+    { "new-ctx", 64, 12, CMD_VFD_NEW_CTX, 9, VFD_READ_WRITE, 0, RESP_VFD_NEW },
+    { "new-pipe", 64, 32, CMD_VFD_NEW_PIPE, 9, VFD_READ, 0, RESP_VFD_NEW },
+    { "foreign", 16 + 2 * 16 + 3, 48, CMD_VFD_SEND_FOREIGN_ID, 1, 2, 0,
+      RESP_OK },
+    { "new-ctx-named", 64, 64, CMD_VFD_NEW_CTX_NAMED, 9, VFD_READ_WRITE, 0,
+      RESP_VFD_NEW },
+    { "new-dmabuf", 64, 4, CMD_VFD_NEW_DMABUF, 9, 0, 0, RESP_INVALID_CMD },
+    { "dmabuf-sync", 16, 4, CMD_VFD_DMABUF_SYNC, 2, 1, 0, RESP_INVALID_CMD },
+    { "unknown", 64, 4, 0x7777, 9, 0, 0, RESP_INVALID_CMD },
+    { "recv", 64, 4, CMD_VFD_RECV, 9, 0, 0, RESP_INVALID_CMD },
+    { "hup", 64, 4, CMD_VFD_HUP, 9, 0, 0, RESP_INVALID_CMD },
 };
 
 static void lay_out(const struct command *c, uint8_t request[64])
 {
     story_new(request, c->type, c->id, c->word12, c->size);
-    if (c->type == 0x102 && c->word12 == 1) {
-        story_put32(request + 16, 2);
+    if (c->type == CMD_VFD_SEND && c->word12 == 1) {
+        put32(request + 16, 2);
         memcpy(request + 20, "12345678", 8);
-    } else if (c->type == 0x109) {
+    } else if (c->type == CMD_VFD_SEND_FOREIGN_ID) {
         memset(request + 16, 0, 32);
-        story_put32(request + 24, 2);
-        story_put32(request + 40, 2);
+        put32(request + 24, 2);
+        put32(request + 40, 2);
         memcpy(request + 48, "xyz", 3);
-    } else if (c->type == 0x10a) {
+    } else if (c->type == CMD_VFD_NEW_CTX_NAMED) {
         memcpy(request + 28, "peer0", 5);
     }
 }
@@ -75,17 +77,18 @@ static void undo(struct rig *r, const struct command *c, int peer)
     char bytes[64];
     uint8_t request[64];
 
-    if (c->type == 0x101) {
-        story_new(request, 0x105, 3, 2, 0);
-        g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, NEW);
-    } else if (c->answer == NEW) {
-        story_new(request, 0x101, c->id, 0, 0);
-        g_assert_cmphex(story_ask(r, request, 12, 8, NULL).type, ==, OK);
+    if (c->type == CMD_VFD_CLOSE) {
+        story_new(request, CMD_VFD_NEW_PIPE, 3, VFD_READ, 0);
+        g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==,
+                        RESP_VFD_NEW);
+    } else if (c->answer == RESP_VFD_NEW) {
+        story_new(request, CMD_VFD_CLOSE, c->id, 0, 0);
+        g_assert_cmphex(story_ask(r, request, 12, 8, NULL).type, ==, RESP_OK);
     }
-    if (c->type == 0x10a) {
+    if (c->type == CMD_VFD_NEW_CTX_NAMED) {
         close(rig_accept(r, 0));
     }
-    if (c->type == 0x102 || c->type == 0x109) {
+    if (c->type == CMD_VFD_SEND || c->type == CMD_VFD_SEND_FOREIGN_ID) {
         peer_recv(peer, bytes, sizeof bytes, NULL, NULL);
     }
 }
@@ -93,20 +96,20 @@ static void undo(struct rig *r, const struct command *c, int peer)
 static void cut(struct rig *r, const struct command *c, size_t len,
                 uint32_t room, int peer)
 {
-    uint32_t needed = c->answer == NEW ? 32 : 0;
+    uint32_t needed = c->answer == RESP_VFD_NEW ? 32 : 0;
     bool works = len >= c->least && room >= needed;
     uint8_t request[64];
     struct reply reply;
 
     lay_out(c, request);
     reply = story_ask(r, request, len, room, NULL);
-    if (works && c->answer == NEW) {
+    if (works && c->answer == RESP_VFD_NEW) {
         g_assert_cmpuint(reply.used, ==, 32);
     } else {
         g_assert_cmpuint(reply.used, ==, MIN(room, 4));
     }
     if (room >= 4) {
-        g_assert_cmphex(reply.type, ==, works ? c->answer : ERR);
+        g_assert_cmphex(reply.type, ==, works ? c->answer : RESP_ERR);
     }
     if (works) {
         undo(r, c, peer);
@@ -127,8 +130,8 @@ static void test_truncations(gconstpointer data)
     int peer = rig_open_ctx(r, 1, 0);
     static const uint32_t rooms[] = { 0, 1, 3, 4, 7, 8, 12, 27, 31, 32, 33 };
 
-    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, NEW);
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 3, 2), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 3, VFD_READ), ==, RESP_VFD_NEW);
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         const struct command *c = &commands[i];
 
@@ -162,41 +165,42 @@ static void test_wild_numbers(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
         g_assert_cmphex((unsigned)vwl_drv_close(r->drv, ids[i]), ==,
-                        INVALID_ID);
+                        RESP_INVALID_ID);
         g_assert_cmphex((unsigned)vwl_drv_send(r->drv, ids[i], NULL, 0, "x", 1),
-                        ==, INVALID_ID);
+                        ==, RESP_INVALID_ID);
         g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &ids[i], 1, "x", 1),
-                        ==, INVALID_ID);
-        story_new(request, 0x100, ids[i], 0, 4096);
+                        ==, RESP_INVALID_ID);
+        story_new(request, CMD_VFD_NEW, ids[i], 0, 4096);
         g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==,
-                        ids[i] & 0x40000000 ? INVALID_ID : NEW);
+                        ids[i] & 0x40000000 ? RESP_INVALID_ID : RESP_VFD_NEW);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
-        for (uint32_t type = 0x102; type <= 0x109; type += 7) {
-            story_put32(request, type);
-            story_put32(request + 8, 1);
-            story_put32(request + 12, counts[i]);
+        for (uint32_t type = CMD_VFD_SEND; type <= CMD_VFD_SEND_FOREIGN_ID;
+             type += CMD_VFD_SEND_FOREIGN_ID - CMD_VFD_SEND) {
+            put32(request, type);
+            put32(request + 8, 1);
+            put32(request + 12, counts[i]);
             g_assert_cmphex(story_ask(r, request, sizeof request, 8, NULL).type,
-                            ==, INVALID_CMD);
-            story_put32(request + 8, 4711); /* before any id is looked at */
+                            ==, RESP_INVALID_CMD);
+            put32(request + 8, 4711); /* before any id is looked at */
             g_assert_cmphex(story_ask(r, request, 16, 8, NULL).type, ==,
-                            INVALID_CMD);
-            story_put32(request + 8, 1);
-            story_put32(request + 12, 28); /* one entry is cut short */
+                            RESP_INVALID_CMD);
+            put32(request + 8, 1);
+            put32(request + 12, 28); /* one entry is cut short */
             g_assert_cmphex(story_ask(r, request,
-                                      15 + 28 * (type == 0x102 ? 4 : 16), 8,
-                                      NULL)
+                                      15 + 28 * (type == CMD_VFD_SEND ? 4 : 16),
+                                      8, NULL)
                                 .type,
-                            ==, ERR);
+                            ==, RESP_ERR);
         }
     }
-    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
     for (size_t i = 0; i < G_N_ELEMENTS(many); i++) {
         many[i] = 2;
     }
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, many, 29, "x", 1), ==,
-                    INVALID_CMD);
-    g_assert_cmpint(vwl_drv_send(r->drv, 1, many, 28, "x", 1), ==, OK);
+                    RESP_INVALID_CMD);
+    g_assert_cmpint(vwl_drv_send(r->drv, 1, many, 28, "x", 1), ==, RESP_OK);
     {
         unsigned int n = 0;
         char byte;
@@ -205,7 +209,7 @@ static void test_wild_numbers(void)
         g_assert_cmpuint(n, ==, 28);
     }
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 2, NULL, 0, "x", 1), ==,
-                    INVALID_TYPE);
+                    RESP_INVALID_TYPE);
     story_alive(r, 1, peer);
     close(peer);
     rig_free(r);
@@ -224,7 +228,7 @@ static void test_rewritten(gconstpointer data)
     unsigned int n = 1;
     struct vwl_drv_request *req;
 
-    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
     memset(bytes, 'a', len);
     req = vwl_drv_send_async(r->drv, 1, &id, 1, bytes, len);
     rig_settle(r);
@@ -239,7 +243,7 @@ static void test_rewritten(gconstpointer data)
         g_assert_true(bytes[i] == 'a' || bytes[i] == 'b');
     }
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, OK);
+    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_OK);
     vwl_drv_request_free(r->drv, req);
     g_assert_cmpint(lseek(fd, 0, SEEK_END), ==, 4096);
     story_alive(r, 1, peer);
@@ -385,31 +389,32 @@ static void test_sizes(void)
     struct rig_options options = { .config = &config };
     struct rig *r = rig_new(&options);
 
-    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 1, 0), ==, ERR);
+    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 1, 0), ==, RESP_ERR);
     g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 1, 0xffffffff), ==,
-                    OUT_OF_MEMORY);
+                    RESP_OUT_OF_MEMORY);
     g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 1, 0xfffff000), ==,
-                    OUT_OF_MEMORY);
+                    RESP_OUT_OF_MEMORY);
     g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 1, (1 << 20) + 1), ==,
-                    OUT_OF_MEMORY);
+                    RESP_OUT_OF_MEMORY);
     for (unsigned int i = 0; i < 3; i++) {
-        g_assert_cmpint(vwl_drv_new(r->drv, 1, 1 << 20), ==, NEW);
-        g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 1), ==, OUT_OF_MEMORY);
-        g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, OK);
+        g_assert_cmpint(vwl_drv_new(r->drv, 1, 1 << 20), ==, RESP_VFD_NEW);
+        g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 1), ==,
+                        RESP_OUT_OF_MEMORY);
+        g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, RESP_OK);
         rig_settle(r); /* free as soon as the front-end has unmapped it */
     }
     /* holes: what does not fit in one piece is refused, not split */
     for (uint32_t id = 1; id <= 4; id++) {
-        g_assert_cmpint(vwl_drv_new(r->drv, id, 1 << 18), ==, NEW);
+        g_assert_cmpint(vwl_drv_new(r->drv, id, 1 << 18), ==, RESP_VFD_NEW);
     }
-    g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, OK);
-    g_assert_cmpint(vwl_drv_close(r->drv, 3), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, RESP_OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, 3), ==, RESP_OK);
     rig_settle(r);
     g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 1, 1 << 19), ==,
-                    OUT_OF_MEMORY);
-    g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, OK);
+                    RESP_OUT_OF_MEMORY);
+    g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, RESP_OK);
     rig_settle(r);
-    g_assert_cmpint(vwl_drv_new(r->drv, 1, 3 << 18), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 1, 3 << 18), ==, RESP_VFD_NEW);
     rig_free(r);
 }
 
@@ -427,22 +432,22 @@ static void test_flood(void)
     for (uint32_t id = 1; id <= 500; id++) {
         int type = vwl_drv_new_ctx(r->drv, id, NULL);
 
-        g_assert_true(type == NEW || type == OUT_OF_MEMORY);
-        made += type == NEW;
+        g_assert_true(type == RESP_VFD_NEW || type == RESP_OUT_OF_MEMORY);
+        made += type == RESP_VFD_NEW;
     }
     g_assert_cmpuint(made, ==, 7);
     for (uint32_t id = 501; id <= 3000; id++) {
         int type = id % 2 ? vwl_drv_new(r->drv, id, 4096)
                           : vwl_drv_new_pipe(r->drv, id, 1 + id / 2 % 2);
 
-        g_assert_true(type == NEW || type == OUT_OF_MEMORY);
-        made += type == NEW;
+        g_assert_true(type == RESP_VFD_NEW || type == RESP_OUT_OF_MEMORY);
+        made += type == RESP_VFD_NEW;
     }
     g_assert_cmpuint(made, ==, 50);
     g_assert_cmpuint(rig_stats(r).vfds, ==, 50);
     g_assert_cmpuint(rig_stats(r).contexts, ==, 7);
     for (uint32_t i = 0; i < 2000; i++) {
-        story_new(request, 0x100 + i % 16, 0x40000000 + i, i, i);
+        story_new(request, CMD_VFD_NEW + i % 16, 0x40000000 + i, i, i);
         memcpy(request + 28, "SECRET", 6);
         story_ask(r, request, 16 + i % 48, 64, NULL);
     }
@@ -463,20 +468,20 @@ static void test_log(void)
     uint8_t request[64];
     const uint32_t wrong = 99;
 
-    story_new(request, 0x10a, 2, 3, 0);
+    story_new(request, CMD_VFD_NEW_CTX_NAMED, 2, VFD_READ_WRITE, 0);
     memcpy(request + 28, "a\x1b[31m\n'%s%n\x7f\xc3\xa9", 15);
-    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, ERR);
+    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, RESP_ERR);
     g_assert_true(rig_logged(r, "a\\x1b[31m\\x0a\\x27%s%n\\x7f\\xc3\\xa9"));
     memset(request + 28, 0xff, 32); /* no UTF-8, and no end */
-    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, ERR);
+    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, RESP_ERR);
     memset(request + 28, 'N', 36); /* neither byte of the padding */
     memset(request + 60, 'Q', 4);
-    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, ERR);
+    g_assert_cmphex(story_ask(r, request, 64, 64, NULL).type, ==, RESP_ERR);
     g_assert_true(rig_logged(r, "NNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNN'"));
 
     vwl_drv_send(r->drv, 1, &wrong, 1, "SECRET", 6);
     vwl_drv_send(r->drv, 99, NULL, 0, "SECRET", 6);
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 5, 1), ==, NEW);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 5, VFD_WRITE), ==, RESP_VFD_NEW);
     close(story_take(r, 1, peer, 5));
     rig_settle(r);
     vwl_drv_send(r->drv, 5, NULL, 0, "SECRET", 6);

@@ -6,6 +6,7 @@
  */
 #include "device.h"
 #include "rig.h"
+#include "wl_names.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -13,8 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OK VIRTIO_WL_RESP_OK
-#define NEW VIRTIO_WL_RESP_VFD_NEW
 #define SENDS 5
 
 static int buffer = -1;
@@ -133,7 +132,7 @@ static int hang(struct rig *r, struct vwl_drv_request **sends, uint8_t *data)
     for (unsigned int i = 0; i < SENDS; i++) {
         sends[i] = vwl_drv_send_async(r->drv, 1, NULL, 0, data, 1000000);
         g_assert_nonnull(sends[i]);
-        g_assert_cmpint(vwl_drv_new(r->drv, 100 + i, 4096), ==, NEW);
+        g_assert_cmpint(vwl_drv_new(r->drv, 100 + i, 4096), ==, RESP_VFD_NEW);
     }
     rig_settle(r);
     g_assert_false(sends[SENDS - 1]->done);
@@ -147,8 +146,8 @@ static void check_ended(struct rig *r, struct vwl_drv_request **sends)
 
         g_assert_cmpint(vwl_drv_wait(r->drv, sends[i], RIG_TIMEOUT_MS), ==, 0);
         if (!before) {
-            g_assert_cmphex(vwl_drv_request_type(sends[i]), !=, OK);
-            g_assert_cmphex(vwl_drv_request_type(sends[i]), >=, 0x1100);
+            g_assert_cmphex(vwl_drv_request_type(sends[i]), !=, RESP_OK);
+            g_assert_cmphex(vwl_drv_request_type(sends[i]), >=, RESP_ERR);
         }
         vwl_drv_request_free(r->drv, sends[i]);
     }
@@ -159,9 +158,9 @@ static void check_ended(struct rig *r, struct vwl_drv_request **sends)
 static void check_works(struct rig *r)
 {
     for (uint32_t id = 1; id < 600; id++) {
-        g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
+        g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, RESP_VFD_NEW);
         g_assert_nonnull(vwl_drv_map(r->drv, 1));
-        g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, RESP_OK);
     }
 }
 
@@ -219,7 +218,7 @@ static void test_killed_idle(gconstpointer packed)
     kill_daemon(r);
     connect_again(r);
     g_assert_cmpint(vwl_drv_wait(r->drv, unseen, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(unseen), ==, NEW);
+    g_assert_cmphex(vwl_drv_request_type(unseen), ==, RESP_VFD_NEW);
     vwl_drv_request_free(r->drv, unseen);
     check_works(r);
     end(r);

@@ -4,12 +4,11 @@
  * the host's data wait.
  */
 #include "rig.h"
+#include "wl_names.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#define NEW VIRTIO_WL_RESP_VFD_NEW
-#define OK VIRTIO_WL_RESP_OK
 #define MANY 3000000
 #define STATUS_AND_RESET                           \
     (UINT64_C(1) << VHOST_USER_PROTOCOL_F_STATUS | \
@@ -72,9 +71,9 @@ static void check_works(struct rig *r, uint32_t id)
     int peer = rig_open_ctx(r, id, 0);
     char byte;
 
-    g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "x", 1), ==, OK);
+    g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "x", 1), ==, RESP_OK);
     rig_read(r, peer, &byte, 1, NULL, NULL);
-    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
     g_assert_cmpuint(rig_read_to_end(r, peer), ==, 0);
     close(peer);
 }
@@ -107,7 +106,7 @@ static void same_base(gconstpointer packed, bool read_while_stopped)
         rig_read(r, peer, got + at, MANY - at, NULL, NULL);
     }
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, OK);
+    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_OK);
     g_assert_cmpmem(got, MANY, data, MANY);
     vwl_drv_request_free(r->drv, req);
     rig_settle(r);
@@ -163,7 +162,7 @@ static void test_host_data(gconstpointer packed)
     struct still still;
     char data[8];
 
-    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
     memset(vwl_drv_map(r->drv, 2), 0x33, 4096);
     for (unsigned int i = 0; i < 3; i++) {
         g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
@@ -218,7 +217,7 @@ static void reset_by(gconstpointer packed, uint32_t request)
         uint8_t *data = g_malloc(MANY);
         struct vwl_drv_request *req;
 
-        g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, NEW);
+        g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
         host = dup(r->fe->ram_fd);
         rig_write(r, peer, "f", 1, &host, 1);
         close(host);

@@ -50,7 +50,7 @@ static unsigned int kicks_of_sends(struct rig *r, int peer)
         char byte = 0;
 
         g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, NULL, 0, "a", 1), ==,
-                        OK);
+                        RESP_OK);
         rig_read(r, peer, &byte, 1, NULL, NULL);
         g_assert_cmpint(byte, ==, 'a');
     }

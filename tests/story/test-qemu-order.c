@@ -6,6 +6,7 @@
  */
 #include "backend.h"
 #include "rig.h"
+#include "wl_names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +17,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NEW VIRTIO_WL_RESP_VFD_NEW
-#define OK VIRTIO_WL_RESP_OK
 #define LE(x) ((uint64_t)GUINT64_SWAP_LE_BE(x))
 #define U64 "%016" PRIx64
 #define ACK    \
@@ -288,20 +287,20 @@ static void check_works(struct rig *r, uint32_t id)
     unsigned int n = 1;
     uint8_t byte = 0;
 
-    g_assert_cmpint(vwl_drv_new(r->drv, id, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, id, 4096), ==, RESP_VFD_NEW);
     mem_table(r->fe);
     bytes = vwl_drv_map(r->drv, id);
     g_assert_nonnull(bytes);
     bytes[7] = 0x5a;
     peer = rig_open_ctx(r, id + 1, 0);
-    g_assert_cmpint(vwl_drv_send(r->drv, id + 1, &id, 1, "x", 1), ==, OK);
+    g_assert_cmpint(vwl_drv_send(r->drv, id + 1, &id, 1, "x", 1), ==, RESP_OK);
     rig_read(r, peer, &byte, 1, &fd, &n);
     g_assert_cmpuint(n, ==, 1);
     g_assert_cmpint(pread(fd, &byte, 1, 7), ==, 1);
     g_assert_cmphex(byte, ==, 0x5a);
     close(fd);
-    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
-    g_assert_cmpint(vwl_drv_close(r->drv, id + 1), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, id + 1), ==, RESP_OK);
     g_assert_cmpuint(rig_read_to_end(r, peer), ==, 0);
     mem_table(r->fe);
     close(peer);
@@ -342,7 +341,7 @@ static void test_more_than_seven(void)
     for (uint32_t id = 1; id <= 12; id++) {
         uint8_t *bytes;
 
-        g_assert_cmpint(vwl_drv_new(r->drv, id, 4096 * id), ==, NEW);
+        g_assert_cmpint(vwl_drv_new(r->drv, id, 4096 * id), ==, RESP_VFD_NEW);
         if (r->fe->window.pieces->len <= 7) {
             mem_table(r->fe);
         }
@@ -351,7 +350,7 @@ static void test_more_than_seven(void)
         bytes[4096 * id - 1] = (uint8_t)id;
     }
     for (uint32_t id = 1; id <= 12; id++) {
-        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
         if (r->fe->window.pieces->len <= 7) {
             mem_table(r->fe);
         }
@@ -365,14 +364,14 @@ static void test_backend_answers_one(void)
     struct rig *r = begin(true);
 
     r->fe->shm_policy = VWL_FE_SHM_REFUSE;
-    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), !=, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), !=, RESP_VFD_NEW);
     r->fe->shm_policy = VWL_FE_SHM_ANSWER;
     check_works(r, 1);
-    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, RESP_VFD_NEW);
     r->fe->shm_policy = VWL_FE_SHM_REFUSE; /* of the UNMAP */
-    g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, RESP_OK);
     r->fe->shm_policy = VWL_FE_SHM_ANSWER;
-    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, RESP_VFD_NEW);
     g_assert_nonnull(vwl_drv_map(r->drv, 1));
     rig_free(r);
 }
@@ -386,7 +385,7 @@ static void reset_with_maps(bool again)
         uint64_t refused = r->fe->window.refused;
 
         for (uint32_t id = 2; id < 5; id++) {
-            g_assert_cmpint(vwl_drv_new(r->drv, id, 8192), ==, NEW);
+            g_assert_cmpint(vwl_drv_new(r->drv, id, 8192), ==, RESP_VFD_NEW);
             mem_table(r->fe);
         }
         g_assert_cmpint(vwl_drv_reset(r->drv), ==, 0);
@@ -417,7 +416,7 @@ static void test_stop_cont(void)
     int peer = rig_open_ctx(r, 1, 0);
     char data[4];
 
-    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
     mem_table(r->fe);
     ((uint8_t *)vwl_drv_map(r->drv, 2))[0] = 9;
     for (unsigned int i = 0; i < 3; i++) {
@@ -472,7 +471,7 @@ static void test_no_use_shmem(void)
     features = "0600007001000000";
     r = begin(true);
     r->fe->options.no_table_update = false; /* what says where it is */
-    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, RESP_VFD_NEW);
     rig_free(r);
     features = FEATURES;
 }

@@ -54,7 +54,9 @@ static int transfer(struct rig *r, bool load)
     int fds[2];
 
     g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
-    g_assert_cmphex(ask(r, 42, payload, &fds[load ? 0 : 1]), ==, 0x100);
+    g_assert_cmphex(ask(r, VHOST_USER_SET_DEVICE_STATE_FD, payload,
+                        &fds[load ? 0 : 1]),
+                    ==, VHOST_USER_VRING_NOFD_MASK);
     close(fds[load ? 0 : 1]);
     g_assert_cmpint(fcntl(fds[load ? 1 : 0], F_SETFL, O_NONBLOCK), ==, 0);
     return fds[load ? 1 : 0];
@@ -74,7 +76,7 @@ static GByteArray *save(struct rig *r)
         g_byte_array_append(stream, bytes, (guint)n);
     } while (n > 0);
     close(fd);
-    g_assert_cmphex(ask(r, 43, NULL, NULL), ==, 0);
+    g_assert_cmphex(ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), ==, 0);
     return stream;
 }
 
@@ -97,7 +99,7 @@ static uint64_t load(struct rig *r, const uint8_t *bytes, size_t len)
         }
     }
     close(fd);
-    return ask(r, 43, NULL, NULL);
+    return ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL);
 }
 
 /* Another device, which knows nothing; the guest and its memory stay. */
@@ -150,19 +152,21 @@ static void open_all(struct rig *r, struct story *s, uint8_t *data)
     int file = story_memfd(5000, 0, 'k');
 
     s->peer = rig_open_ctx(r, 1, 0);
-    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 200000), ==, NEW);
+    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 200000), ==, RESP_VFD_NEW);
     memcpy(vwl_drv_map(r->drv, 2), data, 200000);
     s->pfn = vwl_drv_find(r->drv, 2)->pfn;
     s->keymap = story_give(r, 1, s->peer, file);
     ((char *)vwl_drv_map(r->drv, s->keymap))[1] = '!';
-    g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, 3, 2), ==, NEW);
+    g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, 3, VFD_READ), ==,
+                    RESP_VFD_NEW);
     s->pipe = story_take(r, 1, s->peer, 3);
-    g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, 4, 1), ==, NEW);
+    g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, 4, VFD_WRITE), ==,
+                    RESP_VFD_NEW);
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 4, NULL, 0, data, 60000), ==,
-                    OK);
+                    RESP_OK);
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 4, NULL, 0, data + 60000,
                                            30000),
-                    ==, OK);
+                    ==, RESP_OK);
     s->stuck = vwl_drv_send_async(r->drv, 1, NULL, 0, data, MANY);
     g_assert_nonnull(s->stuck);
     rig_settle(r);
@@ -180,7 +184,7 @@ static void check_unsent(struct rig *r, const uint8_t *data)
 
     end = story_take(r, 5, peer, 4);
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 4, NULL, 0, "more", 4), ==,
-                    OK);
+                    RESP_OK);
     rig_read(r, end, got, 90004, NULL, NULL);
     g_assert_cmpmem(got, 90000, data, 90000);
     g_assert_cmpmem(got + 90000, 4, "more", 4);
@@ -195,7 +199,7 @@ static void check_all(struct rig *r, struct story *s, const uint8_t *data)
     char *keymap;
 
     g_assert_cmpint(vwl_drv_wait(r->drv, s->stuck, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(s->stuck), ==, ERR);
+    g_assert_cmphex(vwl_drv_request_type(s->stuck), ==, RESP_ERR);
     vwl_drv_request_free(r->drv, s->stuck);
     g_assert_cmpuint(vwl_drv_find(r->drv, 2)->pfn, ==, s->pfn);
     g_assert_cmpmem(vwl_drv_map(r->drv, 2), 200000, data, 200000);
@@ -212,7 +216,7 @@ static void check_all(struct rig *r, struct story *s, const uint8_t *data)
     g_assert_false(vwl_drv_find(r->drv, 4)->hup);
     check_unsent(r, data);
     /* ids go on from where they were */
-    g_assert_cmphex((unsigned)vwl_drv_close(r->drv, 1), ==, OK);
+    g_assert_cmphex((unsigned)vwl_drv_close(r->drv, 1), ==, RESP_OK);
     close(s->peer);
     s->peer = rig_open_ctx(r, 1, 0);
     story_alive(r, 1, s->peer);
@@ -278,7 +282,7 @@ static void test_goes_on(gconstpointer packed)
     rig_read(r, peer, got, MANY, NULL, NULL);
     g_assert_cmpmem(got, MANY, data, MANY);
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, OK);
+    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_OK);
     vwl_drv_request_free(r->drv, req);
     story_alive(r, 1, peer);
     /* the same device takes its state back: connections end */
@@ -305,13 +309,17 @@ static void test_refused(gconstpointer packed)
     GByteArray *stream;
 
     g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
-    g_assert_cmphex(ask(r, 42, save_now, &fds[1]) & 0xff, !=, 0); /* runs */
-    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 4096), ==, NEW);
+    g_assert_cmphex(ask(r, VHOST_USER_SET_DEVICE_STATE_FD, save_now, &fds[1]) &
+                        0xff,
+                    !=, 0); /* runs */
+    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
     g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
-    g_assert_cmphex(ask(r, 42, odd, &fds[1]) & 0xff, !=, 0);
+    g_assert_cmphex(ask(r, VHOST_USER_SET_DEVICE_STATE_FD, odd, &fds[1]) & 0xff,
+                    !=, 0);
     close(fds[0]);
     close(fds[1]);
-    g_assert_cmphex(ask(r, 43, NULL, NULL), !=, 0); /* of nothing */
+    g_assert_cmphex(ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), !=,
+                    0); /* of nothing */
     stream = save(r);
     stream->data[8]++;
     g_assert_cmphex(load(r, stream->data, stream->len), ==, 1);
@@ -328,7 +336,8 @@ static void test_refused(gconstpointer packed)
     /* all of it is still there */
     g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
     story_alive(r, 1, peer);
-    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 4096), ==, INVALID_ID);
+    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 4096), ==,
+                    RESP_INVALID_ID);
     g_byte_array_unref(stream);
     close(peer);
     rig_free(r);
@@ -365,7 +374,7 @@ static void test_nobody(gconstpointer packed)
     int peer = rig_open_ctx(r, 1, 0), fd;
     uint8_t *data = pattern(MANY);
 
-    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, MANY), ==, NEW);
+    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, MANY), ==, RESP_VFD_NEW);
     memcpy(vwl_drv_map(r->drv, 2), data, MANY);
     g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
     fd = transfer(r, false);
@@ -373,7 +382,8 @@ static void test_nobody(gconstpointer packed)
     g_assert_cmpint(vwl_fe_set_mem_table(r->fe), ==, 0); /* answered */
     close(fd);
     rig_settle(r);
-    g_assert_cmphex(ask(r, 43, NULL, NULL), ==, 1); /* no SIGPIPE */
+    g_assert_cmphex(ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), ==,
+                    1); /* no SIGPIPE */
     fd = transfer(r, false);
     rig_settle(r);
     g_assert_cmpint(vwl_fe_start(r->fe), ==, 0); /* ends it */
@@ -437,7 +447,7 @@ static void test_abi(gconstpointer packed)
     rig_reconnect(r);
     g_assert_cmpint(r->plugin->device_load(r->device, &fd), ==, -EBUSY);
     peer = rig_open_ctx(r, 1, 0);
-    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 200000), ==, NEW);
+    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 200000), ==, RESP_VFD_NEW);
     memcpy(vwl_drv_map(r->drv, 2), data, 200000);
     stuck = vwl_drv_send_async(r->drv, 1, NULL, 0, data, MANY);
     rig_settle(r);
@@ -450,7 +460,7 @@ static void test_abi(gconstpointer packed)
     rig_read_to_end(r, peer);
     g_assert_cmpint(r->plugin->device_suspend(r->device, 0), ==, 0);
     g_assert_cmpint(vwl_drv_wait(r->drv, stuck, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(stuck), ==, ERR);
+    g_assert_cmphex(vwl_drv_request_type(stuck), ==, RESP_ERR);
     vwl_drv_request_free(r->drv, stuck);
     rig_settle(r);
     g_assert_true(vwl_drv_find(r->drv, 1)->hup);

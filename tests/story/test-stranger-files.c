@@ -49,7 +49,7 @@ static void test_truncated_file(void)
         g_assert_cmpint(again, >=, 0);
         close(again);
         story_alive(r, 1, peer);
-        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
     }
     for (unsigned int i = 0; i < 3; i++) {
         close(fds[i]);
@@ -92,8 +92,8 @@ static void test_keymap(void)
         for (unsigned int at = 0; at < 40000; at++) {
             g_assert_cmpint(theirs[at], ==, 'k');
         }
-        g_assert_cmpint(vwl_drv_close(r->drv, one), ==, OK);
-        g_assert_cmpint(vwl_drv_close(r->drv, two), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, one), ==, RESP_OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, two), ==, RESP_OK);
         close(fd);
         close(only);
     }
@@ -113,7 +113,7 @@ static void test_stale_bytes(gconstpointer data)
         uint32_t id = story_give(r, 1, peer, fd); /* a private copy */
         uint8_t *bytes;
 
-        g_assert_cmpint(vwl_drv_new(r->drv, 2, 16384), ==, NEW);
+        g_assert_cmpint(vwl_drv_new(r->drv, 2, 16384), ==, RESP_VFD_NEW);
         bytes = vwl_drv_map(r->drv, 2);
         for (unsigned int at = 0; at < 16384; at++) {
             g_assert_cmpint(bytes[at], ==, 0);
@@ -121,8 +121,8 @@ static void test_stale_bytes(gconstpointer data)
         memset(bytes, 0x5a, 16384);
         before[0] = bytes;
         before[1] = vwl_drv_map(r->drv, id);
-        g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, OK);
-        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, RESP_OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
         rig_settle(r);
         /* the guest still has them mapped: its touch is harmless */
         g_assert_cmpint(before[0][5], ==, 0);
@@ -156,7 +156,7 @@ static void test_fuse(void)
         story_alive(r, 1, peer);
         g_assert_cmpuint(vwl_drv_find(r->drv, id)->size, ==, 0);
         g_assert_null(vwl_drv_map(r->drv, id));
-        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
         story_alive(r, 1, peer);
     }
     close(peer);

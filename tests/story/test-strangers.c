@@ -56,19 +56,21 @@ static void test_flags_and_offsets(void)
     }
     g_assert_cmpint(write(in[1], "in", 2), ==, 2);
     expect_recv(r, ids[0], "in");
-    g_assert_cmpint(vwl_drv_send(r->drv, ids[1], NULL, 0, "out", 3), ==, OK);
+    g_assert_cmpint(vwl_drv_send(r->drv, ids[1], NULL, 0, "out", 3), ==,
+                    RESP_OK);
     rig_read(r, out[0], bytes, 3, NULL, NULL);
     g_assert_cmpmem(bytes, 3, "out", 3);
     g_assert_cmpint(write(sv[1], "sock", 4), ==, 4);
     expect_recv(r, ids[2], "sock");
-    g_assert_cmpint(vwl_drv_send(r->drv, ids[2], NULL, 0, "back", 4), ==, OK);
+    g_assert_cmpint(vwl_drv_send(r->drv, ids[2], NULL, 0, "back", 4), ==,
+                    RESP_OK);
     rig_read(r, sv[1], bytes, 4, NULL, NULL);
     memset(vwl_drv_map(r->drv, ids[3]), 2, 8192);
     memset(vwl_drv_map(r->drv, ids[4]), 2, 5000);
     for (unsigned int i = 0; i < 5; i++) {
         g_assert_cmphex((unsigned)fcntl(fds[i], F_GETFL), ==,
                         (unsigned)flags[i]);
-        g_assert_cmpint(vwl_drv_close(r->drv, ids[i]), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, ids[i]), ==, RESP_OK);
         g_assert_cmphex((unsigned)fcntl(fds[i], F_GETFL), ==,
                         (unsigned)flags[i]);
     }
@@ -188,7 +190,7 @@ static void test_pipe_with_a_filler(void)
     }
     g_assert_cmpuint(got, ==, filled + 200000);
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, OK);
+    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_OK);
     vwl_drv_request_free(r->drv, req);
     close(mine);
     close(pfd[0]);
@@ -209,7 +211,7 @@ static void set_call(struct rig *r, int fd)
         req = vwl_drv_submit(r->drv, request, sizeof request, 8, NULL);
         rig_settle(r); /* nobody is called: just look */
         g_assert_true(req->done);
-        g_assert_cmphex(vwl_drv_request_type(req), ==, INVALID_ID);
+        g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_INVALID_ID);
         vwl_drv_request_free(r->drv, req);
     }
     g_assert_false(r->fe->gone);
@@ -268,14 +270,15 @@ static void test_own_socket(void)
                          vwl_drv_find(r->drv, id)->bytes,
                      ==, 3);
     expect_recv(r, vwl_drv_readable(r->drv, 1) ? 1 : id, "who");
-    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
     other = story_give(r, 1, peer, peer); /* the far end as well */
-    g_assert_cmpint(vwl_drv_send(r->drv, other, NULL, 0, "loop", 4), ==, OK);
+    g_assert_cmpint(vwl_drv_send(r->drv, other, NULL, 0, "loop", 4), ==,
+                    RESP_OK);
     expect_recv(r, 1, "loop");
-    g_assert_cmpint(vwl_drv_close(r->drv, other), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, other), ==, RESP_OK);
     story_alive(r, 1, peer);
     /* closed means closed, though somebody has a copy */
-    g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, RESP_OK);
     g_assert_cmpuint(rig_read_to_end(r, peer), ==, 0);
     story_alive(r, 2, good);
     close(own);
@@ -307,16 +310,17 @@ static void test_no_sigpipe(void)
         size_t len = i % 2 ? sizeof big : 1;
 
         peer = rig_open_ctx(r, 1, 0);
-        g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, 1), ==, NEW);
+        g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VFD_WRITE), ==,
+                        RESP_VFD_NEW);
         pfd[0] = story_take(r, 1, peer, 2);
         req = vwl_drv_send_async(r->drv, 2, NULL, 0, big, len);
         if (i % 4 < 2) {
             rig_settle(r);
         }
         close(pfd[0]);
-        g_assert_cmpint(vwl_drv_send(r->drv, 2, NULL, 0, "x", 1), ==, ERR);
+        g_assert_cmpint(vwl_drv_send(r->drv, 2, NULL, 0, "x", 1), ==, RESP_ERR);
         vwl_drv_request_free(r->drv, req);
-        g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, RESP_OK);
 
         g_assert_cmpint(pipe2(pfd, O_CLOEXEC), ==, 0); /* one of strangers */
         id = story_give(r, 1, peer, pfd[1]);
@@ -326,15 +330,16 @@ static void test_no_sigpipe(void)
             rig_settle(r);
         }
         close(pfd[0]);
-        g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "x", 1), ==, ERR);
+        g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "x", 1), ==,
+                        RESP_ERR);
         vwl_drv_request_free(r->drv, req);
-        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
 
         req = vwl_drv_send_async(r->drv, 1, NULL, 0, big, len);
         close(peer);
         vwl_drv_send(r->drv, 1, NULL, 0, "x", 1);
         vwl_drv_request_free(r->drv, req);
-        g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, 1), ==, RESP_OK);
     }
     rig_free(r);
     sigpending(&pending);
@@ -382,14 +387,15 @@ static void test_descriptor_limit(void)
     low.rlim_cur = (rlim_t)lowest;
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &low), ==, 0);
     g_assert_cmphex((unsigned)vwl_drv_new_ctx(r->drv, 3, "peer0"), ==,
-                    OUT_OF_MEMORY);
-    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 3, 4096), ==, OUT_OF_MEMORY);
-    g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, 3, 1), ==,
-                    OUT_OF_MEMORY);
+                    RESP_OUT_OF_MEMORY);
+    g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 3, 4096), ==,
+                    RESP_OUT_OF_MEMORY);
+    g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, 3, VFD_WRITE), ==,
+                    RESP_OUT_OF_MEMORY);
     story_alive(r, 2, good);
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
     id = story_give(r, 2, good, fds[0]);
-    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
     for (unsigned int i = 0; i < 6; i++) {
         close(fds[i]);
     }

@@ -15,10 +15,7 @@
 #include <unistd.h>
 
 #include "rig.h"
-
-#define OK VIRTIO_WL_RESP_OK
-#define NEW VIRTIO_WL_RESP_VFD_NEW
-#define ERR VIRTIO_WL_RESP_ERR
+#include "wl_names.h"
 
 static int make_memfd(size_t size, unsigned int seals, uint8_t fill)
 {
@@ -39,7 +36,7 @@ static void check_alive(struct rig *r, uint32_t id, int peer)
 {
     char byte = 0;
 
-    g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "a", 1), ==, OK);
+    g_assert_cmpint(vwl_drv_send(r->drv, id, NULL, 0, "a", 1), ==, RESP_OK);
     rig_read(r, peer, &byte, 1, NULL, NULL);
     g_assert_cmpint(byte, ==, 'a');
     rig_write(r, peer, "b", 1, NULL, 0);
@@ -72,7 +69,7 @@ static void test_peer_that_does_not_read(void)
     }
     g_assert_cmpuint(waiting, >, 4);
     check_alive(r, 2, good);
-    g_assert_cmpint(vwl_drv_new(r->drv, 3, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 3, 4096), ==, RESP_VFD_NEW);
     g_assert_cmpint(vwl_fe_set_mem_table(r->fe), ==, 0);
     check_alive(r, 2, good);
 
@@ -88,7 +85,7 @@ static void test_peer_that_does_not_read(void)
     }
     for (size_t i = 0; i < G_N_ELEMENTS(reqs); i++) {
         g_assert_cmpint(vwl_drv_wait(r->drv, reqs[i], RIG_TIMEOUT_MS), ==, 0);
-        g_assert_cmphex(vwl_drv_request_type(reqs[i]), ==, OK);
+        g_assert_cmphex(vwl_drv_request_type(reqs[i]), ==, RESP_OK);
         vwl_drv_request_free(r->drv, reqs[i]);
     }
     g_free(all);
@@ -110,8 +107,9 @@ static void test_pipe_that_nobody_drains(void)
     unsigned int n = 1;
     char byte;
 
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VIRTIO_WL_VFD_WRITE), ==, NEW);
-    g_assert_cmpint(vwl_drv_send(r->drv, 1, &pipe_id, 1, "p", 1), ==, OK);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VIRTIO_WL_VFD_WRITE), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmpint(vwl_drv_send(r->drv, 1, &pipe_id, 1, "p", 1), ==, RESP_OK);
     rig_read(r, good, &byte, 1, &end, &n);
     g_assert_cmpuint(n, ==, 1);
     for (size_t i = 0; i < sizeof data; i++) {
@@ -124,9 +122,9 @@ static void test_pipe_that_nobody_drains(void)
     rig_read(r, end, back, sizeof data, NULL, NULL);
     g_assert_cmpmem(back, sizeof data, data, sizeof data);
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, OK);
+    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_OK);
     vwl_drv_request_free(r->drv, req);
-    g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, RESP_OK);
     g_assert_cmpuint(rig_read_to_end(r, end), ==, 0);
     close(end);
     close(good);
@@ -153,11 +151,11 @@ static void test_full_backlog(void)
     check_alive(r, 1, good);
     peer_drain_backlog(&r->peers[0]);
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, NEW);
+    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_VFD_NEW);
     vwl_drv_request_free(r->drv, req);
     late = rig_accept(r, 0);
     g_assert_cmpint(late, >=, 0);
-    g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, RESP_OK);
     close(late);
 
     /* one that stays full is an error, after a bounded time */
@@ -165,7 +163,7 @@ static void test_full_backlog(void)
     request[8] = 3;
     g_assert_cmphex((unsigned int)vwl_drv_command(r->drv, request,
                                                   sizeof request, 64, NULL, 0),
-                    ==, ERR);
+                    ==, RESP_ERR);
     check_alive(r, 1, good);
     close(good);
     rig_free(r);
@@ -190,7 +188,7 @@ static void test_late_map(void)
     g_assert_cmpuint(vwl_fe_shm_release(r->fe), ==, 1);
     r->fe->shm_policy = VWL_FE_SHM_ANSWER;
     g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, NEW);
+    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_VFD_NEW);
     vwl_drv_request_free(r->drv, req);
     close(good);
     rig_free(r);
@@ -329,7 +327,7 @@ static void test_strange_descriptors(void)
             g_assert_cmpint(pread(cases[i].fd, &theirs, 1, 0), ==, 1);
             g_assert_cmpint(theirs, ==, 7);
         }
-        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, OK);
+        g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         close(cases[i].fd);
@@ -353,15 +351,16 @@ static void test_reader_gone(void)
     char byte;
     struct vwl_stats stats;
 
-    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VIRTIO_WL_VFD_WRITE), ==, NEW);
-    g_assert_cmpint(vwl_drv_send(r->drv, 1, &pipe_id, 1, "p", 1), ==, OK);
+    g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VIRTIO_WL_VFD_WRITE), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmpint(vwl_drv_send(r->drv, 1, &pipe_id, 1, "p", 1), ==, RESP_OK);
     rig_read(r, peer, &byte, 1, &end, &n);
     close(end);
     rig_settle(r);
     g_assert_true(vwl_drv_find(r->drv, 2)->hup);
     stats = rig_stats(r);
     g_assert_cmpuint(stats.hangups, ==, 1);
-    g_assert_cmpint(vwl_drv_send(r->drv, 2, NULL, 0, "x", 1), ==, ERR);
+    g_assert_cmpint(vwl_drv_send(r->drv, 2, NULL, 0, "x", 1), ==, RESP_ERR);
 
     fd = make_memfd(4096, F_SEAL_SHRINK, 1);
     g_assert_cmpint(lseek(fd, 17, SEEK_SET), ==, 17);
@@ -384,7 +383,7 @@ static void test_bad_chain(void)
     struct vwl_ring_piece piece = { UINT64_C(0x7fffffff0000), 64, false };
     int token;
 
-    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, RESP_VFD_NEW);
     g_assert_cmpint(vwl_ring_add(&r->drv->out, &piece, 1, NULL, 0, &token), ==,
                     0);
     g_assert_cmpint(vwl_fe_kick(r->fe, VIRTIO_WL_QUEUE_OUT), ==, 0);
@@ -396,7 +395,7 @@ static void test_bad_chain(void)
     g_assert_cmpint(vwl_fe_set_mem_table(r->fe), ==, 0);
     vwl_ring_forget(&r->drv->out);
     g_assert_cmpint(vwl_drv_reset(r->drv), ==, 0);
-    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 1, 4096), ==, RESP_VFD_NEW);
     rig_free(r);
 }
 
@@ -503,22 +502,22 @@ static void test_limits(void)
     }
     g_assert_cmpint(vwl_drv_new_ctx(r->drv, 4, "peer0"), ==,
                     VIRTIO_WL_RESP_OUT_OF_MEMORY);
-    g_assert_cmpint(vwl_drv_new(r->drv, 10, 100 * 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_new(r->drv, 10, 100 * 4096), ==, RESP_VFD_NEW);
     g_assert_cmpint(vwl_drv_new(r->drv, 11, 4096), ==,
                     VIRTIO_WL_RESP_OUT_OF_MEMORY);
-    g_assert_cmpint(vwl_drv_send(r->drv, 1, &shm_id, 1, "m", 1), ==, OK);
+    g_assert_cmpint(vwl_drv_send(r->drv, 1, &shm_id, 1, "m", 1), ==, RESP_OK);
     rig_read(r, peers[0], &byte, 1, &fd, &n);
     g_assert_cmpint(ftruncate(fd, 4096), ==, -1);
     g_assert_cmpint(errno, ==, EPERM);
     close(fd);
-    g_assert_cmpint(vwl_drv_close(r->drv, 10), ==, OK);
+    g_assert_cmpint(vwl_drv_close(r->drv, 10), ==, RESP_OK);
     for (uint32_t id = 10; id < 27; id++) {
-        g_assert_cmpint(vwl_drv_new(r->drv, id, 4096), ==, NEW);
+        g_assert_cmpint(vwl_drv_new(r->drv, id, 4096), ==, RESP_VFD_NEW);
     }
     g_assert_cmpint(vwl_drv_new(r->drv, 27, 4096), ==,
                     VIRTIO_WL_RESP_OUT_OF_MEMORY);
-    g_assert_cmpint(vwl_drv_close(r->drv, 12), ==, OK);
-    g_assert_cmpint(vwl_drv_new(r->drv, 27, 4096), ==, NEW);
+    g_assert_cmpint(vwl_drv_close(r->drv, 12), ==, RESP_OK);
+    g_assert_cmpint(vwl_drv_new(r->drv, 27, 4096), ==, RESP_VFD_NEW);
     for (int i = 0; i < 3; i++) {
         check_alive(r, (uint32_t)i + 1, peers[i]);
         close(peers[i]);

@@ -23,11 +23,6 @@ LONG_FILES = {
     'plugin/wl/memory/map.c',
     'plugin/wl/snapshot/loader.c',
     'qemu-glue/guest/bridge/client.c',
-    'tests/abi/test-abi.c',
-    'tests/fault/inject.c',
-    'tests/fault/play.c',
-    'tests/gpu/test-qemu-gpu.c',
-    'tests/story/test-strangers.c',
 }
 LONG_FUNCTIONS = {
     'qemu-glue/device/hw/virtio/vhost-user-wl-plugin.c: '
