@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The device ABI as an outsider meets it: hosts that are older or newer than the
- * plugin, start and stop from every thread.
+ * The device ABI as an outsider meets it: hosts that are older or newer than
+ * the plugin, start and stop from every thread.
  */
 #include <dirent.h>
 #include <dlfcn.h>
