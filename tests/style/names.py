@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What README and docs/ name exists: files, links and their anchors, options
 of the programs and scripts, properties of the QEMU device, environment
-variables, identifiers, test suites and tests, and every function of the device
-ABI in docs/abi.md.
+variables, identifiers, quoted code, test suites and tests, and every function
+of the device ABI in docs/abi.md.
 
     names.py SOURCE BUILD PROGRAM..."""
 
@@ -127,6 +127,14 @@ def check_words(tree, page, text, problems):
                 problems.append(f'{page.name}: no property {name}')
 
 
+def check_quotes(root, page, text, problems):
+    """Code below `<!-- quote: FILE -->` is a part of that file."""
+    for path, code in re.findall(r'<!-- quote: (\S+) -->\n```c\n(.*?)```', text,
+                                 re.S):
+        if code not in (root / path).read_text():
+            problems.append(f'{page.name}: {path} reads otherwise by now')
+
+
 def check_suites(tree, problems):
     """The table of hacking.md has each suite, and docs/status.md names
     suites and tests that exist."""
@@ -173,6 +181,7 @@ def main():
         check_links(page, text, problems)
         check_paths(tree, page, text, problems)
         check_words(tree, page, text, problems)
+        check_quotes(root, page, text, problems)
     check_suites(tree, problems)
     check_abi(root, problems)
     print('1..1')
