@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "wl/answer.h"
 
+#include <endian.h>
+#include <stddef.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/le.h"
-#include "wl/kinds/dmabuf.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
@@ -73,62 +75,55 @@ void vwl_answer(struct vwl_core *core, struct vwl_request *request, int err)
     core->counters.refused += err < 0;
 }
 
-uint32_t vwl_answer_told_flags(const struct vwl_vfd *vfd)
+/* Both begin alike, on the wire and here. */
+static void answer_fill(const struct vwl_vfd *vfd, uint32_t type,
+                        const struct vwl_vfd_words *words,
+                        struct virtio_wl_ctrl_vfd_new *out)
 {
-    bool is_memory = vwl_vfd_is_memory(vfd);
-
-    if (vwl_core_has(vfd->core, VIRTIO_WL_F_TRANS_FLAGS)) {
-        return is_memory ? 0 : vfd->flags;
-    }
-    return is_memory && vfd->map
-               ? VIRTIO_WL_VFD_LEGACY_WRITE | VIRTIO_WL_VFD_LEGACY_MAP
-               : 0;
-}
-
-/* Drivers differ in what they take; see docs/protocol.md, modes. */
-static void answer_describe(const struct vwl_vfd *vfd, uint32_t *flags,
-                            uint64_t *pfn)
-{
-    struct vwl_core *core = vfd->core;
-
-    *pfn = vwl_answer_pfn_none(core);
-    if (vwl_vfd_is_memory(vfd)) {
-        *flags = vfd->answered_flags;
-        vwl_answer_pfn(core, vwl_map_offset(vfd->map), pfn);
-    } else if (vfd->ops->kind == VWL_VFD_PIPE) {
-        *flags = vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM) ? 0 : vfd->flags;
-        *pfn = 0;
-    } else {
-        *flags = vwl_core_has(core, VIRTIO_WL_F_TRANS_FLAGS)
-                     ? VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE
-                     : VIRTIO_WL_VFD_LEGACY_CONTROL;
-    }
+    *out = (struct virtio_wl_ctrl_vfd_new){
+        .hdr.type = htole32(type),
+        .vfd_id = htole32(vfd->id),
+        .flags = htole32(words->flags),
+        .pfn = htole64(words->pfn),
+        .size = htole32((uint32_t)vfd->size_bytes),
+    };
 }
 
 void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
                     const struct vwl_vfd *vfd)
 {
-    uint8_t *at = request->response;
-    uint32_t flags;
-    uint64_t pfn;
+    struct vwl_vfd_words words = { .pfn = vwl_answer_pfn_none(core) };
+    struct virtio_wl_ctrl_vfd_new plain;
+    struct virtio_wl_ctrl_vfd_new_dmabuf dmabuf = { 0 };
 
-    answer_describe(vfd, &flags, &pfn);
-    memset(at, 0, 32);
-    vwl_le_put32(at, VIRTIO_WL_RESP_VFD_NEW);
-    vwl_le_put32(at + 8, vfd->id);
-    vwl_le_put32(at + 12, flags);
-    vwl_le_put64(at + 16, pfn);
-    vwl_le_put32(at + 24, (uint32_t)vfd->size_bytes);
-    request->response_bytes = 32;
-    if (vfd->dmabuf) {
-        const struct vwl_buffer *layout = &vfd->dmabuf->layout;
-
-        vwl_le_put32(at, VIRTIO_WL_RESP_VFD_NEW_DMABUF);
-        memset(at + 28, 0, 12); /* width, height, format */
-        for (unsigned int i = 0; i < VWL_BUFFER_PLANES; i++) {
-            vwl_le_put32(at + 40 + 4 * i, layout->stride[i]);
-            vwl_le_put32(at + 52 + 4 * i, layout->offset[i]);
-        }
-        request->response_bytes = 64;
+    vfd->ops->answer(vfd, &words);
+    if (!words.layout) {
+        answer_fill(vfd, VIRTIO_WL_RESP_VFD_NEW, &words, &plain);
+        memcpy(request->response, &plain, sizeof plain);
+        request->response_bytes = sizeof plain;
+        return;
     }
+    answer_fill(vfd, VIRTIO_WL_RESP_VFD_NEW_DMABUF, &words, &plain);
+    memcpy(&dmabuf, &plain, offsetof(struct virtio_wl_ctrl_vfd_new, pad));
+    dmabuf.stride0 = htole32(words.layout->stride[0]);
+    dmabuf.stride1 = htole32(words.layout->stride[1]);
+    dmabuf.stride2 = htole32(words.layout->stride[2]);
+    dmabuf.offset0 = htole32(words.layout->offset[0]);
+    dmabuf.offset1 = htole32(words.layout->offset[1]);
+    dmabuf.offset2 = htole32(words.layout->offset[2]);
+    memcpy(request->response, &dmabuf, sizeof dmabuf);
+    request->response_bytes = sizeof dmabuf;
+}
+
+void vwl_answer_announce(const struct vwl_vfd *vfd,
+                         struct virtio_wl_ctrl_vfd_new *out)
+{
+    struct vwl_vfd_words words = { .pfn = vwl_answer_pfn_none(vfd->core) };
+
+    if (vfd->ops->announce) {
+        vfd->ops->announce(vfd, &words);
+    } else if (vwl_core_has(vfd->core, VIRTIO_WL_F_TRANS_FLAGS)) {
+        words.flags = vfd->flags;
+    }
+    answer_fill(vfd, VIRTIO_WL_CMD_VFD_NEW, &words, out);
 }

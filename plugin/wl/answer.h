@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vhost-user-wl/virtio_wl.h"
+
 struct vwl_core;
 struct vwl_request;
 struct vwl_vfd;
@@ -30,8 +32,9 @@ void vwl_answer(struct vwl_core *core, struct vwl_request *request, int err);
 void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
                     const struct vwl_vfd *vfd);
 
-/* The flags of a VFD_NEW to the guest, by the mode. */
-uint32_t vwl_answer_told_flags(const struct vwl_vfd *vfd);
+/* The VFD_NEW by which the guest is told of one that it did not make. */
+void vwl_answer_announce(const struct vwl_vfd *vfd,
+                         struct virtio_wl_ctrl_vfd_new *out);
 
 /* The pfn that says "no memory" in this mode. */
 uint64_t vwl_answer_pfn_none(const struct vwl_core *core);

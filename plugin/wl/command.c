@@ -4,121 +4,120 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/le.h"
 #include "wl/answer.h"
 #include "wl/kinds/dmabuf.h"
+#include "wl/kinds/kinds.h"
+#include "wl/request.h"
 #include "wl/send.h"
 #include "wl/state.h"
-#include "wl/vfd.h"
+
+static size_t command_bytes(const struct vwl_request *request)
+{
+    return MIN(request->head_bytes, request->total_bytes);
+}
+
+/* ---- making VFDs -------------------------------------------------------- */
+
+static int new_refuse(struct vwl_core *core, uint32_t id, int err,
+                      const char *why)
+{
+    log_guest_bug(core->log, "vfd 0x%" PRIx32 ": cannot be made: %s", id, why);
+    return err;
+}
 
 /* The checks of every NEW, in the order that drivers know: bit 30, flags (the
- * caller's verdict), id in use. */
-static int check_new_room(struct vwl_core *core,
-                          const struct vwl_request *request, int flags_verdict,
-                          size_t room)
+ * caller's verdict), id in use, room for the answer. */
+static int new_check(struct vwl_core *core, const struct vwl_request *request,
+                     int flags_err, size_t answer_bytes)
 {
-    uint32_t id = vwl_le_get32(request->head + 8);
+    uint32_t id = vwl_request_id(request);
 
     if (id & VIRTIO_WL_VFD_HOST_ID_BIT) {
-        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": not an id of the guest",
-                      id);
-        return -VWL_EBADID;
+        return new_refuse(core, id, -VWL_EBADID, "ids with bit 30 are ours");
     }
-    if (flags_verdict) {
-        log_guest_bug(core->log,
-                      "vfd 0x%" PRIx32 ": flags 0x%" PRIx32 " are wrong", id,
-                      vwl_le_get32(request->head + 12));
-        return flags_verdict;
+    if (flags_err < 0) {
+        return new_refuse(core, id, flags_err, "its flags are not legal");
     }
-    if (vwl_vfd_check_id(core, id) < 0) {
-        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": the id is in use", id);
-        return -VWL_EBADID;
+    if (vwl_vfd_lookup(core, id)) {
+        return new_refuse(core, id, -VWL_EBADID, "the id is in use");
     }
-    if (request->response_room < room) {
-        log_guest_bug(core->log,
-                      "vfd 0x%" PRIx32 ": %zu bytes have no room"
-                      " for the answer",
-                      id, request->response_room);
-        return -EINVAL;
+    if (request->response_room < answer_bytes) {
+        return new_refuse(core, id, -EINVAL, "no room for the answer");
     }
     return 0;
 }
 
-static int check_new(struct vwl_core *core, const struct vwl_request *request,
-                     int flags_verdict)
+static int new_check_plain(struct vwl_core *core,
+                           const struct vwl_request *request, int flags_err)
 {
-    return check_new_room(core, request, flags_verdict, 32);
+    return new_check(core, request, flags_err,
+                     sizeof(struct virtio_wl_ctrl_vfd_new));
 }
 
 static int do_new(struct vwl_core *core, struct vwl_request *request)
 {
+    uint32_t flags = VWL_REQUEST32(request, virtio_wl_ctrl_vfd_new, flags);
+    uint32_t size = VWL_REQUEST32(request, virtio_wl_ctrl_vfd_new, size);
     bool trans = vwl_core_has(core, VIRTIO_WL_F_TRANS_FLAGS);
-    uint32_t flags = vwl_le_get32(request->head + 12);
     uint32_t legal = trans ? 0
                            : VIRTIO_WL_VFD_LEGACY_WRITE |
                                  VIRTIO_WL_VFD_LEGACY_MAP;
     int err = !(flags & ~legal) ? 0 : trans ? -VWL_EBADFLAGS : -EINVAL;
 
-    err = check_new(core, request, err);
-    if (err < 0) {
-        return err;
-    }
-    return vwl_shm_create(core, request, vwl_le_get32(request->head + 8), flags,
-                          vwl_le_get32(request->head + 24));
+    err = new_check_plain(core, request, err);
+    return err < 0 ? err
+                   : vwl_shm_create(core, request, vwl_request_id(request),
+                                    flags, size);
 }
 
 static int do_new_pipe(struct vwl_core *core, struct vwl_request *request)
 {
-    uint32_t flags = vwl_le_get32(request->head + 12);
-    int err = check_new(core, request,
-                        flags == VIRTIO_WL_VFD_WRITE ||
-                                flags == VIRTIO_WL_VFD_READ
-                            ? 0
-                            : -VWL_EBADFLAGS);
+    uint32_t flags = VWL_REQUEST32(request, virtio_wl_ctrl_vfd_new, flags);
+    int err = flags == VIRTIO_WL_VFD_WRITE || flags == VIRTIO_WL_VFD_READ
+                  ? 0
+                  : -VWL_EBADFLAGS;
 
-    if (err < 0) {
-        return err;
-    }
-    return vwl_pipe_create(core, request, vwl_le_get32(request->head + 8),
-                           flags);
+    err = new_check_plain(core, request, err);
+    return err < 0
+               ? err
+               : vwl_pipe_create(core, request, vwl_request_id(request), flags);
 }
 
-static const char *find_socket(const struct vwl_core *core, const char *name,
-                               size_t len)
+/* Its number in the configuration; -ENOENT. */
+static ssize_t find_socket(const struct vwl_core *core, const char *name,
+                           size_t len)
 {
     for (size_t i = 0; i < core->config.n_sockets; i++) {
-        const struct vwl_socket *one = &core->config.sockets[i];
+        const char *one = core->config.sockets[i].name;
 
-        if (strlen(one->name) == len && memcmp(one->name, name, len) == 0) {
-            return one->path;
+        if (strlen(one) == len && memcmp(one, name, len) == 0) {
+            return (ssize_t)i;
         }
     }
-    return NULL;
+    return -ENOENT;
 }
 
 static int new_ctx(struct vwl_core *core, struct vwl_request *request,
                    const char *name, size_t len)
 {
-    uint32_t id = vwl_le_get32(request->head + 8);
-    int err = check_new(core, request, 0);
-    const char *path;
+    uint32_t id = vwl_request_id(request);
+    int err = new_check_plain(core, request, 0);
+    ssize_t socket;
 
     if (err < 0) {
         return err;
     }
-    path = g_utf8_validate(name, (gssize)len, NULL)
-               ? find_socket(core, name, len)
-               : NULL;
-    if (!path) {
+    socket = g_utf8_validate(name, (gssize)len, NULL)
+                 ? find_socket(core, name, len)
+                 : -ENOENT;
+    if (socket < 0) {
         char text[32 * 4 + 1];
 
-        log_guest_bug(core->log,
-                      "ctx 0x%" PRIx32 ": no socket is named"
-                      " '%s'",
+        log_guest_bug(core->log, "ctx 0x%" PRIx32 ": no socket is named '%s'",
                       id, vwl_log_escape(name, len, text, sizeof text));
-        return -EINVAL;
+        return -ENOENT;
     }
-    return vwl_ctx_create(core, request, id, path);
+    return vwl_ctx_create(core, request, id, (size_t)socket);
 }
 
 static int do_new_ctx(struct vwl_core *core, struct vwl_request *request)
@@ -128,27 +127,15 @@ static int do_new_ctx(struct vwl_core *core, struct vwl_request *request)
 
 static int do_new_ctx_named(struct vwl_core *core, struct vwl_request *request)
 {
-    const char *name = (const char *)request->head + 28;
+    const char *name = (const char *)request->head +
+                       offsetof(struct virtio_wl_ctrl_vfd_new_ctx_named, name);
 
     return new_ctx(core, request, name, strnlen(name, 32));
 }
 
-static int do_close(struct vwl_core *core, struct vwl_request *request)
-{
-    struct vwl_vfd *vfd = vwl_vfd_find_to_close(core, vwl_le_get32(
-                                                          request->head + 8));
-
-    if (!vfd) {
-        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": closes no VFD",
-                      vwl_le_get32(request->head + 8));
-        return -VWL_EBADID;
-    }
-    vwl_vfd_close(vfd, false);
-    return 0;
-}
-
 static int do_new_dmabuf(struct vwl_core *core, struct vwl_request *request)
 {
+    const size_t bytes = sizeof(struct virtio_wl_ctrl_vfd_new_dmabuf);
     struct vwl_buffer_wish wish;
     int err;
 
@@ -156,43 +143,80 @@ static int do_new_dmabuf(struct vwl_core *core, struct vwl_request *request)
         log_debug(core->log, "there are no dmabufs");
         return -VWL_EBADCMD;
     }
-    err = request->head_bytes < 64 ? -EINVAL
-                                   : check_new_room(core, request, 0, 64);
+    if (request->head_bytes < bytes) {
+        log_guest_bug(core->log, "a NEW_DMABUF of %zu bytes is too short",
+                      request->head_bytes);
+        return -EINVAL;
+    }
+    err = new_check(core, request, 0, bytes);
     if (err < 0) {
         return err;
     }
     wish = (struct vwl_buffer_wish){
-        .width = vwl_le_get32(request->head + 28),
-        .height = vwl_le_get32(request->head + 32),
-        .format = vwl_le_get32(request->head + 36),
+        .width = VWL_REQUEST32(request, virtio_wl_ctrl_vfd_new_dmabuf, width),
+        .height = VWL_REQUEST32(request, virtio_wl_ctrl_vfd_new_dmabuf, height),
+        .format = VWL_REQUEST32(request, virtio_wl_ctrl_vfd_new_dmabuf, format),
     };
-    return vwl_dmabuf_create(core, request, vwl_le_get32(request->head + 8),
-                             &wish);
+    return vwl_dmabuf_create(core, request, vwl_request_id(request), &wish);
+}
+
+/* ---- using them --------------------------------------------------------- */
+
+static int do_close(struct vwl_core *core, struct vwl_request *request)
+{
+    uint32_t id = vwl_request_id(request);
+    struct vwl_vfd *vfd = vwl_vfd_find_to_close(core, id);
+
+    if (!vfd) {
+        log_guest_bug(core->log, "vfd 0x%" PRIx32 ": CLOSE of an unknown VFD",
+                      id);
+        return -VWL_EBADID;
+    }
+    vwl_vfd_close(vfd, false);
+    return 0;
+}
+
+/* Where there are no dmabufs there is no such command, but those of a peer can
+ * be synchronised all the same. */
+static int sync_check(struct vwl_core *core, const struct vwl_request *request,
+                      const struct vwl_vfd *vfd, const char **why)
+{
+    bool is_dmabuf = vfd && vwl_dmabuf_is(vfd);
+
+    if (!is_dmabuf && !vwl_dmabuf_offered(core)) {
+        *why = "there are no dmabufs";
+        return -VWL_EBADCMD;
+    }
+    if (command_bytes(request) <
+        sizeof(struct virtio_wl_ctrl_vfd_dmabuf_sync)) {
+        *why = "it is too short";
+        return -EINVAL;
+    }
+    if (VWL_REQUEST32(request, virtio_wl_ctrl_vfd_dmabuf_sync, flags) &
+        ~VIRTIO_WL_DMABUF_SYNC_ALL) {
+        *why = "its flags are not legal";
+        return -VWL_EBADFLAGS;
+    }
+    if (!vfd) {
+        *why = "the VFD is unknown";
+        return -VWL_EBADID;
+    }
+    *why = "the VFD is no dmabuf";
+    return is_dmabuf ? 0 : -EINVAL;
 }
 
 static int do_dmabuf_sync(struct vwl_core *core, struct vwl_request *request)
 {
-    size_t len = MIN(request->head_bytes, request->total_bytes);
-    struct vwl_vfd *vfd = len < 12
-                              ? NULL
-                              : vwl_vfd_find(core,
-                                             vwl_le_get32(request->head + 8));
-    int err = 0;
+    struct vwl_vfd *vfd = NULL;
+    const char *why;
+    int err;
 
-    if ((!vfd || !vfd->dmabuf) && !vwl_dmabuf_offered(core)) {
-        err = -VWL_EBADCMD;
-    } else if (len < 16) {
-        err = -EINVAL;
-    } else if (vwl_le_get32(request->head + 12) & ~VIRTIO_WL_DMABUF_SYNC_ALL) {
-        err = -VWL_EBADFLAGS;
-    } else if (!vfd) {
-        err = -VWL_EBADID;
-    } else if (!vfd->dmabuf) {
-        err = -EINVAL;
+    if (command_bytes(request) >= sizeof(struct virtio_wl_ctrl_vfd)) {
+        vfd = vwl_vfd_find(core, vwl_request_id(request));
     }
+    err = sync_check(core, request, vfd, &why);
     if (err < 0) {
-        log_guest_bug(core->log, "a DMABUF_SYNC is refused: %s",
-                      g_strerror(-err));
+        log_guest_bug(core->log, "a DMABUF_SYNC is refused: %s", why);
         return err;
     }
     return vwl_dmabuf_sync(vfd, request);
@@ -208,37 +232,64 @@ static int do_send_foreign(struct vwl_core *core, struct vwl_request *request)
     return vwl_send(core, request, true);
 }
 
+/* ---- the tables --------------------------------------------------------- */
+
+/* Each returns 0 (answered already, or OK is the answer), -EINPROGRESS, or
+ * -errno, which becomes the answer. */
 static const struct {
     uint32_t type;
     size_t min_bytes;
     int (*carry_out)(struct vwl_core *core, struct vwl_request *request);
 } commands[] = {
-    { VIRTIO_WL_CMD_VFD_NEW, 32, do_new },
-    { VIRTIO_WL_CMD_VFD_CLOSE, 12, do_close },
-    { VIRTIO_WL_CMD_VFD_SEND, 16, do_send },
-    { VIRTIO_WL_CMD_VFD_NEW_CTX, 12, do_new_ctx },
-    { VIRTIO_WL_CMD_VFD_NEW_PIPE, 32, do_new_pipe },
+    { VIRTIO_WL_CMD_VFD_NEW, sizeof(struct virtio_wl_ctrl_vfd_new), do_new },
+    { VIRTIO_WL_CMD_VFD_CLOSE, sizeof(struct virtio_wl_ctrl_vfd), do_close },
+    { VIRTIO_WL_CMD_VFD_SEND, sizeof(struct virtio_wl_ctrl_vfd_sendrecv),
+      do_send },
+    { VIRTIO_WL_CMD_VFD_NEW_CTX, sizeof(struct virtio_wl_ctrl_vfd),
+      do_new_ctx },
+    { VIRTIO_WL_CMD_VFD_NEW_PIPE, sizeof(struct virtio_wl_ctrl_vfd_new),
+      do_new_pipe },
+    /* whether these are known comes first, so they check their lengths */
     { VIRTIO_WL_CMD_VFD_NEW_DMABUF, 4, do_new_dmabuf },
     { VIRTIO_WL_CMD_VFD_DMABUF_SYNC, 4, do_dmabuf_sync },
-    { VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID, 16, do_send_foreign },
-    { VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED, 64, do_new_ctx_named },
+    { VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID,
+      sizeof(struct virtio_wl_ctrl_vfd_sendrecv), do_send_foreign },
+    { VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED,
+      sizeof(struct virtio_wl_ctrl_vfd_new_ctx_named), do_new_ctx_named },
 };
 
-/* 0, also when it was answered with more than OK; -EINPROGRESS; or why not. */
+/* What a snapshot may have; dmabufs are plain memory in it. */
+static const struct vwl_vfd_ops *const kinds[] = {
+    &vwl_ctx_ops, &vwl_pipe_ops,  &vwl_socket_ops,
+    &vwl_shm_ops, &vwl_fence_ops, &vwl_opaque_ops,
+};
+
+const struct vwl_vfd_ops *vwl_command_kind(uint32_t image_kind)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (kinds[i]->saved.kind == image_kind) {
+            return kinds[i];
+        }
+    }
+    return NULL;
+}
+
 static int command_carry_out(struct vwl_core *core, struct vwl_request *request)
 {
-    size_t len = MIN(request->head_bytes, request->total_bytes);
+    size_t len = command_bytes(request);
     uint32_t type;
 
     if (len < 4) {
-        log_guest_bug(core->log, "request of %zu bytes", len);
+        log_guest_bug(core->log, "a request of %zu bytes has no type", len);
         return -EINVAL;
     }
-    type = vwl_le_get32(request->head);
+    type = VWL_REQUEST32(request, virtio_wl_ctrl_hdr, type);
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         if (commands[i].type == type) {
             if (len < commands[i].min_bytes) {
-                log_guest_bug(core->log, "request 0x%" PRIx32 " of %zu bytes",
+                log_guest_bug(core->log,
+                              "request 0x%" PRIx32 ": %zu bytes are"
+                              " too few",
                               type, len);
                 return -EINVAL;
             }

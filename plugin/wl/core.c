@@ -9,6 +9,7 @@
 #include "base/iov.h"
 #include "wl/command.h"
 #include "wl/kinds/dmabuf.h"
+#include "wl/kinds/memory.h"
 #include "wl/outbox/wait.h"
 #include "wl/peer/closer.h"
 #include "wl/state.h"
@@ -120,7 +121,7 @@ static void close_all(struct vwl_core *core, GList *ids, bool contexts)
     for (GList *id = ids; id; id = id->next) {
         struct vwl_vfd *vfd = g_hash_table_lookup(core->vfds, id->data);
 
-        if (vfd && vfd->is_context == contexts) {
+        if (vfd && vfd->ops->is_context == contexts) {
             vwl_vfd_close(vfd, true);
         }
     }
@@ -131,12 +132,7 @@ void vwl_core_reset(struct vwl_core *core, bool unmap)
     GList *ids = g_hash_table_get_keys(core->vfds);
 
     drop_requests(core);
-    /* mappings are dealt with together, below */
-    for (GList *id = ids; id; id = id->next) {
-        struct vwl_vfd *vfd = g_hash_table_lookup(core->vfds, id->data);
-
-        vfd->map = NULL;
-    }
+    vwl_maps_hold(core); /* they are dealt with together, below */
     /* contexts first: what only their messages announce goes with them */
     close_all(core, ids, true);
     close_all(core, ids, false);
@@ -177,17 +173,6 @@ void vwl_core_fail_requests(struct vwl_core *core,
     }
 }
 
-static void on_peer(struct vwl_vfd *vfd, uint32_t events)
-{
-    bool gone = (events & (EPOLLERR | EPOLLHUP)) && vfd->how != VWL_PEER_SOCKET;
-
-    if (gone) {
-        vwl_vfd_break(vfd);
-    } else {
-        vwl_vfd_feed(vfd);
-    }
-}
-
 void vwl_core_dispatch_out(struct vwl_core *core)
 {
     struct epoll_event events[64];
@@ -200,11 +185,9 @@ void vwl_core_dispatch_out(struct vwl_core *core)
         if (events[i].data.ptr == &core->foreigns) {
             foreigns = true;
         } else if (vfd && vfd->ops->on_ready) {
-            vfd->ops->on_ready(vfd);
-        } else if (vfd && vfd->answer_fd >= 0) {
-            vwl_ctx_answered(vfd);
+            vfd->ops->on_ready(vfd, events[i].events);
         } else if (vfd) {
-            on_peer(vfd, events[i].events);
+            vwl_vfd_on_peer(vfd, events[i].events);
         } else {
             timers = true;
         }
@@ -262,7 +245,7 @@ int vwl_core_out_fd(const struct vwl_core *core)
 
 void vwl_core_base_changed(struct vwl_core *core)
 {
-    vwl_shm_base_changed(core);
+    vwl_memory_base_changed(core);
 }
 
 void vwl_core_buffers_changed(struct vwl_core *core)

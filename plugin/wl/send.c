@@ -4,158 +4,190 @@
 #include <errno.h>
 
 #include "base/fd.h"
-#include "base/le.h"
 #include "wl/answer.h"
 #include "wl/outbox/foreign.h"
+#include "wl/request.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
-/* Where the ids of a SEND stand. */
-struct entries {
-    unsigned int n;
-    size_t bytes; /* of one */
-    size_t id_at; /* in one */
-    bool has_kind;
+/* The forms of what a SEND names. */
+enum entry_form {
+    ENTRY_LOCAL,      /* __le32 */
+    ENTRY_FOREIGN,    /* struct virtio_wl_foreign_entry */
+    ENTRY_FOREIGN_V2, /* struct virtio_wl_foreign_entry_v2 */
 };
 
-/* What it carries. */
+static const size_t entry_bytes[] = {
+    [ENTRY_LOCAL] = sizeof(__le32),
+    [ENTRY_FOREIGN] = sizeof(struct virtio_wl_foreign_entry),
+    [ENTRY_FOREIGN_V2] = sizeof(struct virtio_wl_foreign_entry_v2),
+};
+
+struct entry {
+    uint32_t kind;  /* VIRTIO_WL_FOREIGN_* */
+    uint64_t value; /* an id, or the number of a fence */
+};
+
+/* What a SEND carries. */
 struct cargo {
+    enum entry_form form;
+    unsigned int n; /* entries */
+    size_t skip;    /* bytes before the data */
     struct vwl_vfd *target;
     struct vwl_vfd *vfds[VIRTWL_SEND_MAX_ALLOCS]; /* NULL: foreign */
     int fds[VIRTWL_SEND_MAX_ALLOCS];              /* foreign ones are ours */
-    uint32_t asked; /* bit i: fds[i] is where the answer comes */
+    uint32_t asked;  /* bit i: fds[i] is where the answer comes */
+    const char *why; /* it is refused */
 };
 
-static const uint8_t *entry_at(const struct vwl_request *request,
-                               const struct entries *entries, unsigned int i)
+static int cargo_refuse(struct cargo *cargo, int err, const char *why)
 {
-    return request->head + 16 + i * entries->bytes;
+    cargo->why = why;
+    return err;
 }
 
-static uint32_t kind_of(const struct entries *entries, const uint8_t *at)
+static void cargo_entry(const struct cargo *cargo,
+                        const struct vwl_request *request, unsigned int i,
+                        struct entry *entry)
 {
-    return entries->has_kind ? vwl_le_get32(at) : VIRTIO_WL_FOREIGN_LOCAL;
+    const uint8_t *at = request->head +
+                        sizeof(struct virtio_wl_ctrl_vfd_sendrecv) +
+                        i * entry_bytes[cargo->form];
+
+    switch (cargo->form) {
+    case ENTRY_LOCAL:
+        *entry = (struct entry){ VIRTIO_WL_FOREIGN_LOCAL, vwl_le_get32(at) };
+        break;
+    case ENTRY_FOREIGN:
+        entry->kind = VWL_FIELD32(at, virtio_wl_foreign_entry, kind);
+        entry->value = VWL_FIELD32(at, virtio_wl_foreign_entry, id);
+        break;
+    default:
+        entry->kind = VWL_FIELD32(at, virtio_wl_foreign_entry_v2, kind);
+        entry->value = vwl_le_get64(
+            at + offsetof(struct virtio_wl_foreign_entry_v2, value));
+    }
+    /* of a kind that has less than that, the rest is rubbish */
+    if (entry->kind == VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE) {
+        entry->value = 0;
+    } else if (entry->kind != VIRTIO_WL_FOREIGN_VIRTGPU_FENCE) {
+        entry->value = (uint32_t)entry->value;
+    }
 }
 
-/* Finds the VFDs of a SEND. */
-static int find_vfds(struct vwl_core *core, const struct vwl_request *request,
-                     const struct entries *entries, struct cargo *cargo)
+static int cargo_find_vfds(struct vwl_core *core,
+                           const struct vwl_request *request,
+                           struct cargo *cargo)
 {
-    for (unsigned int i = 0; i < entries->n; i++) {
-        const uint8_t *at = entry_at(request, entries, i);
-        uint32_t kind = kind_of(entries, at);
+    for (unsigned int i = 0; i < cargo->n; i++) {
+        struct entry entry;
 
+        cargo_entry(cargo, request, i, &entry);
         cargo->vfds[i] = NULL;
         cargo->fds[i] = -1;
-        if (kind == VIRTIO_WL_FOREIGN_LOCAL) {
-            cargo->vfds[i] = vwl_vfd_find(core,
-                                          vwl_le_get32(at + entries->id_at));
+        if (entry.kind > VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE) {
+            return cargo_refuse(cargo, -VWL_EBADID,
+                                "a foreign id is of an unknown kind");
         }
-        if (kind > VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE ||
-            (kind == VIRTIO_WL_FOREIGN_LOCAL && !cargo->vfds[i])) {
-            return -VWL_EBADID;
+        if (entry.kind == VIRTIO_WL_FOREIGN_LOCAL) {
+            cargo->vfds[i] = vwl_vfd_find(core, (uint32_t)entry.value);
+            if (!cargo->vfds[i]) {
+                return cargo_refuse(cargo, -VWL_EBADID,
+                                    "it carries an unknown VFD");
+            }
         }
     }
     return 0;
 }
 
-static int check_target(const struct vwl_vfd *vfd, unsigned int n_vfds)
+static int cargo_check_target(struct cargo *cargo)
 {
-    if (vfd->ops->send_refusal) {
-        return vfd->ops->send_refusal;
+    const struct vwl_vfd *vfd = cargo->target;
+
+    if (vfd->ops->send_refusal < 0) {
+        return cargo_refuse(cargo, vfd->ops->send_refusal,
+                            "a VFD of that kind takes no data");
     }
-    if (n_vfds && !vfd->ops->takes_fds) {
-        return -VWL_EBADTYPE;
+    if (cargo->n && !vfd->ops->is_context) {
+        return cargo_refuse(cargo, -VWL_EBADTYPE,
+                            "VFDs can be sent to contexts only");
     }
-    return vfd->flags & VIRTIO_WL_VFD_WRITE ? 0 : -EPERM;
+    return vfd->flags & VIRTIO_WL_VFD_WRITE
+               ? 0
+               : cargo_refuse(cargo, -EPERM, "it can be read only");
 }
 
-/* Finds all that a SEND names. */
-static int check_send(struct vwl_core *core, const struct vwl_request *request,
-                      const struct entries *entries, struct cargo *cargo)
+/* Finds all that a SEND names, in the order that drivers know. */
+static int cargo_check(struct vwl_core *core, const struct vwl_request *request,
+                       struct cargo *cargo)
 {
-    size_t skip = 16 + entries->n * entries->bytes;
     int err;
 
-    if (entries->n > VIRTWL_SEND_MAX_ALLOCS) {
-        return -VWL_EBADCMD;
+    if (cargo->n > VIRTWL_SEND_MAX_ALLOCS) {
+        return cargo_refuse(cargo, -VWL_EBADCMD, "too many VFDs");
     }
-    if (request->total_bytes < skip || request->head_bytes < skip) {
-        return -EINVAL;
+    if (request->total_bytes < cargo->skip ||
+        request->head_bytes < cargo->skip) {
+        return cargo_refuse(cargo, -EINVAL, "too short for its VFDs");
     }
-    cargo->target = vwl_vfd_find(core, vwl_le_get32(request->head + 8));
+    cargo->target = vwl_vfd_find(core, vwl_request_id(request));
     if (!cargo->target) {
-        return -VWL_EBADID;
+        return cargo_refuse(cargo, -VWL_EBADID, "the VFD is unknown");
     }
-    err = find_vfds(core, request, entries, cargo);
-    if (!err) {
-        err = check_target(cargo->target, entries->n);
+    err = cargo_find_vfds(core, request, cargo);
+    if (err == 0) {
+        err = cargo_check_target(cargo);
     }
-    for (unsigned int i = 0; i < entries->n && !err; i++) {
+    for (unsigned int i = 0; i < cargo->n && err == 0; i++) {
         const struct vwl_vfd *vfd = cargo->vfds[i];
 
         if (vfd) {
             cargo->fds[i] = vfd->ops->fd_to_send(vfd);
-            err = cargo->fds[i] < 0 ? -VWL_EBADTYPE : 0;
+        }
+        if (vfd && cargo->fds[i] < 0) {
+            err = cargo_refuse(cargo, -VWL_EBADTYPE,
+                               "a VFD that it carries has no descriptor");
         }
     }
     return err;
 }
 
-/* Of a kind that has a number alone, the rest is rubbish. */
-static uint64_t value_of(const struct entries *entries, const uint8_t *at,
-                         uint32_t kind)
+static void cargo_drop_foreign(struct cargo *cargo)
 {
-    const uint8_t *value = at + entries->id_at;
-
-    switch (kind) {
-    case VIRTIO_WL_FOREIGN_VIRTGPU:
-        return vwl_le_get32(value);
-    case VIRTIO_WL_FOREIGN_VIRTGPU_FENCE:
-        return vwl_le_get32(value) |
-               (entries->bytes == sizeof(struct virtio_wl_foreign_entry_v2)
-                    ? (uint64_t)vwl_le_get32(value + 4) << 32
-                    : 0);
-    default:
-        return 0;
-    }
-}
-
-/* Last of all: somebody else is asked. */
-static int ask_foreign(struct vwl_core *core, const struct vwl_request *request,
-                       const struct entries *entries, struct cargo *cargo)
-{
-    for (unsigned int i = 0; i < entries->n; i++) {
-        const uint8_t *at = entry_at(request, entries, i);
-        uint32_t kind = kind_of(entries, at);
-        int err;
-
-        if (cargo->vfds[i]) {
-            continue;
-        }
-        err = vwl_foreign_get(core, kind, value_of(entries, at, kind),
-                              &cargo->fds[i]);
-        if (err == -EINPROGRESS) {
-            cargo->asked |= UINT32_C(1) << i;
-        } else if (err < 0) {
-            return err;
-        }
-    }
-    return 0;
-}
-
-static void drop_foreign(struct cargo *cargo, unsigned int n)
-{
-    for (unsigned int i = 0; i < n; i++) {
+    for (unsigned int i = 0; i < cargo->n; i++) {
         if (!cargo->vfds[i]) {
             vwl_fd_clear(&cargo->fds[i]);
         }
     }
 }
 
-static void tell_sent(const struct cargo *cargo, unsigned int n)
+/* Last of all: somebody else is asked. */
+static int cargo_ask_foreign(struct vwl_core *core,
+                             const struct vwl_request *request,
+                             struct cargo *cargo)
 {
-    for (unsigned int i = 0; i < n; i++) {
+    for (unsigned int i = 0; i < cargo->n; i++) {
+        struct entry entry;
+        int err;
+
+        if (cargo->vfds[i]) {
+            continue;
+        }
+        cargo_entry(cargo, request, i, &entry);
+        err = vwl_foreign_get(core, entry.kind, entry.value, &cargo->fds[i]);
+        if (err == -EINPROGRESS) {
+            cargo->asked |= UINT32_C(1) << i;
+        } else if (err < 0) {
+            cargo_drop_foreign(cargo);
+            return cargo_refuse(cargo, err, "the host gives no such buffer");
+        }
+    }
+    return 0;
+}
+
+static void cargo_tell_sent(const struct cargo *cargo)
+{
+    for (unsigned int i = 0; i < cargo->n; i++) {
         struct vwl_vfd *vfd = cargo->vfds[i];
 
         if (vfd && vfd->ops->sent) {
@@ -164,45 +196,46 @@ static void tell_sent(const struct cargo *cargo, unsigned int n)
     }
 }
 
+static enum entry_form form_of(const struct vwl_core *core, bool foreign)
+{
+    if (!foreign) {
+        return ENTRY_LOCAL;
+    }
+    return vwl_core_has(core, VIRTIO_WL_F_SEND_FENCES) ? ENTRY_FOREIGN_V2
+                                                       : ENTRY_FOREIGN;
+}
+
+/* From the guest to the host: the data stand in request->payload behind skip
+ * bytes, with cargo->fds. */
 int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
 {
-    bool fences = vwl_core_has(core, VIRTIO_WL_F_SEND_FENCES);
-    struct entries entries = {
-        .n = vwl_le_get32(request->head + 12),
-        .bytes = !foreign ? 4
-                 : fences ? 16
-                          : 8,
-        .id_at = !foreign ? 0
-                 : fences ? 8
-                          : 4,
-        .has_kind = foreign,
-    };
     struct cargo cargo;
     int err;
 
+    cargo.form = form_of(core, foreign);
+    cargo.n = VWL_REQUEST32(request, virtio_wl_ctrl_vfd_sendrecv, vfd_count);
+    cargo.skip = sizeof(struct virtio_wl_ctrl_vfd_sendrecv) +
+                 cargo.n * entry_bytes[cargo.form];
     cargo.asked = 0;
-    err = check_send(core, request, &entries, &cargo);
-    if (!err && foreign) {
-        err = ask_foreign(core, request, &entries, &cargo);
-        if (err) {
-            drop_foreign(&cargo, entries.n);
-        }
+    err = cargo_check(core, request, &cargo);
+    if (err == 0 && foreign) {
+        err = cargo_ask_foreign(core, request, &cargo);
     }
     if (err < 0) {
         log_guest_bug(core->log,
-                      "vfd 0x%" PRIx32 ": a send of %zu bytes with"
+                      "vfd 0x%" PRIx32 ": a SEND of %zu bytes with"
                       " %u VFDs is refused: %s",
-                      vwl_le_get32(request->head + 8), request->total_bytes,
-                      entries.n, g_strerror(-err));
+                      vwl_request_id(request), request->total_bytes, cargo.n,
+                      cargo.why);
         return err;
     }
-    err = vwl_vfd_send(cargo.target, request, 16 + entries.n * entries.bytes,
-                       cargo.fds, entries.n, cargo.asked);
+    err = vwl_vfd_send(cargo.target, request, cargo.skip, cargo.fds, cargo.n,
+                       cargo.asked);
     if (err == 0 || err == -EINPROGRESS) {
-        tell_sent(&cargo, entries.n);
+        cargo_tell_sent(&cargo);
     }
     if (foreign) {
-        drop_foreign(&cargo, entries.n);
+        cargo_drop_foreign(&cargo);
     }
     return err;
 }

@@ -55,8 +55,8 @@ struct vwl_core {
     struct vwl_list queue_paused; /* of vwl_vfd.paused: too much is queued */
 
     struct vwl_maps maps;
-    struct vwl_list base_waiters;   /* of vwl_vfd.base_waiter */
-    struct vwl_list buffer_waiters; /* of vwl_vfd.base_waiter, too */
+    struct vwl_list base_waiters;   /* of vwl_memory.waiter */
+    struct vwl_list buffer_waiters; /* of vwl_memory.waiter, too */
     uint64_t shm_bytes;
     int anchor_fd;
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
@@ -24,11 +25,6 @@ static void *key_of(uint32_t id)
     return GUINT_TO_POINTER(id);
 }
 
-int vwl_vfd_check_id(struct vwl_core *core, uint32_t id)
-{
-    return g_hash_table_contains(core->vfds, key_of(id)) ? -EINVAL : 0;
-}
-
 int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
                    uint32_t id, struct vwl_vfd **out)
 {
@@ -41,26 +37,25 @@ int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
                       id, core->config.max_vfds);
         return -ENOSPC;
     }
-    vfd = g_try_new0(struct vwl_vfd, 1);
+    vfd = g_try_malloc0(ops->bytes);
     if (!vfd) {
         return -ENOMEM;
     }
     vfd->core = core;
     vfd->ops = ops;
     vfd->id = id;
-    vfd->refs = VWL_REF_GUEST;
     vfd->fd = -1;
     vfd->send_fd = -1;
-    vfd->copy_fd = -1;
-    vfd->answer_fd = -1;
     vfd->ready_slot = -1;
     vwl_list_init(&vfd->paused);
     vwl_list_init(&vfd->messages);
     vwl_list_init(&vfd->lends);
     vwl_list_init(&vfd->waiting);
     vwl_list_init(&vfd->lingering);
-    vwl_list_init(&vfd->base_waiter);
     vwl_timer_init(&vfd->timer, on_no_timer);
+    if (ops->init) {
+        ops->init(vfd);
+    }
     core->n_vfds++;
     core->peak_vfds = MAX(core->peak_vfds, core->n_vfds);
     g_hash_table_insert(core->vfds, key_of(id), vfd);
@@ -86,24 +81,33 @@ int vwl_vfd_create_host(struct vwl_core *core, const struct vwl_vfd_ops *ops,
     return err;
 }
 
+void vwl_vfd_change_kind(struct vwl_vfd *vfd, const struct vwl_vfd_ops *ops)
+{
+    if (vfd->ops->free) {
+        vfd->ops->free(vfd);
+    }
+    vwl_closer_close(vfd->core->closer, &vfd->send_fd);
+    vfd->size_bytes = 0;
+    vfd->ops = ops;
+}
+
+struct vwl_vfd *vwl_vfd_lookup(const struct vwl_core *core, uint32_t id)
+{
+    return g_hash_table_lookup(core->vfds, key_of(id));
+}
+
 struct vwl_vfd *vwl_vfd_find(struct vwl_core *core, uint32_t id)
 {
-    struct vwl_vfd *vfd = g_hash_table_lookup(core->vfds, key_of(id));
+    struct vwl_vfd *vfd = vwl_vfd_lookup(core, id);
 
-    return vfd && vfd->is_known ? vfd : NULL;
+    return vfd && vfd->life == VWL_VFD_KNOWN ? vfd : NULL;
 }
 
 struct vwl_vfd *vwl_vfd_find_to_close(struct vwl_core *core, uint32_t id)
 {
-    struct vwl_vfd *vfd = g_hash_table_lookup(core->vfds, key_of(id));
+    struct vwl_vfd *vfd = vwl_vfd_lookup(core, id);
 
-    return vfd && (vfd->is_known || vfd->creating) ? vfd : NULL;
-}
-
-/* The guest does not name it any more; what is in its outbox still goes. */
-static bool is_closed(const struct vwl_vfd *vfd)
-{
-    return !(vfd->refs & VWL_REF_GUEST);
+    return vfd && (vfd->life == VWL_VFD_KNOWN || vfd->creating) ? vfd : NULL;
 }
 
 static void vfd_watch_in(struct vwl_vfd *vfd)
@@ -119,6 +123,14 @@ void vwl_vfd_watch(struct vwl_vfd *vfd)
     if (vwl_watch_out(vfd) < 0) {
         vwl_vfd_break(vfd);
     }
+}
+
+void vwl_vfd_open(struct vwl_vfd *vfd)
+{
+    if (vfd->in == VWL_IN_UNREADY) {
+        vfd->in = VWL_IN_OPEN;
+    }
+    vwl_vfd_watch(vfd);
 }
 
 void vwl_vfd_pause(struct vwl_vfd *vfd, enum vwl_pause reason)
@@ -165,7 +177,7 @@ static void vfd_cut(struct vwl_vfd *vfd)
 {
     vwl_watch_end(vfd);
     /* a socket of ours may have been sent to somebody: closing would not do */
-    if (vfd->is_context && vfd->fd >= 0) {
+    if (vfd->ops->is_context && vfd->fd >= 0) {
         shutdown(vfd->fd, SHUT_RDWR);
     }
     vfd_release_fd(vfd, &vfd->fd);
@@ -173,10 +185,11 @@ static void vfd_cut(struct vwl_vfd *vfd)
 
 void vwl_vfd_in_end(struct vwl_vfd *vfd)
 {
-    vfd->in_ended = true;
+    bool is_told = vfd->in == VWL_IN_HUNG || vfd->life == VWL_VFD_CLOSED;
+
+    vfd->in = is_told ? vfd->in : VWL_IN_HUNG;
     vwl_watch_in(vfd); /* never fails: it is only taken off */
-    if (!vfd->hup_queued && (vfd->refs & VWL_REF_GUEST)) {
-        vfd->hup_queued = true;
+    if (!is_told) {
         vwl_messages_push_hup(vfd);
     }
 }
@@ -187,7 +200,7 @@ void vwl_vfd_break(struct vwl_vfd *vfd)
     vwl_outbox_clear(vfd);
     vwl_wait_fail(vfd, -EPIPE);
     vwl_vfd_watch(vfd);
-    if (vfd->refs & VWL_REF_LINGER) {
+    if (vfd->life == VWL_VFD_CLOSED) {
         vwl_vfd_end_linger(vfd);
     } else if (!(vfd->flags & VIRTIO_WL_VFD_READ)) {
         vwl_vfd_in_end(vfd); /* nobody else would notice */
@@ -231,7 +244,8 @@ void vwl_vfd_feed(struct vwl_vfd *vfd)
 {
     int err = vwl_outbox_feed(vfd);
 
-    if (err == -EPIPE || (err < 0 && err != -EAGAIN && is_closed(vfd))) {
+    if (err == -EPIPE ||
+        (err < 0 && err != -EAGAIN && vfd->life == VWL_VFD_CLOSED)) {
         vwl_vfd_break(vfd);
     } else if (err < 0 && err != -EAGAIN) {
         log_host_bug(vfd->core->log, "%s 0x%" PRIx32 ": sending: %s",
@@ -239,9 +253,18 @@ void vwl_vfd_feed(struct vwl_vfd *vfd)
         vwl_vfd_hang_up(vfd);
     } else {
         vwl_vfd_watch(vfd);
-        if (vfd->outbox.len == 0 && (vfd->refs & VWL_REF_LINGER)) {
+        if (vfd->outbox.len == 0 && vfd->life == VWL_VFD_CLOSED) {
             vwl_vfd_end_linger(vfd);
         }
+    }
+}
+
+void vwl_vfd_on_peer(struct vwl_vfd *vfd, uint32_t events)
+{
+    if ((events & (EPOLLERR | EPOLLHUP)) && vfd->how != VWL_PEER_SOCKET) {
+        vwl_vfd_break(vfd);
+    } else {
+        vwl_vfd_feed(vfd);
     }
 }
 
@@ -298,29 +321,15 @@ static void vfd_free(struct vwl_vfd *vfd)
 
     vwl_timer_cancel(&core->timers, &vfd->timer);
     vwl_list_remove(&vfd->lingering);
-    vwl_list_remove(&vfd->base_waiter);
     vwl_outbox_clear(vfd);
     vfd_cut(vfd);
     vfd_release_fd(vfd, &vfd->send_fd);
-    vwl_fd_clear(&vfd->copy_fd);
-    vwl_fd_clear(&vfd->answer_fd);
-    vwl_map_destroy(vfd->map);
-    core->shm_bytes -= vfd->charged_bytes;
-    core->n_contexts -= vfd->is_context;
     core->n_vfds--;
     if (vfd->ops->free) {
         vfd->ops->free(vfd);
     }
     g_free(vfd);
     give_back(core);
-}
-
-static void vfd_unref(struct vwl_vfd *vfd, enum vwl_vfd_ref reason)
-{
-    vfd->refs &= ~(unsigned int)reason;
-    if (!vfd->refs) {
-        vfd_free(vfd);
-    }
 }
 
 #define LINGER_MS 30000
@@ -339,7 +348,6 @@ static void vfd_linger(struct vwl_vfd *vfd)
         vwl_vfd_end_linger(
             vwl_list_entry(core->lingering.next, struct vwl_vfd, lingering));
     }
-    vfd->refs |= VWL_REF_LINGER;
     vwl_list_insert(&core->lingering, &vfd->lingering);
     core->n_lingering++;
     vwl_timer_init(&vfd->timer, on_linger_over);
@@ -350,7 +358,7 @@ static void vfd_linger(struct vwl_vfd *vfd)
 void vwl_vfd_end_linger(struct vwl_vfd *vfd)
 {
     vfd->core->n_lingering--;
-    vfd_unref(vfd, VWL_REF_LINGER);
+    vfd_free(vfd);
 }
 
 /* Its messages, and whoever only they would have announced. */
@@ -360,8 +368,7 @@ static void vfd_forget_messages(struct vwl_vfd *vfd)
 
     while (vwl_messages_peek(vfd, &view)) {
         for (unsigned int i = 0; i < view.n_ids; i++) {
-            struct vwl_vfd *listed = g_hash_table_lookup(vfd->core->vfds,
-                                                         key_of(view.ids[i]));
+            struct vwl_vfd *listed = vwl_vfd_lookup(vfd->core, view.ids[i]);
 
             if (listed) {
                 vwl_vfd_close(listed, true);
@@ -377,7 +384,7 @@ void vwl_vfd_close(struct vwl_vfd *vfd, bool at_once)
     struct vwl_request *creating = vfd->creating;
 
     g_hash_table_remove(core->vfds, key_of(vfd->id));
-    vfd->is_known = false;
+    vfd->life = VWL_VFD_CLOSED;
     vfd->creating = NULL;
     vwl_timer_cancel(&core->timers, &vfd->timer);
     if (vfd->ops->finish) {
@@ -395,12 +402,26 @@ void vwl_vfd_close(struct vwl_vfd *vfd, bool at_once)
         vwl_answer(core, creating, -ECANCELED);
         core->ops->complete(core->opaque, creating);
     }
+    vfd->in = VWL_IN_ENDED;
+    vwl_watch_in(vfd); /* never fails: it is only taken off */
     if (!at_once && vfd->outbox.len > 0 && vfd->fd >= 0) {
         vfd_linger(vfd);
+    } else {
+        vfd_free(vfd);
     }
-    vfd->in_ended = true;
-    vwl_watch_in(vfd); /* never fails: it is only taken off */
-    vfd_unref(vfd, VWL_REF_GUEST);
+}
+
+/* ---- while it is being made --------------------------------------------- */
+
+int vwl_vfd_created(struct vwl_vfd *vfd, struct vwl_request *request, int err)
+{
+    if (err == 0) {
+        vfd->life = VWL_VFD_KNOWN;
+        vwl_answer_new(vfd->core, request, vfd);
+    } else if (err != -EINPROGRESS) {
+        vwl_vfd_close(vfd, true);
+    }
+    return err;
 }
 
 int vwl_vfd_creation_wait(struct vwl_vfd *vfd, struct vwl_request *request)
@@ -432,7 +453,7 @@ void vwl_vfd_creation_end(struct vwl_vfd *vfd, int err)
         vwl_answer(core, request, err);
         vwl_vfd_close(vfd, true);
     } else {
-        vfd->is_known = true;
+        vfd->life = VWL_VFD_KNOWN;
         vwl_answer_new(core, request, vfd);
     }
     core->ops->complete(core->opaque, request);

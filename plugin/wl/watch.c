@@ -10,10 +10,9 @@
 
 static bool watch_in_wanted(const struct vwl_vfd *vfd)
 {
-    return vfd->enrolled && vfd->fd >= 0 && !vfd->in_ended && !vfd->pause &&
+    return vfd->in == VWL_IN_OPEN && vfd->fd >= 0 && !vfd->pause &&
            vfd->ops->receive &&
-           (vfd->flags & (VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_FENCE)) &&
-           (vfd->refs & VWL_REF_GUEST);
+           (vfd->flags & (VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_FENCE));
 }
 
 static int watch_failed(const struct vwl_vfd *vfd)
@@ -47,7 +46,7 @@ int vwl_watch_in(struct vwl_vfd *vfd)
 
 static uint32_t watch_out_wanted(const struct vwl_vfd *vfd)
 {
-    if (!vfd->enrolled || vfd->fd < 0 || vfd->send_broken) {
+    if (vfd->in == VWL_IN_UNREADY || vfd->fd < 0 || vfd->send_broken) {
         return 0;
     }
     if (vfd->outbox.len > 0 ||
@@ -55,7 +54,7 @@ static uint32_t watch_out_wanted(const struct vwl_vfd *vfd)
         return EPOLLOUT | EPOLLERR;
     }
     /* that its reader is gone is told by nothing else */
-    return vfd->ops->kind == VWL_VFD_PIPE && vfd->flags == VIRTIO_WL_VFD_WRITE
+    return vfd->ops->writes_alone && vfd->flags == VIRTIO_WL_VFD_WRITE
                ? EPOLLERR
                : 0;
 }

@@ -7,6 +7,9 @@
 #include "wl_world.h"
 
 #include "wl/inbox/messages.h"
+#include "wl/kinds/ctx.h"
+#include "wl/kinds/kinds.h"
+#include "wl/kinds/memory.h"
 #include "wl/outbox/outbox.h"
 #include "wl/outbox/parcel.h"
 #include "wl/state.h"
@@ -39,9 +42,11 @@ static void count_vfd(const struct vwl_vfd *vfd, struct sums *sums)
     }
     fuzz_check(n == vfd->n_waiting);
     sums->vfds++;
-    sums->contexts += vfd->is_context;
+    sums->contexts += vfd->ops->is_context;
     sums->waiting += n + (vfd->creating != NULL);
-    sums->shm_bytes += vfd->charged_bytes;
+    if (vfd->ops == &vwl_shm_ops || vfd->ops == &vwl_dmabuf_ops) {
+        sums->shm_bytes += vwl_memory_of_const(vfd)->charged_bytes;
+    }
     count_outbox(&vfd->outbox, sums);
 }
 
@@ -59,7 +64,9 @@ static bool any_message_waits(const struct vwl_core *core)
 
     g_hash_table_iter_init(&iter, core->vfds);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        if (((const struct vwl_vfd *)value)->group) {
+        struct vwl_vfd *vfd = value;
+
+        if (vfd->ops == &vwl_ctx_ops && vwl_ctx_of(vfd)->received) {
             return true;
         }
     }
@@ -78,7 +85,7 @@ static void check_names(struct world *world, GHashTable *told)
         const struct vwl_vfd *vfd = value;
 
         fuzz_check(GPOINTER_TO_UINT(key) == vfd->id);
-        if (vfd->is_known) {
+        if (vfd->life == VWL_VFD_KNOWN) {
             fuzz_check(world->lost_track ||
                        g_hash_table_contains(world->known, key));
         } else {

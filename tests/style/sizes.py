@@ -21,7 +21,6 @@ LONG_FILES = {
     'plugin/vhu/backchan.c',
     'plugin/vhu/session_ring.c',
     'plugin/wl/memory/map.c',
-    'plugin/wl/snapshot/loader.c',
     'qemu-glue/guest/bridge/client.c',
 }
 LONG_FUNCTIONS = {

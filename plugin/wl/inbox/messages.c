@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "wl/inbox/messages.h"
 
+#include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -82,34 +84,31 @@ static void message_free(struct vwl_message *message)
     g_free(message);
 }
 
+static_assert(sizeof(struct virtio_wl_ctrl_vfd_sendrecv) == VWL_RECV_HEAD_BYTES,
+              "the head of a VFD_RECV");
+
 void vwl_messages_recv_head(uint8_t head[VWL_RECV_HEAD_BYTES], uint32_t id,
                             uint32_t n_ids)
 {
-    vwl_le_put32(head, VIRTIO_WL_CMD_VFD_RECV);
-    vwl_le_put32(head + 4, 0);
-    vwl_le_put32(head + 8, id);
-    vwl_le_put32(head + 12, n_ids);
+    struct virtio_wl_ctrl_vfd_sendrecv recv = {
+        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_RECV),
+        .vfd_id = htole32(id),
+        .vfd_count = htole32(n_ids),
+    };
+
+    memcpy(head, &recv, VWL_RECV_HEAD_BYTES);
 }
 
 static ssize_t message_write_new(struct vwl_vfd *vfd,
                                  const struct iovec *buffer,
                                  unsigned int n_buffer)
 {
-    struct vwl_core *core = vfd->core;
-    uint8_t bytes[32] = { 0 };
-    uint64_t pfn = vwl_answer_pfn_none(core);
+    struct virtio_wl_ctrl_vfd_new new;
 
-    if (vfd->map) {
-        vwl_answer_pfn(core, vwl_map_offset(vfd->map), &pfn);
-    }
-    vwl_le_put32(bytes, VIRTIO_WL_CMD_VFD_NEW);
-    vwl_le_put32(bytes + 8, vfd->id);
-    vwl_le_put32(bytes + 12, vwl_answer_told_flags(vfd));
-    vwl_le_put64(bytes + 16, pfn);
-    vwl_le_put32(bytes + 24, (uint32_t)vfd->size_bytes);
-    vwl_iov_write(buffer, n_buffer, 0, bytes, sizeof bytes);
-    vfd->is_known = true;
-    return sizeof bytes;
+    vwl_answer_announce(vfd, &new);
+    vwl_iov_write(buffer, n_buffer, 0, &new, sizeof new);
+    vfd->life = VWL_VFD_KNOWN;
+    return sizeof new;
 }
 
 static ssize_t message_write_recv(struct vwl_message *message,
@@ -148,11 +147,12 @@ static ssize_t message_write_hup(struct vwl_message *message,
                                  const struct iovec *buffer,
                                  unsigned int n_buffer)
 {
-    uint8_t hup[12] = { 0 };
+    struct virtio_wl_ctrl_vfd hup = {
+        .hdr.type = htole32(VIRTIO_WL_CMD_VFD_HUP),
+        .vfd_id = htole32(message->owner->id),
+    };
 
-    vwl_le_put32(hup, VIRTIO_WL_CMD_VFD_HUP);
-    vwl_le_put32(hup + 8, message->owner->id);
-    if (vwl_iov_write(buffer, n_buffer, 0, hup, sizeof hup) < sizeof hup) {
+    if (vwl_iov_write(buffer, n_buffer, 0, &hup, sizeof hup) < sizeof hup) {
         return -ENOBUFS;
     }
     message->owner->core->counters.hangups++;

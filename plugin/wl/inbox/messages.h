@@ -14,10 +14,11 @@
 #include <sys/uio.h>
 
 #include "base/list.h"
+#include "vhost-user-wl/virtio_wl.h"
 
 /* The most data in one VFD_RECV: with any ids it fits into a page. */
 #define VWL_RECV_DATA_BYTES 3968u
-#define VWL_RECV_HEAD_BYTES 16u
+#define VWL_RECV_HEAD_BYTES 16u /* struct virtio_wl_ctrl_vfd_sendrecv */
 
 struct vwl_core;
 struct vwl_vfd;

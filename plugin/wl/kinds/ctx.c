@@ -1,30 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include "wl/kinds/ctx.h"
 
-#include "base/clock.h"
+#include <errno.h>
+#include <sys/epoll.h>
+
 #include "base/fd.h"
-#include "wl/answer.h"
 #include "wl/inbox/recv.h"
+#include "wl/kinds/connect.h"
+#include "wl/kinds/kinds.h"
+#include "wl/kinds/received.h"
 #include "wl/peer/closer.h"
 #include "wl/state.h"
-#include "wl/vfd.h"
 
-/* A full backlog is not signalled when it empties: ask again. */
-#define CONNECT_FIRST_MS 20
-#define CONNECT_LAST_MS 100
-#define CONNECT_TOTAL_MS 900
+static void ctx_init(struct vwl_vfd *vfd)
+{
+    vwl_ctx_of(vfd)->answer_fd = -1;
+    vfd->core->n_contexts++;
+}
 
-static void end_context(struct vwl_vfd *vfd, const char *why, int err)
+static void ctx_free(struct vwl_vfd *vfd)
+{
+    vwl_fd_clear(&vwl_ctx_of(vfd)->answer_fd);
+    vfd->core->n_contexts--;
+}
+
+static void ctx_break(struct vwl_vfd *vfd, const char *why, int err)
 {
     log_host_bug(vfd->core->log, "ctx 0x%" PRIx32 ": %s: %s; it is closed",
                  vfd->id, why, g_strerror(-err));
     vwl_vfd_hang_up(vfd);
 }
 
+/* From the host to the guest. */
 static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
                            unsigned int n_buffer)
 {
@@ -41,18 +48,18 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
     if (n <= 0) {
         vwl_closer_close_all(vfd->core->closer, fds, n_fds);
         if (n == -EMFILE) {
-            end_context(vfd, "descriptors were cut off", (int)n);
+            ctx_break(vfd, "descriptors of its peer were cut off", (int)n);
         } else {
             vwl_vfd_in_end(vfd);
         }
         return 0;
     }
     if (n_fds) {
-        int err = vwl_group_receive(vfd, fds, n_fds, recv.iov, recv.n_iov,
-                                    (size_t)n);
+        int err = vwl_received_message(vwl_ctx_of(vfd), fds, n_fds, recv.iov,
+                                       recv.n_iov, (size_t)n);
 
         if (err < 0) {
-            end_context(vfd, "a descriptor of its peer", err);
+            ctx_break(vfd, "no VFDs for the descriptors of its peer", err);
         }
         return 0;
     }
@@ -64,189 +71,47 @@ static int ctx_fd_to_send(const struct vwl_vfd *vfd)
     return vfd->fd;
 }
 
+static void ctx_on_ready(struct vwl_vfd *vfd, uint32_t events)
+{
+    if (vwl_ctx_of(vfd)->answer_fd >= 0) {
+        vwl_connect_answered(vwl_ctx_of(vfd));
+    } else {
+        vwl_vfd_on_peer(vfd, events);
+    }
+}
+
 static void ctx_finish(struct vwl_vfd *vfd)
 {
-    if (vfd->group) {
-        struct vwl_group *group = vfd->group;
+    vwl_received_destroy(vwl_ctx_of(vfd)->received);
+}
 
-        vfd->group = NULL;
-        vwl_group_destroy(group);
-    }
+static void ctx_answer(const struct vwl_vfd *vfd, struct vwl_vfd_words *words)
+{
+    words->flags = vwl_core_has(vfd->core, VIRTIO_WL_F_TRANS_FLAGS)
+                       ? VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE
+                       : VIRTIO_WL_VFD_LEGACY_CONTROL;
 }
 
 const struct vwl_vfd_ops vwl_ctx_ops = {
-    .kind = VWL_VFD_CTX,
     .name = "ctx",
-    .takes_fds = true,
+    .bytes = sizeof(struct vwl_ctx),
+    .is_context = true,
+    .init = ctx_init,
+    .free = ctx_free,
+    .finish = ctx_finish,
+    .answer = ctx_answer,
     .receive = ctx_receive,
     .fd_to_send = ctx_fd_to_send,
-    .finish = ctx_finish,
+    .on_ready = ctx_on_ready,
+    .saved = {
+        .kind = VWL_IMAGE_CTX,
+        .flags = VIRTIO_WL_VFD_WRITE | VIRTIO_WL_VFD_READ,
+        .hangs_up = true,
+    },
 };
 
-static int connect_by_path(struct vwl_vfd *vfd)
-{
-    struct sockaddr_un sun = { .sun_family = AF_UNIX };
-    size_t len = strlen(vfd->path);
-    int err;
-
-    if (vfd->fd < 0) {
-        vfd->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                         0);
-        err = vfd->fd < 0 ? -errno : vwl_fd_admit(vfd->fd);
-        if (err < 0) {
-            return err;
-        }
-    }
-    if (len >= sizeof sun.sun_path) {
-        return -ENAMETOOLONG;
-    }
-    memcpy(sun.sun_path, vfd->path, len);
-    return connect(vfd->fd, (struct sockaddr *)&sun, sizeof sun) < 0 ? -errno
-                                                                     : 0;
-}
-
-static int ask_host(struct vwl_vfd *vfd)
-{
-    struct vwl_core *core = vfd->core;
-    struct epoll_event event = { .events = EPOLLIN, .data.ptr = vfd };
-    uint64_t now = vwl_clock_us();
-    size_t index = 0;
-    int err;
-
-    if (!core->ops->socket_connect) {
-        return -EOPNOTSUPP;
-    }
-    while (core->config.sockets[index].path != vfd->path) {
-        index++;
-    }
-    err = core->ops->socket_connect(core->opaque, index, &vfd->answer_fd);
-    if (err < 0) {
-        return err;
-    }
-    err = vwl_fd_admit(vfd->answer_fd);
-    if (err == 0 &&
-        epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, vfd->answer_fd, &event) < 0) {
-        err = -errno;
-    }
-    if (err < 0) {
-        vwl_fd_clear(&vfd->answer_fd);
-        return err;
-    }
-    vwl_timer_set(&core->timers, &vfd->timer,
-                  vfd->deadline_us > now
-                      ? (unsigned int)((vfd->deadline_us - now) / 1000) + 1
-                      : 1);
-    return -EINPROGRESS;
-}
-
-/* As try_connect. */
-static int take_answer(struct vwl_vfd *vfd)
-{
-    vwl_autofd int fd = -1;
-    int err = vwl_fd_take_answer(vfd->answer_fd, &fd);
-
-    if (err == -EINPROGRESS) {
-        return err;
-    }
-    vwl_fd_clear(&vfd->answer_fd);
-    if (err == 0) {
-        err = vwl_fd_admit(fd);
-    }
-    if (err == 0) {
-        vfd->fd = vwl_fd_steal(&fd);
-    }
-    return err;
-}
-
-/* 0; -EAGAIN: the backlog is full; -EINPROGRESS: the host was asked; else it
- * cannot be connected. */
-static int try_connect(struct vwl_vfd *vfd)
-{
-    int err = ask_host(vfd);
-
-    return err == -EOPNOTSUPP ? connect_by_path(vfd) : err;
-}
-
-static int connected(struct vwl_vfd *vfd)
-{
-    vfd->how = VWL_PEER_SOCKET;
-    vfd->flags = VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE;
-    vfd->enrolled = true;
-    vwl_vfd_watch(vfd);
-    return vfd->in_watched ? 0 : -ENOMEM;
-}
-
-static void log_refusal(struct vwl_vfd *vfd, int err)
-{
-    log_host_bug(vfd->core->log, "ctx 0x%" PRIx32 ": connecting to %s: %s",
-                 vfd->id, vfd->path, g_strerror(-err));
-}
-
-/* After another attempt. */
-static void go_on(struct vwl_vfd *vfd, int err)
-{
-    if (err == -EINPROGRESS) {
-        return;
-    }
-    if (err == -EAGAIN && vwl_clock_us() < vfd->deadline_us) {
-        vfd->retry_ms = MIN(vfd->retry_ms * 2, CONNECT_LAST_MS);
-        vwl_timer_set(&vfd->core->timers, &vfd->timer, vfd->retry_ms);
-        return;
-    }
-    if (err < 0) {
-        log_refusal(vfd, err);
-    } else {
-        err = connected(vfd);
-    }
-    vwl_vfd_creation_end(vfd, err);
-}
-
-void vwl_ctx_answered(struct vwl_vfd *vfd)
-{
-    go_on(vfd, take_answer(vfd));
-}
-
-static void on_timer(struct vwl_timer *timer)
-{
-    struct vwl_vfd *vfd = vwl_list_entry(timer, struct vwl_vfd, timer);
-    int err;
-
-    if (vfd->answer_fd < 0) {
-        err = try_connect(vfd);
-    } else {
-        err = take_answer(vfd); /* it may lie there since a pause */
-        err = err == -EINPROGRESS ? -ETIMEDOUT : err;
-    }
-    go_on(vfd, err);
-}
-
-static int connect_start(struct vwl_vfd *vfd, struct vwl_request *request)
-{
-    int err, wait_err;
-
-    vwl_timer_init(&vfd->timer, on_timer);
-    vfd->retry_ms = CONNECT_FIRST_MS;
-    vfd->deadline_us = vwl_clock_us() + CONNECT_TOTAL_MS * UINT64_C(1000);
-    err = try_connect(vfd);
-    if (err == 0) {
-        return connected(vfd);
-    }
-    if (err == -EAGAIN || err == -EINPROGRESS) {
-        wait_err = vwl_vfd_creation_wait(vfd, request);
-        if (wait_err == 0) {
-            if (err == -EAGAIN) {
-                vwl_timer_set(&vfd->core->timers, &vfd->timer, vfd->retry_ms);
-            }
-            return -EINPROGRESS;
-        }
-        err = wait_err;
-    }
-    log_refusal(vfd, err);
-    return err;
-}
-
 int vwl_ctx_create(struct vwl_core *core, struct vwl_request *request,
-                   uint32_t id, const char *path)
+                   uint32_t id, size_t socket)
 {
     struct vwl_vfd *vfd;
     int err;
@@ -262,15 +127,7 @@ int vwl_ctx_create(struct vwl_core *core, struct vwl_request *request,
     if (err < 0) {
         return err;
     }
-    vfd->is_context = true;
-    core->n_contexts++;
-    vfd->path = path;
-    err = connect_start(vfd, request);
-    if (err < 0 && err != -EINPROGRESS) {
-        vwl_vfd_close(vfd, true);
-    } else if (err == 0) {
-        vfd->is_known = true;
-        vwl_answer_new(core, request, vfd);
-    }
-    return err;
+    vwl_ctx_of(vfd)->socket = socket;
+    err = vwl_connect_start(vwl_ctx_of(vfd), request);
+    return vwl_vfd_created(vfd, request, err);
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/kinds/dmabuf.h"
+
 #include <errno.h>
 #include <linux/dma-buf.h>
 #include <poll.h>
@@ -6,26 +8,39 @@
 #include <sys/ioctl.h>
 
 #include "base/fd.h"
-#include "base/le.h"
 #include "wl/answer.h"
-#include "wl/kinds/dmabuf.h"
+#include "wl/kinds/kinds.h"
+#include "wl/kinds/memory.h"
 #include "wl/outbox/wait.h"
+#include "wl/peer/classify.h"
+#include "wl/request.h"
 #include "wl/state.h"
-#include "wl/vfd.h"
 
 /* How long a request waits for somebody to know what the compositor takes. */
 #define OFFER_MS 1000
 
-static int dmabuf_fd_to_send(const struct vwl_vfd *vfd)
+struct vwl_dmabuf {
+    struct vwl_memory memory;
+    struct vwl_buffer_wish wish; /* of the guest */
+    struct vwl_buffer layout;    /* strides and offsets alone */
+    uint32_t watched;            /* epoll events of send_fd; 0 */
+};
+
+static struct vwl_dmabuf *dmabuf_of(struct vwl_vfd *vfd)
 {
-    return vfd->send_fd;
+    return (struct vwl_dmabuf *)(void *)vfd;
+}
+
+bool vwl_dmabuf_is(const struct vwl_vfd *vfd)
+{
+    return vfd->ops == &vwl_dmabuf_ops;
 }
 
 /* ---- synchronising ------------------------------------------------------ */
 
 /* What must be over before the processor may go on: writes of devices before
  * it reads, their reads, too, before it writes. */
-static short awaited(uint32_t flags)
+static short sync_awaits(uint32_t flags)
 {
     if (flags & VIRTIO_WL_DMABUF_SYNC_END) {
         return 0;
@@ -33,19 +48,19 @@ static short awaited(uint32_t flags)
     return flags & VIRTIO_WL_DMABUF_SYNC_WRITE ? POLLOUT : POLLIN;
 }
 
-static uint32_t flags_of(const struct vwl_request *request)
+static uint32_t sync_flags(const struct vwl_request *request)
 {
-    return vwl_le_get32(request->head + 12);
+    return VWL_REQUEST32(request, virtio_wl_ctrl_vfd_dmabuf_sync, flags);
 }
 
-static bool is_ready(const struct vwl_vfd *vfd, uint32_t flags)
+static bool sync_is_ready(const struct vwl_vfd *vfd, uint32_t flags)
 {
-    struct pollfd p = { .fd = vfd->send_fd, .events = awaited(flags) };
+    struct pollfd p = { .fd = vfd->send_fd, .events = sync_awaits(flags) };
 
     return p.events == 0 || poll(&p, 1, 0) != 0;
 }
 
-static int carry_out(const struct vwl_vfd *vfd, uint32_t flags)
+static int sync_carry_out(const struct vwl_vfd *vfd, uint32_t flags)
 {
     struct dma_buf_sync sync = { .flags = flags };
     int ret;
@@ -57,34 +72,36 @@ static int carry_out(const struct vwl_vfd *vfd, uint32_t flags)
 }
 
 /* False: it cannot be watched. */
-static bool watch(struct vwl_vfd *vfd)
+static bool dmabuf_watch(struct vwl_vfd *vfd)
 {
-    uint32_t wanted = 0;
+    struct vwl_dmabuf *dmabuf = dmabuf_of(vfd);
     struct epoll_event event = { .data.ptr = vfd };
+    uint32_t wanted = 0;
     int how;
 
     if (vfd->first_wait) {
         /* EPOLLIN and EPOLLOUT have the values of POLLIN and POLLOUT */
-        wanted = (uint32_t)awaited(flags_of(vfd->first_wait));
+        wanted = (uint32_t)sync_awaits(sync_flags(vfd->first_wait));
     }
-    if (wanted == vfd->dmabuf->watched) {
+    if (wanted == dmabuf->watched) {
         return true;
     }
-    how = !wanted                ? EPOLL_CTL_DEL
-          : vfd->dmabuf->watched ? EPOLL_CTL_MOD
-                                 : EPOLL_CTL_ADD;
-    vfd->dmabuf->watched = wanted;
+    how = !wanted           ? EPOLL_CTL_DEL
+          : dmabuf->watched ? EPOLL_CTL_MOD
+                            : EPOLL_CTL_ADD;
+    dmabuf->watched = wanted;
     event.events = wanted;
     return epoll_ctl(vfd->core->out_epoll, how, vfd->send_fd, &event) == 0 ||
            !wanted;
 }
 
-static void on_ready(struct vwl_vfd *vfd)
+static void dmabuf_on_ready(struct vwl_vfd *vfd, uint32_t events)
 {
-    while (vfd->first_wait && is_ready(vfd, flags_of(vfd->first_wait))) {
-        vwl_wait_complete(vfd, carry_out(vfd, flags_of(vfd->first_wait)));
+    while (vfd->first_wait && sync_is_ready(vfd, sync_flags(vfd->first_wait))) {
+        vwl_wait_complete(vfd,
+                          sync_carry_out(vfd, sync_flags(vfd->first_wait)));
     }
-    if (!watch(vfd)) {
+    if (!dmabuf_watch(vfd)) {
         vwl_wait_fail(vfd, -EIO);
     }
 }
@@ -96,45 +113,83 @@ int vwl_dmabuf_sync(struct vwl_vfd *vfd, struct vwl_request *request)
     if (vfd->send_fd < 0) {
         return -EPIPE;
     }
-    if (!vfd->first_wait && is_ready(vfd, flags_of(request))) {
-        return carry_out(vfd, flags_of(request));
+    if (!vfd->first_wait && sync_is_ready(vfd, sync_flags(request))) {
+        return sync_carry_out(vfd, sync_flags(request));
     }
     ret = vwl_vfd_wait(vfd, request);
-    if (ret == -EINPROGRESS && !watch(vfd)) {
+    if (ret == -EINPROGRESS && !dmabuf_watch(vfd)) {
         vwl_wait_fail(vfd, -EIO);
     }
     return ret;
 }
 
-static void unwatch(struct vwl_vfd *vfd)
+static void dmabuf_unwatch(struct vwl_vfd *vfd)
 {
+    struct vwl_dmabuf *dmabuf = dmabuf_of(vfd);
     struct epoll_event event = { 0 };
 
-    if (vfd->dmabuf && vfd->dmabuf->watched) {
+    if (dmabuf->watched) {
         epoll_ctl(vfd->core->out_epoll, EPOLL_CTL_DEL, vfd->send_fd, &event);
-        vfd->dmabuf->watched = 0;
+        dmabuf->watched = 0;
     }
 }
 
-static void forget(struct vwl_vfd *vfd)
+static void dmabuf_init(struct vwl_vfd *vfd)
 {
-    vfd->core->n_dmabufs -= vfd->dmabuf != NULL;
-    g_clear_pointer(&vfd->dmabuf, g_free);
+    vwl_memory_init(vfd);
+    vfd->core->n_dmabufs++;
 }
 
-const struct vwl_vfd_ops vwl_vfd_dmabuf_ops = {
-    .kind = VWL_VFD_DMABUF,
+static void dmabuf_free(struct vwl_vfd *vfd)
+{
+    vfd->core->n_dmabufs--;
+    vwl_memory_free(vfd);
+}
+
+static void dmabuf_answer(const struct vwl_vfd *vfd,
+                          struct vwl_vfd_words *words)
+{
+    vwl_memory_answer(vfd, words);
+    words->layout = &((const struct vwl_dmabuf *)(const void *)vfd)->layout;
+}
+
+static int dmabuf_adopt(struct vwl_vfd *vfd, int *fd,
+                        const struct vwl_fd_info *info, uint64_t *copied)
+{
+    vfd->send_fd = vwl_fd_steal(fd);
+    if (info->size_bytes > UINT32_MAX) {
+        return -EFBIG;
+    }
+    if (!vfd->core->has_shm) {
+        return -ENODEV;
+    }
+    vfd->size_bytes = info->size_bytes;
+    return vwl_memory_map(vwl_memory_of(vfd), vfd->send_fd, info->size_bytes);
+}
+
+const struct vwl_vfd_ops vwl_dmabuf_ops = {
     .name = "dmabuf",
+    .bytes = sizeof(struct vwl_dmabuf),
     .send_refusal = -VWL_EBADTYPE,
-    .fd_to_send = dmabuf_fd_to_send,
-    .on_ready = on_ready,
-    .finish = unwatch,
-    .free = forget,
+    .init = dmabuf_init,
+    .free = dmabuf_free,
+    .finish = dmabuf_unwatch,
+    .answer = dmabuf_answer,
+    .announce = vwl_memory_announce,
+    .adopt = dmabuf_adopt,
+    .fd_to_send = vwl_memory_fd_to_send,
+    .on_ready = dmabuf_on_ready,
+    .saved = {
+        .kind = VWL_IMAGE_SHM,
+        .describe = vwl_memory_describe,
+        .file = vwl_memory_file,
+    },
 };
 
 /* ---- making ------------------------------------------------------------- */
 
-static int offer(struct vwl_core *core)
+/* The guest's probe gets EBADCMD, and nobody else. */
+static int dmabuf_offer(struct vwl_core *core)
 {
     return core->ops->buffer_offer ? core->ops->buffer_offer(core->opaque)
                                    : -EOPNOTSUPP;
@@ -142,14 +197,14 @@ static int offer(struct vwl_core *core)
 
 bool vwl_dmabuf_offered(struct vwl_core *core)
 {
-    return offer(core) != -EOPNOTSUPP;
+    return dmabuf_offer(core) != -EOPNOTSUPP;
 }
 
-/* EBADCMD is what the guest's probe gets, and nobody else. */
-static int alloc(struct vwl_vfd *vfd, struct vwl_buffer *made)
+static int dmabuf_alloc(struct vwl_dmabuf *dmabuf, struct vwl_buffer *made)
 {
+    struct vwl_vfd *vfd = &dmabuf->memory.vfd;
     struct vwl_core *core = vfd->core;
-    struct vwl_buffer_wish wish = vfd->dmabuf->wish;
+    struct vwl_buffer_wish wish = dmabuf->wish;
     int err;
 
     wish.max_bytes = MIN(vwl_core_shm_left(core), core->config.shm_window);
@@ -159,54 +214,61 @@ static int alloc(struct vwl_vfd *vfd, struct vwl_buffer *made)
     }
     if (err < 0) {
         log_guest_bug(core->log,
-                      "dmabuf 0x%" PRIx32 ": %" PRIu32 "x%" PRIu32
-                      " of format 0x%08" PRIx32 " cannot be had: %s",
+                      "dmabuf 0x%" PRIx32 ": no buffer of %" PRIu32 "x%" PRIu32
+                      " and format 0x%08" PRIx32 ": %s",
                       vfd->id, wish.width, wish.height, wish.format,
                       g_strerror(-err));
     }
     return err;
 }
 
-static int make(struct vwl_vfd *vfd)
+static int dmabuf_make(struct vwl_dmabuf *dmabuf)
 {
+    struct vwl_memory *memory = &dmabuf->memory;
+    struct vwl_vfd *vfd = &memory->vfd;
     struct vwl_buffer made;
-    int err = offer(vfd->core);
+    int err = dmabuf_offer(vfd->core);
 
     if (err == -EOPNOTSUPP) {
         return -VWL_EBADCMD;
     }
-    err = err < 0 ? err : alloc(vfd, &made);
+    err = err < 0 ? err : dmabuf_alloc(dmabuf, &made);
     if (err < 0) {
         return err;
     }
     vfd->send_fd = made.fd;
-    vfd->copy_fd = made.map_fd;
+    memory->copy_fd = made.map_fd;
     vfd->size_bytes = made.size_bytes;
-    vfd->dmabuf->layout = made;
-    err = vwl_shm_charge(vfd, made.size_bytes);
+    dmabuf->layout = made;
+    err = vwl_memory_charge(memory, made.size_bytes);
     return err < 0 ? err
-                   : vwl_shm_map(vfd, made.map_fd >= 0 ? made.map_fd : made.fd,
-                                 made.size_bytes);
+                   : vwl_memory_map(memory,
+                                    made.map_fd >= 0 ? made.map_fd : made.fd,
+                                    made.size_bytes);
 }
 
-static void retry(struct vwl_vfd *vfd, bool last)
+/* last: nobody asks again. */
+static void dmabuf_retry(struct vwl_dmabuf *dmabuf, bool last)
 {
-    int err = offer(vfd->core);
+    struct vwl_vfd *vfd = &dmabuf->memory.vfd;
+    int err = dmabuf_offer(vfd->core);
 
     if (err == -EINPROGRESS && !last) {
         return;
     }
-    vwl_list_remove(&vfd->base_waiter);
+    vwl_list_remove(&dmabuf->memory.waiter);
     vwl_timer_cancel(&vfd->core->timers, &vfd->timer);
-    err = err == -EINPROGRESS ? -VWL_EBADCMD : make(vfd);
+    err = err == -EINPROGRESS ? -VWL_EBADCMD : dmabuf_make(dmabuf);
     if (err != -EINPROGRESS) {
         vwl_vfd_creation_end(vfd, err);
     }
 }
 
-static void on_offer_late(struct vwl_timer *timer)
+static void dmabuf_on_offer_late(struct vwl_timer *timer)
 {
-    retry(vwl_list_entry(timer, struct vwl_vfd, timer), true);
+    struct vwl_vfd *vfd = vwl_list_entry(timer, struct vwl_vfd, timer);
+
+    dmabuf_retry(dmabuf_of(vfd), true);
 }
 
 void vwl_dmabuf_offer_changed(struct vwl_core *core)
@@ -214,24 +276,26 @@ void vwl_dmabuf_offer_changed(struct vwl_core *core)
     struct vwl_list *link = core->buffer_waiters.next;
 
     while (link != &core->buffer_waiters) {
-        struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, base_waiter);
+        struct vwl_memory *memory = vwl_list_entry(link, struct vwl_memory,
+                                                   waiter);
 
         link = link->next;
-        retry(vfd, false);
+        dmabuf_retry(dmabuf_of(&memory->vfd), false);
     }
 }
 
-static int start(struct vwl_vfd *vfd, struct vwl_request *request)
+static int dmabuf_start(struct vwl_dmabuf *dmabuf, struct vwl_request *request)
 {
+    struct vwl_vfd *vfd = &dmabuf->memory.vfd;
     struct vwl_core *core = vfd->core;
-    int err = make(vfd);
+    int err = dmabuf_make(dmabuf);
 
     if (err != -EINPROGRESS) {
         return err;
     }
     if (vfd->send_fd < 0) {
-        vwl_list_insert(&core->buffer_waiters, &vfd->base_waiter);
-        vwl_timer_init(&vfd->timer, on_offer_late);
+        vwl_list_insert(&core->buffer_waiters, &dmabuf->memory.waiter);
+        vwl_timer_init(&vfd->timer, dmabuf_on_offer_late);
         vwl_timer_set(&core->timers, &vfd->timer, OFFER_MS);
     }
     err = vwl_vfd_creation_wait(vfd, request);
@@ -242,32 +306,11 @@ int vwl_dmabuf_create(struct vwl_core *core, struct vwl_request *request,
                       uint32_t id, const struct vwl_buffer_wish *wish)
 {
     struct vwl_vfd *vfd;
-    int err = vwl_vfd_create(core, &vwl_vfd_dmabuf_ops, id, &vfd);
+    int err = vwl_vfd_create(core, &vwl_dmabuf_ops, id, &vfd);
 
     if (err < 0) {
         return err;
     }
-    err = vwl_dmabuf_adopt(vfd);
-    if (err == 0) {
-        vfd->dmabuf->wish = *wish;
-        err = start(vfd, request);
-    }
-    if (err < 0 && err != -EINPROGRESS) {
-        vwl_vfd_close(vfd, true);
-    } else if (err == 0) {
-        vfd->is_known = true;
-        vwl_answer_new(core, request, vfd);
-    }
-    return err;
-}
-
-int vwl_dmabuf_adopt(struct vwl_vfd *vfd)
-{
-    vfd->dmabuf = g_try_new0(struct vwl_dmabuf, 1);
-    if (!vfd->dmabuf) {
-        return -ENOMEM;
-    }
-    vfd->ops = &vwl_vfd_dmabuf_ops;
-    vfd->core->n_dmabufs++;
-    return 0;
+    dmabuf_of(vfd)->wish = *wish;
+    return vwl_vfd_created(vfd, request, dmabuf_start(dmabuf_of(vfd), request));
 }

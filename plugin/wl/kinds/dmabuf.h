@@ -13,28 +13,20 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-
-struct vwl_core;
-struct vwl_request;
-struct vwl_vfd;
-
-struct vwl_dmabuf {
-    struct vwl_buffer_wish wish; /* of the guest */
-    struct vwl_buffer layout;    /* strides and offsets alone */
-    uint32_t watched;            /* epoll events of send_fd; 0 */
-};
+#include "wl/vfd.h"
 
 /* Whether the guest is told that there are dmabufs; the buffers of a peer can
  * be synchronised without. */
 bool vwl_dmabuf_offered(struct vwl_core *core);
-
-int vwl_dmabuf_create(struct vwl_core *core, struct vwl_request *request,
-                      uint32_t id, const struct vwl_buffer_wish *wish);
-/* Makes one of a VFD whose send_fd is a received dmabuf. */
-int vwl_dmabuf_adopt(struct vwl_vfd *vfd);
 /* What is offered may be something else now. */
 void vwl_dmabuf_offer_changed(struct vwl_core *core);
-/* As vwl_core_execute. */
+
+/* As the others of kinds.h. */
+int vwl_dmabuf_create(struct vwl_core *core, struct vwl_request *request,
+                      uint32_t id, const struct vwl_buffer_wish *wish);
+
+bool vwl_dmabuf_is(const struct vwl_vfd *vfd);
+/* Of a dmabuf; as vwl_core_execute, but -errno when it is refused. */
 int vwl_dmabuf_sync(struct vwl_vfd *vfd, struct vwl_request *request);
 
 #endif

@@ -1,50 +1,63 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a host peer's descriptors become. */
+#include "wl/kinds/received.h"
+
 #include <errno.h>
 
 #include "base/fd.h"
 #include "base/iov.h"
-#include "wl/kinds/dmabuf.h"
+#include "wl/kinds/ctx.h"
+#include "wl/kinds/kinds.h"
+#include "wl/kinds/memory.h"
 #include "wl/peer/classify.h"
 #include "wl/peer/closer.h"
 #include "wl/state.h"
-#include "wl/vfd.h"
 
-/* A message with descriptors, while they become VFDs. */
-struct vwl_group {
-    struct vwl_vfd *ctx;
-    unsigned int pending;
+struct vwl_received {
+    struct vwl_ctx *ctx;
+    unsigned int pending; /* VFDs that are not settled, and one while it is
+                             being made */
     unsigned int n;
     struct vwl_vfd *vfds[VWL_PEER_MAX_FDS];
     size_t len;
     uint8_t data[];
 };
 
-static size_t group_bytes(const struct vwl_group *group)
+/* What a descriptor becomes. */
+static const struct vwl_vfd_ops *const kind_of_class[] = {
+    [VWL_FD_MEMORY] = &vwl_shm_ops,    [VWL_FD_MEMORY_COPY] = &vwl_shm_ops,
+    [VWL_FD_FILE_COPY] = &vwl_shm_ops, [VWL_FD_EMPTY] = &vwl_shm_ops,
+    [VWL_FD_DMABUF] = &vwl_dmabuf_ops, [VWL_FD_PIPE] = &vwl_pipe_ops,
+    [VWL_FD_SOCKET] = &vwl_socket_ops, [VWL_FD_FENCE] = &vwl_fence_ops,
+    [VWL_FD_OPAQUE] = &vwl_opaque_ops,
+};
+
+/* What it costs while it waits. */
+static size_t received_bytes(const struct vwl_received *received)
 {
-    return group->len + group->n * 36u + VWL_RECV_HEAD_BYTES;
+    return received->len + received->n * 36u + VWL_RECV_HEAD_BYTES;
 }
 
-static void group_uncharge(const struct vwl_group *group)
+static void received_uncharge(const struct vwl_received *received)
 {
-    struct vwl_core *core = group->ctx->core;
+    struct vwl_core *core = received->ctx->vfd.core;
 
-    vwl_messages_uncharge(&core->messages, group_bytes(group));
+    vwl_messages_uncharge(&core->messages, received_bytes(received));
     vwl_vfd_resume_queued(core);
 }
 
 /* More than 28 are told in several messages. Every one needs a byte of data;
  * the early ones get no more, as a reader must have all descriptors of a
  * Wayland message when it has its last byte. */
-static void group_deliver(struct vwl_group *group)
+static void received_deliver(struct vwl_received *received)
 {
+    struct vwl_vfd *owner = &received->ctx->vfd;
     size_t done = 0;
     unsigned int first = 0;
 
     do {
-        unsigned int left = group->n - first;
+        unsigned int left = received->n - first;
         unsigned int n = left;
-        size_t len = group->len - done;
+        size_t len = received->len - done;
         uint32_t ids[VWL_PEER_MAX_FDS];
 
         if (left > VIRTWL_SEND_MAX_ALLOCS && len > 1) {
@@ -52,168 +65,123 @@ static void group_deliver(struct vwl_group *group)
             len = 1;
         }
         for (unsigned int i = 0; i < n; i++) {
-            struct vwl_vfd *vfd = group->vfds[first + i];
+            struct vwl_vfd *vfd = received->vfds[first + i];
 
-            vfd->group = NULL;
             ids[i] = vfd->id;
-            vwl_messages_push_new(group->ctx, vfd);
+            vwl_messages_push_new(owner, vfd);
         }
-        vwl_messages_push_recv(group->ctx, ids, n, group->data + done, len);
+        vwl_messages_push_recv(owner, ids, n, received->data + done, len);
         first += n;
         done += len;
-    } while (done < group->len);
-    for (unsigned int i = 0; i < group->n; i++) {
-        group->vfds[i]->enrolled = true;
-        vwl_vfd_watch(group->vfds[i]);
+    } while (done < received->len);
+    for (unsigned int i = 0; i < received->n; i++) {
+        vwl_vfd_open(received->vfds[i]);
     }
 }
 
-static void settle_one(struct vwl_group *group)
+static void received_settle_one(void *owner)
 {
-    struct vwl_vfd *ctx = group->ctx;
+    struct vwl_received *received = owner;
+    struct vwl_ctx *ctx = received->ctx;
 
-    if (--group->pending > 0) {
+    if (--received->pending > 0) {
         return;
     }
-    group_deliver(group);
-    group_uncharge(group);
-    g_free(group);
-    if (ctx->group) {
-        ctx->group = NULL;
-        vwl_vfd_resume(ctx, VWL_PAUSE_GROUP);
+    received_deliver(received);
+    received_uncharge(received);
+    g_free(received);
+    if (ctx->received) {
+        ctx->received = NULL;
+        vwl_vfd_resume(&ctx->vfd, VWL_PAUSE_GROUP);
     }
 }
 
-void vwl_group_destroy(struct vwl_group *group)
+void vwl_received_destroy(struct vwl_received *received)
 {
-    group_uncharge(group);
-    for (unsigned int i = 0; i < group->n; i++) {
-        group->vfds[i]->group = NULL;
-        vwl_vfd_close(group->vfds[i], true);
+    if (!received) {
+        return;
     }
-    g_free(group);
-}
-
-static void on_settled(struct vwl_vfd *vfd)
-{
-    vfd->settled = NULL;
-    if (vfd->group) {
-        settle_one(vfd->group);
+    received->ctx->received = NULL;
+    received_uncharge(received);
+    for (unsigned int i = 0; i < received->n; i++) {
+        vwl_vfd_close(received->vfds[i], true);
     }
+    g_free(received);
 }
 
-/* Of the size and the place that memory may have. */
-static int adopt(struct vwl_vfd *vfd, const struct vwl_fd_info *info)
+/* Takes *fd. 0, also when the guest gets no more than an id of it;
+ * -EINPROGRESS: it is settled later; -errno: there is no VFD. */
+static int received_make(struct vwl_received *received, int *fd,
+                         uint64_t *copied, struct vwl_vfd **out)
 {
-    if (info->size_bytes > UINT32_MAX) {
-        return -EFBIG;
-    }
-    return vfd->core->has_shm ? vwl_dmabuf_adopt(vfd) : -ENODEV;
-}
-
-static void receive_fence(struct vwl_vfd *vfd, int *fd)
-{
-    vfd->fd = vwl_fd_steal(fd);
-    vfd->ops = &vwl_vfd_fence_ops;
-}
-
-static void receive_stream(struct vwl_vfd *vfd, int *fd,
-                           const struct vwl_fd_info *info)
-{
-    vfd->fd = vwl_fd_steal(fd);
-    if (info->class == VWL_FD_SOCKET) {
-        vfd->ops = &vwl_vfd_socket_ops;
-        vfd->how = VWL_PEER_SOCKET;
-    } else {
-        vfd->ops = &vwl_vfd_pipe_ops;
-        vfd->how = VWL_PEER_SHARED_PIPE;
-    }
-}
-
-/* Takes *fd. 0; -EINPROGRESS: the group is told; -errno. */
-static int create_one(struct vwl_core *core, int *fd, uint64_t *copied,
-                      struct vwl_group *group, struct vwl_vfd **out)
-{
+    struct vwl_core *core = received->ctx->vfd.core;
     struct vwl_fd_info info;
     struct vwl_vfd *vfd;
     int err;
 
-    err = vwl_vfd_create_host(core, &vwl_vfd_opaque_ops, &vfd);
+    vwl_classify(*fd, &info);
+    err = vwl_vfd_create_host(core, kind_of_class[info.class], &vfd);
     if (err < 0) {
         return err;
     }
-    vwl_classify(*fd, &info);
-    vfd->flags = info.flags;
     *out = vfd;
-    if (info.class == VWL_FD_PIPE || info.class == VWL_FD_SOCKET) {
-        receive_stream(vfd, fd, &info);
-        return 0;
-    }
-    if (info.class == VWL_FD_FENCE) {
-        receive_fence(vfd, fd);
-        return 0;
-    }
-    if (info.class == VWL_FD_OPAQUE) {
-        vwl_closer_close(core->closer, fd);
-        return 0;
-    }
-    vfd->ops = &vwl_vfd_shm_ops;
-    vfd->send_fd = vwl_fd_steal(fd);
-    err = info.class == VWL_FD_DMABUF ? adopt(vfd, &info) : 0;
-    if (err == 0) {
-        err = vwl_shm_receive(vfd, &info, copied);
-    }
+    vfd->flags = info.flags;
+    err = vfd->ops->adopt(vfd, fd, &info, copied);
     if (err == -EINPROGRESS) {
-        vfd->group = group;
-        vfd->settled = on_settled;
+        struct vwl_memory *memory = vwl_memory_of(vfd);
+
+        memory->settled = received_settle_one;
+        memory->owner = received;
         return err;
     }
     if (err < 0) {
         log_compositor_bug(core->log,
                            "vfd 0x%" PRIx32 ": a file of %" PRIu64
-                           " bytes cannot be shown to the guest: %s",
+                           " bytes cannot be mapped for the guest: %s",
                            vfd->id, info.size_bytes, g_strerror(-err));
-        vwl_shm_become_opaque(vfd);
+        vwl_vfd_change_kind(vfd, &vwl_opaque_ops);
     }
     return 0;
 }
 
-int vwl_group_receive(struct vwl_vfd *ctx, int *fds, unsigned int n_fds,
-                      const struct iovec *iov, unsigned int n_iov, size_t len)
+int vwl_received_message(struct vwl_ctx *ctx, int *fds, unsigned int n_fds,
+                         const struct iovec *iov, unsigned int n_iov,
+                         size_t len)
 {
-    struct vwl_group *group = g_try_malloc0(sizeof *group + len);
+    struct vwl_core *core = ctx->vfd.core;
+    struct vwl_received *received = g_try_malloc0(sizeof *received + len);
     uint64_t copied = 0;
-    int err = group ? 0 : -ENOMEM;
+    int err = received ? 0 : -ENOMEM;
 
-    if (!group) {
-        vwl_closer_close_all(ctx->core->closer, fds, n_fds);
+    if (!received) {
+        vwl_closer_close_all(core->closer, fds, n_fds);
         return err;
     }
-    group->ctx = ctx;
-    group->len = len;
-    group->pending = 1;
-    vwl_iov_read(iov, n_iov, 0, group->data, len);
+    received->ctx = ctx;
+    received->len = len;
+    received->pending = 1;
+    vwl_iov_read(iov, n_iov, 0, received->data, len);
     for (unsigned int i = 0; i < n_fds; i++) {
         struct vwl_vfd *made = NULL;
 
-        err = create_one(ctx->core, &fds[i], &copied, group, &made);
+        err = received_make(received, &fds[i], &copied, &made);
         if (err < 0 && err != -EINPROGRESS) {
             break;
         }
-        group->pending += err == -EINPROGRESS;
-        group->vfds[group->n++] = made;
+        received->pending += err == -EINPROGRESS;
+        received->vfds[received->n++] = made;
         err = 0;
     }
-    vwl_messages_charge(&ctx->core->messages, group_bytes(group));
+    vwl_messages_charge(&core->messages, received_bytes(received));
     if (err < 0) {
-        vwl_closer_close_all(ctx->core->closer, fds, n_fds);
-        vwl_group_destroy(group);
+        vwl_closer_close_all(core->closer, fds, n_fds);
+        vwl_received_destroy(received);
         return err;
     }
-    if (group->pending > 1) {
-        ctx->group = group;
-        vwl_vfd_pause(ctx, VWL_PAUSE_GROUP);
+    if (received->pending > 1) {
+        ctx->received = received;
+        vwl_vfd_pause(&ctx->vfd, VWL_PAUSE_GROUP);
     }
-    settle_one(group);
+    received_settle_one(received);
     return 0;
 }

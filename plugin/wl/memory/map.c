@@ -415,7 +415,7 @@ static void uncount(struct vwl_map *map)
 
 void vwl_map_destroy(struct vwl_map *map)
 {
-    if (!map) {
+    if (!map || map->core->maps.held) {
         return;
     }
     if (map->state == MAP_MAPPED) {
@@ -537,6 +537,11 @@ static void remember(struct vwl_map *map)
     g_tree_replace(map->core->maps.stale, range, range);
 }
 
+void vwl_maps_hold(struct vwl_core *core)
+{
+    core->maps.held = true;
+}
+
 void vwl_maps_reset(struct vwl_core *core, bool unmap)
 {
     struct vwl_maps *maps = &core->maps;
@@ -559,6 +564,7 @@ void vwl_maps_reset(struct vwl_core *core, bool unmap)
         map_free(vwl_list_entry(maps->no_room.next, struct vwl_map, link));
     }
     g_hash_table_remove_all(maps->by_cookie);
+    maps->held = false;
     maps->anchor = NULL;
     maps->anchor_tried = false;
     maps->n_mapped = 0;

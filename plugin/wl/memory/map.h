@@ -33,6 +33,7 @@ struct vwl_maps {
     GTree *stale;            /* offset: struct vwl_map_range */
     struct vwl_map *anchor;  /* may be NULL */
     bool anchor_tried;
+    bool held; /* a reset follows, which deals with all maps together */
     uint64_t next_cookie;
     unsigned int n_mapped;
     unsigned int n_restored; /* of a snapshot, not settled yet */
@@ -40,6 +41,8 @@ struct vwl_maps {
 
 void vwl_maps_init(struct vwl_core *core);
 void vwl_maps_finish(struct vwl_core *core);
+/* Until the reset, vwl_map_destroy leaves all maps to it. */
+void vwl_maps_hold(struct vwl_core *core);
 /* Forgets every mapping: unmapped now, or remembered as stale. */
 void vwl_maps_reset(struct vwl_core *core, bool unmap);
 

@@ -13,6 +13,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/fd.h"
+
 #define VWL_PEER_MAX_FDS VWL_FDS_MAX
 
 enum vwl_peer_how {

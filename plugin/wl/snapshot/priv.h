@@ -32,24 +32,6 @@
 /* In pipes and outboxes, of all VFDs together. */
 #define SNAPSHOT_DATA_BYTES (64u * 1024 * 1024)
 
-enum snapshot_kind {
-    SNAPSHOT_CTX = 1,
-    SNAPSHOT_PIPE = 2,
-    SNAPSHOT_SOCKET = 3,
-    SNAPSHOT_SHM = 4,
-    SNAPSHOT_OPAQUE = 5,
-    SNAPSHOT_FENCE = 6,
-};
-
-enum snapshot_bits {
-    SNAPSHOT_KNOWN = 1 << 0,  /* the guest was told of it */
-    SNAPSHOT_HUNG = 1 << 1,   /* its VFD_HUP is queued, or was delivered */
-    SNAPSHOT_UNSENT = 1 << 2, /* a pipe whose other end is still ours */
-    SNAPSHOT_FILE = 1 << 3,   /* its memory follows */
-    SNAPSHOT_MAPPED = 1 << 4, /* and has a place in region 0 */
-    SNAPSHOT_ALL_BITS = (1 << 5) - 1,
-};
-
 enum load_step {
     LOAD_HEADER,
     LOAD_STATE,
@@ -57,15 +39,6 @@ enum load_step {
     LOAD_DATA,
     LOAD_SUM,
     LOAD_DONE
-};
-
-/* A VFD as it stands in the state. */
-struct snapshot_entry {
-    uint32_t id, kind, bits, flags, answered_flags;
-    uint64_t size, offset;
-    const uint8_t *data;
-    uint32_t len;
-    int fd[2]; /* its file, or the ends of its pipe: ours, the other */
 };
 
 struct vwl_loader {
@@ -79,19 +52,19 @@ struct vwl_loader {
     uint8_t *state;
     size_t state_len;
     uint64_t negotiated, anchor;
-    uint32_t next_id, n_entries, n_messages, extra_bytes;
-    struct snapshot_entry *entries;
-    uint32_t n_read; /* of entries */
+    uint32_t next_id, n_images, n_messages, extra_bytes;
+    struct vwl_image *images;
+    uint32_t n_read; /* of images */
     size_t messages_at;
-    GHashTable *by_id; /* struct snapshot_entry */
+    GHashTable *by_id; /* struct vwl_image */
 
-    uint32_t file; /* index of the entry whose memory comes */
+    uint32_t file; /* index of the image whose memory comes */
     uint64_t file_at;
 };
 
-static inline uint64_t snapshot_file_bytes(const struct snapshot_entry *entry)
+static inline uint64_t snapshot_file_bytes(const struct vwl_image *image)
 {
-    return entry->bits & SNAPSHOT_FILE ? vwl_page_up(entry->size) : 0;
+    return image->bits & VWL_IMAGE_FILE ? vwl_page_up(image->size) : 0;
 }
 
 /* What is left to read. */
@@ -112,6 +85,9 @@ static inline const uint8_t *snapshot_take(struct snapshot_cursor *cursor,
     cursor->left -= (size_t)len;
     return at;
 }
+
+/* The whole state is there: checks it, and gets what apply will need. */
+int vwl_loader_read_state(struct vwl_loader *loader, const char **why);
 
 /* The longest state that a core takes. */
 static inline uint64_t snapshot_limit(const struct vwl_core *core)

@@ -2,14 +2,10 @@
 #include "wl/snapshot/snapshot.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "wl/snapshot/priv.h"
 
 enum save_step { SAVE_STATE, SAVE_MEMORY, SAVE_DONE };
@@ -32,7 +28,7 @@ struct vwl_saver {
 
 /* ---- writing the state ------------------------------------------------ */
 
-static uint8_t *room(struct vwl_saver *saver, size_t len)
+static uint8_t *saver_room(struct vwl_saver *saver, size_t len)
 {
     uint8_t *at;
 
@@ -58,139 +54,72 @@ static uint8_t *room(struct vwl_saver *saver, size_t len)
     return at;
 }
 
-static void put(struct vwl_saver *saver, const void *data, size_t len)
+static void saver_put(struct vwl_saver *saver, const void *data, size_t len)
 {
-    uint8_t *at = room(saver, len);
+    uint8_t *at = saver_room(saver, len);
 
     if (at && len) {
         memcpy(at, data, len);
     }
 }
 
-static void put32(struct vwl_saver *saver, uint32_t value)
+static void saver_put32(struct vwl_saver *saver, uint32_t value)
 {
     uint8_t bytes[4];
 
     vwl_le_put32(bytes, value);
-    put(saver, bytes, sizeof bytes);
+    saver_put(saver, bytes, sizeof bytes);
 }
 
-static void put64(struct vwl_saver *saver, uint64_t value)
+static void saver_put64(struct vwl_saver *saver, uint64_t value)
 {
     uint8_t bytes[8];
 
     vwl_le_put64(bytes, value);
-    put(saver, bytes, sizeof bytes);
-}
-
-/* ---- what lies in pipes and sockets ----------------------------------- */
-
-static int copy_of_pipe(int fd, int size, int copy[2])
-{
-    if (pipe2(copy, O_CLOEXEC | O_NONBLOCK) < 0) {
-        return -errno;
-    }
-    if (fcntl(copy[1], F_SETPIPE_SZ, fcntl(fd, F_GETPIPE_SZ)) < 0 ||
-        tee(fd, copy[1], (size_t)size, SPLICE_F_NONBLOCK) < 0) {
-        return errno == EAGAIN ? 0 : -errno;
-    }
-    return 0;
-}
-
-/* Leaves them there: the device that is saved may go on. */
-static void put_pipe(struct vwl_saver *saver, int fd)
-{
-    int copy[2] = { -1, -1 }, size = 0, err;
-    ssize_t n;
-
-    if (ioctl(fd, FIONREAD, &size) < 0 || size <= 0) {
-        return;
-    }
-    err = copy_of_pipe(fd, size, copy);
-    if (err < 0 && saver->err == 0) {
-        saver->err = err;
-    }
-    while (err == 0 &&
-           (n = read(copy[0], saver->piece, sizeof saver->piece)) > 0) {
-        put(saver, saver->piece, (size_t)n);
-    }
-    vwl_fds_clear(copy, 2);
-}
-
-static void put_socket(struct vwl_saver *saver, int fd)
-{
-    ssize_t n = recv(fd, saver->piece, sizeof saver->piece,
-                     MSG_PEEK | MSG_DONTWAIT);
-
-    if (n > 0) {
-        put(saver, saver->piece, (size_t)n);
-    }
-}
-
-static bool is_unsent(const struct vwl_vfd *vfd)
-{
-    return vfd->ops->kind == VWL_VFD_PIPE && vfd->fd >= 0 &&
-           vfd->send_fd >= 0 && vfd->how == VWL_PEER_OWN_PIPE &&
-           !vfd->hup_queued;
-}
-
-static void put_data(struct vwl_saver *saver, const struct vwl_vfd *vfd)
-{
-    if (is_unsent(vfd) && !(vfd->flags & VIRTIO_WL_VFD_READ)) {
-        put_pipe(saver, vfd->send_fd);
-        if (vfd->outbox.len > 0) {
-            put(saver, vfd->outbox.data + vfd->outbox.start, vfd->outbox.len);
-        }
-    } else if (vfd->fd < 0 || vfd->in_ended ||
-               !(vfd->flags & VIRTIO_WL_VFD_READ)) {
-        return;
-    } else if (vfd->ops->kind == VWL_VFD_PIPE) {
-        put_pipe(saver, vfd->fd);
-    } else if (vfd->ops->kind == VWL_VFD_SOCKET) {
-        put_socket(saver, vfd->fd);
-    }
+    saver_put(saver, bytes, sizeof bytes);
 }
 
 /* ---- VFDs and messages ------------------------------------------------ */
 
-static uint32_t kind_of(const struct vwl_vfd *vfd)
+static void saver_put_data(void *opaque, const void *data, size_t len)
 {
-    enum vwl_vfd_kind kind = vfd->ops->kind;
-
-    return kind == VWL_VFD_DMABUF ? SNAPSHOT_SHM : kind;
+    saver_put(opaque, data, len);
 }
 
-static uint32_t bits_of(const struct vwl_vfd *vfd)
+static void saver_put_vfd(struct vwl_saver *saver, const struct vwl_vfd *vfd)
 {
-    bool is_shm = vwl_vfd_is_memory(vfd) && vfd->send_fd >= 0;
-
-    return (vfd->is_known ? SNAPSHOT_KNOWN : 0) |
-           (vfd->hup_queued ? SNAPSHOT_HUNG : 0) |
-           (is_unsent(vfd) ? SNAPSHOT_UNSENT : 0) |
-           (is_shm ? SNAPSHOT_FILE : 0) |
-           (is_shm && vfd->map ? SNAPSHOT_MAPPED : 0);
-}
-
-static void put_vfd(struct vwl_saver *saver, const struct vwl_vfd *vfd)
-{
-    uint32_t bits = bits_of(vfd);
+    const struct vwl_vfd_saved *saved = &vfd->ops->saved;
+    struct vwl_image image = {
+        .bits = (vfd->life == VWL_VFD_KNOWN ? VWL_IMAGE_KNOWN : 0) |
+                (vfd->in == VWL_IN_HUNG ? VWL_IMAGE_HUNG : 0),
+    };
+    struct vwl_image_sink sink = { saver_put_data, saver, saver->piece,
+                                   sizeof saver->piece };
+    int err = 0;
     size_t at;
 
-    put32(saver, vfd->id);
-    put32(saver, kind_of(vfd));
-    put32(saver, bits);
-    put32(saver, vfd->flags);
-    put32(saver, vfd->answered_flags);
+    if (saved->describe) {
+        saved->describe(vfd, &image);
+    }
+    saver_put32(saver, vfd->id);
+    saver_put32(saver, saved->kind);
+    saver_put32(saver, image.bits);
+    saver_put32(saver, vfd->flags);
+    saver_put32(saver, image.answered_flags);
     at = saver->len;
-    put32(saver, 0);
-    put64(saver, vfd->size_bytes);
-    put64(saver, bits & SNAPSHOT_MAPPED ? vwl_map_offset(vfd->map) : 0);
-    put_data(saver, vfd);
-    if (saver->err == 0) {
-        vwl_le_put32(saver->bytes + at, (uint32_t)(saver->len - at - 20));
-        if (bits & SNAPSHOT_FILE) {
-            g_array_append_val(saver->files, vfd->id);
-        }
+    saver_put32(saver, 0);
+    saver_put64(saver, vfd->size_bytes);
+    saver_put64(saver, image.offset);
+    if (saved->data) {
+        err = saved->data(vfd, &sink);
+    }
+    if (saver->err < 0 || err < 0) {
+        saver->err = saver->err < 0 ? saver->err : err;
+        return;
+    }
+    vwl_le_put32(saver->bytes + at, (uint32_t)(saver->len - at - 20));
+    if (image.bits & VWL_IMAGE_FILE) {
+        g_array_append_val(saver->files, vfd->id);
     }
 }
 
@@ -210,19 +139,19 @@ static void count_message(void *opaque, const struct vwl_message_view *view)
     }
 }
 
-static void put_message(void *opaque, const struct vwl_message_view *view)
+static void saver_put_message(void *opaque, const struct vwl_message_view *view)
 {
     struct vwl_saver *saver = opaque;
     bool is_new = view->kind == VWL_MESSAGE_NEW;
 
-    put32(saver, view->kind);
-    put32(saver, view->owner->id);
-    put32(saver, is_new ? view->fresh->id : view->n_ids);
-    put32(saver, (uint32_t)view->len);
+    saver_put32(saver, view->kind);
+    saver_put32(saver, view->owner->id);
+    saver_put32(saver, is_new ? view->fresh->id : view->n_ids);
+    saver_put32(saver, (uint32_t)view->len);
     for (unsigned int i = 0; i < view->n_ids; i++) {
-        put32(saver, view->ids[i]);
+        saver_put32(saver, view->ids[i]);
     }
-    put(saver, view->data, view->len);
+    saver_put(saver, view->data, view->len);
 }
 
 static gint by_id(gconstpointer a, gconstpointer b)
@@ -234,7 +163,7 @@ static gint by_id(gconstpointer a, gconstpointer b)
 }
 
 /* What the guest knows or is about to be told, in the order of ids. */
-static GPtrArray *choose(struct vwl_core *core, GHashTable *fresh)
+static GPtrArray *saver_choose(struct vwl_core *core, GHashTable *fresh)
 {
     GPtrArray *chosen = g_ptr_array_new();
     GHashTableIter iter;
@@ -244,7 +173,7 @@ static GPtrArray *choose(struct vwl_core *core, GHashTable *fresh)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct vwl_vfd *vfd = value;
 
-        if (vfd->is_known || g_hash_table_contains(fresh, vfd)) {
+        if (vfd->life == VWL_VFD_KNOWN || g_hash_table_contains(fresh, vfd)) {
             g_ptr_array_add(chosen, vfd);
         }
     }
@@ -252,28 +181,28 @@ static GPtrArray *choose(struct vwl_core *core, GHashTable *fresh)
     return chosen;
 }
 
-static void put_state(struct vwl_saver *saver, uint64_t negotiated,
-                      const void *extra, size_t extra_bytes)
+static void saver_put_state(struct vwl_saver *saver, uint64_t negotiated,
+                            const void *extra, size_t extra_bytes)
 {
     struct vwl_core *core = saver->core;
     struct census census = { saver, g_hash_table_new(NULL, NULL), 0 };
     GPtrArray *chosen;
 
     vwl_messages_visit(&core->messages, count_message, &census);
-    chosen = choose(core, census.fresh);
-    put64(saver, negotiated);
-    put64(saver, core->config.shm_window);
-    put64(saver, core->maps.anchor ? vwl_map_offset(core->maps.anchor)
-                                   : SNAPSHOT_NO_ANCHOR);
-    put32(saver, core->next_host_id);
-    put32(saver, chosen->len);
-    put32(saver, census.n_messages);
-    put32(saver, (uint32_t)extra_bytes);
-    put(saver, extra, extra_bytes);
+    chosen = saver_choose(core, census.fresh);
+    saver_put64(saver, negotiated);
+    saver_put64(saver, core->config.shm_window);
+    saver_put64(saver, core->maps.anchor ? vwl_map_offset(core->maps.anchor)
+                                         : SNAPSHOT_NO_ANCHOR);
+    saver_put32(saver, core->next_host_id);
+    saver_put32(saver, chosen->len);
+    saver_put32(saver, census.n_messages);
+    saver_put32(saver, (uint32_t)extra_bytes);
+    saver_put(saver, extra, extra_bytes);
     for (guint i = 0; i < chosen->len && saver->err == 0; i++) {
-        put_vfd(saver, chosen->pdata[i]);
+        saver_put_vfd(saver, chosen->pdata[i]);
     }
-    vwl_messages_visit(&core->messages, put_message, saver);
+    vwl_messages_visit(&core->messages, saver_put_message, saver);
     g_ptr_array_unref(chosen);
     g_hash_table_unref(census.fresh);
 }
@@ -295,11 +224,11 @@ int vwl_saver_create(struct vwl_core *core, uint64_t negotiated,
     saver->sum = g_checksum_new(G_CHECKSUM_SHA256);
     saver->files = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     saver->limit = snapshot_limit(core) + SNAPSHOT_HEADER_BYTES;
-    put(saver, SNAPSHOT_MAGIC, 8);
-    put32(saver, SNAPSHOT_VERSION);
-    put32(saver, 0);
-    put64(saver, 0);
-    put_state(saver, negotiated, extra, extra_bytes);
+    saver_put(saver, SNAPSHOT_MAGIC, 8);
+    saver_put32(saver, SNAPSHOT_VERSION);
+    saver_put32(saver, 0);
+    saver_put64(saver, 0);
+    saver_put_state(saver, negotiated, extra, extra_bytes);
     if (saver->err < 0) {
         int err = saver->err;
 
@@ -361,15 +290,15 @@ static bool is_zero(const uint8_t *bytes, size_t len)
 }
 
 /* Its length, or 0 when the file has ended. */
-static ssize_t file_piece(struct vwl_saver *saver)
+static ssize_t saver_file_piece(struct vwl_saver *saver)
 {
     uint32_t id = g_array_index(saver->files, uint32_t, saver->next_file);
-    struct vwl_vfd *vfd = g_hash_table_lookup(saver->core->vfds,
-                                              GUINT_TO_POINTER(id));
+    const struct vwl_vfd *vfd = vwl_vfd_lookup(saver->core, id);
+    int file = vfd && vfd->ops->saved.file ? vfd->ops->saved.file(vfd) : -1;
     uint64_t len;
     int err;
 
-    if (!vfd || !vwl_vfd_is_memory(vfd) || vfd->send_fd < 0) {
+    if (file < 0) {
         return -ECANCELED;
     }
     len = vwl_page_up(vfd->size_bytes);
@@ -377,8 +306,7 @@ static ssize_t file_piece(struct vwl_saver *saver)
         return 0;
     }
     len = MIN(len - saver->file_at, SNAPSHOT_PIECE_BYTES);
-    err = read_file(vfd->copy_fd >= 0 ? vfd->copy_fd : vfd->send_fd,
-                    saver->piece + 4, (size_t)len, saver->file_at);
+    err = read_file(file, saver->piece + 4, (size_t)len, saver->file_at);
     if (err < 0) {
         return err;
     }
@@ -391,10 +319,10 @@ static ssize_t file_piece(struct vwl_saver *saver)
     return 4 + (ssize_t)len;
 }
 
-static ssize_t memory_piece(struct vwl_saver *saver)
+static ssize_t saver_memory_piece(struct vwl_saver *saver)
 {
     while (saver->next_file < saver->files->len) {
-        ssize_t n = file_piece(saver);
+        ssize_t n = saver_file_piece(saver);
 
         if (n != 0) {
             return n;
@@ -420,7 +348,7 @@ ssize_t vwl_saver_next(struct vwl_saver *saver, const void **piece)
         return 0;
     }
     *piece = saver->piece;
-    n = memory_piece(saver);
+    n = saver_memory_piece(saver);
     if (n > 0) {
         g_checksum_update(saver->sum, saver->piece, n);
     }

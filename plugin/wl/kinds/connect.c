@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/kinds/connect.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "wl/kinds/ctx.h"
+#include "wl/state.h"
+
+/* A full backlog is not signalled when it empties: ask again. */
+#define CONNECT_FIRST_MS 20
+#define CONNECT_LAST_MS 100
+#define CONNECT_TOTAL_MS 900
+
+static const char *connect_path(const struct vwl_ctx *ctx)
+{
+    return ctx->vfd.core->config.sockets[ctx->socket].path;
+}
+
+static int connect_by_path(struct vwl_ctx *ctx)
+{
+    struct sockaddr_un sun = { .sun_family = AF_UNIX };
+    const char *path = connect_path(ctx);
+    struct vwl_vfd *vfd = &ctx->vfd;
+    size_t len = strlen(path);
+    int err;
+
+    if (vfd->fd < 0) {
+        vfd->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                         0);
+        err = vfd->fd < 0 ? -errno : vwl_fd_admit(vfd->fd);
+        if (err < 0) {
+            return err;
+        }
+    }
+    if (len >= sizeof sun.sun_path) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(sun.sun_path, path, len);
+    return connect(vfd->fd, (struct sockaddr *)&sun, sizeof sun) < 0 ? -errno
+                                                                     : 0;
+}
+
+static int connect_by_host(struct vwl_ctx *ctx)
+{
+    struct vwl_vfd *vfd = &ctx->vfd;
+    struct vwl_core *core = vfd->core;
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = vfd };
+    uint64_t now_us = vwl_clock_us();
+    int err;
+
+    if (!core->ops->socket_connect) {
+        return -EOPNOTSUPP;
+    }
+    err = core->ops->socket_connect(core->opaque, ctx->socket, &ctx->answer_fd);
+    if (err < 0) {
+        return err;
+    }
+    err = vwl_fd_admit(ctx->answer_fd);
+    if (err == 0 &&
+        epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, ctx->answer_fd, &event) < 0) {
+        err = -errno;
+    }
+    if (err < 0) {
+        vwl_fd_clear(&ctx->answer_fd);
+        return err;
+    }
+    vwl_timer_set(&core->timers, &vfd->timer,
+                  ctx->deadline_us > now_us
+                      ? (unsigned int)((ctx->deadline_us - now_us) / 1000) + 1
+                      : 1);
+    return -EINPROGRESS;
+}
+
+/* 0; -EAGAIN: the backlog is full; -EINPROGRESS: the host was asked; else it
+ * cannot be connected. */
+static int connect_try(struct vwl_ctx *ctx)
+{
+    int err = connect_by_host(ctx);
+
+    return err == -EOPNOTSUPP ? connect_by_path(ctx) : err;
+}
+
+/* As connect_try. */
+static int connect_take_answer(struct vwl_ctx *ctx)
+{
+    vwl_autofd int fd = -1;
+    int err = vwl_fd_take_answer(ctx->answer_fd, &fd);
+
+    if (err == -EINPROGRESS) {
+        return err;
+    }
+    vwl_fd_clear(&ctx->answer_fd);
+    if (err == 0) {
+        err = vwl_fd_admit(fd);
+    }
+    if (err == 0) {
+        ctx->vfd.fd = vwl_fd_steal(&fd);
+    }
+    return err;
+}
+
+static int connect_done(struct vwl_ctx *ctx)
+{
+    struct vwl_vfd *vfd = &ctx->vfd;
+
+    vfd->how = VWL_PEER_SOCKET;
+    vfd->flags = VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE;
+    vwl_vfd_open(vfd);
+    return vfd->in_watched ? 0 : -ENOMEM;
+}
+
+static void connect_log(const struct vwl_ctx *ctx, int err)
+{
+    log_host_bug(ctx->vfd.core->log,
+                 "ctx 0x%" PRIx32 ": cannot connect to %s: %s", ctx->vfd.id,
+                 connect_path(ctx), g_strerror(-err));
+}
+
+/* After another attempt. */
+static void connect_go_on(struct vwl_ctx *ctx, int err)
+{
+    struct vwl_vfd *vfd = &ctx->vfd;
+
+    if (err == -EINPROGRESS) {
+        return;
+    }
+    if (err == -EAGAIN && vwl_clock_us() < ctx->deadline_us) {
+        ctx->retry_ms = MIN(ctx->retry_ms * 2, CONNECT_LAST_MS);
+        vwl_timer_set(&vfd->core->timers, &vfd->timer, ctx->retry_ms);
+        return;
+    }
+    if (err < 0) {
+        connect_log(ctx, err);
+    } else {
+        err = connect_done(ctx);
+    }
+    vwl_vfd_creation_end(vfd, err);
+}
+
+void vwl_connect_answered(struct vwl_ctx *ctx)
+{
+    connect_go_on(ctx, connect_take_answer(ctx));
+}
+
+static void connect_on_timer(struct vwl_timer *timer)
+{
+    struct vwl_ctx *ctx = vwl_ctx_of(
+        vwl_list_entry(timer, struct vwl_vfd, timer));
+    int err;
+
+    if (ctx->answer_fd < 0) {
+        err = connect_try(ctx);
+    } else {
+        err = connect_take_answer(ctx); /* it may lie there since a pause */
+        err = err == -EINPROGRESS ? -ETIMEDOUT : err;
+    }
+    connect_go_on(ctx, err);
+}
+
+int vwl_connect_start(struct vwl_ctx *ctx, struct vwl_request *request)
+{
+    struct vwl_vfd *vfd = &ctx->vfd;
+    int err, wait_err;
+
+    vwl_timer_init(&vfd->timer, connect_on_timer);
+    ctx->retry_ms = CONNECT_FIRST_MS;
+    ctx->deadline_us = vwl_clock_us() + CONNECT_TOTAL_MS * UINT64_C(1000);
+    err = connect_try(ctx);
+    if (err == 0) {
+        return connect_done(ctx);
+    }
+    if (err == -EAGAIN || err == -EINPROGRESS) {
+        wait_err = vwl_vfd_creation_wait(vfd, request);
+        if (wait_err == 0) {
+            if (err == -EAGAIN) {
+                vwl_timer_set(&vfd->core->timers, &vfd->timer, ctx->retry_ms);
+            }
+            return -EINPROGRESS;
+        }
+        err = wait_err;
+    }
+    connect_log(ctx, err);
+    return err;
+}
