@@ -75,7 +75,7 @@ def kvm_works(qemu):
         return False
     try:
         done = subprocess.run(
-            [qemu, "-machine", "q35,accel=kvm", "-cpu", "host", "-nodefaults",
+            [*shlex.split(qemu), "-machine", "q35,accel=kvm", "-cpu", "host", "-nodefaults",
              "-nographic", "-S", "-qmp", "stdio"], text=True, timeout=20,
             input='{"execute":"qmp_capabilities"}\n{"execute":"quit"}\n',
             capture_output=True)
@@ -117,7 +117,8 @@ class VM:
                  cpus=1, append="", guest_env=None, share=True,
                  machine=MACHINE, accel=None, keep=False, name="vm",
                  pass_fds=(), env=None):
-        """devices: each becomes -device; guest_env: what the kernel command
+        """qemu: a program, or one with arguments, as a shell would take it;
+        devices: each becomes -device; guest_env: what the kernel command
         line tells image-init (vwl_modparams and so on); accel None: tcg."""
         self.qemu = qemu
         self.image = image
@@ -151,7 +152,7 @@ class VM:
                        f"share={'on' if self.share else 'off'}",
             "-machine", f"{self.machine},accel={self.accel},"
                         "memory-backend=mem"]
-        line = [self.qemu, "-nodefaults", "-no-user-config", "-display",
+        line = [*shlex.split(self.qemu), "-nodefaults", "-no-user-config", "-display",
                 "none", *memory,
                 "-cpu", "host" if self.accel == "kvm" else "max",
                 "-smp", str(self.cpus),

@@ -16,7 +16,6 @@
 #include "qemu/option.h"
 #include "chardev/char.h"
 #include "hw/virtio/vhost-user-wl.h"
-#include "hw/virtio/virtio-access.h"
 #include "hw/virtio/virtio-bus.h"
 #include "monitor/monitor.h"
 
@@ -109,6 +108,22 @@ typedef struct WLInflightQueue {
     WLInflightDesc desc[];
 } WLInflightQueue;
 
+static uint16_t wl_load16(VirtIODevice *vdev, hwaddr at)
+{
+    return address_space_lduw_le(vdev->dma_as, at, MEMTXATTRS_UNSPECIFIED,
+                                 NULL);
+}
+
+static void wl_store16(VirtIODevice *vdev, hwaddr at, uint16_t value)
+{
+    address_space_stw_le(vdev->dma_as, at, value, MEMTXATTRS_UNSPECIFIED, NULL);
+}
+
+static void wl_store32(VirtIODevice *vdev, hwaddr at, uint32_t value)
+{
+    address_space_stl_le(vdev->dma_as, at, value, MEMTXATTRS_UNSPECIFIED, NULL);
+}
+
 static void wl_give_back_inflight(VHostUserWL *s)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(s);
@@ -132,7 +147,7 @@ static void wl_give_back_inflight(VHostUserWL *s)
         return;
     }
 
-    idx = virtio_lduw_phys(vdev, used + 2);
+    idx = wl_load16(vdev, used + 2);
     /* Published, but killed before the marks could be taken away. */
     head = q->last_batch_head;
     for (uint16_t i = q->used_idx; i != idx && n < size && head < size; i++) {
@@ -146,8 +161,8 @@ static void wl_give_back_inflight(VHostUserWL *s)
         if (q->desc[head].inflight) {
             hwaddr slot = used + 4 + 8 * ((uint16_t)(idx + n) % size);
 
-            virtio_stl_phys(vdev, slot, head);
-            virtio_stl_phys(vdev, slot + 4, 0);
+            wl_store32(vdev, slot, head);
+            wl_store32(vdev, slot + 4, 0);
             q->desc[head].inflight = 0;
             n++;
         }
@@ -155,7 +170,7 @@ static void wl_give_back_inflight(VHostUserWL *s)
     if (n) {
         /* the entries before their index */
         smp_wmb();
-        virtio_stw_phys(vdev, used + 2, idx + n);
+        wl_store16(vdev, used + 2, idx + n);
         virtio_queue_update_used_idx(vdev, WL_VQ_OUT);
         virtio_queue_set_last_avail_idx(vdev, WL_VQ_OUT, idx + n);
         virtio_notify(vdev, s->vqs[WL_VQ_OUT]);
@@ -510,6 +525,7 @@ void vhost_user_wl_plugin_revive(VHostUserWL *s)
     s->reconnects++;
     vhost_user_wl_set_handlers(s);
 }
+#ifndef WL_GLUE
 /*
  * Shared memory by messages, for a daemon
  */
@@ -569,6 +585,7 @@ const VhostUserShmemOps vhost_user_wl_shmem_ops = {
     .unmap = wl_shmem_unmap,
     .piece = wl_shmem_piece,
 };
+#endif
 
 void vhost_user_wl_table_bh(void *opaque)
 {

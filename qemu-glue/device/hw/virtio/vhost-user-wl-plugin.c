@@ -17,12 +17,12 @@
 #include "hw/virtio/vhost-user-wl.h"
 #include <dlfcn.h>
 
+/* Where it is installed: known where this is built. */
 #ifndef VHOST_USER_WL_PLUGIN_DIRS
-#define VHOST_USER_WL_PLUGIN_DIRS                                      \
-    "/usr/local/lib/x86_64-linux-gnu:/usr/local/lib:/usr/local/lib64:" \
-    "/usr/lib/x86_64-linux-gnu:/usr/lib64:/usr/lib"
+#define VHOST_USER_WL_PLUGIN_DIRS "/usr/local/lib:/usr/lib"
 #endif
-#define PLUGIN_FILE "vhost-user-wl/libvhost-user-wl.so"
+#define PLUGIN_DIR "vhost-user-wl"
+#define PLUGIN_FILE "libvhost-user-wl.so"
 
 /* What this file calls must be in the table. */
 #define PLUGIN_SIZE_MIN endof(struct vwl_plugin, device_free)
@@ -45,12 +45,23 @@ typedef struct PluginLine {
     char *text;
 } PluginLine;
 
+/* Next to the file that this code is in, then where it is installed. */
 static char *plugin_default_path(void)
 {
     g_auto(GStrv) dirs = g_strsplit(VHOST_USER_WL_PLUGIN_DIRS, ":", -1);
+    Dl_info self;
 
+    if (dladdr((void *)plugin_default_path, &self) && self.dli_fname) {
+        g_autofree char *dir = g_path_get_dirname(self.dli_fname);
+        char *path = g_build_filename(dir, PLUGIN_FILE, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_EXISTS)) {
+            return path;
+        }
+        g_free(path);
+    }
     for (char **dir = dirs; *dir; dir++) {
-        char *path = g_build_filename(*dir, PLUGIN_FILE, NULL);
+        char *path = g_build_filename(*dir, PLUGIN_DIR, PLUGIN_FILE, NULL);
 
         if (g_file_test(path, G_FILE_TEST_EXISTS)) {
             return path;

@@ -218,8 +218,6 @@ fail_plugin:
 
 static bool wl_realize_daemon(VHostUserWL *s, Error **errp)
 {
-    uint64_t size;
-
     if (s->conf.plugin || s->conf.wayland_sock || s->conf.iothread ||
         s->conf.gpu || s->conf.dmabuf || s->conf.poll_us) {
         error_setg(errp,
@@ -240,15 +238,20 @@ static bool wl_realize_daemon(VHostUserWL *s, Error **errp)
     if (!vhost_user_init(&s->vhost_user, &s->chardev, errp)) {
         return false;
     }
+#ifndef WL_GLUE
     if (s->window_owner) {
         s->vhost_user.shmem_ops = &vhost_user_wl_shmem_ops;
         s->vhost_user.shmem_opaque = s;
     }
+#endif
     if (qemu_chr_fe_wait_connected(&s->chardev, errp) < 0 ||
         vhost_user_wl_connect(s, errp) < 0) {
         goto fail;
     }
+#ifndef WL_GLUE
     if (s->window_owner) {
+        uint64_t size;
+
         if (!vhost_user_shmem_size(&s->vhost_dev, 0, &size, errp)) {
             goto fail_connected;
         }
@@ -260,13 +263,18 @@ static bool wl_realize_daemon(VHostUserWL *s, Error **errp)
                         s->name);
         }
     }
+#endif
     return true;
 
+#ifndef WL_GLUE
 fail_connected:
     vhost_dev_cleanup(&s->vhost_dev);
     s->connected = false;
+#endif
 fail:
+#ifndef WL_GLUE
     s->vhost_user.shmem_ops = NULL;
+#endif
     vhost_user_cleanup(&s->vhost_user);
     return false;
 }
@@ -364,7 +372,9 @@ static void wl_device_unrealize(DeviceState *dev)
         vhost_user_wl_plugin_free(s->plugin);
         s->plugin = NULL;
     }
+#ifndef WL_GLUE
     s->vhost_user.shmem_ops = NULL;
+#endif
     vhost_user_cleanup(&s->vhost_user);
     if (s->window) {
         vhost_user_wl_window_reset(s->window);

@@ -164,7 +164,9 @@ struct VHostUserWL {
  * thread.
  */
 extern const int vhost_user_wl_feature_bits[];
+#ifndef WL_GLUE
 extern const VhostUserShmemOps vhost_user_wl_shmem_ops;
+#endif
 
 /* The back-end is a plugin, not a daemon. */
 bool vhost_user_wl_in_process(VHostUserWL *s);
