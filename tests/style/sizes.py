@@ -20,7 +20,6 @@ LONG_FILES = {
     'plugin/compositor/probe.c',
     'plugin/vhu/backchan.c',
     'plugin/vhu/session_ring.c',
-    'plugin/wl/memory/map.c',
     'qemu-glue/guest/bridge/client.c',
 }
 LONG_FUNCTIONS = {

@@ -5,135 +5,38 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
-#include "wl/peer/classify.h"
+#include "wl/memory/map_priv.h"
 #include "wl/state.h"
-
-enum map_state {
-    MAP_NO_ROOM, /* it waits for others to leave the window */
-    MAP_WAITS,   /* for the front-end's answer */
-    MAP_CLEARS,  /* for stale mappings in its way to go */
-    MAP_MAPPED,
-    MAP_UNMAPS,
-    MAP_RESTORED, /* nobody was asked for it yet */
-};
-
-struct vwl_map {
-    struct vwl_list link; /* of vwl_maps.live, or of no_room */
-    struct vwl_core *core;
-    enum map_state state;
-    bool abandoned;
-    bool leaves;           /* counted in n_leaving */
-    bool restored;         /* counted in n_restored */
-    bool cleared;          /* stale mappings were cleared away once */
-    unsigned int clearing; /* answers that are still to come */
-    uint64_t offset;
-    uint64_t len;
-    int fd; /* borrowed while it waits or clears */
-    void (*done)(void *owner, int err);
-    void *owner;
-    uint64_t file[2];      /* device, inode */
-    struct vwl_list twins; /* of others that map the same file */
-};
 
 enum op_kind { OP_MAP, OP_UNMAP, OP_CLEAR };
 
+/* What the front-end was asked, while it has not answered. */
 struct vwl_map_op {
     uint64_t cookie;
     enum op_kind kind;
     struct vwl_map *map;
 };
 
-struct vwl_map_range {
-    uint64_t offset;
-    uint64_t len;
-};
-
-static guint file_hash(gconstpointer key)
+static bool state_leaves(enum vwl_map_state state)
 {
-    const uint64_t *file = key;
-
-    return (guint)(file[0] * 31 + file[1] * UINT64_C(0x9e3779b1));
+    return state == VWL_MAP_DOOMED || state == VWL_MAP_UNMAPS;
 }
 
-static gboolean file_equal(gconstpointer a, gconstpointer b)
+static void map_set(struct vwl_map *map, enum vwl_map_state state)
 {
-    const uint64_t *x = a, *y = b;
+    unsigned int *n_leaving = &map->core->maps.n_leaving;
 
-    return x[0] == y[0] && x[1] == y[1];
+    *n_leaving -= state_leaves(map->state);
+    *n_leaving += state_leaves(state);
+    map->state = state;
 }
 
-static gint offset_compare(gconstpointer a, gconstpointer b, gpointer unused)
+void vwl_map_free(struct vwl_map *map)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static gint range_compare(gconstpointer a, gconstpointer b)
-{
-    return offset_compare(a, b, NULL);
-}
-
-static GTree *stale_create(void)
-{
-    return g_tree_new_full(offset_compare, NULL, NULL, g_free);
-}
-
-void vwl_maps_init(struct vwl_core *core)
-{
-    struct vwl_maps *maps = &core->maps;
-
-    vwl_window_init(&maps->window, core->config.shm_window);
-    vwl_list_init(&maps->live);
-    vwl_list_init(&maps->no_room);
-    maps->by_file = g_hash_table_new(file_hash, file_equal);
-    maps->by_cookie = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
-                                            g_free);
-    maps->stale = stale_create();
-    maps->next_cookie = 1;
-}
-
-static void file_insert(struct vwl_map *map)
-{
-    struct vwl_maps *maps = &map->core->maps;
-    struct vwl_map *first = g_hash_table_lookup(maps->by_file, map->file);
-
-    if (first) {
-        vwl_list_insert(&first->twins, &map->twins);
-    } else {
-        g_hash_table_insert(maps->by_file, map->file, map);
-    }
-}
-
-static void file_remove(struct vwl_map *map)
-{
-    struct vwl_maps *maps = &map->core->maps;
-
-    if (g_hash_table_lookup(maps->by_file, map->file) == map) {
-        struct vwl_list *twin = map->twins.next;
-
-        g_hash_table_remove(maps->by_file, map->file);
-        if (twin != &map->twins) {
-            struct vwl_map *next = vwl_list_entry(twin, struct vwl_map, twins);
-
-            g_hash_table_insert(maps->by_file, next->file, next);
-        }
-    }
-    vwl_list_remove(&map->twins);
-}
-
-static void map_free(struct vwl_map *map)
-{
-    map->core->maps.n_leaving -= map->leaves;
-    file_remove(map);
+    map->core->maps.n_leaving -= state_leaves(map->state);
+    vwl_files_remove(map->core->maps.by_file, map);
     vwl_list_remove(&map->link);
     g_free(map);
-}
-
-static void leave(struct vwl_map *map)
-{
-    map->core->maps.n_leaving += !map->leaves;
-    map->leaves = true;
 }
 
 static void op_add(struct vwl_core *core, uint64_t cookie, enum op_kind kind,
@@ -145,49 +48,18 @@ static void op_add(struct vwl_core *core, uint64_t cookie, enum op_kind kind,
     g_hash_table_insert(core->maps.by_cookie, &op->cookie, op);
 }
 
-struct overlap {
-    uint64_t offset;
-    uint64_t end;
-    GArray *found; /* of struct vwl_map_range */
-};
-
-static gint overlap_search(gconstpointer key, gconstpointer user)
-{
-    const struct vwl_map_range *range = key;
-    const struct overlap *overlap = user;
-
-    if (range->offset + range->len <= overlap->offset) {
-        return 1;
-    }
-    return range->offset >= overlap->end ? -1 : 0;
-}
-
-/* Takes the stale ranges that overlap the map off the tree. */
-static GArray *stale_take(struct vwl_map *map)
-{
-    GTree *stale = map->core->maps.stale;
-    struct overlap overlap = { map->offset, map->offset + map->len, NULL };
-    GArray *found = g_array_new(FALSE, FALSE, sizeof(struct vwl_map_range));
-    struct vwl_map_range *range;
-
-    while ((range = g_tree_search(stale, overlap_search, &overlap))) {
-        g_array_append_val(found, *range);
-        g_tree_remove(stale, range);
-    }
-    g_array_sort(found, range_compare);
-    return found;
-}
-
-/* Returns how many answers are awaited. */
-static unsigned int clear_stale(struct vwl_map *map)
+/* Asks for what is stale in its way to be unmapped. How many answers are
+ * awaited; -ENOENT: nothing is in its way. */
+static int map_clear_way(struct vwl_map *map)
 {
     struct vwl_core *core = map->core;
-    GArray *found = stale_take(map);
-    unsigned int waits = 0;
+    GArray *found = vwl_stale_take(&core->maps.stale, map->offset, map->len);
+    int waits = found->len ? 0 : -ENOENT;
 
     for (guint i = 0; i < found->len; i++) {
-        struct vwl_map_range *range = &g_array_index(found,
-                                                     struct vwl_map_range, i);
+        struct vwl_stale_range *range = &g_array_index(found,
+                                                       struct vwl_stale_range,
+                                                       i);
         uint64_t cookie = core->maps.next_cookie++;
 
         if (core->ops->shm_unmap(core->opaque, cookie, range->offset,
@@ -196,49 +68,56 @@ static unsigned int clear_stale(struct vwl_map *map)
             waits++;
         }
     }
-    map->cleared = found->len > 0;
     g_array_unref(found);
     return waits;
 }
 
-static void mapped(struct vwl_map *map)
+static void map_accepted(struct vwl_map *map)
 {
-    map->state = MAP_MAPPED;
+    struct vwl_maps *maps = &map->core->maps;
+
+    map_set(map, VWL_MAP_MAPPED);
     map->fd = -1;
-    map->core->maps.n_mapped++;
-    if (g_tree_nnodes(map->core->maps.stale) > 0) {
-        g_array_unref(stale_take(map)); /* it was accepted: they are gone */
+    maps->n_mapped++;
+    if (!vwl_stale_is_empty(&maps->stale)) {
+        /* what overlapped is gone */
+        g_array_unref(vwl_stale_take(&maps->stale, map->offset, map->len));
     }
 }
 
-static int try_map(struct vwl_map *map);
+static int map_ask(struct vwl_map *map, enum vwl_map_state state);
 
-static int refused(struct vwl_map *map, int err)
+static int map_refused(struct vwl_map *map, int err)
 {
-    if (!map->cleared && g_tree_nnodes(map->core->maps.stale) > 0) {
-        map->clearing = clear_stale(map);
-        if (map->clearing > 0) {
-            map->state = MAP_CLEARS;
+    struct vwl_maps *maps = &map->core->maps;
+
+    if (map->state == VWL_MAP_WAITS && !vwl_stale_is_empty(&maps->stale)) {
+        int waits = map_clear_way(map);
+
+        if (waits > 0) {
+            map->clearing = (unsigned int)waits;
+            map_set(map, VWL_MAP_CLEARS);
             return -EINPROGRESS;
         }
-        if (map->cleared) {
-            return try_map(map);
+        if (waits == 0) {
+            return map_ask(map, VWL_MAP_RETRIES);
         }
     }
     log_host_bug(map->core->log,
-                 "shm: mapping %" PRIu64 " bytes at 0x%" PRIx64
-                 " was refused: %s",
+                 "shm: the front-end refused to map %" PRIu64
+                 " bytes at 0x%" PRIx64 ": %s",
                  map->len, map->offset, g_strerror(-err));
     return err;
 }
 
-static int try_map(struct vwl_map *map)
+/* state: WAITS or RETRIES. 0, -EINPROGRESS, or refused. */
+static int map_ask(struct vwl_map *map, enum vwl_map_state state)
 {
     struct vwl_core *core = map->core;
     uint64_t cookie = core->maps.next_cookie++;
     int err;
 
-    map->state = MAP_WAITS;
+    map_set(map, state);
     err = core->ops->shm_map(core->opaque, cookie, map->fd, 0, map->offset,
                              map->len, true);
     if (err == -EINPROGRESS) {
@@ -246,9 +125,9 @@ static int try_map(struct vwl_map *map)
         return err;
     }
     if (err < 0) {
-        return refused(map, err);
+        return map_refused(map, err);
     }
-    mapped(map);
+    map_accepted(map);
     return 0;
 }
 
@@ -259,7 +138,7 @@ static struct vwl_map *map_new(struct vwl_core *core, int fd,
     struct vwl_map *map = g_new0(struct vwl_map, 1);
 
     map->core = core;
-    map->state = MAP_NO_ROOM;
+    map->state = VWL_MAP_NO_ROOM;
     map->len = len_bytes;
     map->fd = fd;
     map->done = done;
@@ -271,12 +150,12 @@ static struct vwl_map *map_new(struct vwl_core *core, int fd,
     return map;
 }
 
-static void place(struct vwl_map *map, uint64_t offset)
+static void map_place(struct vwl_map *map, uint64_t offset)
 {
     map->offset = offset;
     vwl_list_remove(&map->link);
     vwl_list_insert(&map->core->maps.live, &map->link);
-    file_insert(map);
+    vwl_files_insert(map->core->maps.by_file, map);
 }
 
 int vwl_map_restore(struct vwl_core *core, int fd, uint64_t offset,
@@ -294,16 +173,16 @@ int vwl_map_restore(struct vwl_core *core, int fd, uint64_t offset,
         return err;
     }
     *out = map_new(core, fd, &st, len_bytes, done, owner);
-    place(*out, offset);
-    (*out)->state = MAP_RESTORED;
-    (*out)->restored = true;
+    map_place(*out, offset);
+    (*out)->state = VWL_MAP_RESTORED;
+    (*out)->unsettled_restore = true;
     core->maps.n_restored++;
     return 0;
 }
 
 /* Maps it where there is room, or waits for those that are about to leave: 0,
  * -EINPROGRESS, or refused and gone. */
-static int find_room(struct vwl_map *map)
+static int map_find_room(struct vwl_map *map)
 {
     struct vwl_maps *maps = &map->core->maps;
     uint64_t offset;
@@ -317,14 +196,14 @@ static int find_room(struct vwl_map *map)
                       "no room for %" PRIu64 " bytes in the "
                       "shared-memory window",
                       map->len);
-        map_free(map);
+        vwl_map_free(map);
         return err;
     }
-    place(map, offset);
-    err = try_map(map);
+    map_place(map, offset);
+    err = map_ask(map, VWL_MAP_WAITS);
     if (err < 0 && err != -EINPROGRESS) {
         vwl_window_free(&maps->window, offset, map->len);
-        map_free(map);
+        vwl_map_free(map);
     }
     return err;
 }
@@ -343,7 +222,7 @@ static void room_changed(struct vwl_core *core)
         int err;
 
         link = link->next;
-        err = find_room(map);
+        err = map_find_room(map);
         if (err != -EINPROGRESS) {
             done(owner, err);
             link = list->next;
@@ -366,7 +245,7 @@ int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
         return -errno;
     }
     map = map_new(core, fd, &st, len_bytes, done, owner);
-    err = find_room(map);
+    err = map_find_room(map);
     if (err < 0 && err != -EINPROGRESS) {
         return err;
     }
@@ -374,7 +253,7 @@ int vwl_map_create(struct vwl_core *core, int fd, uint64_t len_bytes,
     return err;
 }
 
-static void unmapped(struct vwl_map *map, int err)
+static void map_unmapped(struct vwl_map *map, int err)
 {
     struct vwl_core *core = map->core;
 
@@ -386,31 +265,30 @@ static void unmapped(struct vwl_map *map, int err)
                      " is not used again",
                      map->offset, g_strerror(-err));
     }
-    map_free(map);
+    vwl_map_free(map);
     room_changed(core);
 }
 
-static void start_unmap(struct vwl_map *map)
+static void map_unmap(struct vwl_map *map)
 {
     struct vwl_core *core = map->core;
     uint64_t cookie = core->maps.next_cookie++;
     int err;
 
     core->maps.n_mapped--;
-    map->state = MAP_UNMAPS;
-    leave(map);
+    map_set(map, VWL_MAP_UNMAPS);
     err = core->ops->shm_unmap(core->opaque, cookie, map->offset, map->len);
     if (err == -EINPROGRESS) {
         op_add(core, cookie, OP_UNMAP, map);
     } else {
-        unmapped(map, err);
+        map_unmapped(map, err);
     }
 }
 
-static void uncount(struct vwl_map *map)
+static void map_uncount_restore(struct vwl_map *map)
 {
-    map->core->maps.n_restored -= map->restored;
-    map->restored = false;
+    map->core->maps.n_restored -= map->unsettled_restore;
+    map->unsettled_restore = false;
 }
 
 void vwl_map_destroy(struct vwl_map *map)
@@ -418,38 +296,54 @@ void vwl_map_destroy(struct vwl_map *map)
     if (!map || map->core->maps.held) {
         return;
     }
-    if (map->state == MAP_MAPPED) {
-        start_unmap(map);
-    } else if (map->state == MAP_RESTORED) {
-        uncount(map);
-        unmapped(map, 0);
-    } else if (map->state == MAP_NO_ROOM) {
-        map_free(map);
-    } else {
-        map->abandoned = true;
-        leave(map);
+    switch (map->state) {
+    case VWL_MAP_NO_ROOM:
+        vwl_map_free(map);
+        break;
+    case VWL_MAP_RESTORED:
+        map_uncount_restore(map);
+        map_unmapped(map, 0);
+        break;
+    case VWL_MAP_MAPPED:
+        map_unmap(map);
+        break;
+    default:
+        map_set(map, VWL_MAP_DOOMED);
+        break;
     }
 }
 
-static void settle(struct vwl_map *map, int err)
+/* Whether it is mapped is known, and its owner is told, unless it has none any
+ * more. */
+static void map_settle(struct vwl_map *map, bool doomed, int err)
 {
     struct vwl_core *core = map->core;
-    bool abandoned = map->abandoned;
     void (*done)(void *, int) = map->done;
     void *owner = map->owner;
 
-    uncount(map);
+    map_uncount_restore(map);
     if (err < 0) {
         vwl_window_free(&core->maps.window, map->offset, map->len);
-        map_free(map);
-    } else if (abandoned) {
-        start_unmap(map);
+        vwl_map_free(map);
+    } else if (doomed) {
+        map_unmap(map);
     }
-    if (!abandoned) {
+    if (!doomed) {
         done(owner, err);
     }
     if (err < 0) {
         room_changed(core);
+    }
+}
+
+void vwl_map_remake(struct vwl_map *map)
+{
+    struct vwl_core *core = map->core;
+    int err = core->has_shm && core->ops->shm_map ? map_ask(map, VWL_MAP_WAITS)
+                                                  : -ENODEV;
+
+    if (err != -EINPROGRESS) {
+        map_settle(map, false, err);
     }
 }
 
@@ -473,17 +367,18 @@ void vwl_map_done(struct vwl_core *core, uint64_t cookie, int err)
 {
     enum op_kind kind;
     struct vwl_map *map = op_take(core, cookie, true, &kind);
+    bool doomed = map && map->state == VWL_MAP_DOOMED;
 
     if (!map) {
         return;
     }
     if (err == 0) {
-        mapped(map);
-    } else if (!map->abandoned) {
-        err = refused(map, err);
+        map_accepted(map);
+    } else if (!doomed) {
+        err = map_refused(map, err);
     }
     if (err != -EINPROGRESS) {
-        settle(map, err);
+        map_settle(map, doomed, err);
     }
 }
 
@@ -491,35 +386,17 @@ void vwl_map_unmap_done(struct vwl_core *core, uint64_t cookie, int err)
 {
     enum op_kind kind;
     struct vwl_map *map = op_take(core, cookie, false, &kind);
+    bool doomed = map && map->state == VWL_MAP_DOOMED;
 
     if (!map) {
         return;
     }
     if (kind == OP_UNMAP) {
-        unmapped(map, err);
+        map_unmapped(map, err);
     } else if (--map->clearing == 0) {
-        err = map->abandoned ? -ECANCELED : try_map(map);
+        err = doomed ? -ECANCELED : map_ask(map, VWL_MAP_RETRIES);
         if (err != -EINPROGRESS) {
-            settle(map, err);
-        }
-    }
-}
-
-void vwl_maps_remake(struct vwl_core *core)
-{
-    struct vwl_list *link = core->maps.live.next;
-
-    while (link != &core->maps.live) {
-        struct vwl_map *map = vwl_list_entry(link, struct vwl_map, link);
-        int err;
-
-        link = link->next;
-        if (map->state != MAP_RESTORED) {
-            continue;
-        }
-        err = core->has_shm && core->ops->shm_map ? try_map(map) : -ENODEV;
-        if (err != -EINPROGRESS) {
-            settle(map, err);
+            map_settle(map, doomed, err);
         }
     }
 }
@@ -527,70 +404,4 @@ void vwl_maps_remake(struct vwl_core *core)
 uint64_t vwl_map_offset(const struct vwl_map *map)
 {
     return map->offset;
-}
-
-static void remember(struct vwl_map *map)
-{
-    struct vwl_map_range *range = g_new(struct vwl_map_range, 1);
-
-    *range = (struct vwl_map_range){ map->offset, map->len };
-    g_tree_replace(map->core->maps.stale, range, range);
-}
-
-void vwl_maps_hold(struct vwl_core *core)
-{
-    core->maps.held = true;
-}
-
-void vwl_maps_reset(struct vwl_core *core, bool unmap)
-{
-    struct vwl_maps *maps = &core->maps;
-
-    while (!vwl_list_is_empty(&maps->live)) {
-        struct vwl_map *map = vwl_list_entry(maps->live.next, struct vwl_map,
-                                             link);
-
-        if (map->state != MAP_CLEARS && map->state != MAP_RESTORED) {
-            if (!unmap) {
-                remember(map);
-            } else if (map->state != MAP_UNMAPS) {
-                core->ops->shm_unmap(core->opaque, maps->next_cookie++,
-                                     map->offset, map->len);
-            }
-        }
-        map_free(map);
-    }
-    while (!vwl_list_is_empty(&maps->no_room)) {
-        map_free(vwl_list_entry(maps->no_room.next, struct vwl_map, link));
-    }
-    g_hash_table_remove_all(maps->by_cookie);
-    maps->held = false;
-    maps->anchor = NULL;
-    maps->anchor_tried = false;
-    maps->n_mapped = 0;
-    maps->n_restored = 0;
-    vwl_fd_clear(&core->anchor_fd);
-    vwl_window_finish(&maps->window);
-    vwl_window_init(&maps->window, core->config.shm_window);
-}
-
-void vwl_maps_finish(struct vwl_core *core)
-{
-    vwl_window_finish(&core->maps.window);
-    g_hash_table_unref(core->maps.by_file);
-    g_hash_table_unref(core->maps.by_cookie);
-    g_tree_unref(core->maps.stale);
-}
-
-bool vwl_maps_own_file(const struct vwl_maps *maps, uint64_t st_dev,
-                       uint64_t st_ino, uint64_t *shm_offset)
-{
-    uint64_t file[2] = { st_dev, st_ino };
-    const struct vwl_map *map = g_hash_table_lookup(maps->by_file, file);
-
-    if (!map) {
-        return false;
-    }
-    *shm_offset = vwl_list_is_empty(&map->twins) ? map->offset : UINT64_MAX;
-    return true;
 }

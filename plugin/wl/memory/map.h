@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "wl/memory/stale.h"
 #include "wl/memory/window.h"
 
 struct vwl_core;
@@ -30,8 +31,8 @@ struct vwl_maps {
     unsigned int n_leaving;  /* whose place will be free, or lost */
     GHashTable *by_file;     /* device and inode: struct vwl_map, the first */
     GHashTable *by_cookie;   /* struct vwl_map_op */
-    GTree *stale;            /* offset: struct vwl_map_range */
-    struct vwl_map *anchor;  /* may be NULL */
+    struct vwl_stale stale;
+    struct vwl_map *anchor; /* may be NULL */
     bool anchor_tried;
     bool held; /* a reset follows, which deals with all maps together */
     uint64_t next_cookie;
