@@ -140,7 +140,8 @@ static int do_new_dmabuf(struct vwl_core *core, struct vwl_request *request)
     int err;
 
     if (!vwl_dmabuf_offered(core)) { /* every client's probe */
-        log_debug(core->log, "there are no dmabufs");
+        log_debug(core->log,
+                  "NEW_DMABUF is refused: the host offers no dmabufs");
         return -VWL_EBADCMD;
     }
     if (request->head_bytes < bytes) {
@@ -184,7 +185,7 @@ static int sync_check(struct vwl_core *core, const struct vwl_request *request,
     bool is_dmabuf = vfd && vwl_dmabuf_is(vfd);
 
     if (!is_dmabuf && !vwl_dmabuf_offered(core)) {
-        *why = "there are no dmabufs";
+        *why = "the host offers no dmabufs";
         return -VWL_EBADCMD;
     }
     if (command_bytes(request) <

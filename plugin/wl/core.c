@@ -16,7 +16,7 @@
 #include "wl/turns.h"
 #include "wl/vfd.h"
 
-static int open_fds(struct vwl_core *core)
+static int core_open_fds(struct vwl_core *core)
 {
     struct epoll_event event = { .events = EPOLLIN };
     int err = vwl_timers_init(&core->timers);
@@ -64,9 +64,10 @@ int vwl_core_create(const struct vwl_core_config *config,
     vwl_share_init(&core->share);
     vwl_list_init(&core->queue_paused);
     vwl_maps_init(core);
-    err = open_fds(core);
+    err = core_open_fds(core);
     if (err < 0) {
-        log_host_bug(log, "core: %s", g_strerror(-err));
+        log_host_bug(log, "the core has no descriptors for itself: %s",
+                     g_strerror(-err));
         vwl_core_destroy(core);
         return err;
     }
@@ -103,7 +104,7 @@ void vwl_core_set_in_flight_limit(struct vwl_core *core, unsigned int limit)
     core->in_flight_limit = limit;
 }
 
-static void drop_requests(struct vwl_core *core)
+static void core_drop_requests(struct vwl_core *core)
 {
     while (!vwl_list_is_empty(&core->waiting)) {
         struct vwl_vfd *vfd = vwl_list_entry(core->waiting.next, struct vwl_vfd,
@@ -116,7 +117,7 @@ static void drop_requests(struct vwl_core *core)
     core->in_flight = 0;
 }
 
-static void close_all(struct vwl_core *core, GList *ids, bool contexts)
+static void core_close_all(struct vwl_core *core, GList *ids, bool contexts)
 {
     for (GList *id = ids; id; id = id->next) {
         struct vwl_vfd *vfd = g_hash_table_lookup(core->vfds, id->data);
@@ -131,11 +132,11 @@ void vwl_core_reset(struct vwl_core *core, bool unmap)
 {
     GList *ids = g_hash_table_get_keys(core->vfds);
 
-    drop_requests(core);
+    core_drop_requests(core);
     vwl_maps_hold(core); /* they are dealt with together, below */
     /* contexts first: what only their messages announce goes with them */
-    close_all(core, ids, true);
-    close_all(core, ids, false);
+    core_close_all(core, ids, true);
+    core_close_all(core, ids, false);
     g_list_free(ids);
     while (!vwl_list_is_empty(&core->lingering)) {
         vwl_vfd_end_linger(

@@ -233,6 +233,9 @@ int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
                        cargo.asked);
     if (err == 0 || err == -EINPROGRESS) {
         cargo_tell_sent(&cargo);
+    } else {
+        log_debug(core->log, "%s 0x%" PRIx32 ": a SEND fails: %s",
+                  cargo.target->ops->name, cargo.target->id, g_strerror(-err));
     }
     if (foreign) {
         cargo_drop_foreign(&cargo);

@@ -21,7 +21,7 @@ void vwl_timers_finish(struct vwl_timers *timers)
     vwl_fd_clear(&timers->fd);
 }
 
-static void arm(struct vwl_timers *timers)
+static void timers_arm(struct vwl_timers *timers)
 {
     struct itimerspec spec = { 0 };
 
@@ -56,7 +56,7 @@ void vwl_timer_set(struct vwl_timers *timers, struct vwl_timer *timer,
     }
     vwl_list_insert(at, &timer->link);
     if (timers->list.next == &timer->link) {
-        arm(timers);
+        timers_arm(timers);
     }
 }
 
@@ -67,7 +67,7 @@ void vwl_timer_cancel(struct vwl_timers *timers, struct vwl_timer *timer)
 
         vwl_list_remove(&timer->link);
         if (first) {
-            arm(timers);
+            timers_arm(timers);
         }
     }
 }
@@ -90,5 +90,5 @@ void vwl_timers_run(struct vwl_timers *timers)
         vwl_list_remove(&timer->link);
         timer->fire(timer);
     }
-    arm(timers);
+    timers_arm(timers);
 }

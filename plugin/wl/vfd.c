@@ -16,11 +16,11 @@
 
 #define CROWD_VFDS 1024
 
-static void on_no_timer(struct vwl_timer *timer)
+static void vfd_on_no_timer(struct vwl_timer *timer)
 {
 }
 
-static void *key_of(uint32_t id)
+static void *vfd_key(uint32_t id)
 {
     return GUINT_TO_POINTER(id);
 }
@@ -52,13 +52,13 @@ int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
     vwl_list_init(&vfd->lends);
     vwl_list_init(&vfd->waiting);
     vwl_list_init(&vfd->lingering);
-    vwl_timer_init(&vfd->timer, on_no_timer);
+    vwl_timer_init(&vfd->timer, vfd_on_no_timer);
     if (ops->init) {
         ops->init(vfd);
     }
     core->n_vfds++;
     core->peak_vfds = MAX(core->peak_vfds, core->n_vfds);
-    g_hash_table_insert(core->vfds, key_of(id), vfd);
+    g_hash_table_insert(core->vfds, vfd_key(id), vfd);
     *out = vfd;
     return 0;
 }
@@ -69,7 +69,7 @@ int vwl_vfd_create_host(struct vwl_core *core, const struct vwl_vfd_ops *ops,
     uint32_t id = core->next_host_id;
     int err;
 
-    while (g_hash_table_contains(core->vfds, key_of(id))) {
+    while (g_hash_table_contains(core->vfds, vfd_key(id))) {
         id = VIRTIO_WL_VFD_HOST_ID_BIT |
              ((id + 1) & (VIRTIO_WL_VFD_HOST_ID_BIT - 1));
     }
@@ -93,7 +93,7 @@ void vwl_vfd_change_kind(struct vwl_vfd *vfd, const struct vwl_vfd_ops *ops)
 
 struct vwl_vfd *vwl_vfd_lookup(const struct vwl_core *core, uint32_t id)
 {
-    return g_hash_table_lookup(core->vfds, key_of(id));
+    return g_hash_table_lookup(core->vfds, vfd_key(id));
 }
 
 struct vwl_vfd *vwl_vfd_find(struct vwl_core *core, uint32_t id)
@@ -248,7 +248,9 @@ void vwl_vfd_feed(struct vwl_vfd *vfd)
         (err < 0 && err != -EAGAIN && vfd->life == VWL_VFD_CLOSED)) {
         vwl_vfd_break(vfd);
     } else if (err < 0 && err != -EAGAIN) {
-        log_host_bug(vfd->core->log, "%s 0x%" PRIx32 ": sending: %s",
+        log_host_bug(vfd->core->log,
+                     "%s 0x%" PRIx32
+                     ": cannot send to its peer: %s; it is closed",
                      vfd->ops->name, vfd->id, g_strerror(-err));
         vwl_vfd_hang_up(vfd);
     } else {
@@ -278,8 +280,8 @@ static int vfd_make_room(struct vwl_core *core, const struct vwl_vfd *vfd)
 
     if (err == -EAGAIN) {
         log_compositor_bug(core->log,
-                           "%s 0x%" PRIx32 ": its peer takes nothing"
-                           " and %u requests wait: hung up",
+                           "%s 0x%" PRIx32 ": its peer does not read,"
+                           " and %u requests wait in all; it is closed",
                            victim->ops->name, victim->id, core->in_flight);
         vwl_vfd_hang_up(victim);
         err = 0;
@@ -291,8 +293,8 @@ int vwl_vfd_wait(struct vwl_vfd *vfd, struct vwl_request *request)
 {
     if (!vwl_wait_has_share(vfd) || vfd_make_room(vfd->core, vfd) < 0) {
         log_compositor_bug(vfd->core->log,
-                           "%s 0x%" PRIx32 ": its peer takes"
-                           " nothing and %u requests wait for it: hung up",
+                           "%s 0x%" PRIx32 ": its peer does not read,"
+                           " and %u requests wait for that; it is closed",
                            vfd->ops->name, vfd->id, vfd->n_waiting + 1);
         vwl_parcel_destroy(request->waits_on);
         request->waits_on = NULL;
@@ -307,7 +309,7 @@ int vwl_vfd_wait(struct vwl_vfd *vfd, struct vwl_request *request)
 /* After a crowd has left, what it used goes back to the system: the heap by
  * itself keeps pages below the last small piece that stayed. Seldom enough to
  * cost nothing for each VFD. */
-static void give_back(struct vwl_core *core)
+static void vfd_give_back(struct vwl_core *core)
 {
     if (core->peak_vfds >= CROWD_VFDS && core->n_vfds < core->peak_vfds / 8) {
         core->peak_vfds = core->n_vfds;
@@ -329,13 +331,13 @@ static void vfd_free(struct vwl_vfd *vfd)
         vfd->ops->free(vfd);
     }
     g_free(vfd);
-    give_back(core);
+    vfd_give_back(core);
 }
 
 #define LINGER_MS 30000
 #define LINGER_MAX 256
 
-static void on_linger_over(struct vwl_timer *timer)
+static void vfd_on_linger_over(struct vwl_timer *timer)
 {
     vwl_vfd_end_linger(vwl_list_entry(timer, struct vwl_vfd, timer));
 }
@@ -350,7 +352,7 @@ static void vfd_linger(struct vwl_vfd *vfd)
     }
     vwl_list_insert(&core->lingering, &vfd->lingering);
     core->n_lingering++;
-    vwl_timer_init(&vfd->timer, on_linger_over);
+    vwl_timer_init(&vfd->timer, vfd_on_linger_over);
     vwl_timer_set(&core->timers, &vfd->timer, LINGER_MS);
     vfd_release_fd(vfd, &vfd->send_fd);
 }
@@ -383,7 +385,7 @@ void vwl_vfd_close(struct vwl_vfd *vfd, bool at_once)
     struct vwl_core *core = vfd->core;
     struct vwl_request *creating = vfd->creating;
 
-    g_hash_table_remove(core->vfds, key_of(vfd->id));
+    g_hash_table_remove(core->vfds, vfd_key(vfd->id));
     vfd->life = VWL_VFD_CLOSED;
     vfd->creating = NULL;
     vwl_timer_cancel(&core->timers, &vfd->timer);
@@ -430,6 +432,10 @@ int vwl_vfd_creation_wait(struct vwl_vfd *vfd, struct vwl_request *request)
     int err = vfd_make_room(core, vfd);
 
     if (err < 0) {
+        log_guest_bug(core->log,
+                      "%s 0x%" PRIx32 ": %u requests wait, which is as many"
+                      " as may",
+                      vfd->ops->name, vfd->id, core->in_flight);
         return err;
     }
     request->number = core->next_number++;

@@ -12,7 +12,7 @@ struct vwl_lend {
     uint64_t token;
 };
 
-static struct vwl_lend **bucket_of(struct vwl_share *share, uint64_t token)
+static struct vwl_lend **share_bucket(struct vwl_share *share, uint64_t token)
 {
     uint64_t hash = token * UINT64_C(0x9e3779b97f4a7c15);
 
@@ -21,7 +21,7 @@ static struct vwl_lend **bucket_of(struct vwl_share *share, uint64_t token)
 
 static void lend_end(struct vwl_share *share, struct vwl_lend *lend)
 {
-    struct vwl_lend **at = bucket_of(share, lend->token);
+    struct vwl_lend **at = share_bucket(share, lend->token);
 
     while (*at != lend) {
         at = &(*at)->next;
@@ -47,7 +47,7 @@ static struct vwl_lend *lend_find(struct vwl_share *share, uint64_t token)
     if (!share->ring_size) {
         return NULL;
     }
-    for (lend = *bucket_of(share, token); lend; lend = lend->next) {
+    for (lend = *share_bucket(share, token); lend; lend = lend->next) {
         if (lend->token == token) {
             return lend;
         }
@@ -71,7 +71,7 @@ void vwl_share_use(struct vwl_share *share, struct vwl_vfd *vfd, uint64_t token)
         lend_oldest_end(share);
     }
     lend = vwl_list_entry(share->unlent.next, struct vwl_lend, link);
-    bucket = bucket_of(share, token);
+    bucket = share_bucket(share, token);
     lend->token = token;
     lend->vfd = vfd;
     lend->next = *bucket;

@@ -68,7 +68,14 @@ static int sync_carry_out(const struct vwl_vfd *vfd, uint32_t flags)
     do {
         ret = ioctl(vfd->send_fd, DMA_BUF_IOCTL_SYNC, &sync);
     } while (ret < 0 && errno == EINTR);
-    return ret < 0 ? -EIO : 0;
+    if (ret < 0) {
+        log_host_bug(vfd->core->log,
+                     "dmabuf 0x%" PRIx32
+                     ": its device does not synchronise: %s",
+                     vfd->id, g_strerror(errno));
+        return -EIO;
+    }
+    return 0;
 }
 
 /* False: it cannot be watched. */

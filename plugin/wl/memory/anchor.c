@@ -7,7 +7,7 @@
 #include "wl/peer/classify.h"
 #include "wl/state.h"
 
-static void on_anchor(void *owner, int err)
+static void anchor_on_mapped(void *owner, int err)
 {
     struct vwl_core *core = owner;
 
@@ -28,14 +28,16 @@ void vwl_maps_anchor(struct vwl_core *core)
     maps->anchor_tried = true;
     err = vwl_sealed_memfd("vwl-anchor", VWL_PAGE_BYTES, &fd);
     if (err == 0) {
-        err = vwl_map_create(core, fd, VWL_PAGE_BYTES, on_anchor, core,
+        err = vwl_map_create(core, fd, VWL_PAGE_BYTES, anchor_on_mapped, core,
                              &maps->anchor);
     }
     copy = err == -EINPROGRESS || err == 0 ? vwl_fd_steal(&fd) : -1;
     vwl_fd_clear(&core->anchor_fd);
     core->anchor_fd = copy;
     if (err < 0 && err != -EINPROGRESS) {
-        log_host_bug(core->log, "shm: no anchor page: %s", g_strerror(-err));
+        log_host_bug(core->log,
+                     "shm: cannot map the page that anchors region 0: %s",
+                     g_strerror(-err));
     }
 }
 
@@ -46,8 +48,8 @@ int vwl_maps_restore_anchor(struct vwl_core *core, uint64_t offset)
     int err = vwl_sealed_memfd("vwl-anchor", VWL_PAGE_BYTES, &fd);
 
     if (err == 0) {
-        err = vwl_map_restore(core, fd, offset, VWL_PAGE_BYTES, on_anchor, core,
-                              &maps->anchor);
+        err = vwl_map_restore(core, fd, offset, VWL_PAGE_BYTES,
+                              anchor_on_mapped, core, &maps->anchor);
     }
     if (err == 0) {
         maps->anchor_tried = true;

@@ -17,7 +17,7 @@ struct vwl_map_op {
     struct vwl_map *map;
 };
 
-static bool state_leaves(enum vwl_map_state state)
+static bool map_state_leaves(enum vwl_map_state state)
 {
     return state == VWL_MAP_DOOMED || state == VWL_MAP_UNMAPS;
 }
@@ -26,14 +26,14 @@ static void map_set(struct vwl_map *map, enum vwl_map_state state)
 {
     unsigned int *n_leaving = &map->core->maps.n_leaving;
 
-    *n_leaving -= state_leaves(map->state);
-    *n_leaving += state_leaves(state);
+    *n_leaving -= map_state_leaves(map->state);
+    *n_leaving += map_state_leaves(state);
     map->state = state;
 }
 
 void vwl_map_free(struct vwl_map *map)
 {
-    map->core->maps.n_leaving -= state_leaves(map->state);
+    map->core->maps.n_leaving -= map_state_leaves(map->state);
     vwl_files_remove(map->core->maps.by_file, map);
     vwl_list_remove(&map->link);
     g_free(map);
@@ -193,8 +193,7 @@ static int map_find_room(struct vwl_map *map)
     }
     if (err < 0) {
         log_guest_bug(map->core->log,
-                      "no room for %" PRIu64 " bytes in the "
-                      "shared-memory window",
+                      "shm: region 0 has no room for %" PRIu64 " bytes",
                       map->len);
         vwl_map_free(map);
         return err;
@@ -211,7 +210,7 @@ static int map_find_room(struct vwl_map *map)
 /* Somebody left, or went without leaving its place: whoever waits for room
  * gets it, goes on waiting, or is refused when nobody is left to wait for. The
  * list may change with every one that is told. */
-static void room_changed(struct vwl_core *core)
+static void maps_room_changed(struct vwl_core *core)
 {
     struct vwl_list *list = &core->maps.no_room, *link = list->next;
 
@@ -266,7 +265,7 @@ static void map_unmapped(struct vwl_map *map, int err)
                      map->offset, g_strerror(-err));
     }
     vwl_map_free(map);
-    room_changed(core);
+    maps_room_changed(core);
 }
 
 static void map_unmap(struct vwl_map *map)
@@ -332,7 +331,7 @@ static void map_settle(struct vwl_map *map, bool doomed, int err)
         done(owner, err);
     }
     if (err < 0) {
-        room_changed(core);
+        maps_room_changed(core);
     }
 }
 

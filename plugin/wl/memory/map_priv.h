@@ -9,19 +9,19 @@
 #include "wl/memory/map.h"
 
 /*
- *   NO_ROOM         RESTORED
- *      | a place       | remake                     refused, and nothing
- *      v               v          refused, for      stale is in its way
- *   WAITS <-----------(or)------> stale ones in  --------------------> gone
- *      |                          its way
- *      |                             v
- *      | accepted                 CLEARS -- they are gone --> RETRIES
- *      v                                                         |
- *   MAPPED <----------------- accepted --------------------------+
- *      |                                                         | refused
- *      | destroy                                                 v
- *      v                                                        gone
- *   UNMAPS --- answered ---> gone; its place is free, or lost
+ * state      what happens              then
+ *
+ * NO_ROOM    somebody left the window  WAITS
+ * RESTORED   the guest is to run       WAITS
+ * WAITS      accepted                  MAPPED
+ *            refused, and something    CLEARS
+ *            stale is in its way
+ *            refused                   gone
+ * CLEARS     what is stale is gone     RETRIES
+ * RETRIES    accepted                  MAPPED
+ *            refused                   gone
+ * MAPPED     its owner destroys it     UNMAPS
+ * UNMAPS     answered                  gone; its place is free, or lost
  *
  * Destroyed in WAITS, CLEARS or RETRIES it is DOOMED until the answer comes,
  * then UNMAPS if it was accepted, else gone. In NO_ROOM or RESTORED it is gone

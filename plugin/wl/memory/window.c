@@ -16,100 +16,101 @@ struct vwl_window_range {
     struct vwl_window_range *right;
 };
 
-static uint64_t longest_of(const struct vwl_window_range *node)
+static uint64_t node_longest(const struct vwl_window_range *node)
 {
     return node ? node->longest : 0;
 }
 
-static void refresh(struct vwl_window_range *node)
+static void node_refresh(struct vwl_window_range *node)
 {
     uint64_t longest = node->len;
 
-    longest = MAX(longest, longest_of(node->left));
-    longest = MAX(longest, longest_of(node->right));
+    longest = MAX(longest, node_longest(node->left));
+    longest = MAX(longest, node_longest(node->right));
     node->longest = longest;
 }
 
-static struct vwl_window_range *merge(struct vwl_window_range *low,
-                                      struct vwl_window_range *high)
+static struct vwl_window_range *node_merge(struct vwl_window_range *low,
+                                           struct vwl_window_range *high)
 {
     if (!low || !high) {
         return low ? low : high;
     }
     if (low->priority >= high->priority) {
-        low->right = merge(low->right, high);
-        refresh(low);
+        low->right = node_merge(low->right, high);
+        node_refresh(low);
         return low;
     }
-    high->left = merge(low, high->left);
-    refresh(high);
+    high->left = node_merge(low, high->left);
+    node_refresh(high);
     return high;
 }
 
-static void split(struct vwl_window_range *node, uint64_t offset,
-                  struct vwl_window_range **low, struct vwl_window_range **high)
+static void node_split(struct vwl_window_range *node, uint64_t offset,
+                       struct vwl_window_range **low,
+                       struct vwl_window_range **high)
 {
     if (!node) {
         *low = NULL;
         *high = NULL;
     } else if (node->offset < offset) {
-        split(node->right, offset, &node->right, high);
+        node_split(node->right, offset, &node->right, high);
         *low = node;
-        refresh(node);
+        node_refresh(node);
     } else {
-        split(node->left, offset, low, &node->left);
+        node_split(node->left, offset, low, &node->left);
         *high = node;
-        refresh(node);
+        node_refresh(node);
     }
 }
 
-static struct vwl_window_range *pop_last(struct vwl_window_range **tree)
+static struct vwl_window_range *node_pop_last(struct vwl_window_range **tree)
 {
     struct vwl_window_range *node = *tree;
 
     if (node->right) {
-        struct vwl_window_range *last = pop_last(&node->right);
+        struct vwl_window_range *last = node_pop_last(&node->right);
 
-        refresh(node);
+        node_refresh(node);
         return last;
     }
     *tree = node->left;
     return node;
 }
 
-static struct vwl_window_range *pop_first(struct vwl_window_range **tree)
+static struct vwl_window_range *node_pop_first(struct vwl_window_range **tree)
 {
     struct vwl_window_range *node = *tree;
 
     if (node->left) {
-        struct vwl_window_range *first = pop_first(&node->left);
+        struct vwl_window_range *first = node_pop_first(&node->left);
 
-        refresh(node);
+        node_refresh(node);
         return first;
     }
     *tree = node->right;
     return node;
 }
 
-static struct vwl_window_range *take(struct vwl_window_range *node,
-                                     uint64_t len, uint64_t *offset)
+static struct vwl_window_range *window_cut(struct vwl_window_range *node,
+                                           uint64_t len, uint64_t *offset)
 {
-    if (longest_of(node->left) >= len) {
-        node->left = take(node->left, len, offset);
+    if (node_longest(node->left) >= len) {
+        node->left = window_cut(node->left, len, offset);
     } else if (node->len >= len) {
         *offset = node->offset;
         node->offset += len;
         node->len -= len;
         if (node->len == 0) {
-            struct vwl_window_range *rest = merge(node->left, node->right);
+            struct vwl_window_range *rest = node_merge(node->left, node->right);
 
             g_free(node);
             return rest;
         }
     } else {
-        node->right = take(node->right, len, offset);
+        node->right = window_cut(node->right, len, offset);
     }
-    refresh(node);
+    node_refresh(node);
     return node;
 }
 
@@ -129,11 +130,11 @@ static struct vwl_window_range *range_create(struct vwl_window *window,
     return node;
 }
 
-static void free_all(struct vwl_window_range *node)
+static void node_free_all(struct vwl_window_range *node)
 {
     if (node) {
-        free_all(node->left);
-        free_all(node->right);
+        node_free_all(node->left);
+        node_free_all(node->right);
         g_free(node);
     }
 }
@@ -150,7 +151,7 @@ void vwl_window_init(struct vwl_window *window, uint64_t size_bytes)
 
 void vwl_window_finish(struct vwl_window *window)
 {
-    free_all(window->root);
+    node_free_all(window->root);
     window->root = NULL;
 }
 
@@ -160,16 +161,16 @@ int vwl_window_alloc(struct vwl_window *window, uint64_t len_bytes,
     if (len_bytes == 0 || !vwl_page_is_aligned(len_bytes)) {
         return -EINVAL;
     }
-    if (longest_of(window->root) < len_bytes) {
+    if (node_longest(window->root) < len_bytes) {
         return -ENOSPC;
     }
-    window->root = take(window->root, len_bytes, offset);
+    window->root = window_cut(window->root, len_bytes, offset);
     window->free_bytes -= len_bytes;
     return 0;
 }
 
-static bool is_range(const struct vwl_window *window, uint64_t offset,
-                     uint64_t len_bytes)
+static bool window_has_range(const struct vwl_window *window, uint64_t offset,
+                             uint64_t len_bytes)
 {
     return len_bytes > 0 && vwl_page_is_aligned(offset | len_bytes) &&
            offset <= window->size_bytes &&
@@ -182,29 +183,29 @@ int vwl_window_take(struct vwl_window *window, uint64_t offset,
     struct vwl_window_range *low, *high, *node = NULL;
     uint64_t end = offset + len_bytes, free_end;
 
-    if (!is_range(window, offset, len_bytes)) {
+    if (!window_has_range(window, offset, len_bytes)) {
         return -EINVAL;
     }
-    split(window->root, offset + 1, &low, &high);
+    node_split(window->root, offset + 1, &low, &high);
     if (low) {
-        node = pop_last(&low);
+        node = node_pop_last(&low);
         node->left = node->right = NULL;
-        refresh(node);
+        node_refresh(node);
     }
     if (!node || node->offset + node->len < end) {
-        window->root = merge(merge(low, node), high);
+        window->root = node_merge(node_merge(low, node), high);
         return -EEXIST;
     }
     free_end = node->offset + node->len;
     if (node->offset < offset) {
-        low = merge(low,
-                    range_create(window, node->offset, offset - node->offset));
+        low = node_merge(low, range_create(window, node->offset,
+                                           offset - node->offset));
     }
     if (end < free_end) {
-        low = merge(low, range_create(window, end, free_end - end));
+        low = node_merge(low, range_create(window, end, free_end - end));
     }
     g_free(node);
-    window->root = merge(low, high);
+    window->root = node_merge(low, high);
     window->free_bytes -= len_bytes;
     return 0;
 }
@@ -215,29 +216,29 @@ int vwl_window_free(struct vwl_window *window, uint64_t offset,
     struct vwl_window_range *low, *high, *before = NULL, *after = NULL;
     uint64_t end = offset + len_bytes;
 
-    if (!is_range(window, offset, len_bytes)) {
+    if (!window_has_range(window, offset, len_bytes)) {
         return -EINVAL;
     }
-    split(window->root, offset, &low, &high);
+    node_split(window->root, offset, &low, &high);
     if (low) {
-        before = pop_last(&low);
+        before = node_pop_last(&low);
     }
     if (high) {
-        after = pop_first(&high);
+        after = node_pop_first(&high);
     }
     if ((before && before->offset + before->len > offset) ||
         (after && after->offset < end)) {
         if (before) {
             before->left = before->right = NULL;
-            refresh(before);
-            low = merge(low, before);
+            node_refresh(before);
+            low = node_merge(low, before);
         }
         if (after) {
             after->left = after->right = NULL;
-            refresh(after);
-            high = merge(after, high);
+            node_refresh(after);
+            high = node_merge(after, high);
         }
-        window->root = merge(low, high);
+        window->root = node_merge(low, high);
         return -EINVAL;
     }
     window->free_bytes += len_bytes;
@@ -247,8 +248,8 @@ int vwl_window_free(struct vwl_window *window, uint64_t offset,
             offset = before->offset;
             g_free(before);
         } else {
-            refresh(before);
-            low = merge(low, before);
+            node_refresh(before);
+            low = node_merge(low, before);
         }
     }
     if (after) {
@@ -257,11 +258,12 @@ int vwl_window_free(struct vwl_window *window, uint64_t offset,
             end += after->len;
             g_free(after);
         } else {
-            refresh(after);
-            high = merge(after, high);
+            node_refresh(after);
+            high = node_merge(after, high);
         }
     }
-    window->root = merge(merge(low, range_create(window, offset, end - offset)),
-                         high);
+    window->root = node_merge(node_merge(low, range_create(window, offset,
+                                                           end - offset)),
+                              high);
     return 0;
 }

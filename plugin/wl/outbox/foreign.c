@@ -74,14 +74,16 @@ int vwl_foreign_get(struct vwl_core *core, uint32_t kind, uint64_t value,
         err = -EOPNOTSUPP;
     }
     if (err < 0 && err != -EINPROGRESS) {
-        log_debug(core->log, "foreign id %" PRIu64 " of kind %" PRIu32 ": %s",
+        log_debug(core->log,
+                  "the host gives no foreign id %" PRIu64 " of kind %" PRIu32
+                  ": %s",
                   value, kind, g_strerror(-err));
         return foreign_refusal(err);
     }
     if (made < 0) {
         log_host_bug(core->log,
-                     "foreign id %" PRIu64 ": the host gave no"
-                     " descriptor",
+                     "the host granted foreign id %" PRIu64
+                     " without a descriptor",
                      value);
         return -VWL_EBADID;
     }
@@ -97,7 +99,7 @@ int vwl_foreign_get(struct vwl_core *core, uint32_t kind, uint64_t value,
 
 /* ---- answers that come later ------------------------------------------ */
 
-static int own_epoll(struct vwl_core *core)
+static int foreigns_make_epoll(struct vwl_core *core)
 {
     struct vwl_foreigns *foreigns = &core->foreigns;
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = foreigns };
@@ -119,7 +121,7 @@ static int own_epoll(struct vwl_core *core)
     return 0;
 }
 
-static void unask(struct ask *ask)
+static void ask_end(struct ask *ask)
 {
     struct vwl_foreign *foreign = ask->foreign;
     int *fd = &foreign->parcel->fds[ask->slot];
@@ -135,17 +137,17 @@ static void unask(struct ask *ask)
     }
 }
 
-static void unask_all(struct vwl_foreign *foreign)
+static void foreign_end_asks(struct vwl_foreign *foreign)
 {
     for (unsigned int i = 0; i < foreign->n; i++) {
-        unask(&foreign->asks[i]);
+        ask_end(&foreign->asks[i]);
     }
 }
 
 void vwl_foreign_destroy(struct vwl_foreign *foreign)
 {
     if (foreign) {
-        unask_all(foreign);
+        foreign_end_asks(foreign);
         vwl_timer_cancel(&foreign->vfd->core->timers, &foreign->timer);
         g_free(foreign);
     }
@@ -153,21 +155,21 @@ void vwl_foreign_destroy(struct vwl_foreign *foreign)
 
 static void foreign_fail(struct vwl_foreign *foreign, int err)
 {
-    unask_all(foreign);
+    foreign_end_asks(foreign);
     foreign->err = err;
     vwl_timer_cancel(&foreign->vfd->core->timers, &foreign->timer);
     /* may free it */
     foreign->vfd->core->foreigns.settled(foreign->vfd);
 }
 
-static void on_timer(struct vwl_timer *timer)
+static void foreign_on_timer(struct vwl_timer *timer)
 {
     struct vwl_foreign *foreign = vwl_list_entry(timer, struct vwl_foreign,
                                                  timer);
 
     log_host_bug(foreign->vfd->core->log,
-                 "ctx 0x%" PRIx32 ": nobody answers"
-                 " for %u foreign ids",
+                 "ctx 0x%" PRIx32 ": the host did not"
+                 " answer for %u foreign ids in time",
                  foreign->vfd->id, foreign->n_pending);
     foreign_fail(foreign, -ETIMEDOUT);
 }
@@ -177,7 +179,7 @@ int vwl_foreign_begin(struct vwl_vfd *vfd, struct vwl_parcel *parcel,
 {
     struct vwl_core *core = vfd->core;
     struct vwl_foreign *foreign;
-    int err = own_epoll(core);
+    int err = foreigns_make_epoll(core);
 
     if (err < 0) {
         return err;
@@ -188,7 +190,7 @@ int vwl_foreign_begin(struct vwl_vfd *vfd, struct vwl_parcel *parcel,
     }
     foreign->vfd = vfd;
     foreign->parcel = parcel;
-    vwl_timer_init(&foreign->timer, on_timer);
+    vwl_timer_init(&foreign->timer, foreign_on_timer);
     for (unsigned int i = 0; i < VIRTWL_SEND_MAX_ALLOCS; i++) {
         struct ask *ask = &foreign->asks[foreign->n];
         struct epoll_event event = { .events = EPOLLIN, .data.ptr = ask };
@@ -228,7 +230,7 @@ int vwl_foreign_end(struct vwl_parcel *parcel)
     return err < 0 ? foreign_refusal(err) : 0;
 }
 
-static void on_answer(struct vwl_core *core, struct ask *ask)
+static void ask_on_answer(struct vwl_core *core, struct ask *ask)
 {
     struct vwl_foreign *foreign = ask->foreign;
     int *slot = &foreign->parcel->fds[ask->slot];
@@ -242,12 +244,13 @@ static void on_answer(struct vwl_core *core, struct ask *ask)
         err = vwl_fd_admit(fd);
     }
     if (err < 0) {
-        log_debug(core->log, "ctx 0x%" PRIx32 ": a foreign id is refused: %s",
+        log_debug(core->log,
+                  "ctx 0x%" PRIx32 ": the host refused a foreign id: %s",
                   foreign->vfd->id, g_strerror(-err));
         foreign_fail(foreign, err);
         return;
     }
-    unask(ask);
+    ask_end(ask);
     *slot = vwl_fd_steal(&fd);
     if (foreign->n_pending == 0) {
         vwl_timer_cancel(&core->timers, &foreign->timer);
@@ -264,6 +267,6 @@ void vwl_foreigns_dispatch(struct vwl_core *core)
         if (epoll_wait(core->foreigns.epoll, &event, 1, 0) != 1) {
             return;
         }
-        on_answer(core, event.data.ptr);
+        ask_on_answer(core, event.data.ptr);
     }
 }

@@ -44,7 +44,7 @@ void vwl_outbox_clear(struct vwl_vfd *vfd)
     *outbox = (struct vwl_outbox){ 0 };
 }
 
-static bool is_shortage(int err)
+static bool outbox_is_shortage(int err)
 {
     return err == -ENOMEM || err == -ENOBUFS || err == -ETOOMANYREFS ||
            err == -EMFILE || err == -ENFILE;
@@ -267,7 +267,9 @@ int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
     if (outbox->len == 0 && !vfd->first_wait && !asked) {
         err = request_push(vfd, request, all, n);
         if (err < 0) {
-            return request->progress == skip && is_shortage(err) ? err : -EPIPE;
+            return request->progress == skip && outbox_is_shortage(err)
+                       ? err
+                       : -EPIPE;
         }
         if (request->progress > skip) {
             outbox_drop_held(outbox);
@@ -381,5 +383,5 @@ int vwl_outbox_feed(struct vwl_vfd *vfd)
     while (err == 0 && vfd->first_wait && vfd->outbox.len == 0) {
         err = request_feed(vfd);
     }
-    return err < 0 && err != -EAGAIN && !is_shortage(err) ? -EPIPE : err;
+    return err < 0 && err != -EAGAIN && !outbox_is_shortage(err) ? -EPIPE : err;
 }

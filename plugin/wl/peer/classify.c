@@ -85,7 +85,7 @@ static void classify_shmem(int fd, int status, int seals,
 
 /* Asked of nothing but the kernel's own nameless files: a device of a CUSE
  * server would be the server's to answer. */
-static bool is_fence(int fd)
+static bool classify_is_fence(int fd)
 {
     struct sync_file_info file = { 0 };
     int ret;
@@ -107,7 +107,7 @@ static void classify_untyped(int fd, int status, uint64_t size_bytes,
         vwl_page_is_aligned(size_bytes)) {
         info->class = VWL_FD_DMABUF;
         info->size_bytes = size_bytes;
-    } else if (is_fence(fd)) {
+    } else if (classify_is_fence(fd)) {
         info->class = VWL_FD_FENCE;
         info->flags = VIRTIO_WL_VFD_FENCE;
     }
@@ -145,7 +145,7 @@ void vwl_classify(int fd, struct vwl_fd_info *info)
     }
 }
 
-static int fill(int fd, uint64_t size_bytes, int cached_only, char *to)
+static int copy_fill(int fd, uint64_t size_bytes, int cached_only, char *to)
 {
     uint64_t done = 0;
 
@@ -182,7 +182,7 @@ int vwl_private_copy(int fd, uint64_t size_bytes, int cached_only, int *copy)
     if (map == MAP_FAILED) {
         return -errno;
     }
-    err = fill(fd, size_bytes, cached_only, map);
+    err = copy_fill(fd, size_bytes, cached_only, map);
     munmap(map, rounded);
     if (err == 0) {
         *copy = vwl_fd_steal(&made);

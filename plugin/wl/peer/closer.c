@@ -21,7 +21,7 @@ struct vwl_closer {
     int refs;     /* the core's and the thread's */
 };
 
-static void drop(struct vwl_closer *closer)
+static void closer_drop(struct vwl_closer *closer)
 {
     bool last;
 
@@ -36,7 +36,7 @@ static void drop(struct vwl_closer *closer)
     }
 }
 
-static gpointer close_some(gpointer data)
+static gpointer closer_run(gpointer data)
 {
     struct vwl_closer *closer = data;
 
@@ -52,19 +52,19 @@ static gpointer close_some(gpointer data)
     closer->running = false;
     g_cond_signal(&closer->idle);
     g_mutex_unlock(&closer->lock);
-    drop(closer);
+    closer_drop(closer);
     return NULL;
 }
 
 /* With the lock held. Signals are the host's business. */
-static void start(struct vwl_closer *closer)
+static void closer_start(struct vwl_closer *closer)
 {
     sigset_t all, before;
     GThread *thread;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread = g_thread_try_new("vwl-closer", close_some, closer, NULL);
+    thread = g_thread_try_new("vwl-closer", closer_run, closer, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (thread) {
         g_thread_unref(thread); /* nobody joins it */
@@ -74,7 +74,7 @@ static void start(struct vwl_closer *closer)
 }
 
 /* Could closing it wait for somebody? fstat could, too. */
-static bool may_wait(int fd)
+static bool close_may_wait(int fd)
 {
     struct statx sx;
     int domain = AF_UNIX;
@@ -119,18 +119,18 @@ void vwl_closer_destroy(struct vwl_closer *closer)
     }
     g_mutex_lock(&closer->lock);
     if (closer->fds->len && !closer->running) {
-        start(closer);
+        closer_start(closer);
     }
     while (closer->running &&
            g_cond_wait_until(&closer->idle, &closer->lock, end)) {
     }
     g_mutex_unlock(&closer->lock);
-    drop(closer);
+    closer_drop(closer);
 }
 
 void vwl_closer_close(struct vwl_closer *closer, int *fd)
 {
-    if (*fd < 0 || !may_wait(*fd)) {
+    if (*fd < 0 || !close_may_wait(*fd)) {
         vwl_fd_clear(fd);
         return;
     }
@@ -138,7 +138,7 @@ void vwl_closer_close(struct vwl_closer *closer, int *fd)
     g_array_append_val(closer->fds, *fd);
     *fd = -1;
     if (!closer->running) {
-        start(closer); /* else again with the next one */
+        closer_start(closer); /* else again with the next one */
     }
     g_mutex_unlock(&closer->lock);
 }

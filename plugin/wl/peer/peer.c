@@ -76,7 +76,7 @@ static ssize_t or_errno(ssize_t n)
     return n < 0 ? -errno : n;
 }
 
-static ssize_t write_socket(int fd, const struct iovec *iov, unsigned int n_iov,
+static ssize_t socket_write(int fd, const struct iovec *iov, unsigned int n_iov,
                             const int *fds, unsigned int n_fds)
 {
     union {
@@ -106,7 +106,7 @@ static ssize_t write_socket(int fd, const struct iovec *iov, unsigned int n_iov,
     return or_errno(n);
 }
 
-static void drain(struct vwl_bounce *bounce, size_t len)
+static void bounce_drain(struct vwl_bounce *bounce, size_t len)
 {
     char scrap[4096];
 
@@ -121,7 +121,7 @@ static void drain(struct vwl_bounce *bounce, size_t len)
     }
 }
 
-static ssize_t write_shared(int fd, struct vwl_bounce *bounce,
+static ssize_t shared_write(int fd, struct vwl_bounce *bounce,
                             const struct iovec *iov, unsigned int n_iov)
 {
     ssize_t staged, n;
@@ -139,7 +139,7 @@ static ssize_t write_shared(int fd, struct vwl_bounce *bounce,
     guard_leave(&guard, n < 0 && errno == EPIPE);
     n = or_errno(n);
     if (n < staged) {
-        drain(bounce, (size_t)(n > 0 ? staged - n : staged));
+        bounce_drain(bounce, (size_t)(n > 0 ? staged - n : staged));
     }
     return n == 0 ? -EAGAIN : n;
 }
@@ -153,9 +153,9 @@ ssize_t vwl_peer_write(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
 
     switch (how) {
     case VWL_PEER_SOCKET:
-        return write_socket(fd, iov, n_iov, fds, n_fds);
+        return socket_write(fd, iov, n_iov, fds, n_fds);
     case VWL_PEER_SHARED_PIPE:
-        return write_shared(fd, bounce, iov, n_iov);
+        return shared_write(fd, bounce, iov, n_iov);
     case VWL_PEER_OWN_PIPE:
         guard_enter(&guard);
         do {
@@ -170,8 +170,9 @@ ssize_t vwl_peer_write(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
 
 /* What was spliced into the bounce pipe has left its own: all of it is the
  * guest's, in as many reads as it takes. */
-static ssize_t collect(struct vwl_bounce *bounce, const struct iovec *iov,
-                       unsigned int n_iov, size_t len)
+static ssize_t bounce_collect(struct vwl_bounce *bounce,
+                              const struct iovec *iov, unsigned int n_iov,
+                              size_t len)
 {
     struct iovec part[BOUNCE_PIECES];
     size_t got = 0, some;
@@ -187,7 +188,7 @@ static ssize_t collect(struct vwl_bounce *bounce, const struct iovec *iov,
         if (more <= 0) {
             int err = more < 0 ? -errno : -EIO;
 
-            drain(bounce, len - got);
+            bounce_drain(bounce, len - got);
             return err;
         }
         got += (size_t)more;
@@ -195,7 +196,7 @@ static ssize_t collect(struct vwl_bounce *bounce, const struct iovec *iov,
     return (ssize_t)got;
 }
 
-static ssize_t read_shared(int fd, struct vwl_bounce *bounce,
+static ssize_t shared_read(int fd, struct vwl_bounce *bounce,
                            const struct iovec *iov, unsigned int n_iov)
 {
     ssize_t n;
@@ -204,7 +205,7 @@ static ssize_t read_shared(int fd, struct vwl_bounce *bounce,
         n = splice(fd, NULL, bounce->fd[1], NULL, vwl_iov_bytes(iov, n_iov),
                    SPLICE_F_NONBLOCK);
     } while (n < 0 && errno == EINTR);
-    return n <= 0 ? or_errno(n) : collect(bounce, iov, n_iov, (size_t)n);
+    return n <= 0 ? or_errno(n) : bounce_collect(bounce, iov, n_iov, (size_t)n);
 }
 
 ssize_t vwl_peer_read(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
@@ -217,7 +218,7 @@ ssize_t vwl_peer_read(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
     ssize_t n;
 
     if (how == VWL_PEER_SHARED_PIPE) {
-        return read_shared(fd, bounce, iov, n_iov);
+        return shared_read(fd, bounce, iov, n_iov);
     }
     if (how == VWL_PEER_NONE) {
         return 0;

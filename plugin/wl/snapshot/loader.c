@@ -35,7 +35,7 @@ void vwl_loader_destroy(struct vwl_loader *loader)
     g_free(loader);
 }
 
-static int read_header(struct vwl_loader *loader, const char **why)
+static int loader_read_header(struct vwl_loader *loader, const char **why)
 {
     uint64_t len = vwl_le_get64(loader->bytes + 16);
 
@@ -49,7 +49,7 @@ static int read_header(struct vwl_loader *loader, const char **why)
         return -EPROTONOSUPPORT;
     }
     if (len < SNAPSHOT_STATE_BYTES || len > snapshot_limit(loader->core)) {
-        *why = "its length cannot be";
+        *why = "it is longer than this device takes, or shorter than any";
         return -EFBIG;
     }
     loader->step = LOAD_STATE;
@@ -58,7 +58,7 @@ static int read_header(struct vwl_loader *loader, const char **why)
 }
 
 /* The next piece of memory, or the end of them. */
-static void next_piece(struct vwl_loader *loader)
+static void loader_next_piece(struct vwl_loader *loader)
 {
     while (loader->file < loader->n_images) {
         const struct vwl_image *image = &loader->images[loader->file];
@@ -75,7 +75,7 @@ static void next_piece(struct vwl_loader *loader)
     loader->need = SNAPSHOT_SUM_BYTES;
 }
 
-static size_t piece_bytes(const struct vwl_loader *loader)
+static size_t loader_piece_bytes(const struct vwl_loader *loader)
 {
     uint64_t left = snapshot_file_bytes(&loader->images[loader->file]) -
                     loader->file_at;
@@ -83,7 +83,7 @@ static size_t piece_bytes(const struct vwl_loader *loader)
     return (size_t)MIN(left, SNAPSHOT_PIECE_BYTES);
 }
 
-static int read_mark(struct vwl_loader *loader, const char **why)
+static int loader_read_mark(struct vwl_loader *loader, const char **why)
 {
     uint32_t mark = vwl_le_get32(loader->bytes);
 
@@ -93,15 +93,15 @@ static int read_mark(struct vwl_loader *loader, const char **why)
     }
     if (mark == 1) {
         loader->step = LOAD_DATA;
-        loader->need = piece_bytes(loader);
+        loader->need = loader_piece_bytes(loader);
         return 0;
     }
-    loader->file_at += piece_bytes(loader);
-    next_piece(loader);
+    loader->file_at += loader_piece_bytes(loader);
+    loader_next_piece(loader);
     return 0;
 }
 
-static int read_data(struct vwl_loader *loader, const char **why)
+static int loader_read_data(struct vwl_loader *loader, const char **why)
 {
     int fd = loader->images[loader->file].fd[0];
     size_t done = 0;
@@ -117,11 +117,11 @@ static int read_data(struct vwl_loader *loader, const char **why)
         done += n > 0 ? (size_t)n : 0;
     }
     loader->file_at += loader->len;
-    next_piece(loader);
+    loader_next_piece(loader);
     return 0;
 }
 
-static int read_sum(struct vwl_loader *loader, const char **why)
+static int loader_read_sum(struct vwl_loader *loader, const char **why)
 {
     uint8_t digest[SNAPSHOT_SUM_BYTES];
     gsize len = sizeof digest;
@@ -137,7 +137,7 @@ static int read_sum(struct vwl_loader *loader, const char **why)
 }
 
 /* A part is complete. */
-static int read_part(struct vwl_loader *loader, const char **why)
+static int loader_read_part(struct vwl_loader *loader, const char **why)
 {
     enum load_step step = loader->step;
     int err;
@@ -147,7 +147,7 @@ static int read_part(struct vwl_loader *loader, const char **why)
     }
     switch (step) {
     case LOAD_HEADER:
-        err = read_header(loader, why);
+        err = loader_read_header(loader, why);
         break;
     case LOAD_STATE:
         loader->state = g_steal_pointer(&loader->bytes);
@@ -155,17 +155,17 @@ static int read_part(struct vwl_loader *loader, const char **why)
         loader->cap = 0;
         err = vwl_loader_read_state(loader, why);
         if (err == 0) {
-            next_piece(loader);
+            loader_next_piece(loader);
         }
         break;
     case LOAD_MARK:
-        err = read_mark(loader, why);
+        err = loader_read_mark(loader, why);
         break;
     case LOAD_DATA:
-        err = read_data(loader, why);
+        err = loader_read_data(loader, why);
         break;
     default:
-        err = read_sum(loader, why);
+        err = loader_read_sum(loader, why);
         break;
     }
     loader->len = 0;
@@ -173,7 +173,7 @@ static int read_part(struct vwl_loader *loader, const char **why)
 }
 
 /* Memory is taken as bytes come in, not as they are announced. */
-static bool make_room(struct vwl_loader *loader, size_t len)
+static bool loader_make_room(struct vwl_loader *loader, size_t len)
 {
     size_t cap = MIN(MAX(2 * loader->cap, 4096), loader->need);
     uint8_t *bytes;
@@ -204,8 +204,8 @@ int vwl_loader_feed(struct vwl_loader *loader, const void *bytes, size_t len,
             *why = "bytes after its end";
             return -EINVAL;
         }
-        if (!make_room(loader, n)) {
-            *why = "no memory";
+        if (!loader_make_room(loader, n)) {
+            *why = "no memory for it here";
             return -ENOMEM;
         }
         memcpy(loader->bytes + loader->len, at, n);
@@ -213,7 +213,7 @@ int vwl_loader_feed(struct vwl_loader *loader, const void *bytes, size_t len,
         at += n;
         len -= n;
         if (loader->len == loader->need) {
-            err = read_part(loader, why);
+            err = loader_read_part(loader, why);
         }
         if (err < 0) {
             return err;

@@ -67,13 +67,13 @@ static const char *image_read(struct vwl_loader *loader,
     why = image_check(image);
     if (!why &&
         g_hash_table_contains(loader->by_id, GUINT_TO_POINTER(image->id))) {
-        why = "two VFDs of one id";
+        why = "two VFDs have the same id";
     }
     g_hash_table_insert(loader->by_id, GUINT_TO_POINTER(image->id), image);
     return why;
 }
 
-static const char *read_images(struct vwl_loader *loader,
+static const char *images_read(struct vwl_loader *loader,
                                struct snapshot_cursor *cursor)
 {
     const struct vwl_core_config *config = &loader->core->config;
@@ -86,7 +86,7 @@ static const char *read_images(struct vwl_loader *loader,
     }
     loader->images = g_try_new0(struct vwl_image, MAX(loader->n_images, 1));
     if (!loader->images) {
-        return "no memory";
+        return "no memory for it here";
     }
     for (uint32_t i = 0; i < loader->n_images; i++) {
         struct vwl_image *image = &loader->images[i];
@@ -121,8 +121,8 @@ static const struct vwl_image *image_of(const struct vwl_loader *loader,
 
 /* What the guest knows, or this context has told it: closing the context
  * closes what its messages list. */
-static bool may_list(const struct vwl_loader *loader, uint32_t owner,
-                     uint32_t id, GHashTable *fresh)
+static bool message_may_list(const struct vwl_loader *loader, uint32_t owner,
+                             uint32_t id, GHashTable *fresh)
 {
     const struct vwl_image *image = image_of(loader, id);
     gpointer teller;
@@ -137,7 +137,7 @@ static bool may_list(const struct vwl_loader *loader, uint32_t owner,
 }
 
 /* One message; the cursor moves on. fresh: id, and that of who told it. */
-static const char *check_message(struct vwl_loader *loader,
+static const char *message_check(struct vwl_loader *loader,
                                  struct snapshot_cursor *cursor,
                                  GHashTable *fresh)
 {
@@ -153,7 +153,7 @@ static const char *check_message(struct vwl_loader *loader,
     len = vwl_le_get32(at + 12);
     if (kind > VWL_MESSAGE_HUP || !image_of(loader, owner) ||
         (kind == VWL_MESSAGE_RECV) != (len > 0)) {
-        return "a message that cannot be";
+        return "a message whose parts contradict each other";
     }
     if (kind == VWL_MESSAGE_NEW) {
         const struct vwl_image *image = image_of(loader, n);
@@ -162,45 +162,46 @@ static const char *check_message(struct vwl_loader *loader,
                        g_hash_table_insert(fresh, GUINT_TO_POINTER(n),
                                            GUINT_TO_POINTER(owner))
                    ? NULL
-                   : "a VFD that is told twice";
+                   : "a VFD that is announced twice, or is known already";
     }
     if (kind == VWL_MESSAGE_HUP) {
-        return n ? "a message that cannot be" : NULL;
+        return n ? "a message whose parts contradict each other" : NULL;
     }
     ids = n <= VWL_PEER_MAX_FDS ? snapshot_take(cursor, n * UINT64_C(4)) : NULL;
     if (!ids || !snapshot_take(cursor, len) || len > VWL_RECV_DATA_BYTES) {
         return "a message is cut off";
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (!may_list(loader, owner, vwl_le_get32(ids + 4 * i), fresh)) {
-            return "an id of nothing";
+        if (!message_may_list(loader, owner, vwl_le_get32(ids + 4 * i),
+                              fresh)) {
+            return "a message lists an unknown VFD";
         }
     }
     return NULL;
 }
 
-static const char *check_messages(struct vwl_loader *loader,
+static const char *messages_check(struct vwl_loader *loader,
                                   struct snapshot_cursor cursor)
 {
     GHashTable *fresh = g_hash_table_new(NULL, NULL);
     const char *why = NULL;
 
     for (uint32_t i = 0; i < loader->n_messages && !why; i++) {
-        why = check_message(loader, &cursor, fresh);
+        why = message_check(loader, &cursor, fresh);
     }
     for (uint32_t i = 0; i < loader->n_images && !why; i++) {
         const struct vwl_image *image = &loader->images[i];
 
         if (!(image->bits & VWL_IMAGE_KNOWN) &&
             !g_hash_table_contains(fresh, GUINT_TO_POINTER(image->id))) {
-            why = "a VFD that is never told";
+            why = "a VFD that no message announces";
         }
     }
     g_hash_table_unref(fresh);
-    return why ? why : cursor.left ? "more than it says" : NULL;
+    return why ? why : cursor.left ? "bytes after the last message" : NULL;
 }
 
-static const char *check_window(const struct vwl_loader *loader)
+static const char *images_check_window(const struct vwl_loader *loader)
 {
     struct vwl_window window;
     int err = 0;
@@ -261,19 +262,19 @@ int vwl_loader_read_state(struct vwl_loader *loader, const char **why)
     loader->extra_bytes = vwl_le_get32(at + 36);
     *why = NULL;
     if (vwl_le_get64(at + 8) != loader->core->config.shm_window) {
-        *why = "another length of the shared-memory region";
+        *why = "it was made with another length of region 0";
     } else if ((loader->next_id >> 30) != 1) {
-        *why = "an id that is not ours";
+        *why = "the next id is not one of the device's";
     } else if (loader->extra_bytes > VWL_SNAPSHOT_EXTRA_BYTES ||
                !snapshot_take(&cursor, loader->extra_bytes)) {
         *why = "it is cut off";
     }
-    *why = *why ? *why : read_images(loader, &cursor);
+    *why = *why ? *why : images_read(loader, &cursor);
     if (!*why) {
         loader->messages_at = (size_t)(cursor.at - loader->state);
-        *why = check_messages(loader, cursor);
+        *why = messages_check(loader, cursor);
     }
-    *why = *why ? *why : check_window(loader);
+    *why = *why ? *why : images_check_window(loader);
     if (*why) {
         return -EINVAL;
     }

@@ -129,7 +129,7 @@ struct census {
     uint32_t n_messages;
 };
 
-static void count_message(void *opaque, const struct vwl_message_view *view)
+static void census_count(void *opaque, const struct vwl_message_view *view)
 {
     struct census *census = opaque;
 
@@ -154,7 +154,7 @@ static void saver_put_message(void *opaque, const struct vwl_message_view *view)
     saver_put(saver, view->data, view->len);
 }
 
-static gint by_id(gconstpointer a, gconstpointer b)
+static gint vfd_compare_ids(gconstpointer a, gconstpointer b)
 {
     const struct vwl_vfd *x = *(struct vwl_vfd *const *)a;
     const struct vwl_vfd *y = *(struct vwl_vfd *const *)b;
@@ -177,7 +177,7 @@ static GPtrArray *saver_choose(struct vwl_core *core, GHashTable *fresh)
             g_ptr_array_add(chosen, vfd);
         }
     }
-    g_ptr_array_sort(chosen, by_id);
+    g_ptr_array_sort(chosen, vfd_compare_ids);
     return chosen;
 }
 
@@ -188,7 +188,7 @@ static void saver_put_state(struct vwl_saver *saver, uint64_t negotiated,
     struct census census = { saver, g_hash_table_new(NULL, NULL), 0 };
     GPtrArray *chosen;
 
-    vwl_messages_visit(&core->messages, count_message, &census);
+    vwl_messages_visit(&core->messages, census_count, &census);
     chosen = saver_choose(core, census.fresh);
     saver_put64(saver, negotiated);
     saver_put64(saver, core->config.shm_window);
@@ -253,7 +253,7 @@ void vwl_saver_destroy(struct vwl_saver *saver)
 /* ---- handing it out --------------------------------------------------- */
 
 /* Buffers of devices can be mapped but not read. */
-static int read_mapped(int fd, uint8_t *to, size_t len, uint64_t at)
+static int file_read_mapped(int fd, uint8_t *to, size_t len, uint64_t at)
 {
     void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, (off_t)at);
 
@@ -265,7 +265,7 @@ static int read_mapped(int fd, uint8_t *to, size_t len, uint64_t at)
     return 0;
 }
 
-static int read_file(int fd, uint8_t *to, size_t len, uint64_t at)
+static int file_read(int fd, uint8_t *to, size_t len, uint64_t at)
 {
     size_t done = 0;
 
@@ -273,7 +273,7 @@ static int read_file(int fd, uint8_t *to, size_t len, uint64_t at)
         ssize_t n = pread(fd, to + done, len - done, (off_t)(at + done));
 
         if (n < 0 && errno != EINTR) {
-            return errno == EINVAL ? read_mapped(fd, to, len, at) : -errno;
+            return errno == EINVAL ? file_read_mapped(fd, to, len, at) : -errno;
         }
         if (n == 0) { /* the last page of a file of another size */
             memset(to + done, 0, len - done);
@@ -284,7 +284,7 @@ static int read_file(int fd, uint8_t *to, size_t len, uint64_t at)
     return 0;
 }
 
-static bool is_zero(const uint8_t *bytes, size_t len)
+static bool piece_is_zero(const uint8_t *bytes, size_t len)
 {
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
 }
@@ -306,12 +306,12 @@ static ssize_t saver_file_piece(struct vwl_saver *saver)
         return 0;
     }
     len = MIN(len - saver->file_at, SNAPSHOT_PIECE_BYTES);
-    err = read_file(file, saver->piece + 4, (size_t)len, saver->file_at);
+    err = file_read(file, saver->piece + 4, (size_t)len, saver->file_at);
     if (err < 0) {
         return err;
     }
     saver->file_at += len;
-    if (is_zero(saver->piece + 4, (size_t)len)) {
+    if (piece_is_zero(saver->piece + 4, (size_t)len)) {
         vwl_le_put32(saver->piece, 0);
         return 4;
     }
