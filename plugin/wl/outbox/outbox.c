@@ -247,6 +247,16 @@ static int outbox_keep(struct vwl_vfd *vfd, struct vwl_request *request,
     return -EINPROGRESS;
 }
 
+/*
+ * Nothing overtakes what was sent before. A SEND without data is held until
+ * data follow. With data, in turn:
+ *
+ *   outbox empty, no request waits,   the peer gets what it takes, with the
+ *   no descriptor asked for           descriptors that were held and these
+ *   a rest, which fits, no request    copied into the outbox; descriptors go
+ *   waits, none asked for             along if no byte went before
+ *   else                              waits in flight, likewise
+ */
 int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
                     size_t skip, const int *fds, unsigned int n_fds,
                     uint32_t asked)
