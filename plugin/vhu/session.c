@@ -21,50 +21,50 @@ enum answer_kind {
 struct route {
     uint32_t request;
     enum answer_kind kind;
-    session_serve *serve;
+    vwl_session_serve *serve;
     uint64_t refusal; /* of STATUS; 0 is 1 */
 };
 
 /* clang-format off */
 static const struct route routes[] = {
-    { VHOST_USER_GET_FEATURES, VALUE, session_get_features },
-    { VHOST_USER_SET_FEATURES, ACK, session_set_features },
-    { VHOST_USER_SET_OWNER, ACK, session_set_owner },
-    { VHOST_USER_RESET_OWNER, ACK, session_reset_owner },
-    { VHOST_USER_SET_MEM_TABLE, ACK, session_set_mem_table },
-    { VHOST_USER_SET_LOG_BASE, LOGGED, session_set_log_base },
-    { VHOST_USER_SET_LOG_FD, ACK, session_set_log_fd },
-    { VHOST_USER_SET_VRING_NUM, ACK, session_vring_num },
-    { VHOST_USER_SET_VRING_ADDR, ACK, session_vring_addr },
-    { VHOST_USER_SET_VRING_BASE, ACK, session_vring_base },
-    { VHOST_USER_GET_VRING_BASE, BODY, session_get_vring_base },
-    { VHOST_USER_SET_VRING_KICK, ACK, session_vring_kick },
-    { VHOST_USER_SET_VRING_CALL, ACK, session_vring_call },
-    { VHOST_USER_SET_VRING_ERR, ACK, session_vring_err },
+    { VHOST_USER_GET_FEATURES, VALUE, vwl_session_get_features },
+    { VHOST_USER_SET_FEATURES, ACK, vwl_session_set_features },
+    { VHOST_USER_SET_OWNER, ACK, vwl_session_set_owner },
+    { VHOST_USER_RESET_OWNER, ACK, vwl_session_reset_owner },
+    { VHOST_USER_SET_MEM_TABLE, ACK, vwl_session_set_mem_table },
+    { VHOST_USER_SET_LOG_BASE, LOGGED, vwl_session_set_log_base },
+    { VHOST_USER_SET_LOG_FD, ACK, vwl_session_set_log_fd },
+    { VHOST_USER_SET_VRING_NUM, ACK, vwl_session_vring_num },
+    { VHOST_USER_SET_VRING_ADDR, ACK, vwl_session_vring_addr },
+    { VHOST_USER_SET_VRING_BASE, ACK, vwl_session_vring_base },
+    { VHOST_USER_GET_VRING_BASE, BODY, vwl_session_get_vring_base },
+    { VHOST_USER_SET_VRING_KICK, ACK, vwl_session_vring_kick },
+    { VHOST_USER_SET_VRING_CALL, ACK, vwl_session_vring_call },
+    { VHOST_USER_SET_VRING_ERR, ACK, vwl_session_vring_err },
     { VHOST_USER_GET_PROTOCOL_FEATURES, VALUE,
-      session_get_protocol_features },
-    { VHOST_USER_SET_PROTOCOL_FEATURES, ACK, session_set_protocol_features },
-    { VHOST_USER_GET_QUEUE_NUM, VALUE, session_get_queue_num },
-    { VHOST_USER_SET_VRING_ENABLE, ACK, session_vring_enable },
-    { VHOST_USER_SET_BACKEND_REQ_FD, ACK, session_set_backend_fd },
-    { VHOST_USER_IOTLB_MSG, STATUS, session_iotlb_msg },
-    { VHOST_USER_GET_CONFIG, BODY, session_get_config },
-    { VHOST_USER_SET_CONFIG, ACK, session_refuse },
-    { VHOST_USER_GET_INFLIGHT_FD, BODY, session_get_inflight },
-    { VHOST_USER_SET_INFLIGHT_FD, ACK, session_set_inflight },
-    { VHOST_USER_RESET_DEVICE, ACK, session_reset_device },
-    { VHOST_USER_VRING_KICK, ACK, session_inband_kick },
-    { VHOST_USER_GET_MAX_MEM_SLOTS, VALUE, session_get_mem_slots },
-    { VHOST_USER_ADD_MEM_REG, ACK, session_add_region },
-    { VHOST_USER_REM_MEM_REG, ACK, session_remove_region },
-    { VHOST_USER_SET_STATUS, ACK, session_set_status },
-    { VHOST_USER_GET_STATUS, VALUE, session_get_status },
+      vwl_session_get_protocol_features },
+    { VHOST_USER_SET_PROTOCOL_FEATURES, ACK, vwl_session_set_protocol_features },
+    { VHOST_USER_GET_QUEUE_NUM, VALUE, vwl_session_get_queue_num },
+    { VHOST_USER_SET_VRING_ENABLE, ACK, vwl_session_vring_enable },
+    { VHOST_USER_SET_BACKEND_REQ_FD, ACK, vwl_session_set_backend_fd },
+    { VHOST_USER_IOTLB_MSG, STATUS, vwl_session_iotlb_msg },
+    { VHOST_USER_GET_CONFIG, BODY, vwl_session_get_config },
+    { VHOST_USER_SET_CONFIG, ACK, vwl_session_refuse },
+    { VHOST_USER_GET_INFLIGHT_FD, BODY, vwl_session_get_inflight },
+    { VHOST_USER_SET_INFLIGHT_FD, ACK, vwl_session_set_inflight },
+    { VHOST_USER_RESET_DEVICE, ACK, vwl_session_reset_device },
+    { VHOST_USER_VRING_KICK, ACK, vwl_session_inband_kick },
+    { VHOST_USER_GET_MAX_MEM_SLOTS, VALUE, vwl_session_get_mem_slots },
+    { VHOST_USER_ADD_MEM_REG, ACK, vwl_session_add_region },
+    { VHOST_USER_REM_MEM_REG, ACK, vwl_session_remove_region },
+    { VHOST_USER_SET_STATUS, ACK, vwl_session_set_status },
+    { VHOST_USER_GET_STATUS, VALUE, vwl_session_get_status },
     /* bit 8 says that no descriptor comes back */
-    { VHOST_USER_SET_DEVICE_STATE_FD, STATUS, session_set_state_fd, 0x101 },
-    { VHOST_USER_CHECK_DEVICE_STATE, STATUS, session_check_state },
-    { VHOST_USER_GET_SHMEM_CONFIG, BODY, session_get_shmem_config },
+    { VHOST_USER_SET_DEVICE_STATE_FD, STATUS, vwl_session_set_state_fd, 0x101 },
+    { VHOST_USER_CHECK_DEVICE_STATE, STATUS, vwl_session_check_state },
+    { VHOST_USER_GET_SHMEM_CONFIG, BODY, vwl_session_get_shmem_config },
     { VHOST_USER_GET_SHARED_MEMORY_REGIONS, BODY,
-      session_get_private_regions },
+      vwl_session_get_private_regions },
 };
 /* clang-format on */
 
@@ -96,8 +96,8 @@ struct vwl_session *vwl_session_create(const struct vwl_session_config *config,
     session->backchan = vwl_backchan_create(log);
     vwl_backchan_hold(session->backchan, true);
     session->dirty = vwl_dirty_create();
-    session_memory_init(session);
-    session_rings_init(session);
+    vwl_session_memory_init(session);
+    vwl_session_rings_init(session);
     return session;
 }
 
@@ -107,9 +107,9 @@ void vwl_session_destroy(struct vwl_session *session)
         return;
     }
     vwl_backchan_destroy(session->backchan);
-    session_rings_finish(session);
+    vwl_session_rings_finish(session);
     vwl_inflight_destroy(session->inflight);
-    session_memory_finish(session);
+    vwl_session_memory_finish(session);
     vwl_dirty_destroy(session->dirty);
     vwl_vhu_reader_finish(&session->reader);
     vwl_vhu_writer_destroy(session->writer);
@@ -163,32 +163,34 @@ static bool is_due(const struct vwl_session *session, enum answer_kind kind,
                    const struct vwl_vhu_msg *msg)
 {
     bool asked = msg->flags & VHOST_USER_NEED_REPLY_MASK &&
-                 session_has_protocol(session, VHOST_USER_PROTOCOL_F_REPLY_ACK);
+                 vwl_session_has_protocol(session,
+                                          VHOST_USER_PROTOCOL_F_REPLY_ACK);
 
     switch (kind) {
     case ACK:
         return asked;
     case LOGGED:
         return asked ||
-               session_has_protocol(session, VHOST_USER_PROTOCOL_F_LOG_SHMFD);
+               vwl_session_has_protocol(session,
+                                        VHOST_USER_PROTOCOL_F_LOG_SHMFD);
     default:
         return true;
     }
 }
 
-static void refuse(struct session_answer *answer, const struct route *route)
+static void refuse(struct vwl_session_answer *answer, const struct route *route)
 {
     vwl_fd_clear(&answer->fd);
     switch (route ? route->kind : ACK) {
     case VALUE:
-        session_answer_u64(answer, 0);
+        vwl_session_answer_u64(answer, 0);
         break;
     case BODY:
         answer->size = 0;
         break;
     default:
-        session_answer_u64(answer,
-                           route && route->refusal ? route->refusal : 1);
+        vwl_session_answer_u64(answer,
+                               route && route->refusal ? route->refusal : 1);
         break;
     }
 }
@@ -197,7 +199,7 @@ static void serve(struct vwl_session *session, struct vwl_vhu_msg *msg)
 {
     const struct vwl_vhu_row *row = vwl_vhu_row(msg->request);
     const struct route *route = find_route(msg->request);
-    struct session_answer answer = { .fd = -1 };
+    struct vwl_session_answer answer = { .fd = -1 };
     const char *why = NULL;
     int err;
 
@@ -214,7 +216,7 @@ static void serve(struct vwl_session *session, struct vwl_vhu_msg *msg)
     } else if (answer.size == 0 &&
                (route->kind == ACK || route->kind == STATUS ||
                 route->kind == LOGGED)) {
-        session_answer_u64(&answer, 0);
+        vwl_session_answer_u64(&answer, 0);
     }
     if (why) {
         log_host_bug(session->log, "request %u (%s) refused: %s", msg->request,
@@ -279,8 +281,8 @@ void vwl_session_dispatch_backchan(struct vwl_session *session)
 {
     if (vwl_backchan_dispatch(session->backchan) < 0) {
         session->ops->backchan_changed(session->opaque);
-        if (!session_any_kicked(session)) {
-            session_device_reset(session, VWL_RESET_CHANNEL);
+        if (!vwl_session_any_kicked(session)) {
+            vwl_session_device_reset(session, VWL_RESET_CHANNEL);
         }
     }
 }
@@ -290,8 +292,8 @@ void vwl_session_suspend(struct vwl_session *session, bool on)
     session->suspended = on;
     if (on) {
         for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-            session_ring_pause(session, i);
+            vwl_session_ring_pause(session, i);
         }
     }
-    session_rings_update(session);
+    vwl_session_rings_update(session);
 }

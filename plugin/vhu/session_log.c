@@ -6,8 +6,9 @@
 
 #include "base/fd.h"
 
-int session_set_log_base(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                         struct session_answer *answer)
+int vwl_session_set_log_base(struct vwl_session *session,
+                             struct vwl_vhu_msg *msg,
+                             struct vwl_session_answer *answer)
 {
     struct vhost_user_log log;
 
@@ -16,10 +17,10 @@ int session_set_log_base(struct vwl_session *session, struct vwl_vhu_msg *msg,
                               log.size);
 }
 
-int session_set_log_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                       struct session_answer *answer)
+int vwl_session_set_log_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                           struct vwl_session_answer *answer)
 {
-    if (!session_is_anonymous(msg->fds[0])) {
+    if (!vwl_session_is_anonymous(msg->fds[0])) {
         return -EBADF;
     }
     vwl_dirty_set_fd(session->dirty, &msg->fds[0]);
@@ -53,8 +54,9 @@ static bool is_whole(const struct vwl_vhu_msg *msg)
 }
 
 /* No buffer (size 0 and no descriptor) is an answer, too. */
-int session_get_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                         struct session_answer *answer)
+int vwl_session_get_inflight(struct vwl_session *session,
+                             struct vwl_vhu_msg *msg,
+                             struct vwl_session_answer *answer)
 {
     struct vhost_user_inflight wire = get_wire(msg);
     struct vwl_inflight *inflight = NULL;
@@ -65,8 +67,8 @@ int session_get_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
         return -EINVAL;
     }
     if (offers_inflight(session)) {
-        err = vwl_inflight_create(session_has_feature(session,
-                                                      VIRTIO_F_RING_PACKED),
+        err = vwl_inflight_create(vwl_session_has_feature(session,
+                                                          VIRTIO_F_RING_PACKED),
                                   wire.num_queues, wire.queue_size, &inflight,
                                   &answer->fd, &size);
     }
@@ -84,8 +86,9 @@ int session_get_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
     return 0;
 }
 
-int session_set_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                         struct session_answer *answer)
+int vwl_session_set_inflight(struct vwl_session *session,
+                             struct vwl_vhu_msg *msg,
+                             struct vwl_session_answer *answer)
 {
     struct vhost_user_inflight wire = get_wire(msg);
     struct vwl_inflight *inflight = NULL;
@@ -97,10 +100,11 @@ int session_set_inflight(struct vwl_session *session, struct vwl_vhu_msg *msg,
     if (!is_whole(msg)) {
         return -EINVAL;
     }
-    if (session_any_started(session)) {
+    if (vwl_session_any_started(session)) {
         return -EBUSY;
     }
-    err = vwl_inflight_open(session_has_feature(session, VIRTIO_F_RING_PACKED),
+    err = vwl_inflight_open(vwl_session_has_feature(session,
+                                                    VIRTIO_F_RING_PACKED),
                             msg->fds[0], wire.mmap_offset, wire.mmap_size,
                             wire.num_queues, wire.queue_size, &inflight);
     if (err < 0) {

@@ -8,15 +8,17 @@
 /* Guest memory and pieces of region 0 together. */
 #define MAX_REGIONS 4096
 
-void session_memory_init(struct vwl_session *session)
+void vwl_session_memory_init(struct vwl_session *session)
 {
     session->mem = vwl_mem_new();
-    session->regions = g_array_new(FALSE, FALSE, sizeof(struct session_region));
+    session->regions = g_array_new(FALSE, FALSE,
+                                   sizeof(struct vwl_session_region));
     session->iotlb = vwl_iotlb_create();
-    session->misses = g_array_new(FALSE, FALSE, sizeof(struct session_miss));
+    session->misses = g_array_new(FALSE, FALSE,
+                                  sizeof(struct vwl_session_miss));
 }
 
-void session_memory_finish(struct vwl_session *session)
+void vwl_session_memory_finish(struct vwl_session *session)
 {
     g_array_unref(session->misses);
     vwl_iotlb_destroy(session->iotlb);
@@ -24,24 +26,26 @@ void session_memory_finish(struct vwl_session *session)
     vwl_mem_unref(session->mem);
 }
 
-void session_memory_clear(struct vwl_session *session)
+void vwl_session_memory_clear(struct vwl_session *session)
 {
     vwl_mem_unref(session->mem);
     session->mem = vwl_mem_new();
     g_array_set_size(session->regions, 0);
 }
 
-static bool is_same(const struct session_region *a,
-                    const struct session_region *b)
+static bool is_same(const struct vwl_session_region *a,
+                    const struct vwl_session_region *b)
 {
     return a->dev == b->dev && a->ino == b->ino &&
            memcmp(&a->region, &b->region, sizeof a->region) == 0;
 }
 
-static bool contains(const GArray *regions, const struct session_region *one)
+static bool contains(const GArray *regions,
+                     const struct vwl_session_region *one)
 {
     for (guint i = 0; i < regions->len; i++) {
-        if (is_same(&g_array_index(regions, struct session_region, i), one)) {
+        if (is_same(&g_array_index(regions, struct vwl_session_region, i),
+                    one)) {
             return true;
         }
     }
@@ -50,7 +54,8 @@ static bool contains(const GArray *regions, const struct session_region *one)
 
 /* Where region 0 begins, when the piece says so. */
 static void note_base(struct vwl_session *session,
-                      const struct session_region *piece, uint64_t shm_offset)
+                      const struct vwl_session_region *piece,
+                      uint64_t shm_offset)
 {
     uint64_t offset = shm_offset + piece->region.mmap_offset;
 
@@ -61,9 +66,9 @@ static void note_base(struct vwl_session *session,
 
 static int describe(struct vwl_session *session,
                     const struct vhost_user_memory_region *wire, int fd,
-                    struct session_region *out, uint64_t *shm_offset)
+                    struct vwl_session_region *out, uint64_t *shm_offset)
 {
-    struct session_region region = {
+    struct vwl_session_region region = {
         .region = {
             .gpa = wire->guest_phys_addr,
             .size = wire->memory_size,
@@ -103,8 +108,8 @@ static int build_table(struct vwl_session *session, const GArray *wanted,
     int err = 0;
 
     for (guint i = 0; i < session->regions->len && err == 0; i++) {
-        struct session_region *old = &g_array_index(session->regions,
-                                                    struct session_region, i);
+        struct vwl_session_region *old = &g_array_index(
+            session->regions, struct vwl_session_region, i);
 
         if (!old->own && !contains(wanted, old)) {
             err = vwl_mem_remove(mem, &old->region, &next);
@@ -112,8 +117,8 @@ static int build_table(struct vwl_session *session, const GArray *wanted,
         }
     }
     for (guint i = 0; i < wanted->len && err == 0; i++) {
-        struct session_region *new = &g_array_index((GArray *)wanted,
-                                                    struct session_region, i);
+        struct vwl_session_region *new = &g_array_index(
+            (GArray *)wanted, struct vwl_session_region, i);
 
         if (!new->own && !contains(session->regions, new)) {
             err = vwl_mem_add(mem, &new->region, fds[i], &next);
@@ -132,11 +137,12 @@ static void install(struct vwl_session *session, struct vwl_mem *mem)
 {
     vwl_mem_unref(session->mem);
     session->mem = mem;
-    session_memory_apply(session);
+    vwl_session_memory_apply(session);
 }
 
-int session_set_mem_table(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                          struct session_answer *answer)
+int vwl_session_set_mem_table(struct vwl_session *session,
+                              struct vwl_vhu_msg *msg,
+                              struct vwl_session_answer *answer)
 {
     uint64_t offsets[VWL_VHU_MAX_FDS] = { 0 };
     struct vhost_user_memory header;
@@ -151,10 +157,10 @@ int session_set_mem_table(struct vwl_session *session, struct vwl_vhu_msg *msg,
                 header.nregions * sizeof(struct vhost_user_memory_region)) {
         return -EINVAL;
     }
-    wanted = g_array_new(FALSE, FALSE, sizeof(struct session_region));
+    wanted = g_array_new(FALSE, FALSE, sizeof(struct vwl_session_region));
     for (unsigned int i = 0; i < msg->n_fds && err == 0; i++) {
         struct vhost_user_memory_region wire;
-        struct session_region region;
+        struct vwl_session_region region;
 
         memcpy(&wire, msg->payload + sizeof header + i * sizeof wire,
                sizeof wire);
@@ -176,9 +182,8 @@ int session_set_mem_table(struct vwl_session *session, struct vwl_vhu_msg *msg,
     g_array_unref(session->regions);
     session->regions = wanted;
     for (guint i = 0; i < wanted->len; i++) {
-        struct session_region *region = &g_array_index(wanted,
-                                                       struct session_region,
-                                                       i);
+        struct vwl_session_region *region = &g_array_index(
+            wanted, struct vwl_session_region, i);
 
         if (region->own) {
             note_base(session, region, offsets[i]);
@@ -194,18 +199,19 @@ static bool offers_slots(const struct vwl_session *session)
            BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
 }
 
-int session_get_mem_slots(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                          struct session_answer *answer)
+int vwl_session_get_mem_slots(struct vwl_session *session,
+                              struct vwl_vhu_msg *msg,
+                              struct vwl_session_answer *answer)
 {
-    session_answer_u64(answer, offers_slots(session) ? MEM_SLOTS : 0);
+    vwl_session_answer_u64(answer, offers_slots(session) ? MEM_SLOTS : 0);
     return 0;
 }
 
-int session_add_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                       struct session_answer *answer)
+int vwl_session_add_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                           struct vwl_session_answer *answer)
 {
     struct vhost_user_single_memory_region wire;
-    struct session_region region;
+    struct vwl_session_region region;
     struct vwl_mem *mem = NULL;
     uint64_t shm_offset = 0;
     int err;
@@ -235,8 +241,9 @@ int session_add_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
     return 0;
 }
 
-int session_remove_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                          struct session_answer *answer)
+int vwl_session_remove_region(struct vwl_session *session,
+                              struct vwl_vhu_msg *msg,
+                              struct vwl_session_answer *answer)
 {
     struct vhost_user_single_memory_region wire;
     struct vwl_mem *mem = NULL;
@@ -246,8 +253,8 @@ int session_remove_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
     }
     memcpy(&wire, msg->payload, sizeof wire);
     for (guint i = 0; i < session->regions->len; i++) {
-        struct session_region region = g_array_index(session->regions,
-                                                     struct session_region, i);
+        struct vwl_session_region region = g_array_index(
+            session->regions, struct vwl_session_region, i);
         int err;
 
         if (region.region.gpa != wire.region.guest_phys_addr ||
@@ -270,10 +277,10 @@ int session_remove_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
     return -ENOENT;
 }
 
-void session_memory_apply(struct vwl_session *session)
+void vwl_session_memory_apply(struct vwl_session *session)
 {
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        struct session_ring *ring = &session->rings[i];
+        struct vwl_session_ring *ring = &session->rings[i];
         int err;
 
         if (!vwl_vq_is_started(ring->vq) || ring->broken) {
@@ -281,12 +288,12 @@ void session_memory_apply(struct vwl_session *session)
         }
         err = vwl_vq_refresh(ring->vq, session->mem);
         if (err == -EAGAIN) {
-            session_ask_miss(session, i);
+            vwl_session_ask_miss(session, i);
         } else if (err < 0) {
-            session_ring_fault(session, i, "its parts left guest memory");
+            vwl_session_ring_fault(session, i, "its parts left guest memory");
         }
     }
-    session_rings_update(session);
+    vwl_session_rings_update(session);
     session->ops->memory_changed(session->opaque);
 }
 
@@ -323,17 +330,17 @@ static int update(struct vwl_session *session,
     if (err < 0) {
         return err;
     }
-    session_settle_misses(session, wire->iova, wire->size);
-    session_memory_apply(session);
+    vwl_session_settle_misses(session, wire->iova, wire->size);
+    vwl_session_memory_apply(session);
     return 0;
 }
 
-int session_iotlb_msg(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                      struct session_answer *answer)
+int vwl_session_iotlb_msg(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                          struct vwl_session_answer *answer)
 {
     struct vhost_user_iotlb wire;
 
-    if (!session_has_feature(session, VIRTIO_F_ACCESS_PLATFORM)) {
+    if (!vwl_session_has_feature(session, VIRTIO_F_ACCESS_PLATFORM)) {
         return -EOPNOTSUPP;
     }
     memcpy(&wire, msg->payload, sizeof wire);
@@ -343,7 +350,7 @@ int session_iotlb_msg(struct vwl_session *session, struct vwl_vhu_msg *msg,
     case VHOST_USER_IOTLB_INVALIDATE:
         session->ops->iotlb_invalidate(session->opaque, wire.iova, wire.size);
         vwl_iotlb_invalidate(session->iotlb, wire.iova, wire.size);
-        session_memory_apply(session);
+        vwl_session_memory_apply(session);
         return 0;
     default:
         return -EINVAL;

@@ -11,8 +11,9 @@ static void on_miss_done(void *opaque, uint64_t cookie, int err)
     struct vwl_session *session = opaque;
 
     for (guint i = 0; i < session->misses->len; i++) {
-        struct session_miss miss = g_array_index(session->misses,
-                                                 struct session_miss, i);
+        struct vwl_session_miss miss = g_array_index(session->misses,
+                                                     struct vwl_session_miss,
+                                                     i);
 
         if (miss.cookie != cookie) {
             continue;
@@ -20,31 +21,33 @@ static void on_miss_done(void *opaque, uint64_t cookie, int err)
         /* Until the UPDATE, if no reply was due: the same miss is not asked
          * for twice. With a reply the UPDATE came before it. */
         if (err == 0 &&
-            !session_has_protocol(session, VHOST_USER_PROTOCOL_F_REPLY_ACK)) {
+            !vwl_session_has_protocol(session,
+                                      VHOST_USER_PROTOCOL_F_REPLY_ACK)) {
             return;
         }
         g_array_remove_index_fast(session->misses, i);
         if (err < 0 && err != -ECONNRESET) {
-            session_ring_fault(session, miss.index,
-                               "an address that the IOMMU does not map");
+            vwl_session_ring_fault(session, miss.index,
+                                   "an address that the IOMMU does not map");
         }
         return;
     }
 }
 
-void session_ask_miss(struct vwl_session *session, unsigned int index)
+void vwl_session_ask_miss(struct vwl_session *session, unsigned int index)
 {
     struct vhost_user_iotlb msg = { .type = VHOST_USER_IOTLB_MISS };
-    struct session_miss miss = { .index = index };
+    struct vwl_session_miss miss = { .index = index };
     int err;
 
-    if (!session_has_feature(session, VIRTIO_F_ACCESS_PLATFORM)) {
+    if (!vwl_session_has_feature(session, VIRTIO_F_ACCESS_PLATFORM)) {
         return;
     }
     vwl_vq_miss(session->rings[index].vq, &miss.iova, &miss.access);
     for (guint i = 0; i < session->misses->len; i++) {
-        struct session_miss *old = &g_array_index(session->misses,
-                                                  struct session_miss, i);
+        struct vwl_session_miss *old = &g_array_index(session->misses,
+                                                      struct vwl_session_miss,
+                                                      i);
 
         if (old->iova == miss.iova && old->access == miss.access) {
             return;
@@ -66,18 +69,19 @@ void session_ask_miss(struct vwl_session *session, unsigned int index)
     }
 }
 
-void session_forget_misses(struct vwl_session *session)
+void vwl_session_forget_misses(struct vwl_session *session)
 {
     vwl_backchan_forget(session->backchan, session);
     g_array_set_size(session->misses, 0);
 }
 
-void session_settle_misses(struct vwl_session *session, uint64_t iova,
-                           uint64_t size)
+void vwl_session_settle_misses(struct vwl_session *session, uint64_t iova,
+                               uint64_t size)
 {
     for (guint i = session->misses->len; i > 0; i--) {
-        struct session_miss *miss = &g_array_index(session->misses,
-                                                   struct session_miss, i - 1);
+        struct vwl_session_miss *miss = &g_array_index(session->misses,
+                                                       struct vwl_session_miss,
+                                                       i - 1);
 
         if (miss->iova >= iova && miss->iova - iova < size) {
             g_array_remove_index_fast(session->misses, i - 1);
@@ -87,5 +91,5 @@ void session_settle_misses(struct vwl_session *session, uint64_t iova,
 
 void vwl_session_ring_miss(struct vwl_session *session, unsigned int index)
 {
-    session_ask_miss(session, index);
+    vwl_session_ask_miss(session, index);
 }

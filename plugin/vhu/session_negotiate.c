@@ -15,24 +15,26 @@ static uint64_t get_u64(const struct vwl_vhu_msg *msg)
     return value;
 }
 
-int session_refuse(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                   struct session_answer *answer)
+int vwl_session_refuse(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                       struct vwl_session_answer *answer)
 {
     return -EOPNOTSUPP;
 }
 
-int session_get_features(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                         struct session_answer *answer)
+int vwl_session_get_features(struct vwl_session *session,
+                             struct vwl_vhu_msg *msg,
+                             struct vwl_session_answer *answer)
 {
     uint64_t hidden = session->no_dialect ? session->config.features_need_shm
                                           : 0;
 
-    session_answer_u64(answer, session->offered & ~hidden);
+    vwl_session_answer_u64(answer, session->offered & ~hidden);
     return 0;
 }
 
-int session_set_features(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                         struct session_answer *answer)
+int vwl_session_set_features(struct vwl_session *session,
+                             struct vwl_vhu_msg *msg,
+                             struct vwl_session_answer *answer)
 {
     uint64_t transport = BIT(VHOST_F_LOG_ALL) |
                          BIT(VHOST_USER_F_PROTOCOL_FEATURES);
@@ -40,39 +42,40 @@ int session_set_features(struct vwl_session *session, struct vwl_vhu_msg *msg,
     uint64_t changed = (bits ^ session->acked) & ~transport;
 
     if (bits & ~(session->offered | transport)) {
-        session->features_refused = !session_any_started(session);
+        session->features_refused = !vwl_session_any_started(session);
         return -EINVAL;
     }
-    if (changed && session_any_started(session)) {
+    if (changed && vwl_session_any_started(session)) {
         return -EBUSY;
     }
     session->features_refused = false;
     session->acked = bits;
     vwl_dirty_enable(session->dirty, bits & BIT(VHOST_F_LOG_ALL));
-    if (changed || !session->features_set || !session_any_started(session)) {
+    if (changed || !session->features_set ||
+        !vwl_session_any_started(session)) {
         session->features_set = true;
         session->ops->features(session->opaque, bits);
     }
-    if (!session_has_feature(session, VHOST_USER_F_PROTOCOL_FEATURES)) {
+    if (!vwl_session_has_feature(session, VHOST_USER_F_PROTOCOL_FEATURES)) {
         for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
             session->rings[i].enabled = true;
         }
     }
-    session_rings_update(session);
+    vwl_session_rings_update(session);
     return 0;
 }
 
-int session_get_protocol_features(struct vwl_session *session,
-                                  struct vwl_vhu_msg *msg,
-                                  struct session_answer *answer)
+int vwl_session_get_protocol_features(struct vwl_session *session,
+                                      struct vwl_vhu_msg *msg,
+                                      struct vwl_session_answer *answer)
 {
-    session_answer_u64(answer, session->config.protocol_features);
+    vwl_session_answer_u64(answer, session->config.protocol_features);
     return 0;
 }
 
-int session_set_protocol_features(struct vwl_session *session,
-                                  struct vwl_vhu_msg *msg,
-                                  struct session_answer *answer)
+int vwl_session_set_protocol_features(struct vwl_session *session,
+                                      struct vwl_vhu_msg *msg,
+                                      struct vwl_session_answer *answer)
 {
     const uint64_t needed = BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
                             BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ);
@@ -101,7 +104,7 @@ int session_set_protocol_features(struct vwl_session *session,
     return 0;
 }
 
-static void forget_descriptors(struct session_ring *ring)
+static void forget_descriptors(struct vwl_session_ring *ring)
 {
     vwl_fd_clear(&ring->call);
     vwl_fd_clear(&ring->err);
@@ -110,8 +113,8 @@ static void forget_descriptors(struct session_ring *ring)
     ring->base = 0;
 }
 
-int session_set_owner(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                      struct session_answer *answer)
+int vwl_session_set_owner(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                          struct vwl_session_answer *answer)
 {
     int none = -1;
 
@@ -119,37 +122,39 @@ int session_set_owner(struct vwl_session *session, struct vwl_vhu_msg *msg,
         session->owned = true;
         return 0;
     }
-    session_device_reset(session, VWL_RESET_OWNER);
+    vwl_session_device_reset(session, VWL_RESET_OWNER);
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         forget_descriptors(&session->rings[i]);
     }
-    session_memory_clear(session);
+    vwl_session_memory_clear(session);
     vwl_dirty_set_fd(session->dirty, &none);
     vwl_dirty_enable(session->dirty, false);
     session->acked = 0;
     session->features_set = false;
     session->features_refused = false;
-    session_rings_update(session);
+    vwl_session_rings_update(session);
     return 0;
 }
 
 /* Deprecated, and ambiguous across releases of the specification: ignored. */
-int session_reset_owner(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                        struct session_answer *answer)
+int vwl_session_reset_owner(struct vwl_session *session,
+                            struct vwl_vhu_msg *msg,
+                            struct vwl_session_answer *answer)
 {
     return 0;
 }
 
-int session_reset_device(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                         struct session_answer *answer)
+int vwl_session_reset_device(struct vwl_session *session,
+                             struct vwl_vhu_msg *msg,
+                             struct vwl_session_answer *answer)
 {
-    session_device_reset(session, VWL_RESET_DEVICE);
-    session_rings_update(session);
+    vwl_session_device_reset(session, VWL_RESET_DEVICE);
+    vwl_session_rings_update(session);
     return 0;
 }
 
-int session_get_status(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                       struct session_answer *answer)
+int vwl_session_get_status(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                           struct vwl_session_answer *answer)
 {
     uint64_t status = session->status;
 
@@ -158,33 +163,34 @@ int session_get_status(struct vwl_session *session, struct vwl_vhu_msg *msg,
             status |= VIRTIO_CONFIG_S_NEEDS_RESET_BIT;
         }
     }
-    session_answer_u64(answer, status);
+    vwl_session_answer_u64(answer, status);
     return 0;
 }
 
-int session_set_status(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                       struct session_answer *answer)
+int vwl_session_set_status(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                           struct vwl_session_answer *answer)
 {
     uint8_t status = (uint8_t)get_u64(msg);
 
     if (status == 0) {
-        session_device_reset(session, VWL_RESET_STATUS);
-        session_rings_update(session);
+        vwl_session_device_reset(session, VWL_RESET_STATUS);
+        vwl_session_rings_update(session);
     }
     session->status = status;
     return 0;
 }
 
-int session_get_queue_num(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                          struct session_answer *answer)
+int vwl_session_get_queue_num(struct vwl_session *session,
+                              struct vwl_vhu_msg *msg,
+                              struct vwl_session_answer *answer)
 {
-    session_answer_u64(answer, VIRTIO_WL_QUEUE_COUNT);
+    vwl_session_answer_u64(answer, VIRTIO_WL_QUEUE_COUNT);
     return 0;
 }
 
 /* The configuration space of this device is empty. */
-int session_get_config(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                       struct session_answer *answer)
+int vwl_session_get_config(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                           struct vwl_session_answer *answer)
 {
     struct vhost_user_config config;
 
@@ -210,12 +216,13 @@ static bool is_stream_socket(int fd)
            domain == AF_UNIX && type == SOCK_STREAM;
 }
 
-int session_set_backend_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                           struct session_answer *answer)
+int vwl_session_set_backend_fd(struct vwl_session *session,
+                               struct vwl_vhu_msg *msg,
+                               struct vwl_session_answer *answer)
 {
     bool replaces = vwl_backchan_fd(session->backchan) >= 0;
 
-    if (!session_has_protocol(session, VHOST_USER_PROTOCOL_F_BACKEND_REQ)) {
+    if (!vwl_session_has_protocol(session, VHOST_USER_PROTOCOL_F_BACKEND_REQ)) {
         return -EOPNOTSUPP;
     }
     if (!is_stream_socket(msg->fds[0])) {
@@ -223,8 +230,8 @@ int session_set_backend_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
     }
     vwl_backchan_set_fd(session->backchan, &msg->fds[0]);
     /* The end of the one before may not have been seen yet. */
-    if (replaces && !session_any_kicked(session)) {
-        session_device_reset(session, VWL_RESET_CHANNEL);
+    if (replaces && !vwl_session_any_kicked(session)) {
+        vwl_session_device_reset(session, VWL_RESET_CHANNEL);
     }
     session->ops->backchan_changed(session->opaque);
     return 0;
@@ -236,9 +243,9 @@ static bool offers_shm(const struct vwl_session *session, unsigned int bit)
            session->config.shm_size > 0;
 }
 
-int session_get_shmem_config(struct vwl_session *session,
-                             struct vwl_vhu_msg *msg,
-                             struct session_answer *answer)
+int vwl_session_get_shmem_config(struct vwl_session *session,
+                                 struct vwl_vhu_msg *msg,
+                                 struct vwl_session_answer *answer)
 {
     struct vhost_user_shmem_config config = { 0 };
 
@@ -251,9 +258,9 @@ int session_get_shmem_config(struct vwl_session *session,
     return 0;
 }
 
-int session_get_private_regions(struct vwl_session *session,
-                                struct vwl_vhu_msg *msg,
-                                struct session_answer *answer)
+int vwl_session_get_private_regions(struct vwl_session *session,
+                                    struct vwl_vhu_msg *msg,
+                                    struct vwl_session_answer *answer)
 {
     struct vhost_user_private_shmem_region region = {
         .id = 0,
@@ -261,7 +268,7 @@ int session_get_private_regions(struct vwl_session *session,
     };
     bool has = offers_shm(session, VHOST_USER_PROTOCOL_F_SHARED_MEMORY_REGIONS);
 
-    session_answer_u64(answer, has ? 1 : 0);
+    vwl_session_answer_u64(answer, has ? 1 : 0);
     if (has) {
         memcpy(answer->payload + answer->size, &region, sizeof region);
         answer->size += sizeof region;

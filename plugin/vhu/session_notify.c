@@ -10,7 +10,7 @@
 
 /* ---- descriptors ------------------------------------------------------ */
 
-bool session_is_anonymous(int fd)
+bool vwl_session_is_anonymous(int fd)
 {
     struct statx st;
 
@@ -19,7 +19,7 @@ bool session_is_anonymous(int fd)
            (st.stx_mode & S_IFMT) == 0;
 }
 
-bool session_may_block(int fd)
+bool vwl_session_may_block(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
 
@@ -79,7 +79,7 @@ int vwl_session_drain_kick(struct vwl_session *session, unsigned int index)
 
 void vwl_session_call(struct vwl_session *session, unsigned int index)
 {
-    struct session_ring *ring = &session->rings[index];
+    struct vwl_session_ring *ring = &session->rings[index];
 
     vwl_dirty_flush(session->dirty);
     if (!vwl_vq_is_started(ring->vq)) {
@@ -87,7 +87,7 @@ void vwl_session_call(struct vwl_session *session, unsigned int index)
     }
     if (ring->call >= 0) {
         signal_fd(ring->call, ring->call_may_block);
-    } else if (session_has_protocol(
+    } else if (vwl_session_has_protocol(
                    session, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
         vwl_backchan_vring_call(session->backchan, index);
     }
@@ -98,7 +98,7 @@ void vwl_session_call(struct vwl_session *session, unsigned int index)
 void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
                              const char *why)
 {
-    struct session_ring *ring = &session->rings[index];
+    struct vwl_session_ring *ring = &session->rings[index];
 
     if (ring->broken) {
         return;
@@ -109,18 +109,18 @@ void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
     vwl_vq_break(ring->vq);
     if (ring->err >= 0) {
         signal_fd(ring->err, ring->err_may_block);
-    } else if (session_has_protocol(
+    } else if (vwl_session_has_protocol(
                    session, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
         vwl_backchan_vring_err(session->backchan, index);
     }
-    if (session_has_protocol(session, VHOST_USER_PROTOCOL_F_CONFIG)) {
+    if (vwl_session_has_protocol(session, VHOST_USER_PROTOCOL_F_CONFIG)) {
         vwl_backchan_config_change(session->backchan, NULL, NULL, 0);
     }
 }
 
-void session_ring_pause(struct vwl_session *session, unsigned int index)
+void vwl_session_ring_pause(struct vwl_session *session, unsigned int index)
 {
-    struct session_ring *ring = &session->rings[index];
+    struct vwl_session_ring *ring = &session->rings[index];
 
     if (ring->running) {
         session->ops->ring_stopping(session->opaque, index);
@@ -128,9 +128,9 @@ void session_ring_pause(struct vwl_session *session, unsigned int index)
     }
 }
 
-void session_ring_fault(struct vwl_session *session, unsigned int index,
-                        const char *why)
+void vwl_session_ring_fault(struct vwl_session *session, unsigned int index,
+                            const char *why)
 {
-    session_ring_pause(session, index);
+    vwl_session_ring_pause(session, index);
     vwl_session_ring_broken(session, index, why);
 }

@@ -30,7 +30,7 @@
 /* What GET_MAX_MEM_SLOTS says. */
 #define MEM_SLOTS 509
 
-struct session_ring {
+struct vwl_session_ring {
     struct vwl_vq *vq;
     /* configuration; NUM, ADDR and BASE are asked for before a start */
     uint32_t size;
@@ -51,14 +51,14 @@ struct session_ring {
     bool call_may_block, err_may_block;
 };
 
-struct session_region {
+struct vwl_session_region {
     struct vwl_mem_region region;
     dev_t dev;
     ino_t ino;
     bool own; /* a piece of region 0, not guest memory */
 };
 
-struct session_miss {
+struct vwl_session_miss {
     uint64_t iova;
     unsigned int access;
     unsigned int index; /* ring that waits */
@@ -87,18 +87,18 @@ struct vwl_session {
     bool decided;  /* reset or pause, for this run of the out ring */
 
     struct vwl_mem *mem;
-    GArray *regions; /* struct session_region */
+    GArray *regions; /* struct vwl_session_region */
     struct vwl_iotlb *iotlb;
-    GArray *misses; /* struct session_miss */
+    GArray *misses; /* struct vwl_session_miss */
     uint64_t next_cookie;
     struct vwl_dirty *dirty;
     struct vwl_inflight *inflight;
 
-    struct session_ring rings[VIRTIO_WL_QUEUE_COUNT];
+    struct vwl_session_ring rings[VIRTIO_WL_QUEUE_COUNT];
 };
 
 /* An answer under construction. */
-struct session_answer {
+struct vwl_session_answer {
     uint32_t size;
     int fd; /* owned */
     uint8_t payload[sizeof(struct vhost_user_shmem_config)];
@@ -106,83 +106,85 @@ struct session_answer {
 
 /* Handlers: the message is well-formed by its row. 0 or -errno; the answer is
  * theirs to fill where the route says so. */
-typedef int session_serve(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                          struct session_answer *answer);
+typedef int vwl_session_serve(struct vwl_session *session,
+                              struct vwl_vhu_msg *msg,
+                              struct vwl_session_answer *answer);
 
 /* session_negotiate.c */
-session_serve session_get_features, session_set_features,
-    session_get_protocol_features, session_set_protocol_features,
-    session_set_owner, session_reset_owner, session_reset_device,
-    session_get_status, session_set_status, session_get_queue_num,
-    session_get_config, session_refuse, session_set_backend_fd,
-    session_get_shmem_config, session_get_private_regions;
+vwl_session_serve vwl_session_get_features, vwl_session_set_features,
+    vwl_session_get_protocol_features, vwl_session_set_protocol_features,
+    vwl_session_set_owner, vwl_session_reset_owner, vwl_session_reset_device,
+    vwl_session_get_status, vwl_session_set_status, vwl_session_get_queue_num,
+    vwl_session_get_config, vwl_session_refuse, vwl_session_set_backend_fd,
+    vwl_session_get_shmem_config, vwl_session_get_private_regions;
 /* session_memory.c */
-session_serve session_set_mem_table, session_get_mem_slots, session_add_region,
-    session_remove_region, session_iotlb_msg;
+vwl_session_serve vwl_session_set_mem_table, vwl_session_get_mem_slots,
+    vwl_session_add_region, vwl_session_remove_region, vwl_session_iotlb_msg;
 /* session_ring.c */
-session_serve session_vring_num, session_vring_addr, session_vring_base,
-    session_get_vring_base, session_vring_kick, session_vring_call,
-    session_vring_err, session_vring_enable, session_inband_kick;
+vwl_session_serve vwl_session_vring_num, vwl_session_vring_addr,
+    vwl_session_vring_base, vwl_session_get_vring_base, vwl_session_vring_kick,
+    vwl_session_vring_call, vwl_session_vring_err, vwl_session_vring_enable,
+    vwl_session_inband_kick;
 /* session_log.c */
-session_serve session_set_log_base, session_set_log_fd, session_get_inflight,
-    session_set_inflight;
+vwl_session_serve vwl_session_set_log_base, vwl_session_set_log_fd,
+    vwl_session_get_inflight, vwl_session_set_inflight;
 /* session_state.c */
-session_serve session_set_state_fd, session_check_state;
+vwl_session_serve vwl_session_set_state_fd, vwl_session_check_state;
 
 /* session.c */
-static inline void session_answer_u64(struct session_answer *answer,
-                                      uint64_t value)
+static inline void vwl_session_answer_u64(struct vwl_session_answer *answer,
+                                          uint64_t value)
 {
     memcpy(answer->payload, &value, sizeof value);
     answer->size = sizeof value;
 }
-static inline bool session_has_protocol(const struct vwl_session *session,
-                                        unsigned int bit)
+static inline bool vwl_session_has_protocol(const struct vwl_session *session,
+                                            unsigned int bit)
 {
     return session->protocol_acked & BIT(bit);
 }
-static inline bool session_has_feature(const struct vwl_session *session,
-                                       unsigned int bit)
+static inline bool vwl_session_has_feature(const struct vwl_session *session,
+                                           unsigned int bit)
 {
     return session->acked & BIT(bit);
 }
 
 /* session_memory.c */
-void session_memory_init(struct vwl_session *session);
-void session_memory_finish(struct vwl_session *session);
-void session_memory_clear(struct vwl_session *session);
+void vwl_session_memory_init(struct vwl_session *session);
+void vwl_session_memory_finish(struct vwl_session *session);
+void vwl_session_memory_clear(struct vwl_session *session);
 /* Every started ring looks its parts up again, rings that could not start try
  * again, and the owner is told. */
-void session_memory_apply(struct vwl_session *session);
+void vwl_session_memory_apply(struct vwl_session *session);
 
 /* session_miss.c */
-void session_ask_miss(struct vwl_session *session, unsigned int index);
-void session_forget_misses(struct vwl_session *session);
-void session_settle_misses(struct vwl_session *session, uint64_t iova,
-                           uint64_t size);
+void vwl_session_ask_miss(struct vwl_session *session, unsigned int index);
+void vwl_session_forget_misses(struct vwl_session *session);
+void vwl_session_settle_misses(struct vwl_session *session, uint64_t iova,
+                               uint64_t size);
 
 /* session_ring.c */
 /* Connection, protocol features and back-end channel outlive it. */
-void session_device_reset(struct vwl_session *session,
-                          enum vwl_reset_reason reason);
-void session_rings_init(struct vwl_session *session);
-void session_rings_finish(struct vwl_session *session);
+void vwl_session_device_reset(struct vwl_session *session,
+                              enum vwl_reset_reason reason);
+void vwl_session_rings_init(struct vwl_session *session);
+void vwl_session_rings_finish(struct vwl_session *session);
 /* Starts and reports what may run by now. */
-void session_rings_update(struct vwl_session *session);
+void vwl_session_rings_update(struct vwl_session *session);
 /* Stops the virtqueue too and forgets the kick descriptor. */
-void session_ring_stop(struct vwl_session *session, unsigned int index);
-bool session_any_started(const struct vwl_session *session);
-bool session_any_kicked(const struct vwl_session *session);
+void vwl_session_ring_stop(struct vwl_session *session, unsigned int index);
+bool vwl_session_any_started(const struct vwl_session *session);
+bool vwl_session_any_kicked(const struct vwl_session *session);
 
 /* session_notify.c */
 /* Only reported as stopping; its virtqueue stays. */
-void session_ring_pause(struct vwl_session *session, unsigned int index);
+void vwl_session_ring_pause(struct vwl_session *session, unsigned int index);
 /* A fault that the session found itself: the owner is told, too. */
-void session_ring_fault(struct vwl_session *session, unsigned int index,
-                        const char *why);
+void vwl_session_ring_fault(struct vwl_session *session, unsigned int index,
+                            const char *why);
 /* An anonymous-inode descriptor (eventfd): nothing else is polled or written
  * without a chance to block or to reach a stranger's file. */
-bool session_is_anonymous(int fd);
-bool session_may_block(int fd);
+bool vwl_session_is_anonymous(int fd);
+bool vwl_session_may_block(int fd);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "base/fd.h"
 
-void session_rings_init(struct vwl_session *session)
+void vwl_session_rings_init(struct vwl_session *session)
 {
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         session->rings[i].vq = vwl_vq_create();
@@ -16,10 +16,10 @@ void session_rings_init(struct vwl_session *session)
     }
 }
 
-void session_rings_finish(struct vwl_session *session)
+void vwl_session_rings_finish(struct vwl_session *session)
 {
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        struct session_ring *ring = &session->rings[i];
+        struct vwl_session_ring *ring = &session->rings[i];
 
         vwl_vq_destroy(ring->vq);
         vwl_fd_clear(&ring->kick);
@@ -28,13 +28,13 @@ void session_rings_finish(struct vwl_session *session)
     }
 }
 
-bool session_any_started(const struct vwl_session *session)
+bool vwl_session_any_started(const struct vwl_session *session)
 {
     return vwl_vq_is_started(session->rings[VIRTIO_WL_QUEUE_IN].vq) ||
            vwl_vq_is_started(session->rings[VIRTIO_WL_QUEUE_OUT].vq);
 }
 
-bool session_any_kicked(const struct vwl_session *session)
+bool vwl_session_any_kicked(const struct vwl_session *session)
 {
     return session->rings[VIRTIO_WL_QUEUE_IN].kicked ||
            session->rings[VIRTIO_WL_QUEUE_OUT].kicked;
@@ -44,13 +44,13 @@ bool session_any_kicked(const struct vwl_session *session)
 
 static uint32_t fresh_base(const struct vwl_session *session)
 {
-    return session_has_feature(session, VIRTIO_F_RING_PACKED)
+    return vwl_session_has_feature(session, VIRTIO_F_RING_PACKED)
                ? VWL_VQ_PACKED_FRESH_BASE
                : 0;
 }
 
 static bool is_ready_to_run(const struct vwl_session *session,
-                            const struct session_ring *ring)
+                            const struct vwl_session_ring *ring)
 {
     return ring->kicked && ring->enabled && ring->has_size && ring->has_addr &&
            ring->has_base && !session->features_refused;
@@ -61,7 +61,7 @@ static bool is_ready_to_run(const struct vwl_session *session,
  * ring is configured before it, if at all. */
 static bool decide(struct vwl_session *session)
 {
-    const struct session_ring *in = &session->rings[VIRTIO_WL_QUEUE_IN];
+    const struct vwl_session_ring *in = &session->rings[VIRTIO_WL_QUEUE_IN];
     uint32_t fresh = fresh_base(session);
     bool all_fresh = true;
     bool was_used = false;
@@ -70,7 +70,7 @@ static bool decide(struct vwl_session *session)
         return false;
     }
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        const struct session_ring *ring = &session->rings[i];
+        const struct vwl_session_ring *ring = &session->rings[i];
 
         if (vwl_vq_is_started(ring->vq) ||
             (ring->has_base && ring->base != fresh)) {
@@ -80,20 +80,21 @@ static bool decide(struct vwl_session *session)
     }
     session->decided = true;
     if (all_fresh && was_used) {
-        session_device_reset(session, VWL_RESET_BASE);
+        vwl_session_device_reset(session, VWL_RESET_BASE);
     }
     return true;
 }
 
 static int start_vq(struct vwl_session *session, unsigned int index, bool keep)
 {
-    struct session_ring *ring = &session->rings[index];
+    struct vwl_session_ring *ring = &session->rings[index];
     struct vwl_chain *const *held = NULL;
     unsigned int n_held = 0;
     struct vwl_vq_setup setup = {
-        .packed = session_has_feature(session, VIRTIO_F_RING_PACKED),
-        .event_idx = session_has_feature(session, VIRTIO_RING_F_EVENT_IDX),
-        .indirect = session_has_feature(session, VIRTIO_RING_F_INDIRECT_DESC),
+        .packed = vwl_session_has_feature(session, VIRTIO_F_RING_PACKED),
+        .event_idx = vwl_session_has_feature(session, VIRTIO_RING_F_EVENT_IDX),
+        .indirect = vwl_session_has_feature(session,
+                                            VIRTIO_RING_F_INDIRECT_DESC),
         .size = ring->size,
         .desc = ring->desc,
         .driver = ring->driver,
@@ -102,7 +103,7 @@ static int start_vq(struct vwl_session *session, unsigned int index, bool keep)
         .log_gpa = ring->log_gpa,
         .base = ring->base,
         .mem = session->mem,
-        .iotlb = session_has_feature(session, VIRTIO_F_ACCESS_PLATFORM)
+        .iotlb = vwl_session_has_feature(session, VIRTIO_F_ACCESS_PLATFORM)
                      ? session->iotlb
                      : NULL,
         .dirty = session->dirty,
@@ -134,7 +135,7 @@ static int start_vq(struct vwl_session *session, unsigned int index, bool keep)
 
 static void start_ring(struct vwl_session *session, unsigned int index)
 {
-    struct session_ring *ring = &session->rings[index];
+    struct vwl_session_ring *ring = &session->rings[index];
     bool keep = true;
 
     if (ring->running || ring->broken || !is_ready_to_run(session, ring)) {
@@ -146,7 +147,7 @@ static void start_ring(struct vwl_session *session, unsigned int index)
         keep = ring->has_answer && ring->answer == ring->base;
         err = start_vq(session, index, keep);
         if (err == -EAGAIN) {
-            session_ask_miss(session, index);
+            vwl_session_ask_miss(session, index);
             return;
         }
         if (err < 0) {
@@ -163,10 +164,10 @@ static void start_ring(struct vwl_session *session, unsigned int index)
     }
 }
 
-void session_rings_update(struct vwl_session *session)
+void vwl_session_rings_update(struct vwl_session *session)
 {
     vwl_backchan_hold(session->backchan,
-                      session->suspended || !session_any_kicked(session));
+                      session->suspended || !vwl_session_any_kicked(session));
     if (session->suspended) {
         return;
     }
@@ -180,11 +181,11 @@ void session_rings_update(struct vwl_session *session)
     }
 }
 
-void session_ring_stop(struct vwl_session *session, unsigned int index)
+void vwl_session_ring_stop(struct vwl_session *session, unsigned int index)
 {
-    struct session_ring *ring = &session->rings[index];
+    struct vwl_session_ring *ring = &session->rings[index];
 
-    session_ring_pause(session, index);
+    vwl_session_ring_pause(session, index);
     if (vwl_vq_is_started(ring->vq)) {
         ring->base = vwl_vq_stop(ring->vq);
         ring->answer = ring->base;
@@ -207,18 +208,18 @@ void session_ring_stop(struct vwl_session *session, unsigned int index)
 }
 
 /* Connection, protocol features and back-end channel outlive it. */
-void session_device_reset(struct vwl_session *session,
-                          enum vwl_reset_reason reason)
+void vwl_session_device_reset(struct vwl_session *session,
+                              enum vwl_reset_reason reason)
 {
     bool enabled = session->features_set &&
-                   !session_has_feature(session,
-                                        VHOST_USER_F_PROTOCOL_FEATURES);
+                   !vwl_session_has_feature(session,
+                                            VHOST_USER_F_PROTOCOL_FEATURES);
 
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        struct session_ring *ring = &session->rings[i];
+        struct vwl_session_ring *ring = &session->rings[i];
 
         if (reason != VWL_RESET_BASE) {
-            session_ring_stop(session, i);
+            vwl_session_ring_stop(session, i);
             ring->enabled = enabled;
         }
         ring->has_answer = false;
@@ -226,7 +227,7 @@ void session_device_reset(struct vwl_session *session,
     }
     if (reason != VWL_RESET_BASE) {
         vwl_iotlb_clear(session->iotlb);
-        session_forget_misses(session);
+        vwl_session_forget_misses(session);
         vwl_inflight_destroy(session->inflight);
         session->inflight = NULL;
         session->status = 0;
@@ -236,8 +237,8 @@ void session_device_reset(struct vwl_session *session,
 
 /* ---- requests --------------------------------------------------------- */
 
-static struct session_ring *find_ring(struct vwl_session *session,
-                                      uint64_t index)
+static struct vwl_session_ring *find_ring(struct vwl_session *session,
+                                          uint64_t index)
 {
     return index < VIRTIO_WL_QUEUE_COUNT ? &session->rings[index] : NULL;
 }
@@ -252,11 +253,11 @@ static struct vhost_user_vring_state get_state(const struct vwl_vhu_msg *msg)
 
 /* What makes no sense leaves a stopped ring without the value: it does not
  * start until a good one comes. A started one goes on as it was. */
-int session_vring_num(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                      struct session_answer *answer)
+int vwl_session_vring_num(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                          struct vwl_session_answer *answer)
 {
     struct vhost_user_vring_state state = get_state(msg);
-    struct session_ring *ring = find_ring(session, state.index);
+    struct vwl_session_ring *ring = find_ring(session, state.index);
 
     if (!ring) {
         return -EINVAL;
@@ -270,16 +271,16 @@ int session_vring_num(struct vwl_session *session, struct vwl_vhu_msg *msg,
         return -EINVAL;
     }
     ring->size = state.num;
-    session_rings_update(session);
+    vwl_session_rings_update(session);
     return 0;
 }
 
-int session_vring_addr(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                       struct session_answer *answer)
+int vwl_session_vring_addr(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                           struct vwl_session_answer *answer)
 {
-    bool packed = session_has_feature(session, VIRTIO_F_RING_PACKED);
+    bool packed = vwl_session_has_feature(session, VIRTIO_F_RING_PACKED);
     struct vhost_user_vring_addr addr;
-    struct session_ring *ring;
+    struct vwl_session_ring *ring;
     bool log;
 
     memcpy(&addr, msg->payload, sizeof addr);
@@ -307,15 +308,15 @@ int session_vring_addr(struct vwl_session *session, struct vwl_vhu_msg *msg,
     }
     ring->log_used = log;
     ring->log_gpa = addr.log;
-    session_rings_update(session);
+    vwl_session_rings_update(session);
     return 0;
 }
 
-int session_vring_base(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                       struct session_answer *answer)
+int vwl_session_vring_base(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                           struct vwl_session_answer *answer)
 {
     struct vhost_user_vring_state state = get_state(msg);
-    struct session_ring *ring = find_ring(session, state.index);
+    struct vwl_session_ring *ring = find_ring(session, state.index);
 
     if (!ring) {
         return -EINVAL;
@@ -326,21 +327,22 @@ int session_vring_base(struct vwl_session *session, struct vwl_vhu_msg *msg,
     ring->touched = true;
     ring->has_base = true;
     ring->base = state.num;
-    session_rings_update(session);
+    vwl_session_rings_update(session);
     return 0;
 }
 
-int session_get_vring_base(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                           struct session_answer *answer)
+int vwl_session_get_vring_base(struct vwl_session *session,
+                               struct vwl_vhu_msg *msg,
+                               struct vwl_session_answer *answer)
 {
     struct vhost_user_vring_state state = get_state(msg);
-    struct session_ring *ring = find_ring(session, state.index);
+    struct vwl_session_ring *ring = find_ring(session, state.index);
 
     if (!ring) {
         return -EINVAL;
     }
-    session_ring_stop(session, state.index);
-    session_rings_update(session);
+    vwl_session_ring_stop(session, state.index);
+    vwl_session_rings_update(session);
     state.num = ring->base;
     memcpy(answer->payload, &state, sizeof state);
     answer->size = sizeof state;
@@ -360,7 +362,7 @@ static int take_vring_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
         msg->n_fds != (none ? 0 : 1)) {
         return -EINVAL;
     }
-    if (!none && !session_is_anonymous(msg->fds[0])) {
+    if (!none && !vwl_session_is_anonymous(msg->fds[0])) {
         return -EBADF;
     }
     *index = value & VHOST_USER_VRING_INDEX_MASK;
@@ -368,10 +370,10 @@ static int take_vring_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
     return 0;
 }
 
-int session_vring_kick(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                       struct session_answer *answer)
+int vwl_session_vring_kick(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                           struct vwl_session_answer *answer)
 {
-    struct session_ring *ring;
+    struct vwl_session_ring *ring;
     unsigned int index;
     int fd, old;
     bool ran;
@@ -394,15 +396,15 @@ int session_vring_kick(struct vwl_session *session, struct vwl_vhu_msg *msg,
         /* A kick may have gone to the descriptor before. */
         session->ops->ring_kicked(session->opaque, index);
     } else {
-        session_rings_update(session);
+        vwl_session_rings_update(session);
     }
     return 0;
 }
 
-int session_vring_call(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                       struct session_answer *answer)
+int vwl_session_vring_call(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                           struct vwl_session_answer *answer)
 {
-    struct session_ring *ring;
+    struct vwl_session_ring *ring;
     unsigned int index;
     int fd;
     int err = take_vring_fd(session, msg, &index, &fd);
@@ -413,17 +415,17 @@ int session_vring_call(struct vwl_session *session, struct vwl_vhu_msg *msg,
     ring = &session->rings[index];
     vwl_fd_clear(&ring->call);
     ring->call = fd;
-    ring->call_may_block = fd >= 0 && session_may_block(fd);
+    ring->call_may_block = fd >= 0 && vwl_session_may_block(fd);
     if (ring->running) {
         vwl_session_call(session, index); /* one may have gone to the old */
     }
     return 0;
 }
 
-int session_vring_err(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                      struct session_answer *answer)
+int vwl_session_vring_err(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                          struct vwl_session_answer *answer)
 {
-    struct session_ring *ring;
+    struct vwl_session_ring *ring;
     unsigned int index;
     int fd;
     int err = take_vring_fd(session, msg, &index, &fd);
@@ -434,36 +436,38 @@ int session_vring_err(struct vwl_session *session, struct vwl_vhu_msg *msg,
     ring = &session->rings[index];
     vwl_fd_clear(&ring->err);
     ring->err = fd;
-    ring->err_may_block = fd >= 0 && session_may_block(fd);
+    ring->err_may_block = fd >= 0 && vwl_session_may_block(fd);
     return 0;
 }
 
-int session_vring_enable(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                         struct session_answer *answer)
+int vwl_session_vring_enable(struct vwl_session *session,
+                             struct vwl_vhu_msg *msg,
+                             struct vwl_session_answer *answer)
 {
     struct vhost_user_vring_state state = get_state(msg);
-    struct session_ring *ring = find_ring(session, state.index);
+    struct vwl_session_ring *ring = find_ring(session, state.index);
 
     if (!ring || state.num > 1) {
         return -EINVAL;
     }
     ring->enabled = state.num;
     if (!ring->enabled) {
-        session_ring_pause(session, state.index);
+        vwl_session_ring_pause(session, state.index);
     }
-    session_rings_update(session);
+    vwl_session_rings_update(session);
     return 0;
 }
 
-int session_inband_kick(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                        struct session_answer *answer)
+int vwl_session_inband_kick(struct vwl_session *session,
+                            struct vwl_vhu_msg *msg,
+                            struct vwl_session_answer *answer)
 {
     struct vhost_user_vring_state state = get_state(msg);
-    struct session_ring *ring = find_ring(session, state.index);
+    struct vwl_session_ring *ring = find_ring(session, state.index);
 
     if (!ring ||
-        !session_has_protocol(session,
-                              VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
+        !vwl_session_has_protocol(session,
+                                  VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
         return -EINVAL;
     }
     ring->kicked = true;
@@ -471,7 +475,7 @@ int session_inband_kick(struct vwl_session *session, struct vwl_vhu_msg *msg,
     if (ring->running) {
         session->ops->ring_kicked(session->opaque, state.index);
     } else {
-        session_rings_update(session);
+        vwl_session_rings_update(session);
     }
     return 0;
 }

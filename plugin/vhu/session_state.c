@@ -11,25 +11,27 @@
 
 bool vwl_session_is_still(const struct vwl_session *session)
 {
-    return session->suspended || !session_any_started(session);
+    return session->suspended || !vwl_session_any_started(session);
 }
 
-int session_set_state_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                         struct session_answer *answer)
+int vwl_session_set_state_fd(struct vwl_session *session,
+                             struct vwl_vhu_msg *msg,
+                             struct vwl_session_answer *answer)
 {
     struct vhost_user_device_state state;
     struct stat st;
     int err;
 
     memcpy(&state, msg->payload, sizeof state);
-    if (!session_has_protocol(session, VHOST_USER_PROTOCOL_F_DEVICE_STATE) ||
+    if (!vwl_session_has_protocol(session,
+                                  VHOST_USER_PROTOCOL_F_DEVICE_STATE) ||
         !session->ops->state_start) {
         return -EOPNOTSUPP;
     }
     if (state.direction > DIRECTION_LOAD || state.phase != PHASE_STOPPED) {
         return -EINVAL;
     }
-    if (session_any_started(session)) {
+    if (vwl_session_any_started(session)) {
         return -EBUSY;
     }
     if (fstat(msg->fds[0], &st) < 0 ||
@@ -41,17 +43,19 @@ int session_set_state_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
                                     state.direction != DIRECTION_LOAD,
                                     &msg->fds[0]);
     if (err == 0) {
-        session_answer_u64(answer, NO_DESCRIPTOR);
+        vwl_session_answer_u64(answer, NO_DESCRIPTOR);
     }
     return err;
 }
 
-int session_check_state(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                        struct session_answer *answer)
+int vwl_session_check_state(struct vwl_session *session,
+                            struct vwl_vhu_msg *msg,
+                            struct vwl_session_answer *answer)
 {
     int err;
 
-    if (!session_has_protocol(session, VHOST_USER_PROTOCOL_F_DEVICE_STATE) ||
+    if (!vwl_session_has_protocol(session,
+                                  VHOST_USER_PROTOCOL_F_DEVICE_STATE) ||
         !session->ops->state_check) {
         return -EOPNOTSUPP;
     }
@@ -79,7 +83,7 @@ void vwl_session_state_done(struct vwl_session *session, int err)
 bool vwl_session_ring_base(const struct vwl_session *session,
                            unsigned int index, uint32_t *base)
 {
-    const struct session_ring *ring = &session->rings[index];
+    const struct vwl_session_ring *ring = &session->rings[index];
 
     *base = vwl_vq_is_started(ring->vq) ? vwl_vq_base(ring->vq) : ring->answer;
     return vwl_vq_is_started(ring->vq) || ring->has_answer;
@@ -88,7 +92,7 @@ bool vwl_session_ring_base(const struct vwl_session *session,
 void vwl_session_ring_restore(struct vwl_session *session, unsigned int index,
                               bool used, uint32_t base)
 {
-    struct session_ring *ring = &session->rings[index];
+    struct vwl_session_ring *ring = &session->rings[index];
 
     ring->broken = false;
     if (vwl_vq_is_started(ring->vq)) {
