@@ -222,7 +222,7 @@ static int gather_again(struct vwl_vq *vq, const struct vwl_chain_box *box,
     for (unsigned int i = 0; i < box->n_ranges; i++) {
         const struct vwl_range *range = &box->ranges[i];
         uint64_t left = range->last - range->first + 1, n = MIN(skip, left);
-        struct vwl_desc desc = { .addr = range->first + n,
+        struct vwl_desc desc = { .address = range->first + n,
                                  .flags = VRING_WRITE };
 
         skip -= n;
@@ -234,7 +234,7 @@ static int gather_again(struct vwl_vq *vq, const struct vwl_chain_box *box,
             if (err < 0) {
                 return err;
             }
-            desc.addr += desc.len;
+            desc.address += desc.len;
         }
     }
     return 0;
@@ -248,7 +248,8 @@ int vwl_chain_find(struct vwl_vq *vq, struct vwl_chain *chain)
     if (!box->forgotten) {
         return 0;
     }
-    err = vq->broken ? vq->broken : gather_again(vq, box, chain->out_bytes);
+    err = vq->state == VWL_VQ_BROKEN ? vq->err
+                                     : gather_again(vq, box, chain->out_bytes);
     if (err == 0) {
         box_clear(box);
         box->forgotten = false;

@@ -1,11 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "guest/vq_priv.h"
 
 /* A longer chain's scratch memory is not kept. */
 #define KEEP_PIECES 1024u
+
+static int not_memory(struct vwl_vq *vq, uint64_t address)
+{
+    return vwl_vq_fail(vq, -EFAULT,
+                       "a descriptor's address 0x%" PRIx64
+                       " is not in guest memory",
+                       address);
+}
+
+static int past_the_end(struct vwl_vq *vq, uint64_t address, uint64_t bytes)
+{
+    return vwl_vq_fail(vq, -EFAULT,
+                       "%" PRIu64 " bytes at 0x%" PRIx64
+                       " reach past the last address",
+                       bytes, address);
+}
 
 int vwl_vq_translate(struct vwl_vq *vq, uint64_t address, uint64_t max,
                      unsigned int access, struct vwl_span *out)
@@ -13,14 +31,16 @@ int vwl_vq_translate(struct vwl_vq *vq, uint64_t address, uint64_t max,
     uint64_t uva, len;
 
     if (!vq->iotlb) {
-        return vwl_mem_at_gpa(vq->mem, address, max, out) ? 0 : -EFAULT;
+        return vwl_mem_at_gpa(vq->mem, address, max, out)
+                   ? 0
+                   : not_memory(vq, address);
     }
     if (!vwl_iotlb_lookup(vq->iotlb, address, max, access, &uva, &len)) {
         vq->miss_iova = address;
         vq->miss_access = access;
         return -EAGAIN;
     }
-    return vwl_mem_at_uva(vq->mem, uva, len, out) ? 0 : -EFAULT;
+    return vwl_mem_at_uva(vq->mem, uva, len, out) ? 0 : not_memory(vq, address);
 }
 
 void vwl_gather_reset(struct vwl_vq *vq)
@@ -102,7 +122,8 @@ static int add_span(struct vwl_vq *vq, const struct vwl_span *span,
         return 0;
     }
     if (gather->n >= VWL_CHAIN_MAX_SPANS) {
-        return vwl_vq_wrong(vq, "a chain of too many pieces");
+        return vwl_vq_fail(vq, -EPROTO, "a chain of more than %u pieces",
+                           VWL_CHAIN_MAX_SPANS);
     }
     if (!grow((void **)&gather->spans, gather->n, &gather->cap,
               sizeof(struct vwl_span))) {
@@ -120,21 +141,25 @@ int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc)
 {
     struct vwl_gather *gather = &vq->gather;
     bool writable = desc->flags & VRING_WRITE;
-    uint64_t at = desc->addr, left = desc->len;
+    uint64_t at = desc->address, left = desc->len;
 
     if (++gather->steps > VWL_CHAIN_MAX_SPANS) {
-        return vwl_vq_wrong(vq, "a chain of too many descriptors");
+        return vwl_vq_fail(vq, -EPROTO, "a chain of more than %u descriptors",
+                           VWL_CHAIN_MAX_SPANS);
     }
     if (left == 0) {
         return 0;
     }
     if (left - 1 > UINT64_MAX - at) {
-        return -EFAULT;
+        return past_the_end(vq, at, left);
     }
     if (writable) {
         gather->in_bytes += left;
     } else if (gather->in_bytes > 0) {
-        return vwl_vq_wrong(vq, "a readable descriptor behind a writable one");
+        return vwl_vq_fail(vq, -EPROTO,
+                           "descriptor %u of a chain is readable but follows "
+                           "a writable one",
+                           gather->steps);
     } else {
         gather->out_bytes += left;
     }
@@ -167,11 +192,10 @@ struct table {
     uint64_t bytes;
 };
 
-/* Reads a descriptor as a split ring has it. */
 static int table_read(struct vwl_vq *vq, struct table *table, uint64_t offset,
-                      struct vwl_desc *desc)
+                      bool packed, struct vwl_desc *desc)
 {
-    unsigned char bytes[16];
+    unsigned char bytes[DESC_BYTES];
     size_t done = 0;
 
     while (done < sizeof bytes) {
@@ -195,45 +219,57 @@ static int table_read(struct vwl_vq *vq, struct table *table, uint64_t offset,
     }
     /* what was copied is what counts, not what stands there now */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    memcpy(&desc->addr, bytes, 8);
-    memcpy(&desc->len, bytes + 8, 4);
-    memcpy(&desc->flags, bytes + 12, 2);
-    memcpy(&desc->id, bytes + 14, 2);
-    desc->addr = GUINT64_FROM_LE(desc->addr);
-    desc->len = GUINT32_FROM_LE(desc->len);
-    desc->flags = GUINT16_FROM_LE(desc->flags);
-    desc->id = GUINT16_FROM_LE(desc->id);
+    desc->address = vwl_le_get64(bytes + DESC_ADDRESS);
+    desc->len = vwl_le_get32(bytes + DESC_LEN);
+    desc->flags = vwl_le_get16(bytes +
+                               (packed ? PACKED_DESC_FLAGS : SPLIT_DESC_FLAGS));
+    desc->id = vwl_le_get16(bytes +
+                            (packed ? PACKED_DESC_ID : SPLIT_DESC_NEXT));
     return 0;
 }
 
+static int bad_link(struct vwl_vq *vq, uint32_t from, uint32_t to,
+                    uint32_t count)
+{
+    return from == to ? vwl_vq_fail(vq, -EPROTO,
+                                    "entry %" PRIu32
+                                    " of an indirect table points at itself",
+                                    from)
+                      : vwl_vq_fail(vq, -EPROTO,
+                                    "entry %" PRIu32 " of an indirect table "
+                                    "of %" PRIu32 " points at %" PRIu32,
+                                    from, count, to);
+}
+
+/* virtio 1.2, 2.7.5.3 and 2.8.7. */
 int vwl_gather_table(struct vwl_vq *vq, const struct vwl_desc *desc,
                      bool linked)
 {
-    struct table table = { .address = desc->addr, .bytes = desc->len };
-    uint32_t count = desc->len / 16, i = 0;
+    struct table table = { .address = desc->address, .bytes = desc->len };
+    uint32_t count = desc->len / DESC_BYTES, i = 0;
 
-    if (count == 0 || desc->len % 16 != 0) {
-        return vwl_vq_wrong(vq, "an indirect table of a wrong length");
+    if (count == 0 || desc->len % DESC_BYTES != 0) {
+        return vwl_vq_fail(vq, -EPROTO,
+                           "an indirect table of %" PRIu32
+                           " bytes, which is no positive multiple of 16",
+                           desc->len);
     }
     if (table.bytes - 1 > UINT64_MAX - table.address) {
-        return -EFAULT;
+        return past_the_end(vq, table.address, table.bytes);
     }
     for (uint32_t steps = 0; steps < count; steps++) {
         struct vwl_desc entry;
-        int rc = table_read(vq, &table, i * (uint64_t)16, &entry);
+        int rc = table_read(vq, &table, i * (uint64_t)DESC_BYTES, !linked,
+                            &entry);
 
         if (rc < 0) {
             return rc;
         }
-        if (!linked) {
-            /* in a packed table id and flags stand the other way round */
-            uint16_t flags = entry.id;
-
-            entry.id = entry.flags;
-            entry.flags = flags;
-        }
         if (entry.flags & VRING_INDIRECT) {
-            return vwl_vq_wrong(vq, "an indirect table within another");
+            return vwl_vq_fail(vq, -EPROTO,
+                               "entry %" PRIu32
+                               " of an indirect table is another such table",
+                               i);
         }
         rc = vwl_gather_add(vq, &entry);
         if (rc < 0) {
@@ -242,10 +278,14 @@ int vwl_gather_table(struct vwl_vq *vq, const struct vwl_desc *desc,
         if (linked && !(entry.flags & VRING_NEXT)) {
             return 0;
         }
-        i = linked ? entry.id : i + 1;
-        if (i >= count) {
-            return linked ? vwl_vq_wrong(vq, "indirect: no such entry") : 0;
+        if (linked && (entry.id == i || entry.id >= count)) {
+            return bad_link(vq, i, entry.id, count);
         }
+        i = linked ? entry.id : i + 1;
     }
-    return vwl_vq_wrong(vq, "a looped indirect table");
+    return linked
+               ? vwl_vq_fail(vq, -EPROTO,
+                             "an indirect table of %" PRIu32 " entries loops",
+                             count)
+               : 0;
 }

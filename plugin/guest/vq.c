@@ -2,6 +2,7 @@
 #include "guest/vq.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "guest/vq_priv.h"
@@ -68,27 +69,40 @@ static int part_uva(struct vwl_vq *vq, uint64_t address, uint64_t bytes,
     return 0;
 }
 
-static int find_part(struct vwl_vq *vq, uint64_t address, uint64_t bytes,
-                     unsigned int access, unsigned int align,
+static int find_part(struct vwl_vq *vq, const char *name, uint64_t address,
+                     uint64_t bytes, unsigned int access, unsigned int align,
                      struct vwl_part *out)
 {
+    uint64_t uva = address;
     struct vwl_span span;
 
     if (address % align != 0) {
-        return -EINVAL;
+        return vwl_vq_fail(vq, -EINVAL,
+                           "its %s at 0x%" PRIx64 " is not aligned to %u bytes",
+                           name, address, align);
     }
     if (vq->iotlb) {
-        int rc = part_uva(vq, address, bytes, access, &address);
+        int rc = part_uva(vq, address, bytes, access, &uva);
 
+        if (rc == -EFAULT) {
+            vwl_vq_fail(vq, rc, "its %s at 0x%" PRIx64 " is in several pieces",
+                        name, address);
+        }
         if (rc < 0) {
             return rc;
         }
     }
-    if (!vwl_mem_at_uva(vq->mem, address, bytes, &span) || span.len < bytes) {
-        return -EFAULT;
+    if (!vwl_mem_at_uva(vq->mem, uva, bytes, &span) || span.len < bytes) {
+        return vwl_vq_fail(vq, -EFAULT,
+                           "its %s, %" PRIu64 " bytes at 0x%" PRIx64
+                           ", is not in guest memory",
+                           name, bytes, address);
     }
     if ((uintptr_t)span.base % align != 0) {
-        return -EINVAL;
+        return vwl_vq_fail(vq, -EINVAL,
+                           "its %s at 0x%" PRIx64
+                           " lies where memory is not aligned to %u bytes",
+                           name, address, align);
     }
     out->base = span.base;
     out->gpa = span.gpa;
@@ -102,17 +116,17 @@ static int find_parts(struct vwl_vq *vq)
     int rc;
 
     vq->ops->sizes(vq, bytes);
-    rc = find_part(vq, vq->desc, bytes[0],
+    rc = find_part(vq, "descriptor area", vq->desc, bytes[0],
                    vq->packed ? VWL_ACCESS_READ | VWL_ACCESS_WRITE
                               : VWL_ACCESS_READ,
                    16, &parts.desc);
     if (rc == 0) {
-        rc = find_part(vq, vq->driver, bytes[1], VWL_ACCESS_READ,
+        rc = find_part(vq, "driver area", vq->driver, bytes[1], VWL_ACCESS_READ,
                        vq->packed ? 4 : 2, &parts.driver);
     }
     if (rc == 0) {
-        rc = find_part(vq, vq->device, bytes[2], VWL_ACCESS_WRITE, 4,
-                       &parts.device);
+        rc = find_part(vq, "device area", vq->device, bytes[2],
+                       VWL_ACCESS_WRITE, 4, &parts.device);
     }
     if (rc == 0) {
         vq->parts = parts;
@@ -146,11 +160,30 @@ static void adopt(struct vwl_vq *vq, const struct vwl_vq_setup *setup)
     vq->iotlb = setup->iotlb;
     vq->dirty = setup->dirty;
     vq->inflight = setup->inflight;
-    vq->broken = vq->doomed = 0;
-    vq->why = NULL;
-    vq->stale = false;
+    vq->err = vq->doomed = 0;
+    vq->why[0] = '\0';
     vq->call_known = false;
     vq->flushed_slots = 0;
+}
+
+static int check_setup(struct vwl_vq *vq, const struct vwl_vq_setup *setup)
+{
+    if (vwl_vq_is_open(vq)) {
+        return -EINVAL;
+    }
+    if (setup->size == 0 || setup->size > VWL_VQ_MAX_SIZE ||
+        (!setup->packed && (setup->size & (setup->size - 1)) != 0)) {
+        return vwl_vq_fail(vq, -EINVAL, "a size of %" PRIu32 " entries%s",
+                           setup->size,
+                           setup->packed ? "" : ", which must be a power of 2");
+    }
+    if (!base_ok(setup)) {
+        return vwl_vq_fail(vq, -EINVAL,
+                           "a base of 0x%" PRIx32
+                           " is not in a ring of %" PRIu32 " entries",
+                           setup->base, setup->size);
+    }
+    return 0;
 }
 
 int vwl_vq_start(struct vwl_vq *vq, const struct vwl_vq_setup *setup,
@@ -158,10 +191,9 @@ int vwl_vq_start(struct vwl_vq *vq, const struct vwl_vq_setup *setup,
 {
     int rc;
 
-    if (vq->started || setup->size == 0 || setup->size > VWL_VQ_MAX_SIZE ||
-        (!setup->packed && (setup->size & (setup->size - 1)) != 0) ||
-        !base_ok(setup)) {
-        return -EINVAL;
+    rc = check_setup(vq, setup);
+    if (rc < 0) {
+        return rc;
     }
     adopt(vq, setup);
     rc = find_parts(vq);
@@ -177,7 +209,7 @@ int vwl_vq_start(struct vwl_vq *vq, const struct vwl_vq_setup *setup,
         release(vq);
         return rc;
     }
-    vq->started = true;
+    vq->state = VWL_VQ_RUNNING;
     vq->epoch++;
     for (unsigned int i = 0; i < n_held; i++) {
         ((struct vwl_chain_box *)held[i])->epoch = vq->epoch;
@@ -190,10 +222,10 @@ int vwl_vq_start(struct vwl_vq *vq, const struct vwl_vq_setup *setup,
 
 uint32_t vwl_vq_stop(struct vwl_vq *vq)
 {
-    if (vq->started) {
+    if (vwl_vq_is_open(vq)) {
         vwl_vq_publish(vq);
         vq->start_base = vq->ops->base(vq);
-        vq->started = false;
+        vq->state = VWL_VQ_STOPPED;
         release(vq);
     }
     return vq->start_base;
@@ -201,57 +233,48 @@ uint32_t vwl_vq_stop(struct vwl_vq *vq)
 
 uint32_t vwl_vq_base(const struct vwl_vq *vq)
 {
-    return vq->started ? vq->ops->base(vq) : vq->start_base;
+    return vwl_vq_is_open(vq) ? vq->ops->base(vq) : vq->start_base;
 }
 
 bool vwl_vq_is_started(const struct vwl_vq *vq)
 {
-    return vq->started;
+    return vwl_vq_is_open(vq);
 }
 
 bool vwl_vq_is_broken(const struct vwl_vq *vq)
 {
-    return vq->started && vq->broken != 0;
-}
-
-const char *vwl_vq_why(const struct vwl_vq *vq)
-{
-    return vq->why ? vq->why : "?";
+    return vq->state == VWL_VQ_BROKEN;
 }
 
 void vwl_vq_break(struct vwl_vq *vq)
 {
-    if (vq->started && vq->broken == 0) {
-        vq->broken = -EPROTO;
+    if (vwl_vq_is_open(vq) && vq->state != VWL_VQ_BROKEN) {
+        vwl_vq_set_broken(vq, -EPROTO);
     }
-}
-
-/* 0 when the ring may be touched. */
-static int gate(const struct vwl_vq *vq)
-{
-    return vq->broken ? vq->broken : vq->stale ? -EAGAIN : 0;
 }
 
 int vwl_vq_refresh(struct vwl_vq *vq, struct vwl_mem *mem)
 {
     int rc;
 
-    if (!vq->started) {
+    if (!vwl_vq_is_open(vq)) {
         return 0;
     }
     if (mem && mem != vq->mem) {
         vwl_mem_unref(vq->mem);
         vq->mem = vwl_mem_ref(mem);
     }
-    if (vq->broken) {
-        return vq->broken;
+    if (vq->state == VWL_VQ_BROKEN) {
+        return vq->err;
     }
     rc = find_parts(vq);
-    vq->stale = rc == -EAGAIN;
     if (rc == 0) {
+        vq->state = VWL_VQ_RUNNING;
         vq->ops->want_kick(vq, vq->kick_wanted, vq->scanning ? vq->scanned : 0);
-    } else if (rc != -EAGAIN) {
-        vq->broken = rc;
+    } else if (rc == -EAGAIN) {
+        vq->state = VWL_VQ_STALE;
+    } else {
+        vwl_vq_set_broken(vq, rc);
     }
     return rc;
 }
@@ -260,228 +283,6 @@ void vwl_vq_set_log(struct vwl_vq *vq, bool log_used, uint64_t log_gpa)
 {
     vq->log_used = log_used;
     vq->log_gpa = log_gpa;
-}
-
-static unsigned int places_of(const struct vwl_vq *vq,
-                              const struct vwl_chain_box *box)
-{
-    return vq->packed ? box->chain.slots : 1;
-}
-
-static void note_unscanned(struct vwl_vq *vq, const struct vwl_chain_box *box)
-{
-    unsigned int places = places_of(vq, box);
-
-    if (vq->scanned >= places) {
-        vq->scanned -= places;
-        return;
-    }
-    vq->scanned = 0;
-    if (vq->scanning && vq->unscanned->len < vq->size) {
-        g_array_append_val(vq->unscanned, box->token);
-    }
-}
-
-static int take_next(struct vwl_vq *vq, struct vwl_chain_box *box)
-{
-    int rc;
-
-    if (vq->next_again < vq->n_again) {
-        rc = vq->ops->walk_again(vq, vq->again[vq->next_again], box);
-        if (rc > 0) {
-            vq->next_again++;
-            box->chain.resubmitted = true;
-        }
-        return rc;
-    }
-    rc = vq->ops->walk(vq, box);
-    if (rc <= 0) {
-        return rc;
-    }
-    /* more chains than the ring has room for */
-    if (vq->n_pending >= vq->size) {
-        return vwl_vq_wrong(vq, "more chains than the ring has room for");
-    }
-    rc = vq->ops->take(vq, box);
-    if (rc < 0) {
-        return rc;
-    }
-    note_unscanned(vq, box);
-    return 1;
-}
-
-int vwl_vq_pop(struct vwl_vq *vq, struct vwl_chain **out)
-{
-    struct vwl_chain_box *box;
-    int rc;
-
-    if (!vq->started) {
-        return 0;
-    }
-    rc = gate(vq);
-    if (rc == 0 && vq->doomed) {
-        rc = vq->broken = vq->doomed;
-    }
-    if (rc < 0) {
-        return rc;
-    }
-    box = vwl_box_get(vq);
-    vwl_gather_reset(vq);
-    rc = take_next(vq, box);
-    if (rc > 0) {
-        box->epoch = vq->epoch;
-        vq->last_pop = box;
-        if (vwl_box_fill(vq, box) < 0) {
-            rc = -ENOMEM;
-        }
-        *out = &box->chain;
-    } else {
-        vwl_box_put(vq, box);
-        if (rc < 0 && rc != -EAGAIN) {
-            vq->broken = rc;
-        }
-    }
-    vwl_gather_finish(vq);
-    return rc;
-}
-
-/* Whether the running ring is the one that the chain was taken from. */
-static bool belongs(const struct vwl_vq *vq, const struct vwl_chain_box *box)
-{
-    return vq->started && box->vq == vq && box->epoch == vq->epoch;
-}
-
-void vwl_vq_unpop(struct vwl_vq *vq, struct vwl_chain **chain)
-{
-    struct vwl_chain_box *box = (struct vwl_chain_box *)*chain;
-
-    *chain = NULL;
-    if (belongs(vq, box) && vq->broken == 0) {
-        if (box != vq->last_pop) {
-            vq->broken = vwl_vq_wrong(vq, "an unpop of an older chain");
-        } else if (box->chain.resubmitted) {
-            vq->next_again--;
-        } else {
-            vq->ops->untake(vq, box);
-            vq->scanned += places_of(vq, box);
-        }
-    }
-    vq->last_pop = NULL;
-    vwl_box_put(vq, box);
-}
-
-static void mark_written(struct vwl_vq *vq, const struct vwl_chain *chain,
-                         uint64_t left)
-{
-    for (unsigned int i = 0; i < chain->n_in && left > 0; i++) {
-        uint64_t n = MIN(left, chain->in[i].len);
-
-        vwl_dirty_mark(vq->dirty, chain->in[i].gpa, n);
-        left -= n;
-    }
-}
-
-void vwl_vq_push(struct vwl_vq *vq, struct vwl_chain **chain, uint32_t written)
-{
-    struct vwl_chain_box *box = (struct vwl_chain_box *)*chain;
-
-    *chain = NULL;
-    written = (uint32_t)MIN(written, box->chain.in_bytes);
-    if (vq->last_pop == box) {
-        vq->last_pop = NULL;
-    }
-    if (belongs(vq, box)) {
-        mark_written(vq, &box->chain, written);
-        if (vq->broken == 0 && vq->n_pending >= vq->size) {
-            vq->broken = vwl_vq_wrong(vq, "more chains back than entries");
-        } else if (vq->broken == 0) {
-            vq->pending[vq->n_pending++] = (struct vwl_used){
-                .id = box->chain.id,
-                .slots = box->chain.slots,
-                .track = box->chain.track,
-                .tracked = box->tracked,
-                .written = written,
-            };
-        }
-    }
-    vwl_box_put(vq, box);
-}
-
-int vwl_vq_publish(struct vwl_vq *vq)
-{
-    int rc;
-
-    if (!vq->started || vq->n_pending == 0) {
-        return 0;
-    }
-    rc = gate(vq);
-    if (rc < 0) {
-        return rc;
-    }
-    vq->ops->flush(vq);
-    vq->n_pending = 0;
-    /* the driver sets its event, then looks for used chains: here the other
-     * way round, and both must not miss each other */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return vq->ops->wants_call(vq) ? 1 : 0;
-}
-
-unsigned int vwl_vq_waiting(struct vwl_vq *vq)
-{
-    unsigned int places;
-    int n;
-
-    if (!vq->started || gate(vq) < 0) {
-        return 0;
-    }
-    n = vq->ops->waiting(vq, 0, NULL, NULL, &places);
-    /* a broken ring shows itself at the next pop */
-    return (n < 0 ? 1 : (unsigned int)n) + (vq->n_again - vq->next_again);
-}
-
-/* What vwl_vq_scan has seen needs no kick: one for the place where taking goes
- * on would never come if the driver is past that already. */
-bool vwl_vq_want_kick(struct vwl_vq *vq, bool on)
-{
-    unsigned int seen = vq->scanning ? vq->scanned : 0, places;
-    int n;
-
-    vq->kick_wanted = on;
-    if (!vq->started || gate(vq) < 0) {
-        return false;
-    }
-    vq->ops->want_kick(vq, on, seen);
-    if (!on) {
-        return false;
-    }
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    n = vq->ops->waiting(vq, seen, NULL, NULL, &places);
-    /* chains that were seen before the fault may be left, and hide it */
-    vq->doomed = MIN(n, 0);
-    return vq->n_again != vq->next_again || n != 0;
-}
-
-unsigned int vwl_vq_scan(struct vwl_vq *vq,
-                         void (*visit)(void *opaque, uint64_t gpa_or_iova),
-                         void *opaque)
-{
-    unsigned int seen = vq->unscanned->len, places = 0;
-    int n;
-
-    vq->scanning = true;
-    for (unsigned int i = 0; i < seen; i++) {
-        visit(opaque, g_array_index(vq->unscanned, uint64_t, i));
-    }
-    g_array_set_size(vq->unscanned, 0);
-    if (!vq->started || gate(vq) < 0) {
-        return seen;
-    }
-    n = vq->ops->waiting(vq, vq->scanned, visit, opaque, &places);
-    if (n > 0) {
-        vq->scanned += places;
-        seen += (unsigned int)n;
-    }
-    return seen;
 }
 
 void vwl_vq_miss(const struct vwl_vq *vq, uint64_t *iova, unsigned int *access)

@@ -46,7 +46,9 @@ struct vwl_vq_setup {
     uint64_t desc, driver, device;
     bool log_used;       /* SET_VRING_ADDR flag bit 0 */
     uint64_t log_gpa;    /* guest address of the used ring, for the log */
-    uint32_t base;       /* as SET_VRING_BASE; see docs of the packed form */
+    uint32_t base;       /* as SET_VRING_BASE. Packed: bits 0 to 14 where taking
+                            goes on and bit 15 its wrap counter, 16 to 30 and
+                            31 the same of the used ones */
     struct vwl_mem *mem; /* a reference is taken */
     struct vwl_iotlb *iotlb; /* borrowed; NULL without ACCESS_PLATFORM */
     struct vwl_dirty *dirty; /* borrowed; may be NULL */
@@ -87,9 +89,8 @@ void vwl_vq_destroy(struct vwl_vq *vq); /* NULL is fine */
  * NULL, 0). -EINVAL: size 0, above VWL_VQ_MAX_SIZE, not a power of two
  * (split), wrong alignment, base out of range, an in-flight region that does
  * not fit, a held chain that cannot be of this ring, or started already;
- * -EFAULT: a part is not in
- * guest memory; -EAGAIN: an IOTLB miss, try again after the update. On failure
- * the ring stays stopped. */
+ * -EFAULT: a part is not in guest memory; -EAGAIN: an IOTLB miss, try again
+ * after the update. On failure the ring stays stopped. */
 int vwl_vq_start(struct vwl_vq *vq, const struct vwl_vq_setup *setup,
                  struct vwl_chain *const *held, unsigned int n_held);
 
@@ -99,7 +100,8 @@ uint32_t vwl_vq_stop(struct vwl_vq *vq);
 
 bool vwl_vq_is_started(const struct vwl_vq *vq);
 bool vwl_vq_is_broken(const struct vwl_vq *vq);
-/* What the driver did wrong, for -EPROTO of any call; static. */
+/* After an error of start, or of a ring that is broken: what is wrong, in
+ * words. Valid until the next call. */
 const char *vwl_vq_why(const struct vwl_vq *vq);
 /* Declares the ring broken, for a fault that the caller found. */
 void vwl_vq_break(struct vwl_vq *vq);
@@ -114,8 +116,8 @@ void vwl_vq_set_log(struct vwl_vq *vq, bool log_used, uint64_t log_gpa);
 
 /* 1: *out is a chain; 0: nothing is there; -EAGAIN: see vwl_vq_miss; other
  * -errno: the ring is broken. -ENOMEM: a chain of many pieces and no memory
- * for them; the ring is not broken, *out holds a chain without pieces (n_out
- * and n_in 0) to be pushed with length 0. */
+ * for them; the ring is not broken, and the chain was given back with length 0
+ * already: publish it. *out is set for 1 alone. */
 int vwl_vq_pop(struct vwl_vq *vq, struct vwl_chain **out);
 
 /* Puts the chain that was popped last back, unread; it is freed. Only the

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "guest/track.h"
 #include "guest/vq_priv.h"
 
+/* Driver and device area: virtio 1.2, 2.8.14. */
+#define EVENT_WHERE 0
+#define EVENT_FLAGS 2
+#define EVENT_BYTES 4
 #define EVENT_ENABLE 0u
 #define EVENT_DISABLE 1u
 #define EVENT_DESC 2u
 
+/* 2.8.10.1. */
 static void packed_sizes(const struct vwl_vq *vq, uint64_t bytes[3])
 {
-    bytes[0] = 16 * (uint64_t)vq->size;
-    bytes[1] = 4;
-    bytes[2] = 4;
+    bytes[0] = DESC_BYTES * (uint64_t)vq->size;
+    bytes[1] = EVENT_BYTES;
+    bytes[2] = EVENT_BYTES;
 }
 
 /* A place in the ring: a slot, and the wrap counter of its round. */
@@ -21,6 +27,7 @@ struct place {
     bool wrap;
 };
 
+/* 2.8.1. */
 static void advance(const struct vwl_vq *vq, uint16_t *slot, bool *wrap,
                     unsigned int slots)
 {
@@ -35,9 +42,10 @@ static void advance(const struct vwl_vq *vq, uint16_t *slot, bool *wrap,
 
 static unsigned char *slot_at(const struct vwl_vq *vq, uint16_t slot)
 {
-    return vq->parts.desc.base + 16 * (size_t)slot;
+    return vq->parts.desc.base + DESC_BYTES * (size_t)slot;
 }
 
+/* 2.8.1: available to the device in this round. */
 static bool is_available(uint16_t flags, bool wrap)
 {
     return !!(flags & VRING_AVAIL) == wrap && !!(flags & VRING_USED) != wrap;
@@ -54,21 +62,30 @@ static int packed_begin(struct vwl_vq *vq, struct vwl_chain *const *held,
         struct vwl_chain_box *box = (struct vwl_chain_box *)held[i];
 
         if (box->chain.slots > vq->size) {
-            return -EINVAL; /* taken from a longer ring */
+            return vwl_vq_fail(vq, -EINVAL,
+                               "a held chain of %u slots is not of a ring of "
+                               "%" PRIu32,
+                               box->chain.slots, vq->size);
         }
         box->tracked = box->tracked && vq->inflight;
     }
     return vq->inflight ? vwl_track_packed_begin(vq, held, n_held) : 0;
 }
 
-/* One slot into the gathered chain; whether it is the last, or -errno. */
+/* 2.8.6 and 2.8.7: one slot into the gathered chain. 1: it is the last; 0; or
+ * -errno. */
 static int add_slot(struct vwl_vq *vq, const struct vwl_desc *desc)
 {
     int rc;
 
     if (desc->flags & VRING_INDIRECT) {
         if (!vq->indirect || (desc->flags & VRING_NEXT)) {
-            return vwl_vq_wrong(vq, "an indirect descriptor, not allowed");
+            return vwl_vq_fail(vq, -EPROTO,
+                               "the descriptor with buffer id %u is indirect, "
+                               "%s",
+                               desc->id,
+                               vq->indirect ? "and has a next one"
+                                            : "which was not negotiated");
         }
         rc = vwl_gather_table(vq, desc, false);
     } else {
@@ -77,12 +94,14 @@ static int add_slot(struct vwl_vq *vq, const struct vwl_desc *desc)
     return rc < 0 ? rc : !(desc->flags & VRING_NEXT);
 }
 
+/* 2.8.2 and 2.8.6. */
 static int packed_walk(struct vwl_vq *vq, struct vwl_chain_box *box)
 {
     struct place place = { vq->next_avail, vq->avail_wrap };
     struct vwl_desc desc;
 
-    if (!is_available(ring_get16_acquire(slot_at(vq, place.slot) + 14),
+    if (!is_available(ring_get16_acquire(slot_at(vq, place.slot) +
+                                         PACKED_DESC_FLAGS),
                       place.wrap)) {
         return 0;
     }
@@ -93,7 +112,7 @@ static int packed_walk(struct vwl_vq *vq, struct vwl_chain_box *box)
 
         ring_desc(slot_at(vq, place.slot), &desc, true);
         if (n == 1) {
-            box->token = desc.addr;
+            box->token = desc.address;
         }
         rc = vq->inflight ? vwl_track_packed_stage(vq, &vq->stage, &desc) : 0;
         if (rc == 0) {
@@ -109,7 +128,9 @@ static int packed_walk(struct vwl_vq *vq, struct vwl_chain_box *box)
         }
         advance(vq, &place.slot, &place.wrap, 1);
     }
-    return vwl_vq_wrong(vq, "a chain longer than the ring");
+    return vwl_vq_fail(vq, -EPROTO,
+                       "a chain from slot %u on is longer than the ring",
+                       vq->next_avail);
 }
 
 static int packed_walk_again(struct vwl_vq *vq, uint16_t track,
@@ -124,7 +145,7 @@ static int packed_walk_again(struct vwl_vq *vq, uint16_t track,
 
         if (rc == 0) {
             if (n == 1) {
-                box->token = desc.addr;
+                box->token = desc.address;
             }
             rc = add_slot(vq, &desc);
         }
@@ -133,7 +154,10 @@ static int packed_walk_again(struct vwl_vq *vq, uint16_t track,
         }
         if (rc > 0) {
             if (n < slots) {
-                return vwl_vq_wrong(vq, "an in-flight chain that ends early");
+                return vwl_vq_fail(vq, -EPROTO,
+                                   "in-flight entry %u has %u descriptors "
+                                   "instead of %u",
+                                   track, n, slots);
             }
             box->chain.id = desc.id;
             box->chain.slots = (uint16_t)n;
@@ -142,7 +166,7 @@ static int packed_walk_again(struct vwl_vq *vq, uint16_t track,
             return 1;
         }
     }
-    return vwl_vq_wrong(vq, "a looped in-flight chain");
+    return vwl_vq_fail(vq, -EPROTO, "in-flight entry %u loops", track);
 }
 
 static int packed_take(struct vwl_vq *vq, struct vwl_chain_box *box)
@@ -164,6 +188,7 @@ static void packed_untake(struct vwl_vq *vq, struct vwl_chain_box *box)
     }
 }
 
+/* 2.8.3, and 2.8.12 for the order of the stores. */
 static void packed_flush(struct vwl_vq *vq)
 {
     vq->flushed_slots = 0;
@@ -178,23 +203,25 @@ static void packed_flush(struct vwl_vq *vq)
         if (vq->inflight) {
             vwl_track_packed_link(vq, used);
         }
-        ring_put16(slot_at(vq, slot) + 12, used->id);
-        ring_put32(slot_at(vq, slot) + 8, used->written);
-        ring_put16_release(slot_at(vq, slot) + 14, flags);
+        ring_put16(slot_at(vq, slot) + PACKED_DESC_ID, used->id);
+        ring_put32(slot_at(vq, slot) + DESC_LEN, used->written);
+        ring_put16_release(slot_at(vq, slot) + PACKED_DESC_FLAGS, flags);
         if (vq->inflight) {
             vwl_track_packed_done(vq, used);
         }
         if (vq->log_used) {
-            vwl_dirty_mark(vq->dirty, vq->parts.desc.gpa + 16 * (uint64_t)slot,
-                           16);
+            vwl_dirty_mark(vq->dirty,
+                           vq->parts.desc.gpa + DESC_BYTES * (uint64_t)slot,
+                           DESC_BYTES);
         }
     }
 }
 
+/* 2.8.10 and 2.8.14: when the driver wants a call. */
 static bool packed_wants_call(struct vwl_vq *vq)
 {
     const unsigned char *event = vq->parts.driver.base;
-    uint16_t flags = ring_get16_acquire(event + 2), at, where;
+    uint16_t flags = ring_get16_acquire(event + EVENT_FLAGS), at, where;
 
     if (flags == EVENT_DISABLE) {
         return false;
@@ -208,7 +235,7 @@ static bool packed_wants_call(struct vwl_vq *vq)
     }
     /* the driver's slot on the line that next_used stands on, where a slot of
      * the round before is negative */
-    where = ring_get16(event);
+    where = ring_get16(event + EVENT_WHERE);
     at = where & 0x7fff;
     if (where >> 15 != vq->used_wrap) {
         at = (uint16_t)(at - vq->size);
@@ -216,6 +243,7 @@ static bool packed_wants_call(struct vwl_vq *vq)
     return (uint16_t)(vq->next_used - at - 1) < vq->flushed_slots;
 }
 
+/* The same from this side: when it wants a kick. */
 static void packed_want_kick(struct vwl_vq *vq, bool on, unsigned int skip)
 {
     unsigned char *event = vq->parts.device.base;
@@ -225,11 +253,12 @@ static void packed_want_kick(struct vwl_vq *vq, bool on, unsigned int skip)
         struct place place = { vq->next_avail, vq->avail_wrap };
 
         advance(vq, &place.slot, &place.wrap, MIN(skip, vq->size));
-        ring_put16(event, (uint16_t)(place.slot | place.wrap << 15));
+        ring_put16(event + EVENT_WHERE,
+                   (uint16_t)(place.slot | place.wrap << 15));
         flags = EVENT_DESC;
     }
-    ring_put16_release(event + 2, flags);
-    vwl_vq_mark_device(vq, 0, 4);
+    ring_put16_release(event + EVENT_FLAGS, flags);
+    vwl_vq_mark_device(vq, 0, EVENT_BYTES);
 }
 
 static int packed_waiting(struct vwl_vq *vq, unsigned int skip,
@@ -246,13 +275,14 @@ static int packed_waiting(struct vwl_vq *vq, unsigned int skip,
     }
     advance(vq, &place.slot, &place.wrap, skip);
     for (unsigned int i = skip; i < vq->size; i++) {
-        uint16_t flags = ring_get16_acquire(slot_at(vq, place.slot) + 14);
+        uint16_t flags = ring_get16_acquire(slot_at(vq, place.slot) +
+                                            PACKED_DESC_FLAGS);
 
         if (head && !is_available(flags, place.wrap)) {
             break;
         }
         if (head && visit) {
-            visit(opaque, ring_get64(slot_at(vq, place.slot)));
+            visit(opaque, ring_get64(slot_at(vq, place.slot) + DESC_ADDRESS));
         }
         n += head;
         head = !(flags & VRING_NEXT);

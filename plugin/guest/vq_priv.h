@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Inside of the virtqueue, for guest/ alone. vq.c keeps the state that both
- * formats share and the order of things; vq_split.c and vq_packed.c read and
- * write one ring format each, by struct vwl_ring_ops; gather.c turns
- * descriptors into pieces of memory, chain.c keeps those of a taken chain;
- * track.h keeps the in-flight region.
+ * Inside of the virtqueue, for guest/ alone. vq.c starts and stops it,
+ * vq_chains.c takes chains and gives them back, vq_notify.c asks for kicks:
+ * what both formats share. vq_split.c and vq_packed.c read and write one ring
+ * format each, by struct vwl_ring_ops; gather.c turns descriptors into pieces
+ * of memory, chain.c keeps those of a taken chain; track.h keeps the in-flight
+ * region; vq_why.c notes what the driver did wrong.
  *
  * A pop is two steps: walk() reads the next chain into vq->gather and may fail
  * without a trace (that is how an IOTLB miss leaves the ring as it was), then
@@ -28,9 +29,19 @@
 #define VRING_AVAIL (1u << 7)
 #define VRING_USED (1u << 15)
 
+/* Offsets in a descriptor, which has the same length in both: virtio 1.2,
+ * 2.7.5 (split) and 2.8.13 (packed). */
+#define DESC_BYTES 16u
+#define DESC_ADDRESS 0
+#define DESC_LEN 8
+#define SPLIT_DESC_FLAGS 12
+#define SPLIT_DESC_NEXT 14
+#define PACKED_DESC_ID 12
+#define PACKED_DESC_FLAGS 14
+
 /* One descriptor, loaded. id is `next` in a split ring. */
 struct vwl_desc {
-    uint64_t addr;
+    uint64_t address; /* of the guest, or an I/O virtual one with an IOTLB */
     uint32_t len;
     uint16_t id;
     uint16_t flags;
@@ -130,13 +141,28 @@ struct vwl_ring_ops {
 extern const struct vwl_ring_ops vwl_split_ops;
 extern const struct vwl_ring_ops vwl_packed_ops;
 
+/*
+ *     STOPPED --start--> RUNNING <--refresh: a miss, found--> STALE
+ *        ^                  |                                   |
+ *        |                  +------- what cannot be right ------+
+ *        |                                  v
+ *        +----------- stop -------------- BROKEN
+ *
+ * and a stop leads from everywhere to STOPPED.
+ */
+enum vwl_vq_state {
+    VWL_VQ_STOPPED,
+    VWL_VQ_RUNNING,
+    VWL_VQ_STALE,  /* the translation of its parts is missing */
+    VWL_VQ_BROKEN, /* until the next start */
+};
+
 struct vwl_vq {
     const struct vwl_ring_ops *ops;
-    bool started;
-    bool stale;      /* the parts' translation is missing */
-    int broken;      /* 0 or -errno */
-    int doomed;      /* the same, and the next pop says so */
-    const char *why; /* of the last -EPROTO; static */
+    enum vwl_vq_state state;
+    int err;       /* of BROKEN: -errno */
+    int doomed;    /* 0, or what the next pop breaks the ring with */
+    char why[128]; /* of the last error, in words; "": none were found */
     bool packed, event_idx, indirect;
     bool log_used;
     bool kick_wanted;
@@ -205,11 +231,39 @@ int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc);
 int vwl_gather_table(struct vwl_vq *vq, const struct vwl_desc *desc,
                      bool linked);
 
-/* What the driver did wrong: a static text. */
-static inline int vwl_vq_wrong(struct vwl_vq *vq, const char *why)
+/* ---- vq_why.c ---- */
+
+/* Notes in words why a call of this ring fails and returns err. Cold: nothing
+ * of a good ring comes here. */
+int vwl_vq_fail(struct vwl_vq *vq, int err, const char *why, ...)
+    __attribute__((format(printf, 3, 4), cold));
+
+/* ---- for all of them ---- */
+
+static inline bool vwl_vq_is_open(const struct vwl_vq *vq)
 {
-    vq->why = why;
-    return -EPROTO;
+    return vq->state != VWL_VQ_STOPPED;
+}
+
+/* Everything is refused until the next start. */
+static inline int vwl_vq_set_broken(struct vwl_vq *vq, int err)
+{
+    vq->state = VWL_VQ_BROKEN;
+    vq->err = err;
+    return err;
+}
+
+/* 0 when a started ring may be touched. */
+static inline int vwl_vq_gate(const struct vwl_vq *vq)
+{
+    switch (vq->state) {
+    case VWL_VQ_BROKEN:
+        return vq->err;
+    case VWL_VQ_STALE:
+        return -EAGAIN;
+    default:
+        return 0;
+    }
 }
 
 /* Marks a write to the device area, if writes to it are logged. */
@@ -268,10 +322,11 @@ static inline void ring_desc(const void *at, struct vwl_desc *desc, bool packed)
 {
     const unsigned char *bytes = at;
 
-    desc->addr = ring_get64(bytes);
-    desc->len = ring_get32(bytes + 8);
-    desc->flags = ring_get16(bytes + (packed ? 14 : 12));
-    desc->id = ring_get16(bytes + (packed ? 12 : 14));
+    desc->address = ring_get64(bytes + DESC_ADDRESS);
+    desc->len = ring_get32(bytes + DESC_LEN);
+    desc->flags = ring_get16(bytes +
+                             (packed ? PACKED_DESC_FLAGS : SPLIT_DESC_FLAGS));
+    desc->id = ring_get16(bytes + (packed ? PACKED_DESC_ID : SPLIT_DESC_NEXT));
 }
 
 #endif

@@ -1,39 +1,74 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "guest/track.h"
 #include "guest/vq_priv.h"
 
+/* The driver area: virtio 1.2, 2.7.6. Flags, index, one u16 for each entry,
+ * then the used event. */
+#define AVAIL_FLAGS 0
+#define AVAIL_INDEX 2
+#define AVAIL_RING 4
+#define AVAIL_ENTRY_BYTES 2
 #define AVAIL_NO_INTERRUPT 1u
+
+/* The device area: 2.7.8. The same with longer entries, then the avail event.
+ */
+#define USED_FLAGS 0
+#define USED_INDEX 2
+#define USED_RING 4
+#define USED_ENTRY_BYTES 8
+#define USED_ENTRY_LEN 4
 #define USED_NO_NOTIFY 1u
 
+static uint64_t used_event_at(const struct vwl_vq *vq)
+{
+    return AVAIL_RING + AVAIL_ENTRY_BYTES * (uint64_t)vq->size;
+}
+
+static uint64_t avail_event_at(const struct vwl_vq *vq)
+{
+    return USED_RING + USED_ENTRY_BYTES * (uint64_t)vq->size;
+}
+
+static unsigned char *desc_at(const struct vwl_vq *vq, uint16_t index)
+{
+    return vq->parts.desc.base + DESC_BYTES * (size_t)index;
+}
+
+/* virtio 1.2, 2.7: a table of sizes. */
 static void split_sizes(const struct vwl_vq *vq, uint64_t bytes[3])
 {
     uint64_t event = vq->event_idx ? 2 : 0;
 
-    bytes[0] = 16 * (uint64_t)vq->size;
-    bytes[1] = 4 + 2 * (uint64_t)vq->size + event;
-    bytes[2] = 4 + 8 * (uint64_t)vq->size + event;
+    bytes[0] = DESC_BYTES * (uint64_t)vq->size;
+    bytes[1] = used_event_at(vq) + event;
+    bytes[2] = avail_event_at(vq) + event;
 }
 
 static uint16_t avail_index(const struct vwl_vq *vq)
 {
-    return ring_get16_acquire(vq->parts.driver.base + 2);
+    return ring_get16_acquire(vq->parts.driver.base + AVAIL_INDEX);
 }
 
 static uint16_t avail_head(const struct vwl_vq *vq, uint16_t index)
 {
-    return ring_get16(vq->parts.driver.base + 4 + 2 * (index % vq->size));
+    return ring_get16(vq->parts.driver.base + AVAIL_RING +
+                      AVAIL_ENTRY_BYTES * (index % vq->size));
 }
 
 static int split_begin(struct vwl_vq *vq, struct vwl_chain *const *held,
                        unsigned int n_held)
 {
-    vq->next_used = ring_get16(vq->parts.device.base + 2);
+    vq->next_used = ring_get16(vq->parts.device.base + USED_INDEX);
     vq->next_avail = (uint16_t)vq->start_base;
     for (unsigned int i = 0; i < n_held; i++) {
         if (held[i]->id >= vq->size) {
-            return -EINVAL;
+            return vwl_vq_fail(vq, -EINVAL,
+                               "a held chain of descriptor %u is not in a "
+                               "ring of %" PRIu32 " entries",
+                               held[i]->id, vq->size);
         }
         ((struct vwl_chain_box *)held[i])->tracked = false;
     }
@@ -48,28 +83,46 @@ static int split_begin(struct vwl_vq *vq, struct vwl_chain *const *held,
     return 0;
 }
 
+static int bad_link(struct vwl_vq *vq, uint16_t from, uint16_t to)
+{
+    return from == to
+               ? vwl_vq_fail(vq, -EPROTO, "descriptor %u points at itself",
+                             from)
+               : vwl_vq_fail(vq, -EPROTO,
+                             "descriptor %u points at %u in a ring of %" PRIu32
+                             " entries",
+                             from, to, vq->size);
+}
+
+/* virtio 1.2, 2.7.5. */
 static int walk_from(struct vwl_vq *vq, uint16_t head,
                      struct vwl_chain_box *box)
 {
     uint16_t at = head;
     struct vwl_desc desc;
 
+    if (head >= vq->size) {
+        return vwl_vq_fail(vq, -EPROTO,
+                           "descriptor %u is available in a ring of %" PRIu32
+                           " entries",
+                           head, vq->size);
+    }
     box->chain.id = head;
     box->chain.track = head;
     box->chain.slots = 1;
     for (uint32_t steps = 0; steps < vq->size; steps++) {
         int rc;
 
-        if (at >= vq->size) {
-            return vwl_vq_wrong(vq, "a descriptor beyond the table");
-        }
-        ring_desc(vq->parts.desc.base + 16 * (size_t)at, &desc, false);
+        ring_desc(desc_at(vq, at), &desc, false);
         if (steps == 0) {
-            box->token = desc.addr;
+            box->token = desc.address;
         }
         if (desc.flags & VRING_INDIRECT) {
             if (!vq->indirect || (desc.flags & VRING_NEXT)) {
-                return vwl_vq_wrong(vq, "an indirect descriptor, not allowed");
+                return vwl_vq_fail(vq, -EPROTO, "descriptor %u is indirect, %s",
+                                   at,
+                                   vq->indirect ? "and has a next one"
+                                                : "which was not negotiated");
             }
             rc = vwl_gather_table(vq, &desc, true);
             return rc < 0 ? rc : 1;
@@ -81,18 +134,30 @@ static int walk_from(struct vwl_vq *vq, uint16_t head,
         if (!(desc.flags & VRING_NEXT)) {
             return 1;
         }
+        if (desc.id == at || desc.id >= vq->size) {
+            return bad_link(vq, at, desc.id);
+        }
         at = desc.id;
     }
-    return vwl_vq_wrong(vq, "a looped chain");
+    return vwl_vq_fail(vq, -EPROTO, "the chain of descriptor %u loops", head);
 }
 
+static int bad_index(struct vwl_vq *vq, uint16_t index)
+{
+    return vwl_vq_fail(vq, -EPROTO,
+                       "available index %u is more than %" PRIu32
+                       " entries ahead of %u",
+                       index, vq->size, vq->next_avail);
+}
+
+/* 2.7.6 and 2.7.13. */
 static int split_walk(struct vwl_vq *vq, struct vwl_chain_box *box)
 {
     if (vq->seen_avail == vq->next_avail) {
         uint16_t index = avail_index(vq);
 
         if ((uint16_t)(index - vq->next_avail) > vq->size) {
-            return vwl_vq_wrong(vq, "an available index that is too far ahead");
+            return bad_index(vq, index);
         }
         vq->seen_avail = index;
         if (index == vq->next_avail) {
@@ -132,23 +197,25 @@ static void split_untake(struct vwl_vq *vq, struct vwl_chain_box *box)
     }
 }
 
+/* 2.7.8 and 2.7.14. */
 static void split_flush(struct vwl_vq *vq)
 {
     unsigned char *used = vq->parts.device.base;
     uint16_t index = vq->next_used;
 
     for (unsigned int i = 0; i < vq->n_pending; i++, index++) {
-        uint64_t offset = 4 + 8 * (uint64_t)(index % vq->size);
+        uint64_t offset = USED_RING +
+                          USED_ENTRY_BYTES * (uint64_t)(index % vq->size);
 
         ring_put32(used + offset, vq->pending[i].id);
-        ring_put32(used + offset + 4, vq->pending[i].written);
-        vwl_vq_mark_device(vq, offset, 8);
+        ring_put32(used + offset + USED_ENTRY_LEN, vq->pending[i].written);
+        vwl_vq_mark_device(vq, offset, USED_ENTRY_BYTES);
     }
     if (vq->inflight) {
         vwl_track_split_link(vq);
     }
-    ring_put16_release(used + 2, index);
-    vwl_vq_mark_device(vq, 2, 2);
+    ring_put16_release(used + USED_INDEX, index);
+    vwl_vq_mark_device(vq, USED_INDEX, 2);
     if (vq->inflight) {
         vwl_track_split_done(vq, index);
     }
@@ -156,15 +223,16 @@ static void split_flush(struct vwl_vq *vq)
     vq->next_used = index;
 }
 
+/* 2.7.7: when the driver wants a call. */
 static bool split_wants_call(struct vwl_vq *vq)
 {
     const unsigned char *avail = vq->parts.driver.base;
     uint16_t event;
 
     if (!vq->event_idx) {
-        return !(ring_get16(avail) & AVAIL_NO_INTERRUPT);
+        return !(ring_get16(avail + AVAIL_FLAGS) & AVAIL_NO_INTERRUPT);
     }
-    event = ring_get16(avail + 4 + 2 * (size_t)vq->size);
+    event = ring_get16(avail + used_event_at(vq));
     if (!vq->call_known) {
         vq->call_known = true;
         return true;
@@ -173,15 +241,16 @@ static bool split_wants_call(struct vwl_vq *vq)
            (uint16_t)(vq->next_used - vq->flushed_from);
 }
 
+/* 2.7.10: when this side wants a kick. */
 static void split_want_kick(struct vwl_vq *vq, bool on, unsigned int skip)
 {
     unsigned char *used = vq->parts.device.base;
 
     if (!vq->event_idx) {
-        ring_put16(used, on ? 0 : USED_NO_NOTIFY);
-        vwl_vq_mark_device(vq, 0, 2);
+        ring_put16(used + USED_FLAGS, on ? 0 : USED_NO_NOTIFY);
+        vwl_vq_mark_device(vq, USED_FLAGS, 2);
     } else if (on) {
-        uint64_t offset = 4 + 8 * (uint64_t)vq->size;
+        uint64_t offset = avail_event_at(vq);
 
         ring_put16(used + offset, (uint16_t)(vq->next_avail + skip));
         vwl_vq_mark_device(vq, offset, 2);
@@ -195,7 +264,7 @@ static int split_waiting(struct vwl_vq *vq, unsigned int skip,
     uint16_t n = (uint16_t)(avail_index(vq) - vq->next_avail);
 
     if (n > vq->size) {
-        return vwl_vq_wrong(vq, "an available index that is too far ahead");
+        return bad_index(vq, (uint16_t)(vq->next_avail + n));
     }
     if (skip >= n) {
         *places = 0;
@@ -205,7 +274,7 @@ static int split_waiting(struct vwl_vq *vq, unsigned int skip,
         uint16_t head = avail_head(vq, (uint16_t)(vq->next_avail + i));
 
         if (head < vq->size) {
-            visit(opaque, ring_get64(vq->parts.desc.base + 16 * (size_t)head));
+            visit(opaque, ring_get64(desc_at(vq, head) + DESC_ADDRESS));
         }
     }
     *places = n - skip;

@@ -65,10 +65,8 @@ static void ring_failed(struct vwl_pump *pump, unsigned int index, int err)
         vwl_session_ring_miss(pump->session, index);
     } else {
         vwl_session_ring_broken(pump->session, index,
-                                err == -EPROTO
-                                    ? vwl_vq_why(
-                                          vwl_session_vq(pump->session, index))
-                                    : g_strerror(-err));
+                                vwl_vq_why(
+                                    vwl_session_vq(pump->session, index)));
     }
 }
 
@@ -276,7 +274,6 @@ void vwl_pump_run_out(struct vwl_pump *pump)
         pump->moved = true;
         if (got == -ENOMEM) {
             log_host_bug(pump->log, "out queue: no memory for a request");
-            vwl_vq_push(vq, &chain, 0);
             pump->pushed[VIRTIO_WL_QUEUE_OUT] = true;
         } else if (got < 0) {
             ring_failed(pump, VIRTIO_WL_QUEUE_OUT, got);
@@ -337,7 +334,6 @@ static bool deliver(struct vwl_pump *pump, struct vwl_vq *vq)
         return false;
     }
     if (got == -ENOMEM) {
-        vwl_vq_push(vq, &chain, 0);
         pump->pushed[VIRTIO_WL_QUEUE_IN] = true;
         return true;
     }

@@ -156,6 +156,7 @@ static void test_indirect(void)
 struct broken {
     const char *name;
     int rc;
+    const char *why;
     uint64_t address[2];
     uint32_t len[2];
     uint16_t flags[2];
@@ -163,18 +164,55 @@ struct broken {
 };
 
 static const struct broken broken[] = {
-    { "endless", -EPROTO, { GPA, GPA }, { 1, 1 }, { NEXT, NEXT } },
-    { "order", -EPROTO, { GPA, GPA }, { 1, 1 }, { NEXT | WRITE, 0 } },
-    { "hole", -EFAULT, { 0x1000 }, { 1 }, { 0 } },
-    { "wrap", -EFAULT, { UINT64_MAX }, { 2 }, { 0 } },
+    { "endless",
+      -EPROTO,
+      "a chain from slot 0 on is longer than the ring",
+      { GPA, GPA },
+      { 1, 1 },
+      { NEXT, NEXT } },
+    { "order",
+      -EPROTO,
+      "descriptor 2 of a chain is readable but follows a writable one",
+      { GPA, GPA },
+      { 1, 1 },
+      { NEXT | WRITE, 0 } },
+    { "hole",
+      -EFAULT,
+      "a descriptor's address 0x1000 is not in guest memory",
+      { 0x1000 },
+      { 1 },
+      { 0 } },
+    { "wrap",
+      -EFAULT,
+      "2 bytes at 0xffffffffffffffff reach past the last address",
+      { UINT64_MAX },
+      { 2 },
+      { 0 } },
     { "table-next",
       -EPROTO,
+      "the descriptor with buffer id 0 is indirect, and has a next one",
       { GPA + TABLE, GPA },
       { 16, 1 },
       { INDIRECT | NEXT, 0 } },
-    { "table-empty", -EPROTO, { GPA + TABLE }, { 0 }, { INDIRECT } },
-    { "table-odd", -EPROTO, { GPA + TABLE }, { 17 }, { INDIRECT } },
-    { "nested", -EPROTO, { GPA + TABLE }, { 16 }, { INDIRECT }, INDIRECT },
+    { "table-empty",
+      -EPROTO,
+      "an indirect table of 0 bytes, which is no positive multiple of 16",
+      { GPA + TABLE },
+      { 0 },
+      { INDIRECT } },
+    { "table-odd",
+      -EPROTO,
+      "an indirect table of 17 bytes, which is no positive multiple of 16",
+      { GPA + TABLE },
+      { 17 },
+      { INDIRECT } },
+    { "nested",
+      -EPROTO,
+      "entry 0 of an indirect table is another such table",
+      { GPA + TABLE },
+      { 16 },
+      { INDIRECT },
+      INDIRECT },
 };
 
 static void test_broken(gconstpointer data)
@@ -193,6 +231,7 @@ static void test_broken(gconstpointer data)
     }
     memcpy(before, g.ram + DESC, 32);
     pop_breaks(&g, row->rc);
+    g_assert_cmpstr(vwl_vq_why(g.vq), ==, row->why);
     g_assert_cmpmem(g.ram + DESC, 32, before, 32);
     guest_finish(&g);
 }

@@ -199,6 +199,7 @@ static void test_indirect(void)
 struct broken {
     const char *name;
     int rc;
+    const char *why;
     struct {
         uint64_t address;
         uint32_t len;
@@ -207,32 +208,77 @@ struct broken {
 };
 
 static const struct broken broken[] = {
-    { "loop", -EPROTO, { { GPA, 1, NEXT, 1 }, { GPA, 1, NEXT, 0 } } },
-    { "loop-of-nothing", -EPROTO, { { GPA, 0, NEXT, 0 } } },
-    { "next-range", -EPROTO, { { GPA, 1, NEXT, 4 } } },
-    { "order", -EPROTO, { { GPA, 1, WRITE | NEXT, 1 }, { GPA, 1, 0, 0 } } },
-    { "hole", -EFAULT, { { GPA + 2 * HALF, 1, 0, 0 } } },
-    { "past-end", -EFAULT, { { GPA + 2 * HALF - 1, 2, 0, 0 } } },
-    { "wrap", -EFAULT, { { UINT64_MAX, 2, 0, 0 } } },
-    { "table-next", -EPROTO, { { GPA + TABLE, 32, INDIRECT | NEXT, 1 } } },
-    { "table-empty", -EPROTO, { { GPA + TABLE, 0, INDIRECT, 0 } } },
-    { "table-odd", -EPROTO, { { GPA + TABLE, 24, INDIRECT, 0 } } },
-    { "table-hole", -EFAULT, { { GPA - 16, 32, INDIRECT, 0 } } },
-    { "table-wrap", -EFAULT, { { UINT64_MAX - 15, 32, INDIRECT, 0 } } },
+    { "loop",
+      -EPROTO,
+      "the chain of descriptor 0 loops",
+      { { GPA, 1, NEXT, 1 }, { GPA, 1, NEXT, 0 } } },
+    { "loop-of-nothing",
+      -EPROTO,
+      "descriptor 0 points at itself",
+      { { GPA, 0, NEXT, 0 } } },
+    { "next-range",
+      -EPROTO,
+      "descriptor 0 points at 4 in a ring of 4 entries",
+      { { GPA, 1, NEXT, 4 } } },
+    { "order",
+      -EPROTO,
+      "descriptor 2 of a chain is readable but follows a writable one",
+      { { GPA, 1, WRITE | NEXT, 1 }, { GPA, 1, 0, 0 } } },
+    { "hole",
+      -EFAULT,
+      "a descriptor's address 0x40100000 is not in guest memory",
+      { { GPA + 2 * HALF, 1, 0, 0 } } },
+    { "past-end",
+      -EFAULT,
+      "a descriptor's address 0x40100000 is not in guest memory",
+      { { GPA + 2 * HALF - 1, 2, 0, 0 } } },
+    { "wrap",
+      -EFAULT,
+      "2 bytes at 0xffffffffffffffff reach past the last address",
+      { { UINT64_MAX, 2, 0, 0 } } },
+    { "table-next",
+      -EPROTO,
+      "descriptor 0 is indirect, and has a next one",
+      { { GPA + TABLE, 32, INDIRECT | NEXT, 1 } } },
+    { "table-empty",
+      -EPROTO,
+      "an indirect table of 0 bytes, which is no positive multiple of 16",
+      { { GPA + TABLE, 0, INDIRECT, 0 } } },
+    { "table-odd",
+      -EPROTO,
+      "an indirect table of 24 bytes, which is no positive multiple of 16",
+      { { GPA + TABLE, 24, INDIRECT, 0 } } },
+    { "table-hole",
+      -EFAULT,
+      "a descriptor's address 0x3ffffff0 is not in guest memory",
+      { { GPA - 16, 32, INDIRECT, 0 } } },
+    { "table-wrap",
+      -EFAULT,
+      "32 bytes at 0xfffffffffffffff0 reach past the last address",
+      { { UINT64_MAX - 15, 32, INDIRECT, 0 } } },
     { "nested",
       -EPROTO,
+      "entry 0 of an indirect table is another such table",
       { { GPA + TABLE, 32, INDIRECT, 0 } },
       { { GPA + TABLE, 32, INDIRECT, 0 } } },
     { "table-range",
       -EPROTO,
+      "entry 0 of an indirect table of 2 points at 2",
       { { GPA + TABLE, 32, INDIRECT, 0 } },
       { { GPA, 1, NEXT, 2 } } },
     { "table-loop",
       -EPROTO,
+      "entry 0 of an indirect table points at itself",
+      { { GPA + TABLE, 32, INDIRECT, 0 } },
+      { { GPA, 1, NEXT, 0 }, { GPA, 1, NEXT, 0 } } },
+    { "table-ring",
+      -EPROTO,
+      "an indirect table of 2 entries loops",
       { { GPA + TABLE, 32, INDIRECT, 0 } },
       { { GPA, 1, NEXT, 1 }, { GPA, 1, NEXT, 0 } } },
     { "table-order",
       -EPROTO,
+      "descriptor 2 of a chain is readable but follows a writable one",
       { { GPA, 1, WRITE | NEXT, 1 }, { GPA + TABLE, 32, INDIRECT, 0 } },
       { { GPA, 1, 0, 0 } } },
 };
@@ -258,6 +304,7 @@ static void test_broken(gconstpointer data)
     offer(&g, 0);
     chain = pop(&g);
     pop_breaks(&g, row->rc);
+    g_assert_cmpstr(vwl_vq_why(g.vq), ==, row->why);
     vwl_vq_push(g.vq, &chain, 1);
     g_assert_cmpint(vwl_vq_publish(g.vq), ==, 0);
     g_assert_cmpuint(used_index(&g), ==, 0);
@@ -282,6 +329,8 @@ static void test_broken_ring(void)
     put16(g.ram + DRIVER + 2, 5); /* more than there are */
     g_assert_cmpuint(vwl_vq_waiting(g.vq), ==, 1);
     pop_breaks(&g, -EPROTO);
+    g_assert_cmpstr(vwl_vq_why(g.vq), ==,
+                    "available index 5 is more than 4 entries ahead of 0");
     vwl_vq_stop(g.vq);
     put16(g.ram + DRIVER + 2, 0xffff); /* backwards */
     guest_start(&g);
@@ -291,6 +340,8 @@ static void test_broken_ring(void)
     guest_start(&g);
     offer(&g, 4); /* a head out of range */
     pop_breaks(&g, -EPROTO);
+    g_assert_cmpstr(vwl_vq_why(g.vq), ==,
+                    "descriptor 4 is available in a ring of 4 entries");
     vwl_vq_stop(g.vq);
     put16(g.ram + DRIVER + 2, 0);
     g.setup.indirect = false;
@@ -298,7 +349,9 @@ static void test_broken_ring(void)
     desc(&g, 0, GPA + TABLE, 16, INDIRECT, 0);
     split_desc(g.ram + TABLE, GPA, 1, 0, 0);
     offer(&g, 0);
-    pop_breaks(&g, -EPROTO); /* not negotiated */
+    pop_breaks(&g, -EPROTO);
+    g_assert_cmpstr(vwl_vq_why(g.vq), ==,
+                    "descriptor 0 is indirect, which was not negotiated");
     vwl_vq_stop(g.vq);
     g.setup.indirect = true;
     guest_start(&g);
@@ -310,7 +363,6 @@ static void test_broken_ring(void)
     guest_finish(&g);
 }
 
-/* A table of zero-length entries and one of more pieces than allowed. */
 /* Chains that were seen before the fault do not hide it: a device that looks
  * before it sleeps would never sleep. */
 static void test_broken_while_full(void)
@@ -332,6 +384,7 @@ static void test_broken_while_full(void)
     guest_finish(&g);
 }
 
+/* A table of zero-length entries and one of more pieces than allowed. */
 static void test_too_long(void)
 {
     struct guest g;
@@ -373,24 +426,40 @@ static void test_start_refused(void)
 
     guest_init(&g, false, 8);
     good = g.setup;
-#define REFUSED(field, value, rc)                                       \
+#define REFUSED(field, value, rc, words)                                \
     do {                                                                \
         g.setup = good;                                                 \
         g.setup.field = (value);                                        \
         g_assert_cmpint(vwl_vq_start(g.vq, &g.setup, NULL, 0), ==, rc); \
         g_assert_false(vwl_vq_is_started(g.vq));                        \
+        g_assert_cmpstr(vwl_vq_why(g.vq), ==, words);                   \
     } while (0)
-    REFUSED(size, 0, -EINVAL);
-    REFUSED(size, 7, -EINVAL);
-    REFUSED(size, 0x10000, -EINVAL);
-    REFUSED(base, 0x10000, -EINVAL);
-    REFUSED(desc, UVA + 8, -EINVAL);
-    REFUSED(driver, UVA + 1, -EINVAL);
-    REFUSED(device, UVA + 2, -EINVAL);
-    REFUSED(desc, UVA + HALF, -EFAULT);
-    REFUSED(desc, GPA, -EFAULT);
-    REFUSED(driver, UVA + HALF - 18, -EFAULT);
-    REFUSED(device, UVA + HALF - 64, -EFAULT);
+    REFUSED(size, 0, -EINVAL,
+            "a size of 0 entries, which must be a power of 2");
+    REFUSED(size, 7, -EINVAL,
+            "a size of 7 entries, which must be a power of 2");
+    REFUSED(size, 0x10000, -EINVAL,
+            "a size of 65536 entries, which must be a power of 2");
+    REFUSED(base, 0x10000, -EINVAL,
+            "a base of 0x10000 is not in a ring of 8 entries");
+    REFUSED(desc, UVA + 8, -EINVAL,
+            "its descriptor area at 0x7f1200000008 is not aligned to 16 bytes");
+    REFUSED(driver, UVA + 1, -EINVAL,
+            "its driver area at 0x7f1200000001 is not aligned to 2 bytes");
+    REFUSED(device, UVA + 2, -EINVAL,
+            "its device area at 0x7f1200000002 is not aligned to 4 bytes");
+    REFUSED(desc, UVA + HALF, -EFAULT,
+            "its descriptor area, 128 bytes at 0x7f1200080000, is not in guest "
+            "memory");
+    REFUSED(desc, GPA, -EFAULT,
+            "its descriptor area, 128 bytes at 0x40000000, is not in guest "
+            "memory");
+    REFUSED(driver, UVA + HALF - 18, -EFAULT,
+            "its driver area, 20 bytes at 0x7f120007ffee, is not in guest "
+            "memory");
+    REFUSED(device, UVA + HALF - 64, -EFAULT,
+            "its device area, 68 bytes at 0x7f120007ffc0, is not in guest "
+            "memory");
 #undef REFUSED
     /* the last that fits: 4 + 2 * 8 and 4 + 8 * 8 bytes */
     g.setup = good;
