@@ -274,11 +274,6 @@ static void on_ring_changed(void *opaque, unsigned int index)
     pump->due[index] = true;
 }
 
-static void on_ring_kicked(void *opaque, unsigned int index)
-{
-    ((struct vwl_pump *)opaque)->due[index] = true;
-}
-
 static void on_ring_stopping(void *opaque, unsigned int index)
 {
     struct vwl_pump *pump = opaque;
@@ -342,11 +337,6 @@ static void on_features(void *opaque, uint64_t acked)
     pump->features_known = true;
 }
 
-static void on_backchan_changed(void *opaque)
-{
-    /* settle looks at it after every dispatch */
-}
-
 static int on_state_start(void *opaque, bool save, int *fd)
 {
     return vwl_pump_state_start(opaque, save, false, fd);
@@ -365,11 +355,9 @@ const struct vwl_session_ops vwl_pump_session_ops = {
     .ring_changed = on_ring_changed,
     .ring_stopping = on_ring_stopping,
     .ring_held = on_ring_held,
-    .ring_kicked = on_ring_kicked,
     .iotlb_invalidate = on_iotlb_invalidate,
     .memory_changed = on_memory_changed,
     .own_file = on_own_file,
     .shm_base = on_base,
     .features = on_features,
-    .backchan_changed = on_backchan_changed,
 };

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "vhu/backchan.h"
+#include "vhu/backchan_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <string.h>
-#include <sys/types.h>
 
 #include "base/fd.h"
-#include "base/page.h"
-#include "vhu/msg.h"
 
 #define CALL_INDEXES 256
 /* Replies of one dispatch: then the other sources have a turn. */
@@ -27,11 +24,18 @@ struct request {
     uint8_t payload[];
 };
 
-/* One call on its way is enough: another one is sent when that is answered. */
-struct call {
-    bool under_way;
-    bool sent;
-    bool again;
+/* One call of a ring on its way is enough:
+ *
+ *     IDLE --a call--> WAITING --sent--> SENT --another call--> AGAIN
+ *      ^                                  |                       |
+ *      +------------- answered -----------+     answered: WAITING +
+ *
+ * What is not answered (no REPLY_ACK) is IDLE as soon as it is sent. */
+enum call {
+    CALL_IDLE,
+    CALL_WAITING,
+    CALL_SENT,
+    CALL_AGAIN,
 };
 
 struct vwl_backchan {
@@ -48,7 +52,7 @@ struct vwl_backchan {
     GQueue sent;    /* struct request, a reply is due */
     GQueue ending;  /* struct request, of a channel that is gone */
     unsigned int waiting_fds;
-    struct call calls[CALL_INDEXES];
+    enum call calls[CALL_INDEXES];
 };
 
 static void request_free(void *data)
@@ -193,19 +197,16 @@ static int transmit(struct vwl_backchan *chan, uint32_t number,
 /* The request is with the socket (or err says why not). */
 static void settle(struct vwl_backchan *chan, struct request *request, int err)
 {
-    if (err < 0) {
-        request_end(request, err);
-        return;
-    }
-    request->reply_due = chan->reply_ack || always_answered(request->number);
+    request->reply_due = err == 0 &&
+                         (chan->reply_ack || always_answered(request->number));
     if (request->number == VHOST_USER_BACKEND_VRING_CALL) {
-        chan->calls[request->index].sent = true;
-        chan->calls[request->index].under_way = request->reply_due;
+        chan->calls[request->index] = request->reply_due ? CALL_SENT
+                                                         : CALL_IDLE;
     }
     if (request->reply_due) {
         g_queue_push_tail(&chan->sent, request);
     } else {
-        request_end(request, 0);
+        request_end(request, err);
     }
 }
 
@@ -246,7 +247,7 @@ void vwl_backchan_hold(struct vwl_backchan *chan, bool hold)
 static int check_request(const struct vwl_backchan *chan, uint32_t number,
                          uint32_t size, int fd)
 {
-    const struct vwl_vhu_row *row = vwl_vhu_backend_row(number);
+    const struct vwl_vhu_row *row = vwl_backchan_row(number);
     unsigned int n_fds = fd >= 0 ? 1 : 0;
 
     if (!row || size < row->min_size || size > row->max_size ||
@@ -267,9 +268,10 @@ static int check_request(const struct vwl_backchan *chan, uint32_t number,
     return 0;
 }
 
-static int submit(struct vwl_backchan *chan, uint32_t number, uint32_t index,
-                  const void *payload, uint32_t size, int fd,
-                  vwl_backchan_done done, void *opaque, uint64_t cookie)
+int vwl_backchan_submit(struct vwl_backchan *chan, uint32_t number,
+                        uint32_t index, const void *payload, uint32_t size,
+                        int fd, vwl_backchan_done done, void *opaque,
+                        uint64_t cookie)
 {
     struct request *request;
     int own = -1;
@@ -318,6 +320,29 @@ static int submit(struct vwl_backchan *chan, uint32_t number, uint32_t index,
     return 0;
 }
 
+int vwl_backchan_vring_call(struct vwl_backchan *chan, uint32_t index)
+{
+    struct vhost_user_vring_state state = { .index = index };
+    int err;
+
+    if (index >= CALL_INDEXES) {
+        return -EINVAL;
+    }
+    if (chan->calls[index] != CALL_IDLE) {
+        if (chan->calls[index] == CALL_SENT) {
+            chan->calls[index] = CALL_AGAIN;
+        }
+        return 0;
+    }
+    chan->calls[index] = CALL_WAITING;
+    err = vwl_backchan_submit(chan, VHOST_USER_BACKEND_VRING_CALL, index,
+                              &state, sizeof state, -1, NULL, NULL, 0);
+    if (err < 0) {
+        chan->calls[index] = CALL_IDLE;
+    }
+    return err;
+}
+
 static void on_reply(struct vwl_backchan *chan, struct request *request,
                      uint64_t value)
 {
@@ -329,10 +354,9 @@ static void on_reply(struct vwl_backchan *chan, struct request *request,
         err = number < 0 && number >= -4095 ? (int)number : -EIO;
     }
     if (request->number == VHOST_USER_BACKEND_VRING_CALL) {
-        struct call *call = &chan->calls[request->index];
-        bool again = call->again;
+        bool again = chan->calls[request->index] == CALL_AGAIN;
 
-        *call = (struct call){ 0 };
+        chan->calls[request->index] = CALL_IDLE;
         if (again && err == 0) {
             vwl_backchan_vring_call(chan, request->index);
         }
@@ -421,175 +445,4 @@ void vwl_backchan_forget(struct vwl_backchan *chan, void *opaque)
     forget_in(&chan->waiting, opaque);
     forget_in(&chan->sent, opaque);
     forget_in(&chan->ending, opaque);
-}
-
-static bool range_is_good(uint64_t offset, uint64_t len)
-{
-    uint64_t mask = vwl_page_host_bytes() - 1;
-
-    return len > 0 && !((offset | len) & mask) && offset + len >= len;
-}
-
-int vwl_backchan_shmem_map(struct vwl_backchan *chan, uint8_t shmid, int fd,
-                           uint64_t fd_offset, uint64_t shm_offset,
-                           uint64_t len, bool writable, vwl_backchan_done done,
-                           void *opaque, uint64_t cookie)
-{
-    if (!range_is_good(fd_offset, len) || !range_is_good(shm_offset, len) ||
-        fd < 0) {
-        return -EINVAL;
-    }
-    switch (chan->dialect) {
-    case VWL_SHM_STANDARD: {
-        struct vhost_user_mmap map = {
-            .shmid = shmid,
-            .fd_offset = fd_offset,
-            .shm_offset = shm_offset,
-            .len = len,
-            .flags = writable ? VHOST_USER_SHMEM_MAP_F_RW : 0,
-        };
-
-        return submit(chan, VHOST_USER_BACKEND_SHMEM_MAP, 0, &map, sizeof map,
-                      fd, done, opaque, cookie);
-    }
-    case VWL_SHM_PRIVATE: {
-        struct vhost_user_private_shmem_map map = {
-            .flags = VHOST_USER_PRIVATE_SHMEM_MAP_F_R |
-                     (writable ? VHOST_USER_PRIVATE_SHMEM_MAP_F_W : 0),
-            .shmid = shmid,
-            .shm_offset = shm_offset,
-            .fd_offset = fd_offset,
-            .len = len,
-        };
-
-        return submit(chan, VHOST_USER_BACKEND_PRIVATE_SHMEM_MAP, 0, &map,
-                      sizeof map, fd, done, opaque, cookie);
-    }
-    case VWL_SHM_NONE:
-        break;
-    }
-    return -EOPNOTSUPP;
-}
-
-int vwl_backchan_shmem_unmap(struct vwl_backchan *chan, uint8_t shmid,
-                             uint64_t shm_offset, uint64_t len,
-                             vwl_backchan_done done, void *opaque,
-                             uint64_t cookie)
-{
-    if (!range_is_good(shm_offset, len)) {
-        return -EINVAL;
-    }
-    switch (chan->dialect) {
-    case VWL_SHM_STANDARD: {
-        struct vhost_user_mmap map = {
-            .shmid = shmid,
-            .shm_offset = shm_offset,
-            .len = len,
-        };
-
-        return submit(chan, VHOST_USER_BACKEND_SHMEM_UNMAP, 0, &map, sizeof map,
-                      -1, done, opaque, cookie);
-    }
-    case VWL_SHM_PRIVATE: {
-        struct vhost_user_private_shmem_unmap map = {
-            .shmid = shmid,
-            .shm_offset = shm_offset,
-            .len = len,
-        };
-
-        return submit(chan, VHOST_USER_BACKEND_PRIVATE_SHMEM_UNMAP, 0, &map,
-                      sizeof map, -1, done, opaque, cookie);
-    }
-    case VWL_SHM_NONE:
-        break;
-    }
-    return -EOPNOTSUPP;
-}
-
-int vwl_backchan_iotlb(struct vwl_backchan *chan,
-                       const struct vhost_user_iotlb *msg,
-                       vwl_backchan_done done, void *opaque, uint64_t cookie)
-{
-    return submit(chan, VHOST_USER_BACKEND_IOTLB_MSG, 0, msg, sizeof *msg, -1,
-                  done, opaque, cookie);
-}
-
-int vwl_backchan_config_change(struct vwl_backchan *chan,
-                               vwl_backchan_done done, void *opaque,
-                               uint64_t cookie)
-{
-    return submit(chan, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, 0, NULL, 0, -1,
-                  done, opaque, cookie);
-}
-
-int vwl_backchan_vring_call(struct vwl_backchan *chan, uint32_t index)
-{
-    struct vhost_user_vring_state state = { .index = index };
-    struct call *call;
-    int err;
-
-    if (index >= CALL_INDEXES) {
-        return -EINVAL;
-    }
-    call = &chan->calls[index];
-    if (call->under_way) {
-        call->again = call->sent;
-        return 0;
-    }
-    call->under_way = true;
-    call->sent = false;
-    err = submit(chan, VHOST_USER_BACKEND_VRING_CALL, index, &state,
-                 sizeof state, -1, NULL, NULL, 0);
-    if (err < 0) {
-        *call = (struct call){ 0 };
-    }
-    return err;
-}
-
-int vwl_backchan_vring_err(struct vwl_backchan *chan, uint32_t index)
-{
-    struct vhost_user_vring_state state = { .index = index };
-
-    return submit(chan, VHOST_USER_BACKEND_VRING_ERR, 0, &state, sizeof state,
-                  -1, NULL, NULL, 0);
-}
-
-int vwl_backchan_vring_host_notifier(struct vwl_backchan *chan,
-                                     const struct vhost_user_vring_area *area,
-                                     int fd, vwl_backchan_done done,
-                                     void *opaque, uint64_t cookie)
-{
-    if ((fd < 0) != !!(area->index & VHOST_USER_VRING_NOFD_MASK)) {
-        return -EINVAL;
-    }
-    return submit(chan, VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG, 0, area,
-                  sizeof *area, fd, done, opaque, cookie);
-}
-
-int vwl_backchan_gpu_map(struct vwl_backchan *chan,
-                         const struct vhost_user_gpu_map *map, int fd,
-                         vwl_backchan_done done, void *opaque, uint64_t cookie)
-{
-    return submit(chan, VHOST_USER_BACKEND_GPU_MAP, 0, map, sizeof *map, fd,
-                  done, opaque, cookie);
-}
-
-int vwl_backchan_external_map(struct vwl_backchan *chan,
-                              const struct vhost_user_external_map *map,
-                              vwl_backchan_done done, void *opaque,
-                              uint64_t cookie)
-{
-    return submit(chan, VHOST_USER_BACKEND_EXTERNAL_MAP, 0, map, sizeof *map,
-                  -1, done, opaque, cookie);
-}
-
-int vwl_backchan_fs(struct vwl_backchan *chan, uint32_t request,
-                    const struct vhost_user_fs_backend *msg, int fd,
-                    vwl_backchan_done done, void *opaque, uint64_t cookie)
-{
-    if (request < VHOST_USER_BACKEND_FS_MAP ||
-        request > VHOST_USER_BACKEND_FS_IO) {
-        return -EINVAL;
-    }
-    return submit(chan, request, 0, msg, sizeof *msg, fd, done, opaque, cookie);
 }

@@ -50,8 +50,8 @@ void vwl_backchan_set_fd(struct vwl_backchan *chan, int *fd);
 /* -1 when there is none. For a poll source. */
 int vwl_backchan_fd(const struct vwl_backchan *chan);
 bool vwl_backchan_wants_write(const struct vwl_backchan *chan);
-/* For want of the kernel's memory nothing goes on: do not poll, dispatch again
- * in a while. */
+/* The kernel is out of memory: stop polling and call dispatch again after a
+ * delay. */
 bool vwl_backchan_is_starved(const struct vwl_backchan *chan);
 /* What was negotiated. */
 void vwl_backchan_configure(struct vwl_backchan *chan,

@@ -30,19 +30,14 @@ struct vwl_vhu_msg {
     uint8_t payload[VWL_VHU_MAX_PAYLOAD] __attribute__((aligned(8)));
 };
 
-/* One row for each message: what is well-formed. */
+/* What is well-formed. One for each message: the front-end's stand in
+ * session_table.c with who serves them, ours in backchan_table.c. */
 struct vwl_vhu_row {
     uint32_t request;
     const char *name;            /* the specification's */
     uint16_t min_size, max_size; /* payload, bytes */
     uint8_t min_fds, max_fds;
 };
-
-/* Requests of the front-end; NULL for one that is not known. */
-const struct vwl_vhu_row *vwl_vhu_row(uint32_t request);
-/* The fifteen wire numbers of the back-end requests (thirteen requests, two of
- * them in two dialects). */
-const struct vwl_vhu_row *vwl_vhu_backend_row(uint32_t request);
 
 void vwl_vhu_msg_init(struct vwl_vhu_msg *msg);
 /* Closes descriptors that nobody took. */

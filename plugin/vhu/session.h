@@ -46,16 +46,16 @@ struct vwl_session_config {
 struct vwl_session_ops {
     /* The guest is gone or starts anew: drop all of its state, without
      * completing anything. Rings are stopped (or about to start fresh, for
-     * VWL_RESET_BASE). vmm_unmapped: the front-end dropped its mappings, or
-     * may have. */
+     * VWL_RESET_BASE). */
     void (*reset)(void *opaque, enum vwl_reset_reason reason);
-    /* A ring began to run (same descriptor or not), or what one polls changed:
-     * look at vwl_session_ring_runs, vwl_session_kick_fd. Called after the
-     * reset call, if any. keep: a start that goes on where the last stop
-     * stood, so that chains held since then are still to be given back; false:
-     * chains held from before the stop are dropped (before this call returns).
-     */
+    /* A ring began to run (same descriptor or not): look at
+     * vwl_session_ring_runs, vwl_session_kick_fd. Called after the reset call,
+     * if any. keep: a start that goes on where the last stop stood, so that
+     * chains held since then are still to be given back; false: chains held
+     * from before the stop are dropped (before this call returns). */
     void (*ring_started)(void *opaque, unsigned int index, bool keep);
+    /* Its kick descriptor is another one, a kick came as a message (in-band),
+     * or one may have been missed: process the ring, poll what it has now. */
     void (*ring_changed)(void *opaque, unsigned int index);
     /* The ring stops (GET_VRING_BASE, disable, reset): complete what needs no
      * waiting, push it, hold the rest. After the call it is not touched until
@@ -64,9 +64,6 @@ struct vwl_session_ops {
     /* Chains that the owner holds from a ring, for vwl_vq_start. */
     unsigned int (*ring_held)(void *opaque, unsigned int index,
                               struct vwl_chain *const **held);
-    /* A kick that came as a message (in-band), or because something changed:
-     * process the ring. */
-    void (*ring_kicked)(void *opaque, unsigned int index);
     /* An IOTLB range becomes invalid: end whatever uses it now (with errors),
      * so that none of it is touched after the call. */
     void (*iotlb_invalidate)(void *opaque, uint64_t iova, uint64_t size);
@@ -80,8 +77,6 @@ struct vwl_session_ops {
     void (*shm_base)(void *opaque, uint64_t gpa);
     /* Feature bits were set (before rings start). */
     void (*features)(void *opaque, uint64_t acked);
-    /* The back-end channel has another descriptor or wants another poll. */
-    void (*backchan_changed)(void *opaque);
     /* SET_DEVICE_STATE_FD: a transfer begins that way, and takes *fd; one
      * before it ends. -errno: refused. May be NULL: there is none. */
     int (*state_start)(void *opaque, bool save, int *fd);
@@ -103,8 +98,8 @@ bool vwl_session_wants_write(const struct vwl_session *session);
 /* False while an answer waits: no request is read then, so that a front-end
  * that does not read its answers stops itself. Do not poll for reading. */
 bool vwl_session_wants_read(const struct vwl_session *session);
-/* For want of the kernel's memory nothing goes on: do not poll, dispatch again
- * in a while. */
+/* The kernel is out of memory: stop polling and call dispatch again after a
+ * delay. */
 bool vwl_session_is_starved(const struct vwl_session *session);
 
 /* Reads, serves and answers what is there, at most a bounded number of
@@ -115,7 +110,6 @@ int vwl_session_dispatch(struct vwl_session *session);
 /* The same for the back-end channel; never an error for the session. */
 void vwl_session_dispatch_backchan(struct vwl_session *session);
 
-uint64_t vwl_session_features(const struct vwl_session *session);
 struct vwl_backchan *vwl_session_backchan(struct vwl_session *session);
 
 /* The ring's virtqueue; valid for the session's life. */

@@ -2,6 +2,7 @@
 #include "vhu/session_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/fd.h"
@@ -11,17 +12,25 @@ int vwl_session_set_log_base(struct vwl_session *session,
                              struct vwl_session_answer *answer)
 {
     struct vhost_user_log log;
+    int err;
 
     memcpy(&log, msg->payload, sizeof log);
-    return vwl_dirty_set_base(session->dirty, msg->fds[0], log.offset,
-                              log.size);
+    err = vwl_dirty_set_base(session->dirty, msg->fds[0], log.offset, log.size);
+    if (err < 0) {
+        return vwl_session_answer_refuse(
+            answer, err,
+            "no log of %" PRIu64 " bytes at %" PRIu64 " of its file: %s",
+            (uint64_t)log.size, (uint64_t)log.offset, g_strerror(-err));
+    }
+    return 0;
 }
 
 int vwl_session_set_log_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
                            struct vwl_session_answer *answer)
 {
     if (!vwl_session_is_anonymous(msg->fds[0])) {
-        return -EBADF;
+        return vwl_session_answer_refuse(answer, -EBADF,
+                                         "its descriptor is no eventfd");
     }
     vwl_dirty_set_fd(session->dirty, &msg->fds[0]);
     return 0;
@@ -34,8 +43,16 @@ void vwl_session_flush_log(struct vwl_session *session)
 
 static bool offers_inflight(const struct vwl_session *session)
 {
-    return session->config.protocol_features &
-           BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+    return vwl_session_offers_protocol(session,
+                                       VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+}
+
+static int refuse_size(struct vwl_session_answer *answer, uint32_t bytes)
+{
+    return vwl_session_answer_refuse(answer, -EINVAL,
+                                     "%" PRIu32 " bytes of payload instead of "
+                                     "20, or 24 with padding",
+                                     bytes);
 }
 
 static struct vhost_user_inflight get_wire(const struct vwl_vhu_msg *msg)
@@ -64,7 +81,7 @@ int vwl_session_get_inflight(struct vwl_session *session,
     int err = -EOPNOTSUPP;
 
     if (!is_whole(msg)) {
-        return -EINVAL;
+        return refuse_size(answer, msg->size);
     }
     if (offers_inflight(session)) {
         err = vwl_inflight_create(vwl_session_has_feature(session,
@@ -74,15 +91,13 @@ int vwl_session_get_inflight(struct vwl_session *session,
     }
     if (err < 0) {
         log_host_bug(session->log,
-                     "no in-flight buffer of %u queues of %u: "
-                     "%s",
+                     "no in-flight buffer for %u queues of %u entries: %s",
                      wire.num_queues, wire.queue_size, g_strerror(-err));
     }
     vwl_inflight_destroy(inflight);
     wire.mmap_size = err < 0 ? 0 : size;
     wire.mmap_offset = 0;
-    memcpy(answer->payload, &wire, sizeof wire);
-    answer->size = msg->size;
+    vwl_session_answer_body(answer, &wire, msg->size);
     return 0;
 }
 
@@ -95,20 +110,27 @@ int vwl_session_set_inflight(struct vwl_session *session,
     int err;
 
     if (!offers_inflight(session)) {
-        return -EOPNOTSUPP;
+        return vwl_session_answer_refuse(answer, -EOPNOTSUPP,
+                                         "INFLIGHT_SHMFD was not offered");
     }
     if (!is_whole(msg)) {
-        return -EINVAL;
+        return refuse_size(answer, msg->size);
     }
     if (vwl_session_any_started(session)) {
-        return -EBUSY;
+        return vwl_session_answer_refuse(answer, -EBUSY, "a ring is started");
     }
     err = vwl_inflight_open(vwl_session_has_feature(session,
                                                     VIRTIO_F_RING_PACKED),
                             msg->fds[0], wire.mmap_offset, wire.mmap_size,
                             wire.num_queues, wire.queue_size, &inflight);
     if (err < 0) {
-        return err;
+        return vwl_session_answer_refuse(answer, err,
+                                         "%u queues of %u entries do not fit "
+                                         "into %" PRIu64 " bytes of its file: "
+                                         "%s",
+                                         wire.num_queues, wire.queue_size,
+                                         (uint64_t)wire.mmap_size,
+                                         g_strerror(-err));
     }
     vwl_inflight_destroy(session->inflight);
     session->inflight = inflight;

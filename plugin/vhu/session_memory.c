@@ -2,6 +2,7 @@
 #include "vhu/session_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -64,6 +65,17 @@ static void note_base(struct vwl_session *session,
     }
 }
 
+static int refuse_region(struct vwl_session_answer *answer, int err,
+                         const struct vwl_mem_region *region)
+{
+    return vwl_session_answer_refuse(
+        answer, err, "0x%" PRIx64 " bytes at guest address 0x%" PRIx64 ": %s",
+        region->size, region->gpa,
+        err == -EINVAL   ? "longer than its file, or past the last address"
+        : err == -EEXIST ? "another region is there"
+                         : g_strerror(-err));
+}
+
 static int describe(struct vwl_session *session,
                     const struct vhost_user_memory_region *wire, int fd,
                     struct vwl_session_region *out, uint64_t *shm_offset)
@@ -101,9 +113,11 @@ static int advance(struct vwl_mem **mem, int err, struct vwl_mem *next)
 
 /* A table with the regions of `wanted`, sharing what it can with ours. */
 static int build_table(struct vwl_session *session, const GArray *wanted,
-                       const int *fds, struct vwl_mem **out)
+                       const int *fds, struct vwl_session_answer *answer,
+                       struct vwl_mem **out)
 {
     struct vwl_mem *mem = vwl_mem_ref(session->mem);
+    const struct vwl_session_region *last = NULL;
     struct vwl_mem *next = NULL;
     int err = 0;
 
@@ -114,6 +128,7 @@ static int build_table(struct vwl_session *session, const GArray *wanted,
         if (!old->own && !contains(wanted, old)) {
             err = vwl_mem_remove(mem, &old->region, &next);
             err = advance(&mem, err, next);
+            last = old;
         }
     }
     for (guint i = 0; i < wanted->len && err == 0; i++) {
@@ -123,11 +138,12 @@ static int build_table(struct vwl_session *session, const GArray *wanted,
         if (!new->own && !contains(session->regions, new)) {
             err = vwl_mem_add(mem, &new->region, fds[i], &next);
             err = advance(&mem, err, next);
+            last = new;
         }
     }
     if (err < 0) {
         vwl_mem_unref(mem);
-        return err;
+        return refuse_region(answer, err, &last->region);
     }
     *out = mem;
     return 0;
@@ -140,6 +156,34 @@ static void install(struct vwl_session *session, struct vwl_mem *mem)
     vwl_session_memory_apply(session);
 }
 
+/* The regions that a message lists; where those of our own begin in region 0
+ * stands in offsets. */
+static int read_regions(struct vwl_session *session,
+                        const struct vwl_vhu_msg *msg,
+                        struct vwl_session_answer *answer, GArray *regions,
+                        uint64_t *offsets)
+{
+    for (unsigned int i = 0; i < msg->n_fds; i++) {
+        struct vhost_user_memory_region wire;
+        struct vwl_session_region region;
+        int err;
+
+        memcpy(&wire,
+               msg->payload + sizeof(struct vhost_user_memory) +
+                   i * sizeof wire,
+               sizeof wire);
+        err = describe(session, &wire, msg->fds[i], &region, &offsets[i]);
+        if (err < 0) {
+            return vwl_session_answer_errno(answer, err, "a region's file");
+        }
+        if (!region.own && contains(regions, &region)) {
+            return refuse_region(answer, -EEXIST, &region.region);
+        }
+        g_array_append_val(regions, region);
+    }
+    return 0;
+}
+
 int vwl_session_set_mem_table(struct vwl_session *session,
                               struct vwl_vhu_msg *msg,
                               struct vwl_session_answer *answer)
@@ -148,32 +192,23 @@ int vwl_session_set_mem_table(struct vwl_session *session,
     struct vhost_user_memory header;
     struct vwl_mem *mem = NULL;
     GArray *wanted;
-    int err = 0;
+    int err;
 
     memcpy(&header, msg->payload, sizeof header);
     if (header.nregions != msg->n_fds ||
         msg->size !=
             sizeof header +
                 header.nregions * sizeof(struct vhost_user_memory_region)) {
-        return -EINVAL;
+        return vwl_session_answer_refuse(answer, -EINVAL,
+                                         "%" PRIu32 " regions with %u "
+                                         "descriptors in %" PRIu32 " bytes",
+                                         header.nregions, msg->n_fds,
+                                         msg->size);
     }
     wanted = g_array_new(FALSE, FALSE, sizeof(struct vwl_session_region));
-    for (unsigned int i = 0; i < msg->n_fds && err == 0; i++) {
-        struct vhost_user_memory_region wire;
-        struct vwl_session_region region;
-
-        memcpy(&wire, msg->payload + sizeof header + i * sizeof wire,
-               sizeof wire);
-        err = describe(session, &wire, msg->fds[i], &region, &offsets[i]);
-        if (err == 0 && !region.own && contains(wanted, &region)) {
-            err = -EEXIST;
-        }
-        if (err == 0) {
-            g_array_append_val(wanted, region);
-        }
-    }
+    err = read_regions(session, msg, answer, wanted, offsets);
     if (err == 0) {
-        err = build_table(session, wanted, msg->fds, &mem);
+        err = build_table(session, wanted, msg->fds, answer, &mem);
     }
     if (err < 0) {
         g_array_unref(wanted);
@@ -195,8 +230,14 @@ int vwl_session_set_mem_table(struct vwl_session *session,
 
 static bool offers_slots(const struct vwl_session *session)
 {
-    return session->config.protocol_features &
-           BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+    return vwl_session_offers_protocol(
+        session, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+}
+
+static int refuse_slots(struct vwl_session_answer *answer)
+{
+    return vwl_session_answer_refuse(answer, -EOPNOTSUPP,
+                                     "CONFIGURE_MEM_SLOTS was not offered");
 }
 
 int vwl_session_get_mem_slots(struct vwl_session *session,
@@ -217,15 +258,18 @@ int vwl_session_add_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
     int err;
 
     if (!offers_slots(session)) {
-        return -EOPNOTSUPP;
+        return refuse_slots(answer);
     }
     if (session->regions->len >= MAX_REGIONS) {
-        return -ENOSPC;
+        return vwl_session_answer_refuse(answer, -ENOSPC,
+                                         "%u regions are "
+                                         "there already",
+                                         MAX_REGIONS);
     }
     memcpy(&wire, msg->payload, sizeof wire);
     err = describe(session, &wire.region, msg->fds[0], &region, &shm_offset);
     if (err < 0) {
-        return err;
+        return vwl_session_answer_errno(answer, err, "the region's file");
     }
     if (region.own) {
         g_array_append_val(session->regions, region);
@@ -234,7 +278,7 @@ int vwl_session_add_region(struct vwl_session *session, struct vwl_vhu_msg *msg,
     }
     err = vwl_mem_add(session->mem, &region.region, msg->fds[0], &mem);
     if (err < 0) {
-        return err;
+        return refuse_region(answer, err, &region.region);
     }
     g_array_append_val(session->regions, region);
     install(session, mem);
@@ -249,7 +293,7 @@ int vwl_session_remove_region(struct vwl_session *session,
     struct vwl_mem *mem = NULL;
 
     if (!offers_slots(session)) {
-        return -EOPNOTSUPP;
+        return refuse_slots(answer);
     }
     memcpy(&wire, msg->payload, sizeof wire);
     for (guint i = 0; i < session->regions->len; i++) {
@@ -268,13 +312,17 @@ int vwl_session_remove_region(struct vwl_session *session,
         }
         err = vwl_mem_remove(session->mem, &region.region, &mem);
         if (err < 0) {
-            return err;
+            return refuse_region(answer, err, &region.region);
         }
         g_array_remove_index(session->regions, i);
         install(session, mem);
         return 0;
     }
-    return -ENOENT;
+    return vwl_session_answer_refuse(answer, -ENOENT,
+                                     "no region of 0x%" PRIx64
+                                     " bytes at guest address 0x%" PRIx64,
+                                     (uint64_t)wire.region.memory_size,
+                                     (uint64_t)wire.region.guest_phys_addr);
 }
 
 void vwl_session_memory_apply(struct vwl_session *session)
@@ -290,69 +338,9 @@ void vwl_session_memory_apply(struct vwl_session *session)
         if (err == -EAGAIN) {
             vwl_session_ask_miss(session, i);
         } else if (err < 0) {
-            vwl_session_ring_fault(session, i, "its parts left guest memory");
+            vwl_session_ring_fault(session, i, vwl_vq_why(ring->vq));
         }
     }
     vwl_session_rings_update(session);
     session->ops->memory_changed(session->opaque);
-}
-
-/* ---- translations ----------------------------------------------------- */
-
-static bool is_in_table(const struct vwl_session *session, uint64_t uva,
-                        uint64_t size)
-{
-    struct vwl_span span;
-
-    if (size == 0 || uva + size < size) {
-        return false;
-    }
-    while (size > 0) {
-        if (!vwl_mem_at_uva(session->mem, uva, size, &span)) {
-            return false;
-        }
-        uva += span.len;
-        size -= span.len;
-    }
-    return true;
-}
-
-static int update(struct vwl_session *session,
-                  const struct vhost_user_iotlb *wire)
-{
-    int err;
-
-    if (!is_in_table(session, wire->user_addr, wire->size)) {
-        return -EFAULT;
-    }
-    err = vwl_iotlb_update(session->iotlb, wire->iova, wire->size,
-                           wire->user_addr, wire->permission);
-    if (err < 0) {
-        return err;
-    }
-    vwl_session_settle_misses(session, wire->iova, wire->size);
-    vwl_session_memory_apply(session);
-    return 0;
-}
-
-int vwl_session_iotlb_msg(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                          struct vwl_session_answer *answer)
-{
-    struct vhost_user_iotlb wire;
-
-    if (!vwl_session_has_feature(session, VIRTIO_F_ACCESS_PLATFORM)) {
-        return -EOPNOTSUPP;
-    }
-    memcpy(&wire, msg->payload, sizeof wire);
-    switch (wire.type) {
-    case VHOST_USER_IOTLB_UPDATE:
-        return update(session, &wire);
-    case VHOST_USER_IOTLB_INVALIDATE:
-        session->ops->iotlb_invalidate(session->opaque, wire.iova, wire.size);
-        vwl_iotlb_invalidate(session->iotlb, wire.iova, wire.size);
-        vwl_session_memory_apply(session);
-        return 0;
-    default:
-        return -EINVAL;
-    }
 }

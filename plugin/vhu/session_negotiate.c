@@ -2,6 +2,7 @@
 #include "vhu/session_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -15,10 +16,11 @@ static uint64_t get_u64(const struct vwl_vhu_msg *msg)
     return value;
 }
 
-int vwl_session_refuse(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                       struct vwl_session_answer *answer)
+static int refuse_bits(struct vwl_session_answer *answer, uint64_t bits)
 {
-    return -EOPNOTSUPP;
+    return vwl_session_answer_refuse(answer, -EINVAL,
+                                     "bits 0x%" PRIx64 " were not offered",
+                                     bits);
 }
 
 int vwl_session_get_features(struct vwl_session *session,
@@ -43,10 +45,12 @@ int vwl_session_set_features(struct vwl_session *session,
 
     if (bits & ~(session->offered | transport)) {
         session->features_refused = !vwl_session_any_started(session);
-        return -EINVAL;
+        return refuse_bits(answer, bits & ~(session->offered | transport));
     }
     if (changed && vwl_session_any_started(session)) {
-        return -EBUSY;
+        return vwl_session_answer_refuse(answer, -EBUSY,
+                                         "other features while a ring is "
+                                         "started");
     }
     session->features_refused = false;
     session->acked = bits;
@@ -83,12 +87,14 @@ int vwl_session_set_protocol_features(struct vwl_session *session,
     enum vwl_shm_dialect dialect = VWL_SHM_NONE;
 
     if (bits & ~session->config.protocol_features) {
-        return -EINVAL;
+        return refuse_bits(answer, bits & ~session->config.protocol_features);
     }
     if (bits & BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) &&
         (bits & needed) != needed) {
         session->fatal = -EPROTO;
-        return -EPROTO;
+        return vwl_session_answer_refuse(answer, -EPROTO,
+                                         "in-band notifications without "
+                                         "REPLY_ACK and BACKEND_REQ");
     }
     if (bits & BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ)) {
         if (bits & BIT(VHOST_USER_PROTOCOL_F_SHMEM)) {
@@ -106,10 +112,9 @@ int vwl_session_set_protocol_features(struct vwl_session *session,
 
 static void forget_descriptors(struct vwl_session_ring *ring)
 {
-    vwl_fd_clear(&ring->call);
-    vwl_fd_clear(&ring->err);
-    ring->has_size = false;
-    ring->has_addr = false;
+    vwl_session_notifier_set(&ring->call, -1);
+    vwl_session_notifier_set(&ring->err, -1);
+    ring->has &= VWL_RING_BASE;
     ring->base = 0;
 }
 
@@ -196,11 +201,20 @@ int vwl_session_get_config(struct vwl_session *session, struct vwl_vhu_msg *msg,
 
     memcpy(&config, msg->payload, sizeof config);
     if (config.offset || config.size || msg->size != sizeof config) {
-        return -EINVAL;
+        return vwl_session_answer_refuse(answer, -EINVAL,
+                                         "%u bytes at %u of a configuration "
+                                         "space of 0",
+                                         config.size, config.offset);
     }
-    memcpy(answer->payload, &config, sizeof config);
-    answer->size = sizeof config;
+    vwl_session_answer_body(answer, &config, sizeof config);
     return 0;
+}
+
+int vwl_session_set_config(struct vwl_session *session, struct vwl_vhu_msg *msg,
+                           struct vwl_session_answer *answer)
+{
+    return vwl_session_answer_refuse(answer, -EOPNOTSUPP,
+                                     "the configuration space is empty");
 }
 
 static bool is_stream_socket(int fd)
@@ -223,23 +237,25 @@ int vwl_session_set_backend_fd(struct vwl_session *session,
     bool replaces = vwl_backchan_fd(session->backchan) >= 0;
 
     if (!vwl_session_has_protocol(session, VHOST_USER_PROTOCOL_F_BACKEND_REQ)) {
-        return -EOPNOTSUPP;
+        return vwl_session_answer_refuse(answer, -EOPNOTSUPP,
+                                         "BACKEND_REQ was not negotiated");
     }
     if (!is_stream_socket(msg->fds[0])) {
-        return -ENOTSOCK;
+        return vwl_session_answer_refuse(answer, -ENOTSOCK,
+                                         "its descriptor is no Unix stream "
+                                         "socket");
     }
     vwl_backchan_set_fd(session->backchan, &msg->fds[0]);
     /* The end of the one before may not have been seen yet. */
     if (replaces && !vwl_session_any_kicked(session)) {
         vwl_session_device_reset(session, VWL_RESET_CHANNEL);
     }
-    session->ops->backchan_changed(session->opaque);
     return 0;
 }
 
 static bool offers_shm(const struct vwl_session *session, unsigned int bit)
 {
-    return session->config.protocol_features & BIT(bit) &&
+    return vwl_session_offers_protocol(session, bit) &&
            session->config.shm_size > 0;
 }
 
@@ -253,8 +269,7 @@ int vwl_session_get_shmem_config(struct vwl_session *session,
         config.nregions = 1;
         config.memory_sizes[0] = session->config.shm_size;
     }
-    memcpy(answer->payload, &config, sizeof config);
-    answer->size = sizeof config;
+    vwl_session_answer_body(answer, &config, sizeof config);
     return 0;
 }
 

@@ -8,6 +8,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 /* ---- descriptors ------------------------------------------------------ */
 
 bool vwl_session_is_anonymous(int fd)
@@ -19,11 +21,13 @@ bool vwl_session_is_anonymous(int fd)
            (st.stx_mode & S_IFMT) == 0;
 }
 
-bool vwl_session_may_block(int fd)
+void vwl_session_notifier_set(struct vwl_session_notifier *notifier, int fd)
 {
-    int flags = fcntl(fd, F_GETFL);
+    int flags = fd < 0 ? O_NONBLOCK : fcntl(fd, F_GETFL);
 
-    return flags < 0 || !(flags & O_NONBLOCK);
+    vwl_fd_clear(&notifier->fd);
+    notifier->fd = fd;
+    notifier->may_block = flags < 0 || !(flags & O_NONBLOCK);
 }
 
 static bool is_ready(int fd, short events)
@@ -38,16 +42,16 @@ static bool is_ready(int fd, short events)
 }
 
 /* A full eventfd has a signal pending anyway. */
-static void signal_fd(int fd, bool check_first)
+static void notifier_signal(const struct vwl_session_notifier *notifier)
 {
     const uint64_t one = 1;
     ssize_t n;
 
-    if (fd < 0 || (check_first && !is_ready(fd, POLLOUT))) {
+    if (notifier->may_block && !is_ready(notifier->fd, POLLOUT)) {
         return;
     }
     do {
-        n = write(fd, &one, sizeof one);
+        n = write(notifier->fd, &one, sizeof one);
     } while (n < 0 && errno == EINTR);
 }
 
@@ -85,8 +89,8 @@ void vwl_session_call(struct vwl_session *session, unsigned int index)
     if (!vwl_vq_is_started(ring->vq)) {
         return;
     }
-    if (ring->call >= 0) {
-        signal_fd(ring->call, ring->call_may_block);
+    if (ring->call.fd >= 0) {
+        notifier_signal(&ring->call);
     } else if (vwl_session_has_protocol(
                    session, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
         vwl_backchan_vring_call(session->backchan, index);
@@ -103,12 +107,15 @@ void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
     if (ring->broken) {
         return;
     }
-    log_guest_bug(session->log, "ring %u is broken: %s", index, why);
+    log_guest_bug(session->log, "ring %u (%s queue) is broken: %s", index,
+                  index == VIRTIO_WL_QUEUE_IN ? "in" : "out", why);
     ring->broken = true;
-    ring->running = false;
+    if (ring->state == VWL_RING_RUNNING) {
+        ring->state = VWL_RING_KICKED;
+    }
     vwl_vq_break(ring->vq);
-    if (ring->err >= 0) {
-        signal_fd(ring->err, ring->err_may_block);
+    if (ring->err.fd >= 0) {
+        notifier_signal(&ring->err);
     } else if (vwl_session_has_protocol(
                    session, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
         vwl_backchan_vring_err(session->backchan, index);
@@ -122,9 +129,11 @@ void vwl_session_ring_pause(struct vwl_session *session, unsigned int index)
 {
     struct vwl_session_ring *ring = &session->rings[index];
 
-    if (ring->running) {
+    if (ring->state == VWL_RING_RUNNING) {
         session->ops->ring_stopping(session->opaque, index);
-        ring->running = false;
+        if (ring->state == VWL_RING_RUNNING) {
+            ring->state = VWL_RING_KICKED;
+        }
     }
 }
 

@@ -9,10 +9,10 @@
 void vwl_session_rings_init(struct vwl_session *session)
 {
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        session->rings[i].vq = vwl_vq_create();
-        session->rings[i].kick = -1;
-        session->rings[i].call = -1;
-        session->rings[i].err = -1;
+        struct vwl_session_ring *ring = &session->rings[i];
+
+        ring->vq = vwl_vq_create();
+        ring->kick = ring->call.fd = ring->err.fd = -1;
     }
 }
 
@@ -23,8 +23,8 @@ void vwl_session_rings_finish(struct vwl_session *session)
 
         vwl_vq_destroy(ring->vq);
         vwl_fd_clear(&ring->kick);
-        vwl_fd_clear(&ring->call);
-        vwl_fd_clear(&ring->err);
+        vwl_session_notifier_set(&ring->call, -1);
+        vwl_session_notifier_set(&ring->err, -1);
     }
 }
 
@@ -36,8 +36,8 @@ bool vwl_session_any_started(const struct vwl_session *session)
 
 bool vwl_session_any_kicked(const struct vwl_session *session)
 {
-    return session->rings[VIRTIO_WL_QUEUE_IN].kicked ||
-           session->rings[VIRTIO_WL_QUEUE_OUT].kicked;
+    return session->rings[VIRTIO_WL_QUEUE_IN].state >= VWL_RING_KICKED ||
+           session->rings[VIRTIO_WL_QUEUE_OUT].state >= VWL_RING_KICKED;
 }
 
 /* ---- start and stop --------------------------------------------------- */
@@ -52,13 +52,20 @@ static uint32_t fresh_base(const struct vwl_session *session)
 static bool is_ready_to_run(const struct vwl_session *session,
                             const struct vwl_session_ring *ring)
 {
-    return ring->kicked && ring->enabled && ring->has_size && ring->has_addr &&
-           ring->has_base && !session->features_refused;
+    return ring->state >= VWL_RING_KICKED && ring->enabled &&
+           ring->has == VWL_RING_ALL && !session->features_refused;
 }
 
-/* A reset and a pause look the same on the wire but for the base that comes
- * with the next start. Decided once, when the out ring begins to run: the in
- * ring is configured before it, if at all. */
+static bool has_base(const struct vwl_session_ring *ring)
+{
+    return ring->has & VWL_RING_BASE;
+}
+
+/* The specification has a front-end stop rings with GET_VRING_BASE and hand
+ * that number back with SET_VRING_BASE when they go on. A reset and a pause
+ * look the same on the wire but for the base of the next start, which is that
+ * of a fresh ring after a reset. Decided once, when the out ring begins to run:
+ * the in ring is configured before it, if at all. */
 static bool decide(struct vwl_session *session)
 {
     const struct vwl_session_ring *in = &session->rings[VIRTIO_WL_QUEUE_IN];
@@ -66,14 +73,14 @@ static bool decide(struct vwl_session *session)
     bool all_fresh = true;
     bool was_used = false;
 
-    if (in->touched && !in->has_base) {
+    if (in->state >= VWL_RING_TOUCHED && !has_base(in)) {
         return false;
     }
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
         const struct vwl_session_ring *ring = &session->rings[i];
 
         if (vwl_vq_is_started(ring->vq) ||
-            (ring->has_base && ring->base != fresh)) {
+            (has_base(ring) && ring->base != fresh)) {
             all_fresh = false;
         }
         was_used |= ring->broken || (ring->has_answer && ring->answer != fresh);
@@ -138,7 +145,8 @@ static void start_ring(struct vwl_session *session, unsigned int index)
     struct vwl_session_ring *ring = &session->rings[index];
     bool keep = true;
 
-    if (ring->running || ring->broken || !is_ready_to_run(session, ring)) {
+    if (ring->state == VWL_RING_RUNNING || ring->broken ||
+        !is_ready_to_run(session, ring)) {
         return;
     }
     if (!vwl_vq_is_started(ring->vq)) {
@@ -151,16 +159,33 @@ static void start_ring(struct vwl_session *session, unsigned int index)
             return;
         }
         if (err < 0) {
-            vwl_session_ring_broken(session, index, g_strerror(-err));
+            vwl_session_ring_broken(session, index, vwl_vq_why(ring->vq));
             return;
         }
     }
-    ring->running = true;
+    ring->state = VWL_RING_RUNNING;
     session->ops->ring_started(session->opaque, index, keep);
-    if (ring->resumed && ring->running) {
+    if (ring->resumed && ring->state == VWL_RING_RUNNING) {
         ring->resumed = false;
-        session->ops->ring_kicked(session->opaque, index);
+        session->ops->ring_changed(session->opaque, index);
         vwl_session_call(session, index);
+    }
+}
+
+void vwl_session_ring_touch(struct vwl_session_ring *ring)
+{
+    ring->state = MAX(ring->state, VWL_RING_TOUCHED);
+}
+
+void vwl_session_ring_kick(struct vwl_session *session, unsigned int index)
+{
+    struct vwl_session_ring *ring = &session->rings[index];
+
+    ring->state = MAX(ring->state, VWL_RING_KICKED);
+    if (ring->state == VWL_RING_RUNNING) {
+        session->ops->ring_changed(session->opaque, index);
+    } else {
+        vwl_session_rings_update(session);
     }
 }
 
@@ -192,9 +217,8 @@ void vwl_session_ring_stop(struct vwl_session *session, unsigned int index)
         ring->has_answer = true;
         vwl_dirty_flush(session->dirty);
     }
-    ring->kicked = false;
-    ring->has_base = false;
-    ring->touched = false;
+    ring->state = VWL_RING_IDLE;
+    ring->has &= ~(unsigned int)VWL_RING_BASE;
     ring->resumed = false;
     if (ring->kick >= 0) {
         int old = vwl_fd_steal(&ring->kick);
@@ -207,7 +231,6 @@ void vwl_session_ring_stop(struct vwl_session *session, unsigned int index)
     }
 }
 
-/* Connection, protocol features and back-end channel outlive it. */
 void vwl_session_device_reset(struct vwl_session *session,
                               enum vwl_reset_reason reason)
 {
@@ -235,251 +258,6 @@ void vwl_session_device_reset(struct vwl_session *session,
     session->ops->reset(session->opaque, reason);
 }
 
-/* ---- requests --------------------------------------------------------- */
-
-static struct vwl_session_ring *find_ring(struct vwl_session *session,
-                                          uint64_t index)
-{
-    return index < VIRTIO_WL_QUEUE_COUNT ? &session->rings[index] : NULL;
-}
-
-static struct vhost_user_vring_state get_state(const struct vwl_vhu_msg *msg)
-{
-    struct vhost_user_vring_state state;
-
-    memcpy(&state, msg->payload, sizeof state);
-    return state;
-}
-
-/* What makes no sense leaves a stopped ring without the value: it does not
- * start until a good one comes. A started one goes on as it was. */
-int vwl_session_vring_num(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                          struct vwl_session_answer *answer)
-{
-    struct vhost_user_vring_state state = get_state(msg);
-    struct vwl_session_ring *ring = find_ring(session, state.index);
-
-    if (!ring) {
-        return -EINVAL;
-    }
-    if (vwl_vq_is_started(ring->vq)) {
-        return state.num == ring->size ? 0 : -EBUSY;
-    }
-    ring->touched = true;
-    ring->has_size = state.num > 0 && state.num <= VWL_VQ_MAX_SIZE;
-    if (!ring->has_size) {
-        return -EINVAL;
-    }
-    ring->size = state.num;
-    vwl_session_rings_update(session);
-    return 0;
-}
-
-int vwl_session_vring_addr(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                           struct vwl_session_answer *answer)
-{
-    bool packed = vwl_session_has_feature(session, VIRTIO_F_RING_PACKED);
-    struct vhost_user_vring_addr addr;
-    struct vwl_session_ring *ring;
-    bool log;
-
-    memcpy(&addr, msg->payload, sizeof addr);
-    ring = find_ring(session, addr.index);
-    if (!ring) {
-        return -EINVAL;
-    }
-    log = addr.flags & VHOST_USER_VRING_ADDR_F_LOG;
-    if (vwl_vq_is_started(ring->vq)) {
-        if (addr.descriptor != ring->desc || addr.used != ring->device ||
-            addr.available != ring->driver) {
-            return -EBUSY;
-        }
-        vwl_vq_set_log(ring->vq, log, addr.log);
-    } else {
-        ring->touched = true;
-        ring->has_addr = !(addr.descriptor & 15) && !(addr.used & 3) &&
-                         !(addr.available & (packed ? 3 : 1));
-        if (!ring->has_addr) {
-            return -EINVAL;
-        }
-        ring->desc = addr.descriptor;
-        ring->driver = addr.available;
-        ring->device = addr.used;
-    }
-    ring->log_used = log;
-    ring->log_gpa = addr.log;
-    vwl_session_rings_update(session);
-    return 0;
-}
-
-int vwl_session_vring_base(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                           struct vwl_session_answer *answer)
-{
-    struct vhost_user_vring_state state = get_state(msg);
-    struct vwl_session_ring *ring = find_ring(session, state.index);
-
-    if (!ring) {
-        return -EINVAL;
-    }
-    if (vwl_vq_is_started(ring->vq)) {
-        return -EBUSY;
-    }
-    ring->touched = true;
-    ring->has_base = true;
-    ring->base = state.num;
-    vwl_session_rings_update(session);
-    return 0;
-}
-
-int vwl_session_get_vring_base(struct vwl_session *session,
-                               struct vwl_vhu_msg *msg,
-                               struct vwl_session_answer *answer)
-{
-    struct vhost_user_vring_state state = get_state(msg);
-    struct vwl_session_ring *ring = find_ring(session, state.index);
-
-    if (!ring) {
-        return -EINVAL;
-    }
-    vwl_session_ring_stop(session, state.index);
-    vwl_session_rings_update(session);
-    state.num = ring->base;
-    memcpy(answer->payload, &state, sizeof state);
-    answer->size = sizeof state;
-    return 0;
-}
-
-/* The descriptor that came (-1 in polling mode), for one of two vrings. */
-static int take_vring_fd(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                         unsigned int *index, int *fd)
-{
-    uint64_t value;
-    bool none;
-
-    memcpy(&value, msg->payload, sizeof value);
-    none = value & VHOST_USER_VRING_NOFD_MASK;
-    if (!find_ring(session, value & VHOST_USER_VRING_INDEX_MASK) ||
-        msg->n_fds != (none ? 0 : 1)) {
-        return -EINVAL;
-    }
-    if (!none && !vwl_session_is_anonymous(msg->fds[0])) {
-        return -EBADF;
-    }
-    *index = value & VHOST_USER_VRING_INDEX_MASK;
-    *fd = none ? -1 : vwl_fd_steal(&msg->fds[0]);
-    return 0;
-}
-
-int vwl_session_vring_kick(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                           struct vwl_session_answer *answer)
-{
-    struct vwl_session_ring *ring;
-    unsigned int index;
-    int fd, old;
-    bool ran;
-    int err = take_vring_fd(session, msg, &index, &fd);
-
-    if (err < 0) {
-        return err;
-    }
-    ring = &session->rings[index];
-    ran = ring->running;
-    old = ring->kick;
-    ring->kick = fd;
-    ring->kicked = true;
-    ring->touched = true;
-    if (old >= 0 || ran) {
-        session->ops->ring_changed(session->opaque, index);
-    }
-    vwl_fd_clear(&old);
-    if (ran) {
-        /* A kick may have gone to the descriptor before. */
-        session->ops->ring_kicked(session->opaque, index);
-    } else {
-        vwl_session_rings_update(session);
-    }
-    return 0;
-}
-
-int vwl_session_vring_call(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                           struct vwl_session_answer *answer)
-{
-    struct vwl_session_ring *ring;
-    unsigned int index;
-    int fd;
-    int err = take_vring_fd(session, msg, &index, &fd);
-
-    if (err < 0) {
-        return err;
-    }
-    ring = &session->rings[index];
-    vwl_fd_clear(&ring->call);
-    ring->call = fd;
-    ring->call_may_block = fd >= 0 && vwl_session_may_block(fd);
-    if (ring->running) {
-        vwl_session_call(session, index); /* one may have gone to the old */
-    }
-    return 0;
-}
-
-int vwl_session_vring_err(struct vwl_session *session, struct vwl_vhu_msg *msg,
-                          struct vwl_session_answer *answer)
-{
-    struct vwl_session_ring *ring;
-    unsigned int index;
-    int fd;
-    int err = take_vring_fd(session, msg, &index, &fd);
-
-    if (err < 0) {
-        return err;
-    }
-    ring = &session->rings[index];
-    vwl_fd_clear(&ring->err);
-    ring->err = fd;
-    ring->err_may_block = fd >= 0 && vwl_session_may_block(fd);
-    return 0;
-}
-
-int vwl_session_vring_enable(struct vwl_session *session,
-                             struct vwl_vhu_msg *msg,
-                             struct vwl_session_answer *answer)
-{
-    struct vhost_user_vring_state state = get_state(msg);
-    struct vwl_session_ring *ring = find_ring(session, state.index);
-
-    if (!ring || state.num > 1) {
-        return -EINVAL;
-    }
-    ring->enabled = state.num;
-    if (!ring->enabled) {
-        vwl_session_ring_pause(session, state.index);
-    }
-    vwl_session_rings_update(session);
-    return 0;
-}
-
-int vwl_session_inband_kick(struct vwl_session *session,
-                            struct vwl_vhu_msg *msg,
-                            struct vwl_session_answer *answer)
-{
-    struct vhost_user_vring_state state = get_state(msg);
-    struct vwl_session_ring *ring = find_ring(session, state.index);
-
-    if (!ring ||
-        !vwl_session_has_protocol(session,
-                                  VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
-        return -EINVAL;
-    }
-    ring->kicked = true;
-    ring->touched = true;
-    if (ring->running) {
-        session->ops->ring_kicked(session->opaque, state.index);
-    } else {
-        vwl_session_rings_update(session);
-    }
-    return 0;
-}
-
 /* ---- views ------------------------------------------------------------ */
 
 struct vwl_vq *vwl_session_vq(struct vwl_session *session, unsigned int index)
@@ -490,7 +268,7 @@ struct vwl_vq *vwl_session_vq(struct vwl_session *session, unsigned int index)
 bool vwl_session_ring_runs(const struct vwl_session *session,
                            unsigned int index)
 {
-    return session->rings[index].running;
+    return session->rings[index].state == VWL_RING_RUNNING;
 }
 
 int vwl_session_kick_fd(const struct vwl_session *session, unsigned int index)

@@ -14,6 +14,12 @@ bool vwl_session_is_still(const struct vwl_session *session)
     return session->suspended || !vwl_session_any_started(session);
 }
 
+static int refuse_state(struct vwl_session_answer *answer)
+{
+    return vwl_session_answer_refuse(answer, -EOPNOTSUPP,
+                                     "DEVICE_STATE was not negotiated");
+}
+
 int vwl_session_set_state_fd(struct vwl_session *session,
                              struct vwl_vhu_msg *msg,
                              struct vwl_session_answer *answer)
@@ -26,26 +32,31 @@ int vwl_session_set_state_fd(struct vwl_session *session,
     if (!vwl_session_has_protocol(session,
                                   VHOST_USER_PROTOCOL_F_DEVICE_STATE) ||
         !session->ops->state_start) {
-        return -EOPNOTSUPP;
+        return refuse_state(answer);
     }
     if (state.direction > DIRECTION_LOAD || state.phase != PHASE_STOPPED) {
-        return -EINVAL;
+        return vwl_session_answer_refuse(answer, -EINVAL,
+                                         "direction %u in phase %u is unknown",
+                                         state.direction, state.phase);
     }
     if (vwl_session_any_started(session)) {
-        return -EBUSY;
+        return vwl_session_answer_refuse(answer, -EBUSY, "a ring is started");
     }
     if (fstat(msg->fds[0], &st) < 0 ||
         (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode) &&
          !S_ISREG(st.st_mode))) {
-        return -EBADF;
+        return vwl_session_answer_refuse(answer, -EBADF,
+                                         "its descriptor is no pipe, socket or "
+                                         "file");
     }
     err = session->ops->state_start(session->opaque,
                                     state.direction != DIRECTION_LOAD,
                                     &msg->fds[0]);
-    if (err == 0) {
-        vwl_session_answer_u64(answer, NO_DESCRIPTOR);
+    if (err < 0) {
+        return vwl_session_answer_errno(answer, err, "the transfer");
     }
-    return err;
+    vwl_session_answer_u64(answer, NO_DESCRIPTOR);
+    return 0;
 }
 
 int vwl_session_check_state(struct vwl_session *session,
@@ -57,14 +68,18 @@ int vwl_session_check_state(struct vwl_session *session,
     if (!vwl_session_has_protocol(session,
                                   VHOST_USER_PROTOCOL_F_DEVICE_STATE) ||
         !session->ops->state_check) {
-        return -EOPNOTSUPP;
+        return refuse_state(answer);
     }
     if (session->checking) {
-        return -EBUSY;
+        return vwl_session_answer_refuse(answer, -EBUSY,
+                                         "one before it waits for its answer");
     }
     err = session->ops->state_check(session->opaque);
     session->checking = err == -EINPROGRESS;
-    return err;
+    return err < 0 && !session->checking
+               ? vwl_session_answer_errno(answer, err,
+                                          "how the last transfer ended")
+               : err;
 }
 
 void vwl_session_state_done(struct vwl_session *session, int err)
@@ -98,7 +113,7 @@ void vwl_session_ring_restore(struct vwl_session *session, unsigned int index,
     if (vwl_vq_is_started(ring->vq)) {
         /* suspended: it goes on from there */
         vwl_vq_stop(ring->vq);
-        ring->has_base = true;
+        ring->has |= VWL_RING_BASE;
         ring->base = base;
     }
     ring->has_answer = used;

@@ -9,12 +9,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "vhu/msg.h"
+#include "vhu/session_private.h"
 
 #include "vhu_abuse.h"
 #include "vhu_world.h"
 
-#define BIT(n) (UINT64_C(1) << (n))
 #define MAX_OPS 200
 
 /* ---- the device ------------------------------------------------------- */
@@ -227,6 +226,7 @@ static void do_message(struct vhu_world *world)
 {
     unsigned int number = take8(&world->in);
     unsigned int how = take8(&world->in);
+    const struct vwl_session_row *known;
     const struct vwl_vhu_row *row;
     uint8_t payload[4096] = { 0 };
     int fds[FUZZ_MAX_FDS];
@@ -238,7 +238,8 @@ static void do_message(struct vhu_world *world)
         return;
     }
     number = number == 255 ? VHOST_USER_GET_SHARED_MEMORY_REGIONS : number % 48;
-    row = vwl_vhu_row(number);
+    known = vwl_session_row(number);
+    row = known ? &known->shape : NULL;
     size = row ? row->min_size : 8;
     n_fds = row ? row->min_fds : 0;
     take_bytes(&world->in, payload, sizeof payload);

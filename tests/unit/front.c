@@ -49,11 +49,6 @@ static unsigned int on_held(void *opaque, unsigned int index,
     return index == 1 ? f->n_held : 0;
 }
 
-static void on_kicked(void *opaque, unsigned int index)
-{
-    NOTE("K%u ", index);
-}
-
 static void on_invalidate(void *opaque, uint64_t iova, uint64_t size)
 {
     NOTE("I%llx+%llx ", (unsigned long long)iova, (unsigned long long)size);
@@ -88,15 +83,17 @@ static void on_features(void *opaque, uint64_t acked)
     NOTE("F%llx ", (unsigned long long)acked);
 }
 
-static void on_backchan(void *opaque)
-{
-    NOTE("X ");
-}
-
 static const struct vwl_session_ops front_ops = {
-    on_reset,    on_started, on_changed,    on_stopping,
-    on_held,     on_kicked,  on_invalidate, on_memory,
-    on_own_file, on_base,    on_features,   on_backchan,
+    .reset = on_reset,
+    .ring_started = on_started,
+    .ring_changed = on_changed,
+    .ring_stopping = on_stopping,
+    .ring_held = on_held,
+    .iotlb_invalidate = on_invalidate,
+    .memory_changed = on_memory,
+    .own_file = on_own_file,
+    .shm_base = on_base,
+    .features = on_features,
 };
 
 void front_init(struct front *f, uint64_t features, uint64_t protocol_features)

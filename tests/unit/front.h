@@ -5,14 +5,15 @@
  * of 1 MiB with two rings in it. One thread; nothing here waits.
  *
  * The trace: F features, Sk/Sd ring started (held chains kept, dropped), T ring
- * stopping, C ring changed, K ring kicked, R reset with its reason, M memory
- * changed, B base of region 0, I invalidated, X back-end channel changed.
+ * stopping, C ring changed or kicked, R reset with its reason, M memory
+ * changed, B base of region 0, I invalidated.
  */
 #ifndef TESTS_UNIT_FRONT_H
 #define TESTS_UNIT_FRONT_H
 
 #include <glib.h>
 
+#include "base/bits.h"
 #include "vhost-user-wl/vhost_user.h"
 #include "vhost-user-wl/virtio_wl.h"
 #include "vhu/session.h"
@@ -34,7 +35,6 @@
 #define U64_0 "0000000000000000"
 #define U64_1 "0100000000000000"
 
-#define BIT(n) (UINT64_C(1) << (n))
 
 /* What drivers negotiate for the device itself. */
 #define FEATURES_WL                                                \

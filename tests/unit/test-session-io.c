@@ -186,7 +186,7 @@ static void test_inflight_resume(void)
     tell_fd(f, VHOST_USER_SET_INFLIGHT_FD,
             "8020000000000000 0000000000000000 0200 0001 00000000", fd);
     qemu_start(f, b.fds, 0, 0);
-    expect_trace(f, "M Sd0 K0 Sd1 K1 ");
+    expect_trace(f, "M Sd0 C0 Sd1 C1 ");
     g_assert_cmpint(count_of(b.fds[1].call), >=, 1);
     g_assert_cmpint(vwl_vq_pop(vwl_session_vq(f->session, 1), &chain), ==, 1);
     g_assert_true(chain->resubmitted);
@@ -298,7 +298,7 @@ static void test_inband(void)
     quiet(f, VHOST_USER_VRING_KICK, "01000000 00000000");
     expect_trace(f, "Sd1 ");
     quiet(f, VHOST_USER_VRING_KICK, "01000000 00000000");
-    expect_trace(f, "K1 ");
+    expect_trace(f, "C1 ");
     g_assert_cmpint(vwl_session_kick_fd(f->session, 1), ==, -1);
     vwl_session_call(f->session, 1);
     expect_hex(f->back, "04000000 09000000 08000000 01000000 00000000");
@@ -342,7 +342,7 @@ static void test_held(void)
     qemu_stop(f, "00000000", "01000000");
     g_string_truncate(f->trace, 0);
     qemu_start(f, b.fds, 0, 1);
-    expect_trace(f, "M Sk0 K0 Sk1 K1 ");
+    expect_trace(f, "M Sk0 C0 Sk1 C1 ");
     /* what is still held does not come back out of the buffer */
     g_assert_cmpint(vwl_vq_pop(vq, &(struct vwl_chain *){ NULL }), ==, 0);
     vwl_vq_push(vq, &f->held[0], 0);

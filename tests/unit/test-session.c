@@ -219,7 +219,7 @@ static void test_descriptors(gconstpointer data)
             close(fds[i]);
         }
         check_answer(&f, row, true, row->bad);
-        expect_trace(&f, "X ");
+        expect_trace(&f, "");
         front_finish(&f);
     }
 }
@@ -256,15 +256,13 @@ static void test_features(void)
     say(&f, VHOST_USER_GET_FEATURES, PLAIN, "");
     answered(&f, VHOST_USER_GET_FEATURES, "0e00006001000000");
     handshake(&f, PROTOCOL_QEMU);
-    expect_trace(&f, "X ");
+    expect_trace(&f, "");
     set_features(&f, FEATURES_QEMU);
     expect_trace(&f, "F16000000e ");
-    g_assert_cmphex(vwl_session_features(f.session), ==, FEATURES_QEMU);
     say(&f, VHOST_USER_SET_FEATURES, NEED_REPLY,
         "0e00006005000000"); /* 34 was not offered */
     answered(&f, VHOST_USER_SET_FEATURES, U64_1);
     expect_trace(&f, "");
-    g_assert_cmphex(vwl_session_features(f.session), ==, FEATURES_QEMU);
     g_assert_nonnull(strstr(f.lines->str, "SET_FEATURES"));
     front_finish(&f);
 }
@@ -371,7 +369,7 @@ static void test_status(void)
     struct front f;
 
     front_all(&f);
-    expect_trace(&f, "X ");
+    expect_trace(&f, "");
     tell(&f, VHOST_USER_SET_STATUS, "0f00000000000000");
     say(&f, VHOST_USER_GET_STATUS, PLAIN, "");
     answered(&f, VHOST_USER_GET_STATUS, "0f00000000000000");

@@ -11,6 +11,8 @@
 #include "bytes.h"
 #include "fds.h"
 #include "socket.h"
+#include "vhu/backchan_priv.h"
+#include "vhu/session_private.h"
 
 struct pair {
     int front, back;
@@ -274,21 +276,22 @@ static void test_rows(void)
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(backend); i++) {
-        const struct vwl_vhu_row *row = vwl_vhu_backend_row(backend[i]);
+        const struct vwl_vhu_row *row = vwl_backchan_row(backend[i]);
 
         g_assert_nonnull(row);
         g_assert_cmpuint(row->min_size, ==, sizes[i]);
         g_assert_cmpuint(row->max_size, ==, sizes[i]);
     }
-    g_assert_null(vwl_vhu_backend_row(0));
-    g_assert_null(vwl_vhu_backend_row(6));
-    g_assert_null(vwl_vhu_backend_row(1008));
-    g_assert_cmpstr(vwl_vhu_row(1)->name, ==, "GET_FEATURES");
-    g_assert_cmpstr(vwl_vhu_row(44)->name, ==, "GET_SHMEM_CONFIG");
-    g_assert_cmpstr(vwl_vhu_row(1004)->name, ==, "GET_SHARED_MEMORY_REGIONS");
-    g_assert_null(vwl_vhu_row(0));
-    g_assert_null(vwl_vhu_row(45));
-    g_assert_null(vwl_vhu_row(0xffffffff));
+    g_assert_null(vwl_backchan_row(0));
+    g_assert_null(vwl_backchan_row(6));
+    g_assert_null(vwl_backchan_row(1008));
+    g_assert_cmpstr(vwl_session_row(1)->shape.name, ==, "GET_FEATURES");
+    g_assert_cmpstr(vwl_session_row(44)->shape.name, ==, "GET_SHMEM_CONFIG");
+    g_assert_cmpstr(vwl_session_row(1004)->shape.name, ==,
+                    "GET_SHARED_MEMORY_REGIONS");
+    g_assert_null(vwl_session_row(0));
+    g_assert_null(vwl_session_row(45));
+    g_assert_null(vwl_session_row(0xffffffff));
 }
 
 int main(int argc, char **argv)
