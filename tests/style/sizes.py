@@ -18,8 +18,6 @@ PRODUCT = ('include/', 'plugin/', 'qemu-glue/')
 # What is longer today: each entry goes when what it names is short enough.
 LONG_FILES = {
     'plugin/compositor/probe.c',
-    'plugin/vhu/backchan.c',
-    'plugin/vhu/session_ring.c',
     'qemu-glue/guest/bridge/client.c',
 }
 LONG_FUNCTIONS = {

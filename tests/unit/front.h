@@ -35,7 +35,6 @@
 #define U64_0 "0000000000000000"
 #define U64_1 "0100000000000000"
 
-
 /* What drivers negotiate for the device itself. */
 #define FEATURES_WL                                                \
     (BIT(VIRTIO_WL_F_TRANS_FLAGS) | BIT(VIRTIO_WL_F_SEND_FENCES) | \
