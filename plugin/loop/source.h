@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The sources of a device: named descriptor watches on an explicit context,
- * all behind one GSource, and the gate that they pass. The gate is the one
- * lock of the plugin: a dispatch holds it, and so does a stop, whatever thread
- * iterates the context; after vwl_gate_close nothing passes any more. The
- * GSource keeps the gate alive, so that one that lost a race finds it closed.
+ * all behind one GSource, and the gate that they pass: a dispatch holds this
+ * lock, and so does a stop, whatever thread iterates the context; after
+ * vwl_gate_close nothing passes any more. The GSource keeps the gate alive, so
+ * that one that lost a race finds it closed. Taken before any other lock.
  */
 #ifndef VWL_LOOP_SOURCE_H
 #define VWL_LOOP_SOURCE_H

@@ -25,7 +25,7 @@ FOREIGN_OPTIONS = {
 FOREIGN_PROPERTIES = {'id', 'bus', 'addr', 'ats', 'packed', 'iommu_platform',
                       'driver'}
 # Names that stand for any name of their kind.
-STAND_INS = {'vwl_MODULE_verb', 'vwl_thing'}
+STAND_INS = {'vwl_thing', 'MODULE.c'}
 # Words that begin a path in the tree, or within one of these folders.
 TOPS = ('.ci', 'docs', 'include', 'plugin', 'qemu-glue', 'tests')
 WITHIN = ('plugin', 'qemu-glue', 'qemu-glue/device', 'qemu-glue/guest',
@@ -72,7 +72,10 @@ class Tree:
     def has_path(self, page, path):
         """A path in the tree, from its top, from the page, or within one of
         the folders that texts leave out."""
-        path = re.sub(r'/?\*.*$', '', path.rstrip('/'))
+        path = path.rstrip('/')
+        if '*' in path:
+            return any(next(base.glob(path), None) for base in (
+                self.root, *(self.root / within for within in WITHIN)))
         while re.search(r'(^|/)[A-Z]+$', path): # corpus/TARGET
             path = path.rpartition('/')[0]
         if re.search(r'[A-Z]{3}', path) and not (self.root / path).exists():
@@ -110,7 +113,7 @@ def check_paths(tree, page, text, problems):
         if inside and not tree.has_path(page, path):
             problems.append(f'{page.name}: there is no {path}')
     for name in re.findall(r'`([\w-]+\.(?:[chp]|py|sh))`', text):
-        if name not in tree.files:
+        if name not in tree.files | STAND_INS:
             problems.append(f'{page.name}: there is no {name}')
 
 
@@ -119,6 +122,10 @@ def check_words(tree, page, text, problems):
         if option not in tree.options:
             problems.append(f'{page.name}: no option --{option}')
     for word in re.findall(r'\b(?:vwl|VWL|VIRTIO_WL|VIRTWL)_\w+', text):
+        if re.match(r'vwl_[A-Z]+_', word): # vwl_NAME_ops
+            continue
+        if word.endswith('_') and any(w.startswith(word) for w in tree.words):
+            continue # vwl_core_*
         if word not in tree.words | tree.variables | STAND_INS:
             problems.append(f'{page.name}: nothing is called {word}')
     for device in re.findall(r'vhost-user-wl-(?:pci|device)(,[^\s\']+)', text):
