@@ -180,30 +180,37 @@ static void judge(struct vwl_filter *filter, enum vwl_way way,
     }
 }
 
+/* Makes the part that long, or as long as it gets. Returns how much it took. */
+static size_t fill_part(GByteArray *part, size_t size, const uint8_t *data,
+                        size_t len)
+{
+    size_t lacks = size > part->len ? size - part->len : 0;
+    size_t some = MIN(lacks, len);
+
+    g_byte_array_append(part, data, (guint)some);
+    return some;
+}
+
 /* Goes on with a message that began earlier. Returns how much it took. */
 static size_t complete_part(struct vwl_filter *filter, enum vwl_way way,
                             const uint8_t *data, size_t len)
 {
     GByteArray *part = filter->stream[way].part;
-    size_t took = 0, size = VWL_WIRE_HEADER;
+    size_t took = fill_part(part, VWL_WIRE_HEADER, data, len);
+    size_t size;
 
-    for (int step = 0; step < 2; step++) {
-        size_t some = MIN(size - part->len, len - took);
-
-        g_byte_array_append(part, data + took, (guint)some);
-        took += some;
-        if (part->len < size) {
-            return took;
-        }
-        if (step == 0) {
-            size = message_bytes(filter, way, part->data);
-            if (size == 0) {
-                return took;
-            }
-        }
+    if (part->len < VWL_WIRE_HEADER) {
+        return took;
     }
-    judge(filter, way, part->data, size);
-    g_byte_array_set_size(part, 0);
+    size = message_bytes(filter, way, part->data);
+    if (size == 0) {
+        return took;
+    }
+    took += fill_part(part, size, data + took, len - took);
+    if (part->len == size) {
+        judge(filter, way, part->data, size);
+        g_byte_array_set_size(part, 0);
+    }
     return took;
 }
 

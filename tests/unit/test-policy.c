@@ -69,6 +69,28 @@ static void test_literal(void)
     }
 }
 
+/* The end of one message, another one, and the begin of a third together. */
+static void test_between(void)
+{
+    g_autoptr(GByteArray) all = g_byte_array_new();
+    struct policy_rig rig;
+
+    rig_init(&rig, NULL);
+    for (uint32_t id = 2; id < 5; id++) {
+        GByteArray *one = message(DISPLAY, 0, "u", id);
+
+        g_byte_array_append(all, one->data, one->len);
+        g_byte_array_unref(one);
+    }
+    for (size_t at = 0, n = 10; at < all->len; at += n, n = 16) {
+        g_assert_cmpint(vwl_filter_push(rig.filter, VWL_TO_HOST, all->data + at,
+                                        MIN(n, all->len - at), NULL, 0),
+                        ==, 0);
+    }
+    expect_bytes(&rig, VWL_TO_HOST, g_byte_array_ref(all));
+    rig_finish(&rig);
+}
+
 static void test_hides(void)
 {
     struct policy_rig rig;
@@ -446,6 +468,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/policy/literal", test_literal);
+    g_test_add_func("/policy/between", test_between);
     g_test_add_func("/policy/hides", test_hides);
     g_test_add_func("/policy/binds", test_binds);
     g_test_add_func("/policy/registries", test_registries);
