@@ -10,7 +10,8 @@
 #include "wl/state.h"
 #include "wl/vfd.h"
 
-uint64_t vwl_answer_pfn_none(const struct vwl_core *core)
+/* What says "no memory" in this mode. */
+static uint64_t answer_pfn_none(const struct vwl_core *core)
 {
     return vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM)
                ? core->config.shm_window >> VIRTIO_WL_PFN_SHIFT
@@ -92,7 +93,7 @@ static void answer_fill(const struct vwl_vfd *vfd, uint32_t type,
 void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
                     const struct vwl_vfd *vfd)
 {
-    struct vwl_vfd_words words = { .pfn = vwl_answer_pfn_none(core) };
+    struct vwl_vfd_words words = { .pfn = answer_pfn_none(core) };
     struct virtio_wl_ctrl_vfd_new plain;
     struct virtio_wl_ctrl_vfd_new_dmabuf dmabuf = { 0 };
 
@@ -118,7 +119,7 @@ void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
 void vwl_answer_announce(const struct vwl_vfd *vfd,
                          struct virtio_wl_ctrl_vfd_new *out)
 {
-    struct vwl_vfd_words words = { .pfn = vwl_answer_pfn_none(vfd->core) };
+    struct vwl_vfd_words words = { .pfn = answer_pfn_none(vfd->core) };
 
     if (vfd->ops->announce) {
         vfd->ops->announce(vfd, &words);

@@ -36,9 +36,8 @@ void vwl_answer_new(struct vwl_core *core, struct vwl_request *request,
 void vwl_answer_announce(const struct vwl_vfd *vfd,
                          struct virtio_wl_ctrl_vfd_new *out);
 
-/* The pfn that says "no memory" in this mode. */
-uint64_t vwl_answer_pfn_none(const struct vwl_core *core);
-/* -EAGAIN: the address of the region is not known. */
+/* A place in region 0 as the guest is told it in this mode. -EAGAIN: its
+ * address is not known. */
 int vwl_answer_pfn(struct vwl_core *core, uint64_t shm_offset, uint64_t *pfn);
 
 #endif

@@ -6,7 +6,6 @@
 #include <sys/epoll.h>
 
 #include "base/fd.h"
-#include "base/iov.h"
 #include "wl/command.h"
 #include "wl/kinds/dmabuf.h"
 #include "wl/kinds/memory.h"

@@ -110,6 +110,8 @@ struct vwl_vfd *vwl_vfd_find_to_close(struct vwl_core *core, uint32_t id)
     return vfd && (vfd->life == VWL_VFD_KNOWN || vfd->creating) ? vfd : NULL;
 }
 
+static void vfd_break(struct vwl_vfd *vfd);
+
 static void vfd_watch_in(struct vwl_vfd *vfd)
 {
     if (vwl_watch_in(vfd) < 0) {
@@ -121,7 +123,7 @@ void vwl_vfd_watch(struct vwl_vfd *vfd)
 {
     vfd_watch_in(vfd);
     if (vwl_watch_out(vfd) < 0) {
-        vwl_vfd_break(vfd);
+        vfd_break(vfd);
     }
 }
 
@@ -194,7 +196,8 @@ void vwl_vfd_in_end(struct vwl_vfd *vfd)
     }
 }
 
-void vwl_vfd_break(struct vwl_vfd *vfd)
+/* Its peer takes no more: waiting requests end with ERR. May free it. */
+static void vfd_break(struct vwl_vfd *vfd)
 {
     vfd->send_broken = true;
     vwl_outbox_clear(vfd);
@@ -212,7 +215,7 @@ void vwl_vfd_hang_up(struct vwl_vfd *vfd)
     if (vfd->ops->finish) {
         vfd->ops->finish(vfd);
     }
-    vwl_vfd_break(vfd);
+    vfd_break(vfd);
     vwl_vfd_in_end(vfd);
     vfd_cut(vfd);
     vfd_release_fd(vfd, &vfd->send_fd);
@@ -231,7 +234,7 @@ int vwl_vfd_send(struct vwl_vfd *vfd, struct vwl_request *request, size_t skip,
         return vwl_vfd_wait(vfd, request);
     }
     if (err == -EPIPE) {
-        vwl_vfd_break(vfd);
+        vfd_break(vfd);
     } else if (err == 0 && vfd->outbox.len > 0) {
         vwl_vfd_watch(vfd);
     } else if (err == 0 && request->progress == request->total_bytes) {
@@ -246,7 +249,7 @@ void vwl_vfd_feed(struct vwl_vfd *vfd)
 
     if (err == -EPIPE ||
         (err < 0 && err != -EAGAIN && vfd->life == VWL_VFD_CLOSED)) {
-        vwl_vfd_break(vfd);
+        vfd_break(vfd);
     } else if (err < 0 && err != -EAGAIN) {
         log_host_bug(vfd->core->log,
                      "%s 0x%" PRIx32
@@ -264,7 +267,7 @@ void vwl_vfd_feed(struct vwl_vfd *vfd)
 void vwl_vfd_on_peer(struct vwl_vfd *vfd, uint32_t events)
 {
     if ((events & (EPOLLERR | EPOLLHUP)) && vfd->how != VWL_PEER_SOCKET) {
-        vwl_vfd_break(vfd);
+        vfd_break(vfd);
     } else {
         vwl_vfd_feed(vfd);
     }

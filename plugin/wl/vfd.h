@@ -218,8 +218,6 @@ void vwl_vfd_on_peer(struct vwl_vfd *vfd, uint32_t events);
  * is no room for it, and the VFD was hung up. */
 int vwl_vfd_wait(struct vwl_vfd *vfd, struct vwl_request *request);
 
-/* Its peer takes no more: waiting requests end with ERR. May free it. */
-void vwl_vfd_break(struct vwl_vfd *vfd);
 /* No more data comes from it: VFD_HUP, once. */
 void vwl_vfd_in_end(struct vwl_vfd *vfd);
 /* It is cut off: waiting requests end with ERR, VFD_HUP, its peer sees the

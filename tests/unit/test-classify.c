@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/fd.h"
 #include "wl/peer/classify.h"
+#include "wl/peer/copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,7 +155,7 @@ static void test_copy(void)
     memset(bytes, 'x', sizeof bytes);
     g_assert_cmpint(pwrite(fd, bytes, 5000, 0), ==, 5000);
     g_assert_cmpint(lseek(fd, 17, SEEK_SET), ==, 17);
-    g_assert_cmpint(vwl_private_copy(fd, 5000, 0, &copy), ==, 0);
+    g_assert_cmpint(vwl_copy_private(fd, 5000, 0, &copy), ==, 0);
     g_assert_cmpint(lseek(fd, 0, SEEK_CUR), ==, 17);
     g_assert_cmpint(fstat(copy, &st), ==, 0);
     g_assert_cmpint(st.st_size, ==, 8192);
@@ -172,14 +173,14 @@ static void test_copy(void)
     close(copy);
     /* what shrank meanwhile is zero, no fault */
     g_assert_cmpint(ftruncate(fd, 10), ==, 0);
-    g_assert_cmpint(vwl_private_copy(fd, 5000, 0, &copy), ==, 0);
+    g_assert_cmpint(vwl_copy_private(fd, 5000, 0, &copy), ==, 0);
     g_assert_cmpint(pread(copy, bytes, 20, 0), ==, 20);
     g_assert_cmpint(bytes[9], ==, 'x');
     g_assert_cmpint(bytes[10], ==, 0);
     close(copy);
     fd = reopened(fd, O_WRONLY);
     copy = -7;
-    g_assert_cmpint(vwl_private_copy(fd, 10, 0, &copy), ==, -EBADF);
+    g_assert_cmpint(vwl_copy_private(fd, 10, 0, &copy), ==, -EBADF);
     g_assert_cmpint(copy, ==, -7);
     close(fd);
 }

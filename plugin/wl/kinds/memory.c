@@ -8,7 +8,8 @@
 #include "base/page.h"
 #include "wl/answer.h"
 #include "wl/kinds/kinds.h"
-#include "wl/peer/classify.h"
+#include "wl/memory/anchor.h"
+#include "wl/peer/copy.h"
 #include "wl/state.h"
 
 /* A driver without USE_SHMEM is told guest addresses: how long an allocation
@@ -34,11 +35,6 @@ void vwl_memory_free(struct vwl_vfd *vfd)
     memory->map = NULL;
     vfd->core->shm_bytes -= memory->charged_bytes;
     memory->charged_bytes = 0;
-}
-
-void vwl_memory_become_opaque(struct vwl_memory *memory)
-{
-    vwl_vfd_change_kind(&memory->vfd, &vwl_opaque_ops);
 }
 
 int vwl_memory_charge(struct vwl_memory *memory, uint64_t bytes)
@@ -74,7 +70,7 @@ static void memory_end(struct vwl_memory *memory, int err)
         return;
     }
     if (err < 0) {
-        vwl_memory_become_opaque(memory);
+        vwl_vfd_change_kind(vfd, &vwl_opaque_ops);
     }
     if (settled) {
         settled(memory->owner);
@@ -163,7 +159,7 @@ int vwl_memory_map(struct vwl_memory *memory, int fd, uint64_t len)
     int err;
 
     if (!vwl_core_has(core, VIRTIO_WL_F_USE_SHMEM)) {
-        vwl_maps_anchor(core);
+        vwl_anchor_map(core);
     }
     err = vwl_map_create(core, fd, len, memory_on_mapped, memory, &memory->map);
     return err == -EINPROGRESS ? err : memory_map_result(memory, err);
@@ -176,7 +172,7 @@ int vwl_memory_map_copy(struct vwl_memory *memory, bool cached_only)
     int err = vwl_memory_charge(memory, len);
 
     if (err == 0) {
-        err = vwl_private_copy(vfd->send_fd, vfd->size_bytes, cached_only,
+        err = vwl_copy_private(vfd->send_fd, vfd->size_bytes, cached_only,
                                &memory->copy_fd);
     }
     return err < 0 ? err : vwl_memory_map(memory, memory->copy_fd, len);

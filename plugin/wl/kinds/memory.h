@@ -45,10 +45,8 @@ int vwl_memory_charge(struct vwl_memory *memory, uint64_t bytes);
 /* Maps len bytes of fd, borrowed until then. 0: it can be used; -EINPROGRESS:
  * later; then its creation ends, or settled is called. */
 int vwl_memory_map(struct vwl_memory *memory, int fd, uint64_t len);
-/* Maps a copy of send_fd. cached_only: as vwl_private_copy. */
+/* Maps a copy of send_fd. cached_only: as vwl_copy_private. */
 int vwl_memory_map_copy(struct vwl_memory *memory, bool cached_only);
-/* It could not be mapped. */
-void vwl_memory_become_opaque(struct vwl_memory *memory);
 
 /* The address of region 0 became known: those that wait for it go on. */
 void vwl_memory_base_changed(struct vwl_core *core);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "base/fd.h"
 #include "base/iov.h"
 #include "wl/kinds/ctx.h"
 #include "wl/kinds/kinds.h"

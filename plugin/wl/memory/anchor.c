@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/memory/anchor.h"
+
 #include <errno.h>
 
 #include "base/fd.h"
 #include "base/page.h"
 #include "wl/memory/map.h"
-#include "wl/peer/classify.h"
 #include "wl/state.h"
 
 static void anchor_on_mapped(void *owner, int err)
@@ -16,7 +17,7 @@ static void anchor_on_mapped(void *owner, int err)
     }
 }
 
-void vwl_maps_anchor(struct vwl_core *core)
+void vwl_anchor_map(struct vwl_core *core)
 {
     struct vwl_maps *maps = &core->maps;
     vwl_autofd int fd = -1;
@@ -41,7 +42,7 @@ void vwl_maps_anchor(struct vwl_core *core)
     }
 }
 
-int vwl_maps_restore_anchor(struct vwl_core *core, uint64_t offset)
+int vwl_anchor_restore(struct vwl_core *core, uint64_t offset)
 {
     struct vwl_maps *maps = &core->maps;
     vwl_autofd int fd = -1;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "base/fd.h"
 #include "wl/memory/map_priv.h"
 #include "wl/state.h"
 

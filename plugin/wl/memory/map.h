@@ -76,10 +76,4 @@ uint64_t vwl_map_offset(const struct vwl_map *map);
 bool vwl_maps_own_file(const struct vwl_maps *maps, uint64_t st_dev,
                        uint64_t st_ino, uint64_t *shm_offset);
 
-/* Maps a page of ours at the start of the window for as long as the device
- * runs, so that every memory table of the front-end tells where it is. */
-void vwl_maps_anchor(struct vwl_core *core);
-/* The same for a snapshot's, at its place. */
-int vwl_maps_restore_anchor(struct vwl_core *core, uint64_t offset);
-
 #endif

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include "base/fd.h"
 #include "base/iov.h"
 #include "wl/outbox/foreign.h"
 #include "wl/outbox/parcel.h"

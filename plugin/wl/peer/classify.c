@@ -7,17 +7,14 @@
 #include <linux/sync_file.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/page.h"
 #include "vhost-user-wl/virtio_wl.h"
-#include "wl/memory/window.h"
 
 #ifndef DMA_BUF_MAGIC
 #define DMA_BUF_MAGIC 0x444d4142
@@ -143,49 +140,4 @@ void vwl_classify(int fd, struct vwl_fd_info *info)
     } else if ((sx.stx_mode & S_IFMT) == 0) {
         classify_untyped(fd, status, sx.stx_size, info);
     }
-}
-
-static int copy_fill(int fd, uint64_t size_bytes, int cached_only, char *to)
-{
-    uint64_t done = 0;
-
-    while (done < size_bytes) {
-        struct iovec iov = { to + done, (size_t)(size_bytes - done) };
-        ssize_t n = preadv2(fd, &iov, 1, (off_t)done,
-                            cached_only ? RWF_NOWAIT : 0);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return -errno;
-        }
-        if (n == 0) {
-            break; /* shrunk since: the rest stays zero */
-        }
-        done += (uint64_t)n;
-    }
-    return 0;
-}
-
-int vwl_private_copy(int fd, uint64_t size_bytes, int cached_only, int *copy)
-{
-    uint64_t rounded = vwl_page_up(size_bytes);
-    vwl_autofd int made = -1;
-    void *map;
-    int err = vwl_sealed_memfd("vwl-copy", rounded, &made);
-
-    if (err < 0) {
-        return err;
-    }
-    map = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_SHARED, made, 0);
-    if (map == MAP_FAILED) {
-        return -errno;
-    }
-    err = copy_fill(fd, size_bytes, cached_only, map);
-    munmap(map, rounded);
-    if (err == 0) {
-        *copy = vwl_fd_steal(&made);
-    }
-    return err;
 }

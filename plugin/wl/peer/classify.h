@@ -9,8 +9,6 @@
 
 #include <stdint.h>
 
-#include "wl/peer/peer.h"
-
 enum vwl_fd_class {
     VWL_FD_MEMORY,      /* can be mapped as it is, for writing */
     VWL_FD_MEMORY_COPY, /* shared memory that must be copied */
@@ -31,9 +29,5 @@ struct vwl_fd_info {
 
 /* Never fails: what is unknown is opaque. */
 void vwl_classify(int fd, struct vwl_fd_info *info);
-
-/* A private, page-rounded, zero-padded, sealed copy of the first size_bytes.
- * cached_only: -EAGAIN or -EOPNOTSUPP where reading could block. */
-int vwl_private_copy(int fd, uint64_t size_bytes, int cached_only, int *copy);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "wl/command.h"
+#include "wl/memory/anchor.h"
 #include "wl/snapshot/priv.h"
 #include "wl/snapshot/snapshot.h"
 
@@ -85,7 +86,7 @@ static int apply_all(struct vwl_loader *loader)
     int err = 0;
 
     if (loader->anchor != SNAPSHOT_NO_ANCHOR) {
-        err = vwl_maps_restore_anchor(core, loader->anchor);
+        err = vwl_anchor_restore(core, loader->anchor);
     }
     for (uint32_t i = 0; i < loader->n_images && err == 0; i++) {
         err = apply_image(core, &loader->images[i]);
