@@ -47,6 +47,14 @@ enum vwl_log_level {
     VWL_LOG_DEBUG = 3,
 };
 
+/* Whether the compositor is told that a connection is a guest's, by
+ * wp_security_context_v1. */
+enum vwl_security_context {
+    VWL_SECURITY_CONTEXT_OFF = 0,
+    VWL_SECURITY_CONTEXT_AUTO = 1,    /* where the compositor has that */
+    VWL_SECURITY_CONTEXT_REQUIRE = 2, /* elsewhere guests cannot connect */
+};
+
 struct vwl_device; /* opaque */
 
 /* A host socket that guests may open. Final. */
@@ -143,6 +151,19 @@ struct vwl_config {
      * 10000; 0 = it sleeps at once. */
     uint32_t poll_us;
     uint32_t reserved_2; /* 0 */
+
+    /* The VM, as the host calls it; never what its guest says. The app id of
+     * its security context is org.vhost_user_wl.vm. and this name, with '_'
+     * for all but ASCII letters, digits, '-', '_' and '.'. Copied by
+     * device_new. NULL: "unnamed". */
+    const char *name;
+
+    /* enum vwl_security_context, for connections to Wayland sockets (unnamed
+     * ones, and those whose file is called wayland-*) that the plugin makes;
+     * a host with socket_connect sees to its own. A socket is made for it for
+     * a moment, in XDG_RUNTIME_DIR or /tmp. */
+    uint32_t security_context;
+    uint32_t reserved_3; /* 0 */
 };
 
 /* A virtio-gpu resource as dmabufs. Allocated by the plugin, filled by the

@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "context.h"
+#include "say.h"
 
 #define END_MS 2000 /* a path of a dead file system may hold it up */
 #define NO_MEMORY_MS 10
@@ -46,35 +48,24 @@ static int send_word(int to, uint32_t word, int fd, int flags)
 
 /* ---- in the connector --------------------------------------------------- */
 
-static int connect_to(const char *path, int *out)
-{
-    struct sockaddr_un sun = { .sun_family = AF_UNIX };
-    size_t len = strlen(path);
-    int fd, err;
-
-    if (len >= sizeof sun.sun_path) {
-        return -ENAMETOOLONG;
-    }
-    memcpy(sun.sun_path, path, len);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        return -errno;
-    }
-    if (connect(fd, (struct sockaddr *)&sun, sizeof sun) < 0) {
-        err = -errno;
-        close(fd);
-        return err;
-    }
-    *out = fd;
-    return 0;
-}
+/* To the daemon, when it is another than before. */
+struct note {
+    uint32_t index; /* of the socket */
+    int32_t state;  /* enum vwl_context_state */
+    int32_t why;    /* -errno */
+};
 
 struct connecting {
     const struct vwl_options *options;
     int from; /* the daemon */
     bool noted;
-    dev_t dev; /* of the socket to remove, if noted */
+    /* of the socket to remove, if noted; numbers are used again */
+    dev_t dev;
     ino_t ino;
+    struct timespec mtime;
+    struct vwl_context_config config;
+    struct vwl_context *contexts; /* one for each socket */
+    struct note *notes;           /* the last one of each */
 };
 
 static void note_socket(struct connecting *connecting)
@@ -86,6 +77,7 @@ static void note_socket(struct connecting *connecting)
         connecting->noted = true;
         connecting->dev = st.st_dev;
         connecting->ino = st.st_ino;
+        connecting->mtime = st.st_mtim;
     }
 }
 
@@ -96,19 +88,53 @@ static void remove_socket(const struct connecting *connecting)
     struct stat st;
 
     if (connecting->noted && lstat(path, &st) == 0 &&
-        st.st_dev == connecting->dev && st.st_ino == connecting->ino) {
+        st.st_dev == connecting->dev && st.st_ino == connecting->ino &&
+        st.st_mtim.tv_sec == connecting->mtime.tv_sec &&
+        st.st_mtim.tv_nsec == connecting->mtime.tv_nsec) {
         unlink(path);
     }
 }
 
-static void serve(const struct connecting *connecting, uint32_t index,
-                  int answer)
+static void tell(struct connecting *connecting, uint32_t index,
+                 enum vwl_context_state state, int why)
+{
+    const struct note note = { index, (int32_t)state, why };
+    struct iovec iov = { (void *)&note, sizeof note };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    struct note *last = &connecting->notes[index];
+
+    if (state != VWL_CONTEXT_NONE &&
+        (last->state != note.state || last->why != note.why) &&
+        sendmsg(connecting->from, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
+        *last = note;
+    }
+}
+
+static int connect_to(struct connecting *connecting, uint32_t index, int *fd)
 {
     const struct vwl_config *config = &connecting->options->config;
+    enum vwl_context_state state;
+    int err, why = 0;
+
+    if (config->security_context == VWL_SECURITY_CONTEXT_OFF ||
+        !vwl_secctx_is_wayland(&config->sockets[index])) {
+        return vwl_secctx_connect_plainly(config->sockets[index].path, fd);
+    }
+    err = vwl_context_connect(&connecting->contexts[index], fd, &state, &why);
+    tell(connecting, index, state, why);
+    return err;
+}
+
+static void serve(struct connecting *connecting, uint32_t index, int answer)
+{
+    struct pollfd p = { .fd = answer };
     int fd = -1, err = -EINVAL;
 
-    if (index < config->n_sockets) {
-        err = connect_to(config->sockets[index].path, &fd);
+    if (poll(&p, 1, 0) > 0) {
+        return; /* whoever asked does not wait any more */
+    }
+    if (index < connecting->options->config.n_sockets) {
+        err = connect_to(connecting, index, &fd);
     }
     send_word(answer, (uint32_t)err, fd, MSG_DONTWAIT);
     if (fd >= 0) {
@@ -148,6 +174,25 @@ static bool next(struct connecting *connecting)
     return true;
 }
 
+/* Before it is confined: there is no memory to be had afterwards. */
+static void make_contexts(struct connecting *connecting)
+{
+    const struct vwl_options *options = connecting->options;
+    size_t n = options->config.n_sockets;
+
+    connecting->config = (struct vwl_context_config){
+        .mode = options->config.security_context,
+        .names = &options->context_names,
+        .folder = options->context_folder,
+    };
+    connecting->contexts = g_new0(struct vwl_context, n);
+    connecting->notes = g_new0(struct note, n);
+    for (size_t i = 0; i < n; i++) {
+        vwl_context_init(&connecting->contexts[i], &connecting->config,
+                         options->config.sockets[i].path);
+    }
+}
+
 static void G_GNUC_NORETURN connector_main(const struct vwl_options *options,
                                            int from,
                                            vwl_connector_confine_fn confine)
@@ -173,6 +218,7 @@ static void G_GNUC_NORETURN connector_main(const struct vwl_options *options,
             close(fd);
         }
     }
+    make_contexts(&connecting);
     confine(options, &report);
     if (sendmsg(connecting.from, &msg, MSG_NOSIGNAL) < 0) {
         _exit(1);
@@ -218,6 +264,40 @@ void vwl_connector_note_socket(const struct vwl_connector *connector)
     if (connector->fd >= 0) {
         send_word(connector->fd, NOTE_SOCKET, -1, MSG_DONTWAIT);
     }
+}
+
+static void log_note(const struct note *note, const struct vwl_options *options)
+{
+    const struct vwl_config *config = &options->config;
+    const char *path = config->sockets[note->index].path;
+
+    if (note->state == VWL_CONTEXT_MADE) {
+        vwl_say("security context: guests connect to %s as %s", path,
+                options->context_names.app_id);
+    } else if (note->state == VWL_CONTEXT_FAILED) {
+        vwl_say("security context: none could be made at %s: %s; guests "
+                "cannot connect",
+                path, g_strerror(-note->why));
+    } else {
+        vwl_say("security context: the compositor at %s has none "
+                "(wp_security_context_v1): %s",
+                path,
+                config->security_context == VWL_SECURITY_CONTEXT_REQUIRE
+                    ? "guests cannot connect (--security-context=require)"
+                    : "it cannot tell guests from programs of this host");
+    }
+}
+
+bool vwl_connector_log(const struct vwl_connector *connector,
+                       const struct vwl_options *options)
+{
+    struct note note;
+    ssize_t n = recv(connector->fd, &note, sizeof note, MSG_DONTWAIT);
+
+    if (n == sizeof note && note.index < options->config.n_sockets) {
+        log_note(&note, options);
+    }
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 int vwl_connector_connect(const struct vwl_connector *connector, size_t index,

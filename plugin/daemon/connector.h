@@ -2,16 +2,18 @@
 /*
  * Purpose: a small process beside the daemon that keeps what the sandbox takes
  * from it. It connects to the host sockets of the command line, named by their
- * place in the list alone, and removes the daemon's own listening socket when
+ * place in the list alone, to compositors within a security context, and removes the daemon's own listening socket when
  * the daemon ends, in whatever way. Paths are looked up anew each time, so a
  * compositor may be restarted. It never reads a byte that a guest or a
- * compositor sent, allocates nothing, and ends with the daemon.
+ * compositor sent (but for the answers by which a security context is made),
+ * allocates nothing once it is confined, and ends with the daemon.
  *
  * Ownership: the options are the caller's and stay. Thread: the main one.
  */
 #ifndef VWL_DAEMON_CONNECTOR_H
 #define VWL_DAEMON_CONNECTOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -37,6 +39,11 @@ int vwl_connector_start(struct vwl_connector *connector,
 /* The daemon's socket of --socket-path is bound: what is at that path now is
  * what goes at the end. */
 void vwl_connector_note_socket(const struct vwl_connector *connector);
+
+/* Logs what the connector has told of security contexts; call when `fd` is
+ * readable. False: the connector is gone. */
+bool vwl_connector_log(const struct vwl_connector *connector,
+                       const struct vwl_options *options);
 
 /* As vwl_host's socket_connect. */
 int vwl_connector_connect(const struct vwl_connector *connector, size_t index,

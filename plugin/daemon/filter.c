@@ -167,6 +167,13 @@ static const char *const connector_calls[] = {
     "exit",     "exit_group",
 };
 
+/* To make a socket with a file, and what a security context is made of. */
+static const char *const binding_calls[] = {
+    "bind",      "listen",        "fchmod",          "pipe2",
+    "getrandom", "clock_gettime", "clock_gettime64", "fstat",
+    "fstat64",   "geteuid",       "geteuid32",
+};
+
 /* Nothing that is linked here ever calls these. */
 static const char *const deadly_calls[] = {
     "execve",
@@ -363,6 +370,14 @@ static int with_arguments(scmp_filter_ctx ctx,
                : when(ctx, SCMP_SYS(tgkill), 0, LOW_32, (uint64_t)getpid());
 }
 
+/* A place is no more than a name for a file: it cannot be read or written. */
+static int binding(scmp_filter_ctx ctx)
+{
+    int err = all(ctx, SCMP_ACT_ALLOW, binding_calls, N(binding_calls));
+
+    return err ? err : when(ctx, SCMP_SYS(openat), 2, O_PATH, O_PATH);
+}
+
 int vwl_filter_enter(const struct vwl_filter_wishes *wishes)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -387,6 +402,7 @@ int vwl_filter_enter(const struct vwl_filter_wishes *wishes)
                   : all(ctx, SCMP_ACT_ALLOW, connector_calls,
                         N(connector_calls));
         err = err ? err : when(ctx, SCMP_SYS(socket), 0, LOW_32, AF_UNIX);
+        err = err || !wishes->may_bind ? err : binding(ctx);
     }
     err = err ? err : seccomp_load(ctx);
     seccomp_release(ctx);

@@ -9,6 +9,8 @@
 #ifndef VWL_DAEMON_FILTER_H
 #define VWL_DAEMON_FILTER_H
 
+#include <stdbool.h>
+
 enum vwl_filter_for {
     VWL_FILTER_DAEMON,
     VWL_FILTER_CONNECTOR,
@@ -26,6 +28,7 @@ struct vwl_filter_wishes {
     enum vwl_filter_for which;
     unsigned int devices; /* a mask of enum vwl_filter_devices */
     int listener;         /* accepts connections here alone; -1: nowhere */
+    bool may_bind;        /* the connector, for security contexts */
 };
 
 /* 0 or -errno; -ENOSYS: built without libseccomp. */

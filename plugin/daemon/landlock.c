@@ -36,10 +36,10 @@ static size_t fill(struct ruleset *ruleset, int abi)
                       : offsetof(struct ruleset, net);
 }
 
-static int allow_remove(int ruleset_fd, const char *folder)
+static int allow(int ruleset_fd, const char *folder, uint64_t what)
 {
     struct landlock_path_beneath_attr rule = {
-        .allowed_access = LANDLOCK_ACCESS_FS_REMOVE_FILE,
+        .allowed_access = what,
         .parent_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC),
     };
     int err = 0;
@@ -55,7 +55,7 @@ static int allow_remove(int ruleset_fd, const char *folder)
     return err;
 }
 
-int vwl_landlock_enter(const char *may_remove_in)
+int vwl_landlock_enter(const char *may_remove_in, const char *may_bind_in)
 {
     int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0,
                            LANDLOCK_CREATE_RULESET_VERSION);
@@ -72,7 +72,12 @@ int vwl_landlock_enter(const char *may_remove_in)
         return -errno;
     }
     if (may_remove_in) {
-        err = allow_remove(fd, may_remove_in);
+        err = allow(fd, may_remove_in, LANDLOCK_ACCESS_FS_REMOVE_FILE);
+    }
+    if (err == 0 && may_bind_in) {
+        err = allow(fd, may_bind_in,
+                    LANDLOCK_ACCESS_FS_MAKE_SOCK |
+                        LANDLOCK_ACCESS_FS_REMOVE_FILE);
     }
     if (err == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0) {
         err = -errno;

@@ -10,8 +10,8 @@
 
 #define VWL_LANDLOCK_ALL_ABI 6 /* from here on, all of the above is refused */
 
-/* may_remove_in: files may be
- * removed from this folder; NULL: from none. The kernel's ABI, or -errno. */
-int vwl_landlock_enter(const char *may_remove_in);
+/* may_remove_in: files may be removed from this folder; may_bind_in: sockets
+ * made in it, and removed. NULL: from none. The kernel's ABI, or -errno. */
+int vwl_landlock_enter(const char *may_remove_in, const char *may_bind_in);
 
 #endif

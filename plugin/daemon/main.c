@@ -266,6 +266,13 @@ static bool is_confined(const struct daemon *daemon,
                 whose);
 }
 
+static gboolean on_note(gint fd, GIOCondition condition, gpointer data)
+{
+    struct daemon *daemon = data;
+
+    return vwl_connector_log(&daemon->connector, &daemon->options);
+}
+
 static bool start_connector(struct daemon *daemon, GError **error)
 {
     struct vwl_sandbox_report report;
@@ -276,6 +283,7 @@ static bool start_connector(struct daemon *daemon, GError **error)
         return fail(error, "no process for the connector: %s",
                     g_strerror(-err));
     }
+    g_unix_fd_add(daemon->connector.fd, G_IO_IN, on_note, daemon);
     return is_confined(daemon, &report, "the connector", error);
 }
 

@@ -45,6 +45,14 @@ static const struct row {
       "Host sockets that guests may open (repeatable; default: "
       "$WAYLAND_DISPLAY)",
       "PATH[,name=NAME][;...]" },
+    { "name", 0, TEXT, AT(name),
+      "The VM's name, for the compositor's app id org.vhost_user_wl.vm.NAME "
+      "(unnamed)",
+      "NAME" },
+    { "security-context", 0, CHOICE, AT(config.security_context),
+      "Whether compositors are told which connections are a guest's; "
+      "'require' connects nowhere else (auto)",
+      "off|auto|require" },
     { "plugin", 0, PATH, AT(plugin),
       "Load this plugin instead of the installed one", "PATH" },
     { "exit-on-disconnect", 0, FLAG, AT(exit_on_disconnect),
@@ -330,6 +338,7 @@ static bool check_front_end(struct vwl_options *options, GError **error)
 static bool complete(struct vwl_options *options, GError **error)
 {
     struct vwl_config *config = &options->config;
+    char *folder;
 
     if (options->sockets.sockets->len == 0 &&
         !vwl_socket_list_add_default(&options->sockets, error)) {
@@ -339,6 +348,12 @@ static bool complete(struct vwl_options *options, GError **error)
     config->sockets = (const void *)options->sockets.sockets->data;
     config->n_sockets = options->sockets.sockets->len;
     config->dmabufs = options->dmabufs;
+    config->name = options->name;
+    vwl_secctx_name(&options->context_names, options->name, g_random_int());
+    folder = options->socket_path ? g_path_get_dirname(options->socket_path)
+                                  : NULL;
+    options->context_folder = g_strdup(vwl_secctx_folder(folder));
+    g_free(folder);
     if (options->mem_slots) {
         config->protocol_features_on |=
             UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS;
@@ -352,6 +367,7 @@ bool vwl_options_parse(int argc, char **argv, struct vwl_options *out,
     *out = (struct vwl_options){
         .fd = -1,
         .dmabufs = g_strdup("auto"),
+        .config.security_context = VWL_SECURITY_CONTEXT_AUTO,
     };
     vwl_socket_list_init(&out->sockets);
     if (!parse(argc, argv, out, error)) {
@@ -370,5 +386,7 @@ void vwl_options_finish(struct vwl_options *options)
     g_free(options->plugin);
     g_free(options->resources);
     g_free(options->dmabufs);
+    g_free(options->name);
+    g_free(options->context_folder);
     vwl_socket_list_finish(&options->sockets);
 }

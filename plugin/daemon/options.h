@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "listener.h"
+#include "secctx/secctx.h"
 #include "socket_list.h"
 #include "vhost-user-wl/plugin.h"
 
@@ -29,6 +30,9 @@ struct vwl_options {
     char *dmabufs;        /* of config */
     char *resources;      /* path of the resource bridge; NULL: none */
     unsigned int sandbox; /* enum vwl_sandbox_mode */
+    char *name;           /* of the VM; NULL: it has none */
+    struct vwl_secctx_names context_names;
+    char *context_folder; /* of the socket that a context is made with */
     bool exit_on_disconnect;
     bool verbose;
     bool mem_slots;

@@ -131,7 +131,7 @@ void vwl_sandbox_enter(const struct vwl_options *options, int listener,
     report->no_new_privs = set_no_new_privs();
     if (!SANITIZED) {
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-        report->landlock = vwl_landlock_enter(NULL);
+        report->landlock = vwl_landlock_enter(NULL, NULL);
         report->filter = vwl_filter_enter(&wishes);
     }
 }
@@ -139,9 +139,12 @@ void vwl_sandbox_enter(const struct vwl_options *options, int listener,
 void vwl_sandbox_enter_connector(const struct vwl_options *options,
                                  struct vwl_sandbox_report *report)
 {
+    bool makes_contexts = options->config.security_context !=
+                          VWL_SECURITY_CONTEXT_OFF;
     const struct vwl_filter_wishes wishes = {
         .which = VWL_FILTER_CONNECTOR,
         .listener = -1,
+        .may_bind = makes_contexts,
     };
     char *folder = options->socket_path
                        ? g_path_get_dirname(options->socket_path)
@@ -154,7 +157,8 @@ void vwl_sandbox_enter_connector(const struct vwl_options *options,
     report->no_new_privs = set_no_new_privs();
     if (!SANITIZED) {
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-        report->landlock = vwl_landlock_enter(folder);
+        report->landlock = vwl_landlock_enter(
+            folder, makes_contexts ? options->context_folder : NULL);
         report->filter = vwl_filter_enter(&wishes);
     }
     g_free(folder);

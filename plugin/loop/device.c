@@ -158,6 +158,18 @@ static int configure(struct vwl_device *device, const struct vwl_config *config)
                      config->poll_us, MAX_POLL_US);
         return -EINVAL;
     }
+    if (config->security_context > VWL_SECURITY_CONTEXT_REQUIRE) {
+        log_host_bug(&device->log,
+                     "security_context %" PRIu32 " is none of off, auto and "
+                     "require",
+                     config->security_context);
+        return -EINVAL;
+    }
+    device->config.security_context = config->security_context;
+    device->config.name = g_strdup(config->name);
+    if (config->name) {
+        g_ptr_array_add(device->strings, (char *)device->config.name);
+    }
     device->config.poll_us = config->poll_us;
     device->config.max_in_flight = config->max_in_flight;
     device->config.host = &device->host;

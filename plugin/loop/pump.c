@@ -111,6 +111,7 @@ static void lose_session(struct vwl_pump *pump)
     vwl_source_destroy(&pump->again);
     vwl_source_destroy(&pump->state);
     vwl_scout_destroy(g_steal_pointer(&pump->scout));
+    vwl_contexts_destroy(g_steal_pointer(&pump->contexts));
     vwl_pump_state_drop(pump);
     vwl_source_destroy(&pump->core_in);
     vwl_source_destroy(&pump->core_out);
@@ -204,6 +205,21 @@ static void on_again(void *opaque, GIOCondition condition)
 
 /* ---- life ------------------------------------------------------------- */
 
+static struct vwl_contexts *create_contexts(
+    const struct vwl_pump_config *config, struct vwl_log *log,
+    GMainContext *context, struct vwl_gate *gate)
+{
+    const struct vwl_contexts_config contexts = {
+        .mode = config->host->socket_connect ? VWL_SECURITY_CONTEXT_OFF
+                                             : config->security_context,
+        .name = config->name,
+        .sockets = config->core.sockets,
+        .n_sockets = config->core.n_sockets,
+    };
+
+    return vwl_contexts_create(&contexts, log, context, gate);
+}
+
 int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
                     GMainContext *context, struct vwl_gate *gate, int *fd,
                     struct vwl_pump **out)
@@ -250,6 +266,7 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
                                     on_state, pump);
     pump->scout = vwl_scout_create(&config->core, config->host, log, context,
                                    gate, on_probed, pump);
+    pump->contexts = create_contexts(config, log, context, gate);
     pump->state_err = -ENODATA;
     *out = pump;
     return 0;

@@ -27,7 +27,9 @@ struct vwl_pump_config {
     uint32_t max_in_flight;            /* 0: half of the out queue */
     uint32_t poll_us;                  /* as vwl_config's */
     struct vwl_allocators *allocators; /* outlive the pump */
-    const struct vwl_host *host;       /* complete (missing slots are NULL);
+    enum vwl_security_context security_context;
+    const char *name;            /* of the VM; may be NULL */
+    const struct vwl_host *host; /* complete (missing slots are NULL);
                                     outlives the pump */
 };
 

@@ -124,10 +124,12 @@ static void on_message_ready(void *opaque)
 
 static int on_socket_connect(void *opaque, size_t index, int *fd)
 {
-    const struct vwl_host *host = ((struct vwl_pump *)opaque)->host;
+    const struct vwl_pump *pump = opaque;
+    const struct vwl_host *host = pump->host;
 
-    return host->socket_connect ? host->socket_connect(host->opaque, index, fd)
-                                : -EOPNOTSUPP;
+    return host->socket_connect
+               ? host->socket_connect(host->opaque, index, fd)
+               : vwl_contexts_connect(pump->contexts, index, fd);
 }
 
 /* Planes may share a descriptor. */

@@ -6,6 +6,7 @@
 #ifndef VWL_LOOP_PUMP_PRIV_H
 #define VWL_LOOP_PUMP_PRIV_H
 
+#include "loop/contexts.h"
 #include "loop/pump.h"
 #include "loop/scout.h"
 #include "vhost-user-wl/virtio_wl.h"
@@ -34,7 +35,9 @@ struct vwl_pump {
     bool polling; /* no kicks are asked for: the rings are looked at */
     bool moved;   /* something came since the last look at this */
     struct vwl_allocators *allocators;
-    struct vwl_scout *scout; /* NULL once the front-end is gone */
+    struct vwl_contexts *contexts; /* NULL: the host connects, or there are
+                                      none */
+    struct vwl_scout *scout;       /* NULL once the front-end is gone */
 
     struct vwl_source *socket;
     struct vwl_source *backchan;

@@ -131,6 +131,16 @@ struct v1_config_poll {
     struct v1_config_dmabufs before;
     uint32_t poll_us, reserved_2;
 };
+struct v1_config_context {
+    struct v1_config_poll before;
+    const char *name;
+    uint32_t security_context, reserved_3;
+};
+_Static_assert(offsetof(struct v1_config_context, name) ==
+                       offsetof(struct vwl_config, name) &&
+                   offsetof(struct v1_config_context, security_context) ==
+                       offsetof(struct vwl_config, security_context),
+               "moved");
 _Static_assert(offsetof(struct v1_config_poll, poll_us) ==
                    offsetof(struct vwl_config, poll_us),
                "moved");

@@ -117,8 +117,10 @@ static void start_daemon(struct bench *bench)
     char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
     char *listen = g_strdup_printf("--listen=%s", route->path);
     char *daemon = g_strdup_printf("--daemon-socket=%s", socket);
-    const char *daemon_argv[] = { g_getenv("VWL_DAEMON"), socket_path, stub,
-                                  plugin, NULL };
+    const char *daemon_argv[] = {
+        g_getenv("VWL_DAEMON"),   socket_path, stub, plugin,
+        "--security-context=off", NULL
+    };
     const char *argv[] = { g_getenv("VWL_LOOPBACK"), listen, daemon, NULL };
 
     route->groups[0] = bench_spawn(daemon_argv, NULL);

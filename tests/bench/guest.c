@@ -226,9 +226,8 @@ void guest_start_daemon(struct guest *guest, struct world *world)
     char *echo = g_strdup_printf("--wayland-sock=%s", world->echo);
     char *own = g_strdup_printf("--wayland-sock=%s,name=own", world->own);
     char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
-    const char *argv[] = {
-        g_getenv("VWL_DAEMON"), socket, echo, own, plugin, NULL
-    };
+    const char *argv[] = { g_getenv("VWL_DAEMON"),   socket, echo, own, plugin,
+                           "--security-context=off", NULL };
     int fd;
 
     *guest = (struct guest){ .name = "daemon",

@@ -60,6 +60,7 @@ void process_daemon(struct process *process, bool keep_err,
     g_ptr_array_add(argv, g_strdup(g_getenv("VWL_DAEMON")));
     g_ptr_array_add(argv,
                     g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN")));
+    g_ptr_array_add(argv, g_strdup("--security-context=off"));
     for (const char *const *o = options; *o; o++) {
         g_ptr_array_add(argv, g_strdup(*o));
     }

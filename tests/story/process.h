@@ -18,7 +18,8 @@ struct process {
                     does not have; 0: none */
 };
 
-/* Starts the daemon with these options (NULL-terminated; --plugin is added).
+/* Starts the daemon with these options (NULL-terminated; --plugin is added, and
+ * --security-context=off in front of them, since most peers are no compositor).
  * keep_err: standard error is a pipe. */
 void process_daemon(struct process *process, bool keep_err,
                     const char *const *options);

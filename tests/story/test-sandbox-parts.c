@@ -125,7 +125,7 @@ static bool has_landlock(void)
 
     if (pid == 0) {
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        _exit(vwl_landlock_enter(NULL) < 0);
+        _exit(vwl_landlock_enter(NULL, NULL) < 0);
     }
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
     return status == 0;

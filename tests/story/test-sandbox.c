@@ -288,7 +288,7 @@ static void test_landlock(void)
         int abi;
 
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        abi = vwl_landlock_enter(place.folder);
+        abi = vwl_landlock_enter(place.folder, NULL);
         if (abi == -ENOSYS || abi == -EOPNOTSUPP) {
             _exit(77);
         }

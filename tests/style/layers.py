@@ -14,14 +14,16 @@ LAYERS = {
     'plugin/base': {'include'},
     'plugin/compositor': {'include', 'plugin/base'},
     'plugin/guest': {'plugin/base'},
+    'plugin/secctx': {'include'},
     'plugin/policy': {'include', 'plugin/base', 'plugin/wayland'},
     'plugin/vhu': {'include', 'plugin/base', 'plugin/guest'},
     'plugin/wayland': set(),
     'plugin/wl': {'include', 'plugin/base', 'plugin/wayland'},
     'plugin/loop': {'include', 'plugin/base', 'plugin/compositor',
-                    'plugin/guest', 'plugin/vhu', 'plugin/wl'},
+                    'plugin/guest', 'plugin/secctx', 'plugin/vhu',
+                    'plugin/wl'},
     'plugin/abi': {'include', 'plugin/loop'},
-    'plugin/daemon': {'include'},
+    'plugin/daemon': {'include', 'plugin/secctx'},
     'qemu-glue/loopback': {'include', 'qemu-glue/guest'},
     'qemu-glue/guest': {'include', 'qemu-glue/loopback'},
     'qemu-glue/guest/bridge': {'include', 'qemu-glue/guest',
@@ -34,7 +36,8 @@ LAYERS = {
 }
 
 # layers below the main loop: GLib's data types only
-CORE = ('base', 'compositor', 'guest', 'policy', 'vhu', 'wayland', 'wl')
+CORE = ('base', 'compositor', 'guest', 'policy', 'secctx', 'vhu', 'wayland',
+        'wl')
 MAIN_LOOP = re.compile(
     r'^(g_main_|g_source_|g_idle_|g_timeout_|g_unix_|g_object_|g_signal_|'
     r'g_socket|g_io_|g_thread_new|g_type_)')
