@@ -85,6 +85,24 @@ void fuzz_say(struct fuzz_run *run, struct fuzz_client *client,
     }
 }
 
+static void nothing(void *opaque, struct vwl_object *object)
+{
+}
+
+struct vwl_objects *fuzz_objects(struct vwl_client *client)
+{
+    static const struct vwl_objects_ops ops = { .freed = nothing };
+    static struct vwl_objects unspoken;
+
+    if (client->speaker == &vwl_relay_speaker) {
+        return &client->objects;
+    }
+    if (unspoken.client == NULL) {
+        vwl_objects_init(&unspoken, &ops, NULL);
+    }
+    return &unspoken;
+}
+
 GPtrArray *fuzz_objects_of(GPtrArray *from, uint32_t first)
 {
     GPtrArray *objects = g_ptr_array_new_with_free_func(g_free);
@@ -103,9 +121,9 @@ GPtrArray *fuzz_objects_of(GPtrArray *from, uint32_t first)
     return objects;
 }
 
-uint32_t fuzz_free_id(const struct vwl_client *client)
+uint32_t fuzz_free_id(struct vwl_client *client)
 {
-    GPtrArray *ids = client->objects.client;
+    GPtrArray *ids = fuzz_objects(client)->client;
 
     for (guint i = 2; i < ids->len; i++) {
         if (ids->pdata[i] == NULL) {
@@ -124,10 +142,12 @@ void fuzz_settle(struct fuzz_run *run)
     run->world.refuse = refuse;
 }
 
-uint32_t fuzz_find_object(const struct vwl_client *client, const char *name)
+uint32_t fuzz_find_object(struct vwl_client *client, const char *name)
 {
-    for (guint i = 2; i < client->objects.client->len; i++) {
-        const struct vwl_object *object = client->objects.client->pdata[i];
+    GPtrArray *ids = fuzz_objects(client)->client;
+
+    for (guint i = 2; i < ids->len; i++) {
+        const struct vwl_object *object = ids->pdata[i];
 
         if (object != NULL && strcmp(object->iface->name, name) == 0) {
             return i;

@@ -9,8 +9,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "../../qemu-glue/guest/bridge/shm.h"
+#include "../../qemu-glue/guest/bridge/handlers/shmbuf.h"
 #include "bridge_world.h"
+#include "wayland/table.h"
 
 #define FUZZ_CLIENTS 3
 #define FUZZ_POOL_SIZE 65536
@@ -45,6 +46,9 @@ void fuzz_iterate(struct fuzz_run *run, unsigned int times);
 void fuzz_settle(struct fuzz_run *run);
 
 void fuzz_connect(struct fuzz_run *run, struct fuzz_client *client);
+/* A client's objects; of one whose bytes the bridge does not read: a display
+ * alone. */
+struct vwl_objects *fuzz_objects(struct vwl_client *client);
 /* The bridge's side of it; NULL: it was ended. */
 struct vwl_client *fuzz_find_client(struct fuzz_run *run,
                                     const struct fuzz_client *client);
@@ -57,9 +61,9 @@ void fuzz_words(struct fuzz_run *run, struct fuzz_client *client,
 
 /* Of what the bridge keeps for a client: copies that messages pick from. */
 GPtrArray *fuzz_objects_of(GPtrArray *from, uint32_t first);
-uint32_t fuzz_free_id(const struct vwl_client *client);
+uint32_t fuzz_free_id(struct vwl_client *client);
 /* 0: none. */
-uint32_t fuzz_find_object(const struct vwl_client *client, const char *name);
+uint32_t fuzz_find_object(struct vwl_client *client, const char *name);
 
 /* The client asks for the registry if it has none, the host offers a row, the
  * client binds it. 0: somebody refused. */

@@ -80,9 +80,10 @@ static void op_request(struct fuzz_run *run, struct fuzz_client *client,
         return;
     }
     none = g_ptr_array_new();
-    objects = fuzz_objects_of(there->objects.client, 0);
-    g_ptr_array_extend_and_steal(objects, fuzz_objects_of(there->objects.server,
-                                                          VWL_SERVER_IDS));
+    objects = fuzz_objects_of(fuzz_objects(there)->client, 0);
+    g_ptr_array_extend_and_steal(objects,
+                                 fuzz_objects_of(fuzz_objects(there)->server,
+                                                 VWL_SERVER_IDS));
     proto = wanted(objects, &at, &opcode, want);
     if (proto != NULL) {
         object = objects->pdata[at];
@@ -241,7 +242,7 @@ static void op_favourites(struct fuzz_run *run, struct fuzz_client *client,
 }
 
 /* After a commit with this damage: the host has what the file holds. */
-static void compare(struct fuzz_run *run, const struct vwl_buffer *buffer,
+static void compare(struct fuzz_run *run, const struct vwl_shmbuf *buffer,
                     const struct vwl_rect *rect)
 {
     static uint8_t row[FUZZ_POOL_SIZE];
@@ -260,18 +261,16 @@ static void compare(struct fuzz_run *run, const struct vwl_buffer *buffer,
     }
 }
 
-static struct vwl_buffer *shown(struct fuzz_run *run,
-                                struct fuzz_client *client, uint32_t id)
+static const struct vwl_shmbuf *shown(struct fuzz_run *run,
+                                      struct fuzz_client *client, uint32_t id)
 {
     struct vwl_client *there = fuzz_find_client(run, client);
     struct vwl_object *object = there == NULL
                                     ? NULL
-                                    : vwl_objects_client(&there->objects, id);
+                                    : vwl_objects_client(fuzz_objects(there),
+                                                         id);
 
-    if (object == NULL || vwl_kind_of(object) != VWL_KIND_BUFFER) {
-        return NULL;
-    }
-    return object->data;
+    return vwl_shmbuf_of(object);
 }
 
 static struct vwl_rect some_rect(struct fuzz_input *in)
@@ -294,7 +293,7 @@ static void op_window(struct fuzz_run *run, struct fuzz_client *client,
     struct vwl_client *there = fuzz_find_client(run, client);
     uint32_t pool, buffer, surface, args[6], flags = take8(in);
     struct vwl_rect rect = some_rect(in);
-    const struct vwl_buffer *memory;
+    const struct vwl_shmbuf *memory;
     uint8_t paint[512];
     off_t at;
 

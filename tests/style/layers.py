@@ -28,6 +28,8 @@ LAYERS = {
     'qemu-glue/guest': {'include', 'qemu-glue/loopback'},
     'qemu-glue/guest/bridge': {'include', 'qemu-glue/guest',
                                'plugin/wayland'},
+    'qemu-glue/guest/bridge/handlers': {'qemu-glue/guest/bridge',
+                                        'plugin/wayland'},
     'qemu-glue/guest/driver': {'include'},
     'qemu-glue/loopback/tool': {'include', 'qemu-glue/loopback',
                                 'qemu-glue/guest',

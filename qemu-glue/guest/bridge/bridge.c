@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "client.h"
+#include "bridge.h"
 
 #include <errno.h>
 #include <glib-unix.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "client.h"
+#include "transfer.h"
 
 #define ACCEPT_PAUSE_MS 100
 
@@ -46,19 +49,19 @@ static void reap(struct vwl_bridge *bridge)
             vwl_client_hang_up(client);
         }
         if (client->dead && !client->sending) {
-            for (guint j = 0; j < bridge->pipes->len; j++) {
-                vwl_pipe_forget_client(bridge->pipes->pdata[j], client);
+            for (guint j = 0; j < bridge->transfers->len; j++) {
+                vwl_transfer_forget_client(bridge->transfers->pdata[j], client);
             }
             g_ptr_array_remove_index_fast(bridge->clients, i);
             vwl_client_free(client);
         }
     }
-    for (guint i = bridge->pipes->len; i-- > 0;) {
-        struct vwl_pipe *pipe = bridge->pipes->pdata[i];
+    for (guint i = bridge->transfers->len; i-- > 0;) {
+        struct vwl_transfer *transfer = bridge->transfers->pdata[i];
 
-        if (vwl_pipe_is_dead(pipe)) {
-            g_ptr_array_remove_index_fast(bridge->pipes, i);
-            vwl_pipe_free(pipe);
+        if (vwl_transfer_is_over(transfer)) {
+            g_ptr_array_remove_index_fast(bridge->transfers, i);
+            vwl_transfer_free(transfer);
         }
     }
 }
@@ -83,8 +86,8 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
     for (guint i = 0; i < bridge->clients->len; i++) {
         vwl_client_from_host(bridge->clients->pdata[i]);
     }
-    for (guint i = 0; i < bridge->pipes->len; i++) {
-        vwl_pipe_serve(bridge->pipes->pdata[i]);
+    for (guint i = 0; i < bridge->transfers->len; i++) {
+        vwl_transfer_serve(bridge->transfers->pdata[i]);
     }
     reap(bridge);
     return G_SOURCE_CONTINUE;
@@ -102,32 +105,16 @@ struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
     bridge->transport = transport;
     bridge->options = *options;
     bridge->clients = g_ptr_array_new();
-    bridge->pipes = g_ptr_array_new();
+    bridge->transfers = g_ptr_array_new();
     bridge->arrivals = g_ptr_array_new();
     bridge->listeners = g_ptr_array_new();
     bridge->source = source;
     own->bridge = bridge;
     own->tag = g_source_add_unix_fd(source, vwl_transport_fd(transport),
                                     G_IO_IN);
-    g_source_set_can_recurse(source, TRUE); /* as below */
+    g_source_set_can_recurse(source, TRUE); /* see watch.c */
     g_source_attach(source, NULL);
     return bridge;
-}
-
-/* Nothing here iterates the loop from within it. Without the flag GLib takes
- * the descriptor out of its poll set and back around every dispatch, and wakes
- * itself up each time: four system calls and another round. */
-guint vwl_bridge_watch(int fd, GIOCondition condition, GUnixFDSourceFunc fn,
-                       void *opaque)
-{
-    GSource *source = g_unix_fd_source_new(fd, condition);
-    guint id;
-
-    g_source_set_can_recurse(source, TRUE);
-    g_source_set_callback(source, G_SOURCE_FUNC(fn), opaque, NULL);
-    id = g_source_attach(source, NULL);
-    g_source_unref(source);
-    return id;
 }
 
 struct listener {
@@ -170,17 +157,8 @@ static void listener_free(struct listener *listener)
 struct arrival {
     struct vwl_bridge *bridge;
     int fd;
-    bool raw;
+    const struct vwl_speaker *speaker;
 };
-
-static void welcome(const struct arrival *arrival, int ctx)
-{
-    struct vwl_client *client = vwl_client_new(arrival->bridge, ctx,
-                                               arrival->fd);
-
-    client->raw = arrival->raw;
-    g_ptr_array_add(arrival->bridge->clients, client);
-}
 
 static void on_connected(void *opaque, int result)
 {
@@ -188,7 +166,7 @@ static void on_connected(void *opaque, int result)
     struct vwl_bridge *bridge = arrival->bridge;
 
     if (result >= 0) {
-        welcome(arrival, result);
+        vwl_client_new(bridge, arrival->speaker, result, arrival->fd);
         bridge->again = true;
     } else {
         close(arrival->fd);
@@ -203,7 +181,12 @@ static int start_connecting(const struct listener *listener, int fd)
     struct arrival *arrival = g_new(struct arrival, 1);
     int ctx = -1, r;
 
-    *arrival = (struct arrival){ bridge, fd, listener->name != NULL };
+    *arrival = (struct arrival){
+        .bridge = bridge,
+        .fd = fd,
+        .speaker = listener->name != NULL ? &vwl_socket_speaker
+                                          : &vwl_relay_speaker,
+    };
     r = vwl_transport_new_ctx_async(bridge->transport, listener->name,
                                     on_connected, arrival);
     if (r == 0) {
@@ -213,7 +196,7 @@ static int start_connecting(const struct listener *listener, int fd)
     if (r == -ENOSYS) {
         r = vwl_transport_new_ctx(bridge->transport, listener->name, &ctx);
         if (r == 0) {
-            welcome(arrival, ctx);
+            vwl_client_new(bridge, arrival->speaker, ctx, fd);
         }
     }
     g_free(arrival);
@@ -264,8 +247,8 @@ void vwl_bridge_free(struct vwl_bridge *bridge)
         listener_free(bridge->listeners->pdata[i]);
     }
     g_ptr_array_unref(bridge->listeners);
-    for (guint i = 0; i < bridge->pipes->len; i++) {
-        vwl_pipe_free(bridge->pipes->pdata[i]);
+    for (guint i = 0; i < bridge->transfers->len; i++) {
+        vwl_transfer_free(bridge->transfers->pdata[i]);
     }
     for (guint i = 0; i < bridge->clients->len; i++) {
         vwl_client_free(bridge->clients->pdata[i]);
@@ -277,7 +260,7 @@ void vwl_bridge_free(struct vwl_bridge *bridge)
         g_free(arrival);
     }
     g_ptr_array_unref(bridge->arrivals);
-    g_ptr_array_unref(bridge->pipes);
+    g_ptr_array_unref(bridge->transfers);
     g_ptr_array_unref(bridge->clients);
     g_source_destroy(bridge->source);
     g_source_unref(bridge->source);

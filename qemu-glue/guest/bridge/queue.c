@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Bytes on their way, with what is attached to them. */
-#include "client.h"
+#include "queue.h"
 
 #define SEND_SIZE 65536u
 
@@ -8,6 +7,12 @@ void vwl_queue_init(struct vwl_queue *queue)
 {
     queue->bytes = g_byte_array_new();
     queue->fds = g_array_new(FALSE, FALSE, sizeof(struct vwl_attached));
+}
+
+void vwl_queue_finish(struct vwl_queue *queue)
+{
+    g_byte_array_unref(queue->bytes);
+    g_array_unref(queue->fds);
 }
 
 struct vwl_attached *vwl_queue_attached(struct vwl_queue *queue, guint i)
@@ -20,6 +25,23 @@ void vwl_queue_attach(struct vwl_queue *queue, int fd, size_t at)
     struct vwl_attached entry = { fd, at };
 
     g_array_append_val(queue->fds, entry);
+}
+
+int vwl_queue_take(struct vwl_queue *queue)
+{
+    int fd = vwl_queue_attached(queue, 0)->fd;
+
+    g_array_remove_index(queue->fds, 0);
+    return fd;
+}
+
+void vwl_queue_put(struct vwl_queue *queue, const void *bytes, size_t len,
+                   int fd)
+{
+    if (fd >= 0) {
+        vwl_queue_attach(queue, fd, queue->bytes->len);
+    }
+    g_byte_array_append(queue->bytes, bytes, (guint)len);
 }
 
 void vwl_queue_shift(struct vwl_queue *queue, size_t bytes, unsigned int fds)

@@ -1,27 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One message: its ids are exchanged, its descriptors too, and what the
- * bridge must know of it is learnt. */
-#include "client.h"
-#include "clock.h"
-
-#include <errno.h>
+/*
+ * Wayland, one message at a time: its ids are exchanged, its descriptors too.
+ * Interfaces that need more than that have handlers; none is named here.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Opcodes. */
-#define DISPLAY_GET_REGISTRY 1
-#define DISPLAY_ERROR 0
-#define DISPLAY_DELETE_ID 1
-#define REGISTRY_BIND 0
-#define REGISTRY_GLOBAL 0
-#define REGISTRY_GLOBAL_REMOVE 1
-#define BUFFER_RELEASE 0
-#define KEYBOARD_KEYMAP 0
-#define VIEWPORTER_GET_VIEWPORT 1
-#define DMABUF_FORMAT_TABLE 1
+#include "handler.h"
+#include "trace.h"
+#include "transfer.h"
+
 #define MAX_COPY (16u << 20) /* keymaps, tables of formats */
-#define MAX_MESSAGE 65532u
 
 static void invalid_object(struct vwl_client *client, uint32_t id)
 {
@@ -29,76 +19,18 @@ static void invalid_object(struct vwl_client *client, uint32_t id)
                      id);
 }
 
-static bool same(const struct wl_interface *a, const struct wl_interface *b)
+static bool is_same(const struct wl_interface *a, const struct wl_interface *b)
 {
     return a == b || strcmp(a->name, b->name) == 0;
 }
 
-/* What a request makes: its interface, and the version. NULL: the client
- * failed. */
-static const struct wl_interface *made(struct vwl_client *client,
-                                       const struct vwl_object *object,
-                                       const struct vwl_wire_message *msg,
-                                       const struct vwl_wire_arg *arg,
-                                       const void *data, uint32_t *version)
+/* ---- requests ---- */
+
+/* false: the client failed. */
+static bool request_object(struct vwl_client *client,
+                           const struct vwl_wire_arg *arg, void *data)
 {
-    const struct vwl_table_row *offered;
-    const char *name;
-
-    *version = object->version;
-    if (arg->iface != NULL) {
-        return arg->iface;
-    }
-    if (vwl_kind_of(object) != VWL_KIND_REGISTRY ||
-        msg->opcode != REGISTRY_BIND || msg->args[1].value == 0) {
-        invalid_object(client, msg->object);
-        return NULL;
-    }
-    name = (const char *)data + msg->args[1].at;
-    *version = msg->args[2].value;
-    offered = g_hash_table_lookup(client->globals,
-                                  GUINT_TO_POINTER(msg->args[0].value));
-    if (offered == NULL || strcmp(offered->iface->name, name) != 0 ||
-        *version == 0 || *version > vwl_table_version(offered)) {
-        vwl_client_error(client, object->client_id, WL_ERROR_INVALID_OBJECT,
-                         "invalid global %.64s (%u), version %u", name,
-                         msg->args[0].value, *version);
-        return NULL;
-    }
-    return offered->iface;
-}
-
-/* NULL: the client failed. */
-static struct vwl_object *take_id(struct vwl_client *client,
-                                  const struct vwl_object *object,
-                                  const struct vwl_wire_message *msg,
-                                  const struct vwl_wire_arg *arg, void *data)
-{
-    uint32_t version;
-    const struct wl_interface *iface = made(client, object, msg, arg, data,
-                                            &version);
-    struct vwl_object *new;
-
-    if (iface == NULL) {
-        return NULL;
-    }
-    if (!vwl_objects_may_use(&client->objects, arg->value)) {
-        vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT,
-                         "invalid new id %u", arg->value);
-        return NULL;
-    }
-    new = vwl_objects_new(&client->objects, iface, version, arg->value, true);
-    if (new == NULL) {
-        vwl_client_error(client, 1, WL_ERROR_NO_MEMORY, "too many objects");
-        return NULL;
-    }
-    vwl_wire_put(data, arg->at, new->host_id);
-    return new;
-}
-
-static bool take_object(struct vwl_client *client,
-                        const struct vwl_wire_arg *arg, void *data)
-{
+    const struct vwl_handler *handler;
     struct vwl_object *named;
 
     if (arg->value == 0) {
@@ -106,11 +38,13 @@ static bool take_object(struct vwl_client *client,
     }
     named = vwl_objects_client(&client->objects, arg->value);
     if (named == NULL ||
-        (arg->iface != NULL && !same(arg->iface, named->iface))) {
+        (arg->iface != NULL && !is_same(arg->iface, named->iface))) {
         invalid_object(client, arg->value);
         return false;
     }
-    if (!vwl_shm_materialize(client, named)) {
+    handler = named->role;
+    if (handler != NULL && handler->named != NULL &&
+        handler->named(client, named) != VWL_PASS) {
         return false;
     }
     if (named->host_id == 0) {
@@ -121,19 +55,11 @@ static bool take_object(struct vwl_client *client,
     return true;
 }
 
-int vwl_client_take_fd(struct vwl_client *client)
+/* -errno: the client failed. */
+static int request_pipe(struct vwl_client *client)
 {
-    GArray *fds = client->from_client.fds;
-    int fd = g_array_index(fds, struct vwl_attached, 0).fd;
-
-    g_array_remove_index(fds, 0);
-    return fd;
-}
-
-static int take_pipe(struct vwl_client *client)
-{
-    int fd = vwl_client_take_fd(client);
-    int vfd = vwl_pipe_from_client(client, &fd);
+    int fd = vwl_queue_take(&client->from_client);
+    int vfd = vwl_transfer_from_client(client, &fd);
 
     if (fd >= 0) {
         close(fd);
@@ -145,22 +71,37 @@ static int take_pipe(struct vwl_client *client)
     return vfd;
 }
 
-/* No table row has a message with more than one descriptor. */
-static void pass_request(struct vwl_client *client, struct vwl_object *object,
+/* Which interface a new object has, only a handler knows if the message does
+ * not say it. */
+static struct vwl_object *request_new(struct vwl_client *client,
+                                      const struct vwl_object *maker,
+                                      const struct vwl_wire_arg *arg,
+                                      void *data)
+{
+    if (arg->iface == NULL) {
+        invalid_object(client, maker->client_id);
+        return NULL;
+    }
+    return vwl_client_new_object(client, arg->iface, maker->version, arg, data);
+}
+
+/* No row of the table has a message with more than one descriptor. */
+static void request_pass(struct vwl_client *client, struct vwl_object *object,
                          const struct vwl_wire_message *msg, void *data)
 {
+    const struct vwl_handler *handler;
     struct vwl_object *new = NULL;
     int vfd = -1;
 
     for (unsigned int i = 0; i < msg->n_args; i++) {
         const struct vwl_wire_arg *arg = &msg->args[i];
 
-        if (arg->type == 'o' && !take_object(client, arg, data)) {
+        if (arg->type == 'o' && !request_object(client, arg, data)) {
             return;
         }
     }
     if (msg->n_fds != 0) {
-        vfd = take_pipe(client);
+        vfd = request_pipe(client);
         if (vfd < 0) {
             return;
         }
@@ -169,57 +110,23 @@ static void pass_request(struct vwl_client *client, struct vwl_object *object,
         const struct vwl_wire_arg *arg = &msg->args[i];
 
         if (arg->type == 'n') {
-            new = take_id(client, object, msg, arg, data);
+            new = request_new(client, object, arg, data);
             if (new == NULL) {
                 return;
             }
         }
     }
     vwl_wire_put(data, 0, object->host_id);
-    vwl_client_to_host(client, data, msg->size, vfd);
-    if (new != NULL && vwl_kind_of(new) == VWL_KIND_TOPLEVEL) {
-        vwl_names_begin(client, new);
-    } else if (new != NULL && vwl_kind_of(new) == VWL_KIND_FEEDBACK) {
-        vwl_clock_asked(object, new);
-    } else if (new != NULL && vwl_kind_of(new) == VWL_KIND_SYNC) {
-        vwl_sync_made(client, new, msg->args[1].value);
+    vwl_uplink_put(&client->uplink, data, msg->size, vfd);
+    handler = new != NULL ? new->role : NULL;
+    if (handler != NULL && handler->made != NULL) {
+        handler->made(client, object, new, msg);
     }
 }
 
-static bool hook_request(struct vwl_client *client, struct vwl_object *object,
-                         const struct vwl_wire_message *msg, const void *data)
+static void relay_request(struct vwl_client *client, void *data, size_t size)
 {
-    struct vwl_object *surface;
-
-    switch (vwl_kind_of(object)) {
-    case VWL_KIND_SHM:
-    case VWL_KIND_POOL:
-        return vwl_shm_request(client, object, msg, data);
-    case VWL_KIND_BUFFER:
-        return vwl_shm_request(client, object, msg, data);
-    case VWL_KIND_VIEWPORTER:
-        surface = msg->opcode != VIEWPORTER_GET_VIEWPORT
-                      ? NULL
-                      : vwl_objects_client(&client->objects,
-                                           msg->args[1].value);
-        if (surface != NULL) {
-            vwl_surface_has_viewport(surface);
-        }
-        return false;
-    case VWL_KIND_TOPLEVEL:
-        return vwl_names_request(client, object, msg, data);
-    case VWL_KIND_DMABUF_PARAMS:
-        return vwl_dmabuf_request(client, object, msg);
-    case VWL_KIND_SYNC_FACTORY:
-    case VWL_KIND_SYNC:
-        return vwl_sync_request(client, object, msg);
-    default:
-        return false;
-    }
-}
-
-void vwl_relay_request(struct vwl_client *client, void *data, size_t size)
-{
+    const struct vwl_handler *handler;
     const struct wl_message *proto;
     struct vwl_wire_message msg;
     struct vwl_object *object;
@@ -245,24 +152,23 @@ void vwl_relay_request(struct vwl_client *client, void *data, size_t size)
         return;
     }
     if (client->bridge->options.trace) {
-        vwl_trace(client, "->", object, proto, &msg, data);
+        vwl_trace_message(client, "->", object, proto, &msg, data);
     }
-    if (hook_request(client, object, &msg, data) || client->failed) {
+    handler = object->role;
+    if (handler != NULL && handler->request != NULL &&
+        handler->request(client, object, &msg, data) != VWL_PASS) {
         return;
     }
-    if (vwl_kind_of(object) == VWL_KIND_SURFACE) {
-        /* before the arguments become the host's */
-        vwl_surface_request(client, object, &msg);
-        if (client->failed) {
-            return;
-        }
+    if (!client->failed) {
+        request_pass(client, object, &msg, data);
     }
-    pass_request(client, object, &msg, data);
 }
 
+/* ---- events ---- */
+
 /* false: this event is not the client's. */
-static bool give_object(struct vwl_client *client,
-                        const struct vwl_wire_arg *arg, void *data)
+static bool event_object(struct vwl_client *client,
+                         const struct vwl_wire_arg *arg, void *data)
 {
     struct vwl_object *named;
 
@@ -277,22 +183,19 @@ static bool give_object(struct vwl_client *client,
     return true;
 }
 
-static int give_fd(struct vwl_client *client, const struct vwl_object *object,
-                   const struct vwl_wire_message *msg)
+static int event_fd(struct vwl_client *client, const struct vwl_object *object,
+                    const struct vwl_wire_message *msg)
 {
-    GArray *vfds = client->from_host.fds;
-    int vfd = g_array_index(vfds, struct vwl_attached, 0).fd, fd;
+    const struct vwl_handler *handler = object->role;
+    int vfd = vwl_queue_take(&client->from_host), fd;
 
-    g_array_remove_index(vfds, 0);
-    if ((vwl_kind_of(object) == VWL_KIND_KEYBOARD &&
-         msg->opcode == KEYBOARD_KEYMAP) ||
-        (vwl_kind_of(object) == VWL_KIND_DMABUF_FEEDBACK &&
-         msg->opcode == DMABUF_FORMAT_TABLE)) {
-        fd = vwl_pipe_copy_memory(client, &vfd,
-                                  MIN(msg->args[msg->n_args - 1].value,
-                                      MAX_COPY));
+    if (handler != NULL && msg->opcode < 32 &&
+        (handler->memory_events & 1u << msg->opcode) != 0) {
+        fd = vwl_transfer_copy_memory(client, &vfd,
+                                      MIN(msg->args[msg->n_args - 1].value,
+                                          MAX_COPY));
     } else {
-        fd = vwl_pipe_from_host(client, &vfd);
+        fd = vwl_transfer_from_host(client, &vfd);
     }
     if (vfd >= 0) {
         vwl_transport_close(client->bridge->transport, vfd);
@@ -300,14 +203,23 @@ static int give_fd(struct vwl_client *client, const struct vwl_object *object,
     return fd;
 }
 
-static void pass_event(struct vwl_client *client,
+static void event_drop(struct vwl_client *client,
+                       const struct vwl_wire_message *msg)
+{
+    for (unsigned int i = 0; i < msg->n_fds; i++) {
+        vwl_transport_close(client->bridge->transport,
+                            vwl_queue_take(&client->from_host));
+    }
+}
+
+static void event_pass(struct vwl_client *client,
                        const struct vwl_object *object,
                        const struct vwl_wire_message *msg, void *data)
 {
     int fd = -1;
 
     if (msg->n_fds != 0) {
-        fd = give_fd(client, object, msg);
+        fd = event_fd(client, object, msg);
     }
     for (unsigned int i = 0; i < msg->n_args; i++) {
         const struct vwl_wire_arg *arg = &msg->args[i];
@@ -316,9 +228,10 @@ static void pass_event(struct vwl_client *client,
             (arg->iface == NULL ||
              vwl_objects_new_server(&client->objects, arg->iface,
                                     object->version, arg->value) == NULL)) {
-            vwl_client_fail(client, "the host made an object in vain");
+            vwl_client_fail(client, "the host made an object with an id or of "
+                                    "an interface that cannot be used");
         }
-        if (arg->type == 'o' && !give_object(client, arg, data)) {
+        if (arg->type == 'o' && !event_object(client, arg, data)) {
             if (fd >= 0) {
                 close(fd);
             }
@@ -326,125 +239,23 @@ static void pass_event(struct vwl_client *client,
         }
     }
     if (msg->n_fds != 0 && fd < 0) {
-        vwl_client_fail(client, "a descriptor of the host is of no use");
+        vwl_client_fail(client, "a descriptor of the host could not be passed");
         return;
     }
     vwl_wire_put(data, 0, object->client_id);
-    if (fd >= 0) {
-        struct vwl_attached entry = { fd, client->to_client.bytes->len };
-
-        g_array_append_val(client->to_client.fds, entry);
-    }
-    g_byte_array_append(client->to_client.bytes, data, (guint)msg->size);
+    vwl_queue_put(&client->to_client, data, msg->size, fd);
 }
 
-static void on_error(struct vwl_client *client,
-                     const struct vwl_wire_message *msg, const void *data)
+static void relay_event(struct vwl_client *client, void *data, size_t size)
 {
-    struct vwl_object *named = vwl_objects_host(&client->objects,
-                                                msg->args[0].value);
-    uint32_t id = named != NULL && named->client_id != 0 ? named->client_id : 1;
-
-    vwl_client_error(client, id, msg->args[1].value, "%s",
-                     msg->args[2].value != 0
-                         ? (const char *)data + msg->args[2].at
-                         : "");
-}
-
-static void on_delete_id(struct vwl_client *client, uint32_t host_id)
-{
-    struct vwl_object *object = host_id >= VWL_SERVER_IDS
-                                    ? NULL
-                                    : vwl_objects_host(&client->objects,
-                                                       host_id);
-    uint32_t id;
-
-    if (object == NULL || host_id == 1) {
-        return;
-    }
-    if (object->in_use) {
-        vwl_client_fail(client, "the host deleted what is in use");
-        return;
-    }
-    id = vwl_sync_delete_id(client, object) ? 0 : object->client_id;
-    vwl_objects_drop_host(&client->objects, object);
-    if (id != 0) {
-        vwl_objects_drop_client(&client->objects, object);
-        vwl_client_delete_id(client, id);
-    }
-}
-
-/* A global event: the version is clipped. true: the client is not to see
- * it. */
-static bool on_global(struct vwl_client *client,
-                      const struct vwl_wire_message *msg, void *data)
-{
-    const struct vwl_table_row *row = NULL;
-    uint32_t version;
-
-    if (msg->args[1].value != 0) {
-        row = vwl_table_global((const char *)data + msg->args[1].at);
-    }
-    version = MIN(msg->args[2].value, row != NULL ? vwl_table_version(row) : 0);
-    if (row == NULL || !vwl_dmabuf_offers(client, row->iface, &version)) {
-        return true;
-    }
-    g_hash_table_insert(client->globals, GUINT_TO_POINTER(msg->args[0].value),
-                        (void *)(uintptr_t)row);
-    vwl_wire_put(data, msg->args[2].at, version);
-    return false;
-}
-
-static bool hook_event(struct vwl_client *client, struct vwl_object *object,
-                       const struct vwl_wire_message *msg, void *data)
-{
-    switch (vwl_kind_of(object)) {
-    case VWL_KIND_DISPLAY:
-        if (msg->opcode == DISPLAY_ERROR) {
-            on_error(client, msg, data);
-        } else if (msg->opcode == DISPLAY_DELETE_ID) {
-            on_delete_id(client, msg->args[0].value);
-        }
-        return true;
-    case VWL_KIND_REGISTRY:
-        if (msg->opcode == REGISTRY_GLOBAL) {
-            return on_global(client, msg, data);
-        }
-        return msg->opcode == REGISTRY_GLOBAL_REMOVE &&
-               g_hash_table_lookup(client->globals,
-                                   GUINT_TO_POINTER(msg->args[0].value)) ==
-                   NULL;
-    case VWL_KIND_PRESENTATION:
-        vwl_clock_id(object, msg);
-        return false;
-    case VWL_KIND_FEEDBACK:
-        vwl_clock_presented(object, msg, data);
-        return false;
-    case VWL_KIND_DMABUF_FEEDBACK:
-        vwl_dmabuf_feedback(client, msg, data);
-        return false;
-    case VWL_KIND_BUFFER_RELEASE:
-        return vwl_sync_released(client, object, msg);
-    case VWL_KIND_BUFFER:
-        if (msg->opcode == BUFFER_RELEASE) {
-            bool ours = object->client_id == 0;
-
-            vwl_shm_released(client, object);
-            return ours;
-        }
-        return false;
-    default:
-        return object->client_id == 0;
-    }
-}
-
-void vwl_relay_event(struct vwl_client *client, void *data, size_t size)
-{
+    enum vwl_outcome verdict = VWL_PASS;
+    const struct vwl_handler *handler;
     const struct wl_message *proto;
     struct vwl_wire_message msg;
     struct vwl_object *object;
     uint16_t opcode;
     uint32_t id;
+    bool ours;
 
     vwl_wire_header(data, &id, &opcode);
     object = vwl_objects_host(&client->objects, id);
@@ -455,13 +266,113 @@ void vwl_relay_event(struct vwl_client *client, void *data, size_t size)
                                                 : NULL;
     if (proto == NULL || vwl_wire_walk(proto, data, size, &msg) < 0 ||
         msg.n_fds > client->from_host.fds->len) {
-        vwl_client_fail(client, "the host sent what is no event");
+        vwl_client_fail(client, "the host sent an invalid event");
         return;
     }
     if (client->bridge->options.trace) {
-        vwl_trace(client, "<-", object, proto, &msg, data);
+        vwl_trace_message(client, "<-", object, proto, &msg, data);
     }
-    if (!hook_event(client, object, &msg, data)) {
-        pass_event(client, object, &msg, data);
+    handler = object->role;
+    ours = object->client_id == 0;
+    if (handler != NULL && handler->event != NULL) {
+        verdict = handler->event(client, object, &msg, data);
+    }
+    if (verdict == VWL_PASS && !ours) {
+        event_pass(client, object, &msg, data);
+    } else if (verdict == VWL_DROP || verdict == VWL_PASS) {
+        event_drop(client, &msg);
     }
 }
+
+/* ---- the speaker ---- */
+
+static void relay_all(struct vwl_client *client, struct vwl_queue *queue,
+                      void (*one)(struct vwl_client *, void *, size_t))
+{
+    GByteArray *bytes = queue->bytes;
+    size_t at = 0;
+
+    while (!client->failed && !client->dead) {
+        int size = vwl_wire_size(bytes->data + at, bytes->len - at);
+
+        if (size < 0) {
+            vwl_client_error(client, 1, WL_ERROR_INVALID_METHOD,
+                             "invalid message size");
+        }
+        if (size <= 0) {
+            break;
+        }
+        one(client, bytes->data + at, (size_t)size);
+        at += (size_t)size;
+    }
+    if (at != 0) {
+        g_byte_array_remove_range(bytes, 0, (guint)at);
+    }
+}
+
+static void on_client_bytes(struct vwl_client *client)
+{
+    relay_all(client, &client->from_client, relay_request);
+}
+
+static void on_host_bytes(struct vwl_client *client)
+{
+    relay_all(client, &client->from_host, relay_event);
+}
+
+static void on_host_left(struct vwl_client *client)
+{
+    client->host_gone = true;
+    vwl_client_fail(client, "the host hung up");
+}
+
+static void on_refused(struct vwl_client *client, struct vwl_lone *lone)
+{
+    struct vwl_object *object = vwl_objects_host(&client->objects,
+                                                 lone->object);
+    const struct vwl_handler *handler = object != NULL ? object->role : NULL;
+
+    if (handler != NULL && handler->refused != NULL) {
+        handler->refused(client, object, lone);
+    }
+}
+
+static bool is_over(struct vwl_client *client)
+{
+    return client->eof && !client->sending &&
+           (client->host_gone || vwl_uplink_len(&client->uplink) == 0);
+}
+
+static void on_freed(void *opaque, struct vwl_object *object)
+{
+    const struct vwl_handler *handler = object->role;
+
+    if (handler != NULL && handler->freed != NULL) {
+        handler->freed(opaque, object);
+    }
+}
+
+static void begin(struct vwl_client *client)
+{
+    static const struct vwl_objects_ops ops = {
+        .role = vwl_handler_of,
+        .freed = on_freed,
+    };
+
+    vwl_objects_init(&client->objects, &ops, client);
+}
+
+static void end(struct vwl_client *client)
+{
+    vwl_objects_finish(&client->objects);
+}
+
+const struct vwl_speaker vwl_relay_speaker = {
+    .begin = begin,
+    .end = end,
+    .from_client = on_client_bytes,
+    .from_host = on_host_bytes,
+    .host_left = on_host_left,
+    .refused = on_refused,
+    .is_over = is_over,
+};

@@ -4,13 +4,43 @@
  * the host learns of a client's end when the client is gone altogether, a
  * client of the host's at once.
  */
-#include "client.h"
-
 #include <errno.h>
 #include <glib-unix.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "client.h"
+#include "part.h"
+#include "transfer.h"
+
+/* Of each client. */
+struct raw {
+    guint hup_watch;
+    bool client_gone; /* both its directions */
+    bool shut;
+    size_t seen;  /* bytes of the client */
+    bool unknown; /* not PulseAudio's protocol */
+};
+
+static void raw_finish(struct vwl_client *client, void *part)
+{
+    const struct raw *raw = part;
+
+    if (raw->hup_watch != 0) {
+        g_source_remove(raw->hup_watch);
+    }
+}
+
+static const struct vwl_part raw_part = {
+    .size = sizeof(struct raw),
+    .finish = raw_finish,
+};
+
+static struct raw *raw_of(struct vwl_client *client)
+{
+    return vwl_part_of(client, &raw_part);
+}
 
 /*
  * PulseAudio's clients first of all ask to be authenticated, and say by two
@@ -32,7 +62,7 @@ static bool is_pulse(size_t at, guint8 byte)
     return at < 4 || (at >= 26 && at < 30) || begin[at] == byte;
 }
 
-static void forget_sharing(struct vwl_raw *raw, guint8 *bytes, size_t len)
+static void forget_sharing(struct raw *raw, guint8 *bytes, size_t len)
 {
     for (size_t i = 0; i < len && raw->seen <= PULSE_VERSION && !raw->unknown;
          i++) {
@@ -45,33 +75,31 @@ static void forget_sharing(struct vwl_raw *raw, guint8 *bytes, size_t len)
     }
 }
 
-void vwl_socket_from_client(struct vwl_client *client)
+static void on_client_bytes(struct vwl_client *client)
 {
     struct vwl_queue *from = &client->from_client;
     GByteArray *bytes = from->bytes;
-    size_t at = client->to_host.bytes->len;
+    size_t at = vwl_uplink_len(&client->uplink);
 
     while (from->fds->len != 0) {
-        int fd = vwl_client_take_fd(client), vfd = -EINVAL;
+        int fd = vwl_queue_take(from), vfd = -EINVAL;
         struct stat st;
 
         if (!client->failed && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)) {
-            vfd = vwl_pipe_from_client(client, &fd);
+            vfd = vwl_transfer_from_client(client, &fd);
         }
         if (fd >= 0) {
             close(fd);
         }
         if (vfd < 0) {
-            vwl_client_fail(client, "a descriptor that cannot cross");
+            vwl_client_fail(client, "a descriptor that is no pipe");
         } else {
-            struct vwl_attached entry = { vfd, at };
-
-            g_array_append_val(client->to_host.fds, entry);
+            vwl_queue_attach(&client->uplink.queue, vfd, at);
         }
     }
     if (!client->failed) {
-        forget_sharing(&client->raw_state, bytes->data, bytes->len);
-        vwl_client_to_host(client, bytes->data, bytes->len, -1);
+        forget_sharing(raw_of(client), bytes->data, bytes->len);
+        vwl_uplink_put(&client->uplink, bytes->data, bytes->len, -1);
         g_byte_array_set_size(bytes, 0);
     }
 }
@@ -80,7 +108,6 @@ void vwl_socket_from_client(struct vwl_client *client)
 static int adopt(struct vwl_client *client, int vfd)
 {
     struct vwl_bridge *bridge = client->bridge;
-    struct vwl_client *other;
     int pair[2];
 
     if (bridge->clients->len >= VWL_MAX_CLIENTS ||
@@ -88,29 +115,25 @@ static int adopt(struct vwl_client *client, int vfd)
         return -EMFILE;
     }
     g_unix_set_fd_nonblocking(pair[0], TRUE, NULL);
-    other = vwl_client_new(bridge, vfd, pair[0]);
-    other->raw = true;
-    g_ptr_array_add(bridge->clients, other);
+    vwl_client_new(bridge, &vwl_socket_speaker, vfd, pair[0]);
     bridge->again = true;
     return pair[1];
 }
 
-void vwl_socket_from_host(struct vwl_client *client)
+static void on_host_bytes(struct vwl_client *client)
 {
     struct vwl_queue *from = &client->from_host;
     struct vwl_queue *to = &client->to_client;
     size_t at = to->bytes->len;
 
     while (from->fds->len != 0) {
-        int vfd = g_array_index(from->fds, struct vwl_attached, 0).fd;
-        struct vwl_attached entry = { adopt(client, vfd), at };
+        int vfd = vwl_queue_take(from), fd = adopt(client, vfd);
 
-        g_array_remove_index(from->fds, 0);
-        if (entry.fd < 0) {
+        if (fd < 0) {
             vwl_transport_close(client->bridge->transport, vfd);
-            vwl_client_fail(client, "no descriptors");
+            vwl_client_fail(client, "out of descriptors");
         } else {
-            g_array_append_val(to->fds, entry);
+            vwl_queue_attach(to, fd, at);
         }
     }
     g_byte_array_append(to->bytes, from->bytes->data, from->bytes->len);
@@ -121,20 +144,20 @@ static gboolean on_hup(gint fd, GIOCondition condition, gpointer data)
 {
     struct vwl_client *client = data;
 
-    client->raw_state.hup_watch = 0;
-    client->raw_state.client_gone = true;
+    raw_of(client)->hup_watch = 0;
+    raw_of(client)->client_gone = true;
     vwl_client_flush(client);
     return G_SOURCE_REMOVE;
 }
 
-bool vwl_socket_is_over(struct vwl_client *client)
+static bool is_over(struct vwl_client *client)
 {
-    struct vwl_raw *raw = &client->raw_state;
+    struct raw *raw = raw_of(client);
     bool told = client->to_client.bytes->len == 0;
     bool sent = !client->sending &&
-                (client->host_gone || client->to_host.bytes->len == 0);
+                (client->host_gone || vwl_uplink_len(&client->uplink) == 0);
 
-    if (raw->host_eof && told && !raw->shut) {
+    if (client->host_eof && told && !raw->shut) {
         raw->shut = true;
         shutdown(client->fd, SHUT_WR);
     }
@@ -145,6 +168,12 @@ bool vwl_socket_is_over(struct vwl_client *client)
     if (client->eof && sent && (raw->client_gone || client->deaf)) {
         return true;
     }
-    return raw->host_eof && told &&
+    return client->host_eof && told &&
            (client->host_gone || (client->eof && sent));
 }
+
+const struct vwl_speaker vwl_socket_speaker = {
+    .from_client = on_client_bytes,
+    .from_host = on_host_bytes,
+    .is_over = is_over,
+};

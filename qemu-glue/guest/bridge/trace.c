@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "client.h"
+#include "trace.h"
 
 #include <stdio.h>
 
@@ -45,9 +45,10 @@ static void print_arg(const struct vwl_wire_arg *arg, const char *data)
     }
 }
 
-void vwl_trace(const struct vwl_client *client, const char *arrow,
-               const struct vwl_object *object, const struct wl_message *proto,
-               const struct vwl_wire_message *msg, const void *data)
+void vwl_trace_message(const struct vwl_client *client, const char *arrow,
+                       const struct vwl_object *object,
+                       const struct wl_message *proto,
+                       const struct vwl_wire_message *msg, const void *data)
 {
     gint64 now = g_get_monotonic_time();
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What users tell windows by: titles and app ids, with prefixes. */
-#include "client.h"
-
+/* xdg_toplevel: what users tell windows by, titles and app ids, gets a prefix
+ * if the options have one. */
 #include <string.h>
+
+#include "handler.h"
 
 enum { SET_TITLE = 2, SET_APP_ID = 3 };
 
@@ -35,9 +36,9 @@ static size_t cut(const char *text, size_t len, size_t room)
 }
 
 /* A message of its own; len bytes of text without a zero. */
-static void say(struct vwl_client *client, const struct vwl_object *toplevel,
-                unsigned int opcode, const char *prefix, const char *text,
-                size_t len)
+static void name_send(struct vwl_client *client,
+                      const struct vwl_object *toplevel, unsigned int opcode,
+                      const char *prefix, const char *text, size_t len)
 {
     static const char zeros[4];
     size_t n = strlen(prefix), padded;
@@ -47,34 +48,42 @@ static void say(struct vwl_client *client, const struct vwl_object *toplevel,
     padded = (n + len + 1 + 3) & ~(size_t)3;
     head[1] = (uint32_t)(sizeof head + padded) << 16 | opcode;
     head[2] = (uint32_t)(n + len + 1);
-    vwl_client_to_host(client, head, sizeof head, -1);
-    vwl_client_to_host(client, prefix, n, -1);
-    vwl_client_to_host(client, text, len, -1);
-    vwl_client_to_host(client, zeros, padded - n - len, -1);
+    vwl_uplink_put(&client->uplink, head, sizeof head, -1);
+    vwl_uplink_put(&client->uplink, prefix, n, -1);
+    vwl_uplink_put(&client->uplink, text, len, -1);
+    vwl_uplink_put(&client->uplink, zeros, padded - n - len, -1);
 }
 
-void vwl_names_begin(struct vwl_client *client,
-                     const struct vwl_object *toplevel)
+/* Windows that never get a name have the prefix at least. */
+static void toplevel_made(struct vwl_client *client, struct vwl_object *maker,
+                          struct vwl_object *toplevel,
+                          const struct vwl_wire_message *msg)
 {
     for (unsigned int opcode = SET_TITLE; opcode <= SET_APP_ID; opcode++) {
         const char *prefix = prefix_of(client, opcode);
 
         if (prefix != NULL) {
-            say(client, toplevel, opcode, prefix, "", 0);
+            name_send(client, toplevel, opcode, prefix, "", 0);
         }
     }
 }
 
-bool vwl_names_request(struct vwl_client *client,
-                       const struct vwl_object *toplevel,
-                       const struct vwl_wire_message *msg, const void *data)
+static enum vwl_outcome toplevel_request(struct vwl_client *client,
+                                         struct vwl_object *toplevel,
+                                         const struct vwl_wire_message *msg,
+                                         void *data)
 {
     const char *prefix = prefix_of(client, msg->opcode);
 
     if (prefix == NULL || msg->args[0].value == 0) {
-        return false;
+        return VWL_PASS;
     }
-    say(client, toplevel, msg->opcode, prefix,
-        (const char *)data + msg->args[0].at, msg->args[0].value - 1);
-    return true;
+    name_send(client, toplevel, msg->opcode, prefix,
+              (const char *)data + msg->args[0].at, msg->args[0].value - 1);
+    return VWL_DONE;
 }
+
+const struct vwl_handler vwl_handle_toplevel = {
+    .made = toplevel_made,
+    .request = toplevel_request,
+};

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* linux-dmabuf: planes are kept here until a buffer is made of them; then all
  * goes to the host in one message of its own, which may be refused. */
-#include "client.h"
-
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "wayland/interfaces.h"
+#include "gpu.h"
+#include "handler.h"
+#include "part.h"
 
 enum { DESTROY = 0, ADD = 1, CREATE = 2, CREATE_IMMED = 3 };
 enum { FAILED = 1 };
-enum { MAIN_DEVICE = 2, TARGET_DEVICE = 4 };
+enum { FORMAT_TABLE = 1, MAIN_DEVICE = 2, TARGET_DEVICE = 4 };
 enum {
     ALREADY_USED = 0,
     PLANE_IDX = 1,
@@ -36,29 +36,18 @@ struct params {
     bool used;
 };
 
-static const struct vwl_transport_gpu *gpu_of(struct vwl_bridge *bridge)
-{
-    if (!bridge->gpu_known) {
-        bridge->gpu_known = vwl_transport_gpu(bridge->transport,
-                                              &bridge->gpu) == 0;
-    }
-    return &bridge->gpu;
-}
+/* Of each client: how many descriptors its params hold. */
+struct held {
+    unsigned int n;
+};
 
-bool vwl_dmabuf_offers(struct vwl_client *client,
-                       const struct wl_interface *iface, uint32_t *version)
-{
-    const struct vwl_transport_gpu *gpu;
+static const struct vwl_part held_part = {
+    .size = sizeof(struct held),
+};
 
-    if (iface != &zwp_linux_dmabuf_v1_interface &&
-        iface != &zwp_linux_explicit_synchronization_v1_interface) {
-        return true;
-    }
-    gpu = gpu_of(client->bridge);
-    if (iface == &zwp_linux_dmabuf_v1_interface && !gpu->feedback) {
-        *version = MIN(*version, WITHOUT_FEEDBACK);
-    }
-    return gpu->buffers;
+static struct held *held_of(struct vwl_client *client)
+{
+    return vwl_part_of(client, &held_part);
 }
 
 static struct params *params_of(struct vwl_object *object)
@@ -75,24 +64,24 @@ static struct params *params_of(struct vwl_object *object)
     return params;
 }
 
-static void drop_planes(struct vwl_client *client, struct params *params)
+static void planes_drop(struct vwl_client *client, struct params *params)
 {
     for (unsigned int i = 0; i < MAX_PLANES; i++) {
         if (params->planes[i].fd >= 0) {
             close(params->planes[i].fd);
             params->planes[i].fd = -1;
-            client->n_planes--;
+            held_of(client)->n--;
         }
     }
 }
 
-static void add(struct vwl_client *client, struct vwl_object *object,
-                const struct vwl_wire_message *msg)
+static void plane_add(struct vwl_client *client, struct vwl_object *object,
+                      const struct vwl_wire_message *msg)
 {
     struct params *params = params_of(object);
     uint32_t index = msg->args[1].value;
     struct plane plane = {
-        .fd = vwl_client_take_fd(client),
+        .fd = vwl_queue_take(&client->from_client),
         .offset = msg->args[2].value,
         .stride = msg->args[3].value,
         .modifier_hi = msg->args[4].value,
@@ -108,18 +97,18 @@ static void add(struct vwl_client *client, struct vwl_object *object,
     } else if (params->planes[index].fd >= 0) {
         vwl_client_error(client, object->client_id, PLANE_SET,
                          "plane %u was already set", index);
-    } else if (client->n_planes >= MAX_HELD) {
+    } else if (held_of(client)->n >= MAX_HELD) {
         vwl_client_error(client, 1, WL_ERROR_NO_MEMORY, "too many planes");
     } else {
         params->planes[index] = plane;
-        client->n_planes++;
+        held_of(client)->n++;
         return;
     }
     close(plane.fd);
 }
 
 /* Of a dma-buf, or memory; 0: of something that is better not asked. */
-static uint64_t size_of(int fd)
+static uint64_t plane_size(int fd)
 {
     char path[64], target[16] = "";
     struct stat st;
@@ -135,10 +124,10 @@ static uint64_t size_of(int fd)
 }
 
 /* Planes behind the first may have fewer lines. */
-static bool is_within(const struct plane *plane, unsigned int index,
-                      uint32_t height)
+static bool plane_is_within(const struct plane *plane, unsigned int index,
+                            uint32_t height)
 {
-    uint64_t size = size_of(plane->fd);
+    uint64_t size = plane_size(plane->fd);
     uint64_t bytes = index == 0 ? (uint64_t)plane->stride * height
                                 : plane->stride;
 
@@ -146,10 +135,10 @@ static bool is_within(const struct plane *plane, unsigned int index,
 }
 
 /* The number of planes; 0: the client failed. */
-static unsigned int check_all(struct vwl_client *client,
-                              const struct vwl_object *object,
-                              const struct params *params, int32_t width,
-                              int32_t height)
+static unsigned int planes_check(struct vwl_client *client,
+                                 const struct vwl_object *object,
+                                 const struct params *params, int32_t width,
+                                 int32_t height)
 {
     unsigned int n = 0, all = 0;
 
@@ -168,7 +157,7 @@ static unsigned int check_all(struct vwl_client *client,
         return 0;
     }
     for (unsigned int i = 0; i < n; i++) {
-        if (!is_within(&params->planes[i], i, (uint32_t)height)) {
+        if (!plane_is_within(&params->planes[i], i, (uint32_t)height)) {
             vwl_client_error(client, object->client_id, OUT_OF_BOUNDS,
                              "plane %u is not within its dmabuf", i);
             return 0;
@@ -177,33 +166,30 @@ static unsigned int check_all(struct vwl_client *client,
     return n;
 }
 
-void vwl_dmabuf_refused(struct vwl_client *client, struct vwl_object *params,
-                        bool fatal)
+static void buffer_refused(struct vwl_client *client,
+                           const struct vwl_object *params, bool fatal)
 {
-    uint32_t event[2] = { params->client_id, 8u << 16 | FAILED };
-
     if (params->client_id == 0) {
         return;
     }
     if (fatal) {
         vwl_client_error(client, params->client_id, INVALID_BUFFER,
                          "the host cannot use this dmabuf");
-        return;
+    } else {
+        vwl_client_event(client, params->client_id, FAILED, -1);
     }
-    g_byte_array_append(client->to_client.bytes, (const guint8 *)event,
-                        sizeof event);
 }
 
 /* All of them, or none. */
-static bool import(struct vwl_client *client, struct params *params,
-                   unsigned int n, int *handles)
+static bool planes_import(struct vwl_client *client, struct params *params,
+                          unsigned int n, int *handles)
 {
     struct vwl_transport *t = client->bridge->transport;
     unsigned int i = 0;
 
     while (i < n && vwl_transport_import(t, false, &params->planes[i].fd,
                                          &handles[i]) == 0) {
-        client->n_planes--;
+        held_of(client)->n--;
         params->planes[i++].fd = -1;
     }
     if (i == n) {
@@ -215,7 +201,7 @@ static bool import(struct vwl_client *client, struct params *params,
     return false;
 }
 
-static void send_planes(struct vwl_client *client, uint32_t host_id,
+static void planes_send(struct vwl_client *client, uint32_t host_id,
                         const struct params *params, unsigned int n,
                         const int *handles)
 {
@@ -229,13 +215,13 @@ static void send_planes(struct vwl_client *client, uint32_t host_id,
             plane->modifier_lo,
         };
 
-        vwl_client_request(client, host_id, ADD, args, 5, handles[i]);
+        vwl_uplink_request(&client->uplink, host_id, ADD, args, 5, handles[i]);
     }
 }
 
 /* The new buffer's host id is written there. */
-static bool make_buffer(struct vwl_client *client,
-                        const struct vwl_wire_arg *arg, uint32_t *host_id)
+static bool buffer_new(struct vwl_client *client,
+                       const struct vwl_wire_arg *arg, uint32_t *host_id)
 {
     struct vwl_object *buffer = vwl_objects_new(&client->objects, arg->iface, 1,
                                                 arg->value, true);
@@ -249,16 +235,16 @@ static bool make_buffer(struct vwl_client *client,
     return true;
 }
 
-static void create(struct vwl_client *client, struct vwl_object *object,
-                   const struct vwl_wire_message *msg)
+static void buffer_create(struct vwl_client *client, struct vwl_object *object,
+                          const struct vwl_wire_message *msg)
 {
     bool immed = msg->opcode == CREATE_IMMED;
     const struct vwl_wire_arg *rest = msg->args + immed;
     struct params *params = params_of(object);
     struct vwl_lone lone = {
-        .begin = client->to_host.bytes->len,
+        .begin = vwl_uplink_len(&client->uplink),
         .fatal = immed,
-        .fence = -1,
+        .spare = -1,
     };
     uint32_t args[5];
 
@@ -268,57 +254,97 @@ static void create(struct vwl_client *client, struct vwl_object *object,
         return;
     }
     params->used = true;
-    lone.n = check_all(client, object, params, (int32_t)rest[0].value,
-                       (int32_t)rest[1].value);
-    if (lone.n == 0 || (immed && !make_buffer(client, &msg->args[0], args))) {
+    lone.n = planes_check(client, object, params, (int32_t)rest[0].value,
+                          (int32_t)rest[1].value);
+    if (lone.n == 0 || (immed && !buffer_new(client, &msg->args[0], args))) {
         return;
     }
-    if (!import(client, params, lone.n, lone.handles)) {
-        drop_planes(client, params);
-        vwl_dmabuf_refused(client, object, immed);
+    if (!planes_import(client, params, lone.n, lone.handles)) {
+        planes_drop(client, params);
+        buffer_refused(client, object, immed);
         return;
     }
     for (unsigned int i = 0; i < 4; i++) {
         args[i + immed] = rest[i].value;
     }
-    send_planes(client, object->host_id, params, lone.n, lone.handles);
-    vwl_client_request(client, object->host_id, msg->opcode, args, 4u + immed,
-                       -1);
-    vwl_client_alone(client, object, &lone);
+    planes_send(client, object->host_id, params, lone.n, lone.handles);
+    vwl_uplink_request(&client->uplink, object->host_id, msg->opcode, args,
+                       4u + immed, -1);
+    vwl_uplink_alone(&client->uplink, object->host_id, &lone);
 }
 
-bool vwl_dmabuf_request(struct vwl_client *client, struct vwl_object *params,
-                        const struct vwl_wire_message *msg)
+static enum vwl_outcome params_request(struct vwl_client *client,
+                                       struct vwl_object *params,
+                                       const struct vwl_wire_message *msg,
+                                       void *data)
 {
     switch (msg->opcode) {
     case ADD:
-        add(client, params, msg);
-        return true;
+        plane_add(client, params, msg);
+        return VWL_DONE;
     case CREATE:
     case CREATE_IMMED:
-        create(client, params, msg);
-        return true;
+        buffer_create(client, params, msg);
+        return VWL_DONE;
     default:
-        drop_planes(client, params_of(params));
-        return false;
+        planes_drop(client, params_of(params));
+        return VWL_PASS;
     }
 }
 
-void vwl_dmabuf_feedback(struct vwl_client *client,
-                         const struct vwl_wire_message *msg, void *data)
+static void params_refused(struct vwl_client *client, struct vwl_object *params,
+                           struct vwl_lone *lone)
 {
-    uint64_t device = client->bridge->gpu.device;
+    buffer_refused(client, params, lone->fatal);
+}
+
+static void params_freed(struct vwl_client *client, struct vwl_object *params)
+{
+    if (params->data != NULL) {
+        planes_drop(client, params->data);
+        g_free(params->data);
+    }
+}
+
+const struct vwl_handler vwl_handle_dmabuf_params = {
+    .request = params_request,
+    .refused = params_refused,
+    .freed = params_freed,
+};
+
+/* ---- zwp_linux_dmabuf_v1 and its feedback ---- */
+
+static enum vwl_outcome dmabuf_offers(struct vwl_client *client,
+                                      uint32_t *version)
+{
+    const struct vwl_transport_gpu *gpu = vwl_gpu_of(client->bridge);
+
+    if (!gpu->feedback) {
+        *version = MIN(*version, WITHOUT_FEEDBACK);
+    }
+    return gpu->buffers ? VWL_PASS : VWL_DROP;
+}
+
+const struct vwl_handler vwl_handle_dmabuf = {
+    .offers = dmabuf_offers,
+};
+
+/* The host's devices become the guest's. */
+static enum vwl_outcome feedback_event(struct vwl_client *client,
+                                       struct vwl_object *feedback,
+                                       const struct vwl_wire_message *msg,
+                                       void *data)
+{
+    uint64_t device = vwl_gpu_of(client->bridge)->device;
 
     if ((msg->opcode == MAIN_DEVICE || msg->opcode == TARGET_DEVICE) &&
         device != 0 && msg->args[0].value == sizeof device) {
         memcpy((char *)data + msg->args[0].at, &device, sizeof device);
     }
+    return VWL_PASS;
 }
 
-void vwl_dmabuf_freed(struct vwl_client *client, struct vwl_object *params)
-{
-    if (params->data != NULL) {
-        drop_planes(client, params->data);
-        g_free(params->data);
-    }
-}
+const struct vwl_handler vwl_handle_dmabuf_feedback = {
+    .event = feedback_event,
+    .memory_events = 1u << FORMAT_TABLE,
+};

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pool.h"
+#include "part.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define MAX_POOLS 4096u
+/* Maps are few in a process; smaller pools are read nearly as fast. */
+#define MAP_MIN_BYTES (256 << 10)
+#define MAX_MAPPED 16u
+
+/* Of each client. */
+struct shm {
+    unsigned int n_pools;
+    unsigned int n_mapped;
+};
+
+static const struct vwl_part shm_part = {
+    .size = sizeof(struct shm),
+};
+
+static struct shm *shm_of(struct vwl_client *client)
+{
+    return vwl_part_of(client, &shm_part);
+}
+
+bool vwl_pool_has_room(struct vwl_client *client)
+{
+    return shm_of(client)->n_pools < MAX_POOLS;
+}
+
+struct vwl_pool *vwl_pool_new(struct vwl_client *client, int fd, int64_t size)
+{
+    struct vwl_pool *pool = g_new0(struct vwl_pool, 1);
+
+    pool->refs = 1;
+    pool->fd = fd;
+    pool->size = size;
+    shm_of(client)->n_pools++;
+    return pool;
+}
+
+static void pool_unmap(struct vwl_client *client, struct vwl_pool *pool)
+{
+    if (pool->map != NULL) {
+        munmap((void *)(uintptr_t)pool->map, pool->map_bytes);
+        pool->map = NULL;
+        shm_of(client)->n_mapped--;
+    }
+}
+
+void vwl_pool_unref(struct vwl_client *client, struct vwl_pool *pool)
+{
+    if (--pool->refs == 0) {
+        pool_unmap(client, pool);
+        close(pool->fd);
+        g_free(pool);
+        shm_of(client)->n_pools--;
+    }
+}
+
+bool vwl_pool_file_stays(int fd, int64_t bytes)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+    struct statfs fs;
+    struct stat st;
+
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0 && fstat(fd, &st) == 0 &&
+           st.st_size >= bytes && fstatfs(fd, &fs) == 0 &&
+           fs.f_type == TMPFS_MAGIC;
+}
+
+void vwl_pool_map(struct vwl_client *client, struct vwl_pool *pool)
+{
+    void *map;
+
+    pool_unmap(client, pool);
+    if (pool->size < MAP_MIN_BYTES || shm_of(client)->n_mapped >= MAX_MAPPED ||
+        !vwl_pool_file_stays(pool->fd, pool->size)) {
+        return;
+    }
+    map = mmap(NULL, (size_t)pool->size, PROT_READ, MAP_SHARED, pool->fd, 0);
+    if (map != MAP_FAILED) {
+        pool->map = map;
+        pool->map_bytes = (size_t)pool->size;
+        shm_of(client)->n_mapped++;
+    }
+}
