@@ -31,10 +31,6 @@ DECLARED = {
         ('transport_wl0 wl0_gpu wl0_jobs',
          'parts of one transport, which make VFDs by its own function'),
     ],
-    'qemu-glue/guest/bridge': [
-        ('bridge client dmabuf names pipe relay shm socket surface sync',
-         'relay.c names each protocol that needs treatment'),
-    ],
     'qemu-glue/guest/driver': [
         ('fence file foreign in ioctl main map out vfd',
          'main.c holds the device, which all others use, and starts them'),

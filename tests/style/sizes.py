@@ -18,7 +18,6 @@ PRODUCT = ('include/', 'plugin/', 'qemu-glue/')
 # What is longer today: each entry goes when what it names is short enough.
 LONG_FILES = {
     'plugin/compositor/probe.c',
-    'qemu-glue/guest/bridge/client.c',
 }
 LONG_FUNCTIONS = {
     'qemu-glue/device/hw/virtio/vhost-user-wl-plugin.c: '
