@@ -2,11 +2,12 @@
 /*
  * Purpose: a small process beside the daemon that keeps what the sandbox takes
  * from it. It connects to the host sockets of the command line, named by their
- * place in the list alone, to compositors within a security context, and removes the daemon's own listening socket when
- * the daemon ends, in whatever way. Paths are looked up anew each time, so a
- * compositor may be restarted. It never reads a byte that a guest or a
- * compositor sent (but for the answers by which a security context is made),
- * allocates nothing once it is confined, and ends with the daemon.
+ * place in the list alone (to compositors within a security context), and
+ * removes the daemon's own listening socket when the daemon ends, in whatever
+ * way. Paths are looked up anew each time, so a compositor may be restarted.
+ * It never reads a byte that a guest or a compositor sent (but for the answers
+ * by which a security context is made), allocates nothing once it is confined,
+ * and ends with the daemon.
  *
  * Ownership: the options are the caller's and stay. Thread: the main one.
  */

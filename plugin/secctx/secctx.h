@@ -78,9 +78,9 @@ int vwl_secctx_start(struct vwl_secctx *secctx, const char *compositor,
                      const char *folder, const struct vwl_secctx_names *names);
 
 /* Sends and receives what can be now. -EINPROGRESS: wait for vwl_secctx_events
- * on `display`; 0: it is made; -EOPNOTSUPP: the compositor has no such protocol;
- * -ECONNRESET: it ended the connection; else as vwl_talk_feed. In all but the
- * first two everything is closed. */
+ * on `display`; 0: it is made; -EOPNOTSUPP: the compositor has no such
+ * protocol; -ECONNRESET: it ended the connection; else as vwl_talk_feed. In
+ * all but the first two everything is closed. */
 int vwl_secctx_run(struct vwl_secctx *secctx);
 short vwl_secctx_events(const struct vwl_secctx *secctx);
 

@@ -48,8 +48,8 @@ const void *vwl_talk_to_send(const struct vwl_talk *talk, size_t *len);
 void vwl_talk_sent(struct vwl_talk *talk, size_t len);
 
 /* Bytes of the compositor. -EINPROGRESS: it goes on; 0: the context is there;
- * -EOPNOTSUPP: the compositor has no such protocol; -EPROTO: it answered with the
- * error `error`; -EBADMSG: it sent what is not Wayland. Other than
+ * -EOPNOTSUPP: the compositor has no such protocol; -EPROTO: it answered with
+ * the error `error`; -EBADMSG: it sent what is not Wayland. Other than
  * -EINPROGRESS stays. */
 int vwl_talk_feed(struct vwl_talk *talk, const void *data, size_t len);
 
