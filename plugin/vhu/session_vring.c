@@ -195,8 +195,8 @@ int vwl_session_set_vring_kick(struct vwl_session *session,
                                struct vwl_session_answer *answer)
 {
     struct vwl_session_ring *ring;
-    unsigned int index;
-    int fd, old;
+    unsigned int index = 0;
+    int fd = -1, old;
     int err = take_vring_fd(session, msg, answer, &index, &fd);
 
     if (err < 0) {
@@ -218,8 +218,8 @@ int vwl_session_set_vring_call(struct vwl_session *session,
                                struct vwl_vhu_msg *msg,
                                struct vwl_session_answer *answer)
 {
-    unsigned int index;
-    int fd;
+    unsigned int index = 0;
+    int fd = -1;
     int err = take_vring_fd(session, msg, answer, &index, &fd);
 
     if (err < 0) {
@@ -236,8 +236,8 @@ int vwl_session_set_vring_err(struct vwl_session *session,
                               struct vwl_vhu_msg *msg,
                               struct vwl_session_answer *answer)
 {
-    unsigned int index;
-    int fd;
+    unsigned int index = 0;
+    int fd = -1;
     int err = take_vring_fd(session, msg, answer, &index, &fd);
 
     if (err == 0) {
