@@ -33,7 +33,7 @@ static void poll_rings(struct vwl_pump *pump)
         pump->polling = false; /* the next look asks for a kick */
     }
     pump->moved = false;
-    pump->due[VIRTIO_WL_QUEUE_OUT] = true;
+    pump->ring[VIRTIO_WL_QUEUE_OUT].is_due = true;
 }
 
 static void watch_socket(struct vwl_source *source, int fd,
@@ -64,33 +64,35 @@ void vwl_pump_settle(struct vwl_pump *pump)
     if (!pump->session) {
         return;
     }
-    if (pump->restoring && pump->remade && !vwl_core_is_restoring(pump->core)) {
-        pump->restoring = false;
+    if (pump->restored == VWL_RESTORED_REMAKING &&
+        !vwl_core_is_restoring(pump->core)) {
+        pump->restored = VWL_RESTORED_OPEN;
         vwl_pump_answer_done(pump);
-        pump->due[VIRTIO_WL_QUEUE_IN] = pump->due[VIRTIO_WL_QUEUE_OUT] = true;
+        vwl_pump_set_due(pump);
     }
-    if (pump->due[VIRTIO_WL_QUEUE_OUT]) {
+    if (pump->ring[VIRTIO_WL_QUEUE_OUT].is_due) {
         vwl_pump_run_out(pump);
     }
-    if (pump->due[VIRTIO_WL_QUEUE_IN]) {
+    if (pump->ring[VIRTIO_WL_QUEUE_IN].is_due) {
         vwl_pump_run_in(pump);
     }
     vwl_pump_publish(pump, VIRTIO_WL_QUEUE_OUT);
     vwl_pump_publish(pump, VIRTIO_WL_QUEUE_IN);
     poll_rings(pump);
-    if (pump->due[VIRTIO_WL_QUEUE_OUT] || pump->due[VIRTIO_WL_QUEUE_IN]) {
+    if (pump->ring[VIRTIO_WL_QUEUE_OUT].is_due ||
+        pump->ring[VIRTIO_WL_QUEUE_IN].is_due) {
         vwl_source_wake(pump->again);
     }
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        vwl_source_watch(pump->kick[i],
-                         vwl_pump_runs(pump, i) && !pump->bad_kick[i]
+        vwl_source_watch(pump->ring[i].kick,
+                         vwl_pump_runs(pump, i) && !pump->ring[i].is_deaf
                              ? vwl_session_kick_fd(pump->session, i)
                              : -1,
                          G_IO_IN);
     }
     vwl_source_watch(pump->core_in, vwl_core_in_fd(pump->core),
                      vwl_pump_runs(pump, VIRTIO_WL_QUEUE_IN) &&
-                             !pump->starved && !pump->blocked_in
+                             pump->in == VWL_IN_OPEN
                          ? G_IO_IN
                          : 0);
     vwl_source_watch(pump->core_out, vwl_core_out_fd(pump->core),
@@ -116,7 +118,7 @@ static void lose_session(struct vwl_pump *pump)
     vwl_source_destroy(&pump->core_in);
     vwl_source_destroy(&pump->core_out);
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        vwl_source_destroy(&pump->kick[i]);
+        vwl_source_destroy(&pump->ring[i].kick);
     }
     vwl_core_reset(pump->core, pump->host->shm_map != NULL);
     vwl_pump_drop_all(pump);
@@ -152,9 +154,9 @@ static void on_kick(struct vwl_pump *pump, unsigned int index)
     if (err < 0 && err != -EAGAIN) {
         log_host_bug(pump->log, "ring %u: its kick descriptor is no good: %s",
                      index, g_strerror(-err));
-        pump->bad_kick[index] = true;
+        pump->ring[index].is_deaf = true;
     }
-    pump->due[index] = true;
+    pump->ring[index].is_due = true;
     vwl_pump_settle(pump);
 }
 
@@ -172,7 +174,7 @@ static void on_core_in(void *opaque, GIOCondition condition)
 {
     struct vwl_pump *pump = opaque;
 
-    pump->due[VIRTIO_WL_QUEUE_IN] = true;
+    pump->ring[VIRTIO_WL_QUEUE_IN].is_due = true;
     vwl_pump_settle(pump);
 }
 
@@ -249,12 +251,14 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
                                      on_socket, pump);
     pump->backchan = vwl_source_create(context, gate, "vwl back-end channel",
                                        -1, 0, on_backchan, pump);
-    pump->kick[VIRTIO_WL_QUEUE_IN] = vwl_source_create(context, gate,
-                                                       "vwl kick in", -1, 0,
-                                                       on_kick_in, pump);
-    pump->kick[VIRTIO_WL_QUEUE_OUT] = vwl_source_create(context, gate,
-                                                        "vwl kick out", -1, 0,
-                                                        on_kick_out, pump);
+    pump->ring[VIRTIO_WL_QUEUE_IN].kick = vwl_source_create(context, gate,
+                                                            "vwl kick in", -1,
+                                                            0, on_kick_in,
+                                                            pump);
+    pump->ring[VIRTIO_WL_QUEUE_OUT].kick = vwl_source_create(context, gate,
+                                                             "vwl kick out", -1,
+                                                             0, on_kick_out,
+                                                             pump);
     pump->core_in = vwl_source_create(context, gate, "vwl host data", -1, 0,
                                       on_core_in, pump);
     pump->core_out = vwl_source_create(context, gate, "vwl host room",

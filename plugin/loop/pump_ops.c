@@ -11,7 +11,7 @@
 static void on_complete(void *opaque, struct vwl_request *request)
 {
     struct vwl_pump *pump = opaque;
-    struct record *record = request->user;
+    struct vwl_record *record = request->user;
 
     if (pump->discarding || !pump->session) {
         vwl_pump_drop(pump, record);
@@ -20,41 +20,19 @@ static void on_complete(void *opaque, struct vwl_request *request)
                vwl_pump_runs(pump, VIRTIO_WL_QUEUE_OUT)) {
         vwl_pump_answer(pump, record);
     } else {
-        record->done = pump->unplaced = true;
+        record->state = VWL_RECORD_DONE;
+        pump->has_done = true;
     }
 }
 
 static void on_map_reply(void *opaque, uint64_t cookie, int err)
 {
-    struct vwl_pump *pump = opaque;
-
-    if (pump->asking) {
-        pump->asked_done = true;
-        pump->asked_err = err;
-    } else {
-        vwl_core_map_done(pump->core, cookie, err);
-    }
+    vwl_core_map_done(((struct vwl_pump *)opaque)->core, cookie, err);
 }
 
 static void on_unmap_reply(void *opaque, uint64_t cookie, int err)
 {
-    struct vwl_pump *pump = opaque;
-
-    if (pump->asking) {
-        pump->asked_done = true;
-        pump->asked_err = err;
-    } else {
-        vwl_core_unmap_done(pump->core, cookie, err);
-    }
-}
-
-static int asked(struct vwl_pump *pump, int err)
-{
-    pump->asking = false;
-    if (err < 0) {
-        return err;
-    }
-    return pump->asked_done ? pump->asked_err : -EINPROGRESS;
+    vwl_core_unmap_done(((struct vwl_pump *)opaque)->core, cookie, err);
 }
 
 static int on_shm_map(void *opaque, uint64_t cookie, int fd, uint64_t fd_offset,
@@ -69,13 +47,10 @@ static int on_shm_map(void *opaque, uint64_t cookie, int fd, uint64_t fd_offset,
     if (!pump->session) {
         return -ENOTCONN;
     }
-    pump->asking = true;
-    pump->asked_done = false;
-    return asked(pump,
-                 vwl_backchan_shmem_map(vwl_session_backchan(pump->session),
-                                        VIRTIO_WL_SHM_REGION_ID, fd, fd_offset,
-                                        shm_offset, len, writable, on_map_reply,
-                                        pump, cookie));
+    return vwl_backchan_shmem_map(vwl_session_backchan(pump->session),
+                                  VIRTIO_WL_SHM_REGION_ID, fd, fd_offset,
+                                  shm_offset, len, writable, on_map_reply, pump,
+                                  cookie);
 }
 
 static int on_shm_unmap(void *opaque, uint64_t cookie, uint64_t shm_offset,
@@ -91,12 +66,9 @@ static int on_shm_unmap(void *opaque, uint64_t cookie, uint64_t shm_offset,
     if (!pump->session) {
         return -ENOTCONN;
     }
-    pump->asking = true;
-    pump->asked_done = false;
-    return asked(pump,
-                 vwl_backchan_shmem_unmap(vwl_session_backchan(pump->session),
-                                          VIRTIO_WL_SHM_REGION_ID, shm_offset,
-                                          len, on_unmap_reply, pump, cookie));
+    return vwl_backchan_shmem_unmap(vwl_session_backchan(pump->session),
+                                    VIRTIO_WL_SHM_REGION_ID, shm_offset, len,
+                                    on_unmap_reply, pump, cookie);
 }
 
 static int on_shm_base(void *opaque, uint64_t *gpa)
@@ -106,10 +78,10 @@ static int on_shm_base(void *opaque, uint64_t *gpa)
     if (pump->host->shm_base) {
         return pump->host->shm_base(pump->host->opaque, gpa);
     }
-    if (!pump->base_known) {
+    if (!pump->base.known) {
         return -EAGAIN;
     }
-    *gpa = pump->base_gpa;
+    *gpa = pump->base.gpa;
     return 0;
 }
 
@@ -117,8 +89,8 @@ static void on_message_ready(void *opaque)
 {
     struct vwl_pump *pump = opaque;
 
-    if (!pump->starved && !pump->blocked_in) {
-        pump->due[VIRTIO_WL_QUEUE_IN] = true;
+    if (pump->in == VWL_IN_OPEN) {
+        pump->ring[VIRTIO_WL_QUEUE_IN].is_due = true;
     }
 }
 
@@ -213,29 +185,30 @@ static void on_reset(void *opaque, enum vwl_reset_reason reason)
     vwl_pump_state_cancel(pump, true);
     vwl_core_reset(pump->core, pump->host->shm_map != NULL);
     vwl_pump_drop_all(pump);
-    pump->pushed[VIRTIO_WL_QUEUE_IN] = pump->pushed[VIRTIO_WL_QUEUE_OUT] =
-        false;
-    pump->base_known = false;
-    pump->applied_once = false;
-    pump->restored = pump->restoring = false;
+    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
+        pump->ring[i].is_pushed = false;
+    }
+    pump->base.known = false;
+    pump->told.known = false;
+    pump->restored = VWL_RESTORED_NONE;
 }
 
 static void apply_features(struct vwl_pump *pump)
 {
-    if (pump->applied_once && vwl_pump_is_noted(pump)) {
+    if (pump->told.known && vwl_pump_is_noted(pump)) {
         return;
     }
-    if (pump->applied_once) {
-        if (pump->restored) {
+    if (pump->told.known) {
+        if (pump->restored != VWL_RESTORED_NONE) {
             log_host_bug(pump->log, "the driver's features are not those of "
                                     "the snapshot: all of it is closed");
         }
         vwl_core_reset(pump->core, pump->host->shm_map != NULL);
         vwl_pump_drop_all(pump);
-        pump->restored = pump->restoring = false;
+        pump->restored = VWL_RESTORED_NONE;
     }
-    vwl_pump_note_features(pump, pump->acked);
-    vwl_core_set_features(pump->core, pump->applied, pump->applied_shm);
+    vwl_pump_note_features(pump, pump->acked.bits);
+    vwl_core_set_features(pump->core, pump->told.bits, pump->told.shm);
 }
 
 static void on_ring_started(void *opaque, unsigned int index, bool keep)
@@ -257,23 +230,23 @@ static void on_ring_started(void *opaque, unsigned int index, bool keep)
             pump->discarding = false;
             vwl_pump_drop_all(pump);
         }
-        if (pump->restoring && !pump->remade) {
-            pump->remade = true;
+        if (pump->restored == VWL_RESTORED_LOADED) {
+            pump->restored = VWL_RESTORED_REMAKING;
             vwl_core_remake(pump->core);
         }
         vwl_pump_answer_done(pump);
     }
-    pump->bad_kick[index] = false;
-    pump->starved = pump->blocked_in = false;
-    pump->due[VIRTIO_WL_QUEUE_IN] = pump->due[VIRTIO_WL_QUEUE_OUT] = true;
+    pump->ring[index].is_deaf = false;
+    pump->in = VWL_IN_OPEN;
+    vwl_pump_set_due(pump);
 }
 
 static void on_ring_changed(void *opaque, unsigned int index)
 {
     struct vwl_pump *pump = opaque;
 
-    pump->bad_kick[index] = false;
-    pump->due[index] = true;
+    pump->ring[index].is_deaf = false;
+    pump->ring[index].is_due = true;
 }
 
 static void on_ring_stopping(void *opaque, unsigned int index)
@@ -281,8 +254,8 @@ static void on_ring_stopping(void *opaque, unsigned int index)
     struct vwl_pump *pump = opaque;
 
     vwl_pump_publish(pump, index);
-    pump->pushed[index] = false;
-    vwl_source_watch(pump->kick[index], -1, 0);
+    pump->ring[index].is_pushed = false;
+    vwl_source_watch(pump->ring[index].kick, -1, 0);
 }
 
 static unsigned int on_ring_held(void *opaque, unsigned int index,
@@ -295,7 +268,7 @@ static unsigned int on_ring_held(void *opaque, unsigned int index,
     }
     g_ptr_array_set_size(pump->held, 0);
     for (GList *l = pump->in_flight.head; l; l = l->next) {
-        g_ptr_array_add(pump->held, ((struct record *)l->data)->chain);
+        g_ptr_array_add(pump->held, ((struct vwl_record *)l->data)->chain);
     }
     *held = (struct vwl_chain *const *)pump->held->pdata;
     return pump->held->len;
@@ -310,8 +283,10 @@ static void on_memory_changed(void *opaque)
 {
     struct vwl_pump *pump = opaque;
 
-    pump->blocked_in = false;
-    pump->due[VIRTIO_WL_QUEUE_IN] = pump->due[VIRTIO_WL_QUEUE_OUT] = true;
+    if (pump->in == VWL_IN_MISSING) {
+        pump->in = VWL_IN_OPEN;
+    }
+    vwl_pump_set_due(pump);
     vwl_core_base_changed(pump->core);
 }
 
@@ -326,8 +301,8 @@ static void on_base(void *opaque, uint64_t gpa)
 {
     struct vwl_pump *pump = opaque;
 
-    pump->base_known = true;
-    pump->base_gpa = gpa;
+    pump->base.known = true;
+    pump->base.gpa = gpa;
     vwl_core_base_changed(pump->core);
 }
 
@@ -335,8 +310,8 @@ static void on_features(void *opaque, uint64_t acked)
 {
     struct vwl_pump *pump = opaque;
 
-    pump->acked = acked;
-    pump->features_known = true;
+    pump->acked.bits = acked;
+    pump->acked.known = true;
 }
 
 static int on_state_start(void *opaque, bool save, int *fd)

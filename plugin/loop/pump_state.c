@@ -8,7 +8,6 @@
 
 #include "base/bits.h"
 #include "base/fd.h"
-#include "base/le.h"
 #include "vhost-user-wl/vhost_user.h"
 #include "wl/peer/peer.h"
 #include "wl/snapshot/snapshot.h"
@@ -16,12 +15,6 @@
 /* Bytes of one dispatch: then the other sources have a turn. */
 #define BUDGET (1u << 20)
 #define READ_BYTES 65536u
-
-/* What the pump adds to the core's state: u64 address of region 0, u32 whether
- * it is known; for each ring u32 whether it ran, u32 its base; u32 number of
- * chains, and these as put_chain says. */
-#define EXTRA_BYTES (12 + 8 * VIRTIO_WL_QUEUE_COUNT + 4)
-#define CHAIN_BYTES (24 + 12 * VWL_CHAIN_SAVED_PIECES + VWL_RESPONSE_BYTES)
 
 struct vwl_transfer {
     int fd;
@@ -31,116 +24,6 @@ struct vwl_transfer {
     const uint8_t *piece;
     size_t left;
 };
-
-/* ---- the pump's own part ---------------------------------------------- */
-
-static void put_chain(uint8_t **at, const struct record *record)
-{
-    struct vwl_chain_saved saved;
-
-    vwl_chain_save(record->chain, &saved);
-    vwl_le_write16(at, saved.id);
-    vwl_le_write16(at, saved.slots);
-    vwl_le_write16(at, saved.track);
-    vwl_le_write16(at, saved.tracked);
-    vwl_le_write64(at, saved.number);
-    vwl_le_write32(at, saved.n);
-    for (unsigned int i = 0; i < VWL_CHAIN_SAVED_PIECES; i++) {
-        vwl_le_write64(at, saved.piece[i].gpa);
-        vwl_le_write32(at, saved.piece[i].len);
-    }
-    vwl_le_write32(at,
-                   record->done ? (uint32_t)record->request.response_bytes : 0);
-    memcpy(*at, record->request.response, VWL_RESPONSE_BYTES);
-    *at += VWL_RESPONSE_BYTES;
-}
-
-static void put_extra(struct vwl_pump *pump, uint8_t *at)
-{
-    vwl_le_write64(&at, pump->base_gpa);
-    vwl_le_write32(&at, pump->base_known);
-    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        uint32_t base = 0;
-        bool used = vwl_session_ring_base(pump->session, i, &base);
-
-        vwl_le_write32(&at, used);
-        vwl_le_write32(&at, base);
-    }
-    vwl_le_write32(&at, g_queue_get_length(&pump->in_flight));
-    for (GList *l = pump->in_flight.head; l; l = l->next) {
-        put_chain(&at, l->data);
-    }
-}
-
-static bool get_chain(const uint8_t **at, struct vwl_chain_saved *saved,
-                      uint32_t *response_bytes, const uint8_t **response)
-{
-    saved->id = vwl_le_read16(at);
-    saved->slots = vwl_le_read16(at);
-    saved->track = vwl_le_read16(at);
-    saved->tracked = vwl_le_read16(at) != 0;
-    saved->number = vwl_le_read64(at);
-    saved->n = vwl_le_read32(at);
-    for (unsigned int i = 0; i < VWL_CHAIN_SAVED_PIECES; i++) {
-        saved->piece[i].gpa = vwl_le_read64(at);
-        saved->piece[i].len = vwl_le_read32(at);
-    }
-    *response_bytes = vwl_le_read32(at);
-    *response = *at;
-    *at += VWL_RESPONSE_BYTES;
-    return saved->slots > 0 && saved->slots <= VWL_VQ_MAX_SIZE &&
-           saved->id < VWL_VQ_MAX_SIZE && saved->n <= VWL_CHAIN_SAVED_PIECES &&
-           *response_bytes <= VWL_RESPONSE_BYTES;
-}
-
-static bool check_extra(const uint8_t *at, size_t len)
-{
-    const uint8_t *number = at + EXTRA_BYTES - 4;
-    uint32_t n;
-
-    if (len < EXTRA_BYTES) {
-        return false;
-    }
-    n = vwl_le_read32(&number);
-    at += EXTRA_BYTES;
-    if (n > VWL_VQ_MAX_SIZE || len != EXTRA_BYTES + n * (size_t)CHAIN_BYTES) {
-        return false;
-    }
-    while (n-- > 0) {
-        struct vwl_chain_saved saved;
-        const uint8_t *response;
-        uint32_t response_bytes;
-
-        if (!get_chain(&at, &saved, &response_bytes, &response)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Chains of a snapshot are answered after the next start. */
-static void apply_extra(struct vwl_pump *pump, const uint8_t *at)
-{
-    struct vwl_vq *out = vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_OUT);
-    uint32_t n;
-
-    pump->base_gpa = vwl_le_read64(&at);
-    pump->base_known = vwl_le_read32(&at) != 0;
-    for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        bool used = vwl_le_read32(&at) != 0;
-
-        vwl_session_ring_restore(pump->session, i, used, vwl_le_read32(&at));
-    }
-    for (n = vwl_le_read32(&at); n > 0; n--) {
-        struct vwl_chain_saved saved;
-        const uint8_t *response;
-        uint32_t response_bytes;
-
-        get_chain(&at, &saved, &response_bytes, &response);
-        vwl_pump_revive(pump, vwl_chain_revive(out, &saved), response,
-                        response_bytes);
-    }
-}
 
 /* ---- transfers -------------------------------------------------------- */
 
@@ -190,13 +73,14 @@ void vwl_pump_state_cancel(struct vwl_pump *pump, bool save_only)
 
 static uint64_t negotiated(const struct vwl_pump *pump)
 {
-    return pump->acked &
+    return pump->acked.bits &
            ~(BIT(VHOST_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES));
 }
 
 static bool is_as_restored(const struct vwl_pump *pump)
 {
-    return !pump->restored || pump->restored_features == negotiated(pump);
+    return pump->restored == VWL_RESTORED_NONE ||
+           pump->restored_features == negotiated(pump);
 }
 
 static const uint64_t own_features = 1u << VIRTIO_WL_F_TRANS_FLAGS |
@@ -212,15 +96,15 @@ static bool has_shm(const struct vwl_pump *pump)
 
 void vwl_pump_note_features(struct vwl_pump *pump, uint64_t features)
 {
-    pump->applied_once = true;
-    pump->applied = features & own_features;
-    pump->applied_shm = has_shm(pump);
+    pump->told.known = true;
+    pump->told.bits = features & own_features;
+    pump->told.shm = has_shm(pump);
 }
 
 bool vwl_pump_is_noted(const struct vwl_pump *pump)
 {
-    return pump->applied == (pump->acked & own_features) &&
-           pump->applied_shm == has_shm(pump) && is_as_restored(pump);
+    return pump->told.bits == (pump->acked.bits & own_features) &&
+           pump->told.shm == has_shm(pump) && is_as_restored(pump);
 }
 
 static int check_load(struct vwl_pump *pump, struct vwl_loader *loader,
@@ -237,13 +121,13 @@ static int check_load(struct vwl_pump *pump, struct vwl_loader *loader,
         *why = "the guest runs";
         return -EBUSY;
     }
-    if (pump->features_known &&
+    if (pump->acked.known &&
         vwl_loader_negotiated(loader) != negotiated(pump)) {
         *why = "other features are negotiated";
         return -EINVAL;
     }
     extra = vwl_loader_extra(loader, &len);
-    if (!check_extra(extra, len)) {
+    if (!vwl_pump_extra_check(extra, len)) {
         *why = "rings that cannot be";
         return -EINVAL;
     }
@@ -257,17 +141,16 @@ static int apply_load(struct vwl_pump *pump, struct vwl_loader *loader)
     int err;
 
     vwl_pump_note_features(pump, bits);
-    err = vwl_loader_apply(loader, pump->applied, pump->applied_shm,
+    err = vwl_loader_apply(loader, pump->told.bits, pump->told.shm,
                            pump->host->shm_map != NULL);
     vwl_pump_drop_all(pump);
     if (err < 0) {
-        pump->applied_once = false;
+        pump->told.known = false;
         return err;
     }
-    pump->restored = pump->restoring = true;
-    pump->remade = false;
+    pump->restored = VWL_RESTORED_LOADED;
     pump->restored_features = bits;
-    apply_extra(pump, vwl_loader_extra(loader, &len));
+    vwl_pump_extra_apply(pump, vwl_loader_extra(loader, &len));
     return 0;
 }
 
@@ -354,15 +237,14 @@ void vwl_pump_state_run(struct vwl_pump *pump)
 
 static int begin_save(struct vwl_pump *pump, struct vwl_transfer *transfer)
 {
-    size_t len = EXTRA_BYTES +
-                 g_queue_get_length(&pump->in_flight) * (size_t)CHAIN_BYTES;
+    size_t len = vwl_pump_extra_bytes(pump);
     uint8_t *extra = g_try_malloc0(len);
     int err;
 
     if (!extra) {
         return -ENOMEM;
     }
-    put_extra(pump, extra);
+    vwl_pump_extra_put(pump, extra);
     err = vwl_saver_create(pump->core, negotiated(pump), extra, len,
                            &transfer->saver);
     g_free(extra);
@@ -378,7 +260,7 @@ int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
     if (!pump->session) {
         return -ENOTCONN;
     }
-    if (!vwl_session_is_still(pump->session) || pump->restoring) {
+    if (!vwl_session_is_still(pump->session) || vwl_pump_is_restoring(pump)) {
         return -EBUSY;
     }
     flags = fcntl(*fd, F_GETFL);

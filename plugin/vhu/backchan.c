@@ -13,8 +13,7 @@
 #define BUDGET 256
 
 struct request {
-    uint32_t number; /* on the wire */
-    bool reply_due;
+    uint32_t number;        /* on the wire */
     int fd;                 /* a duplicate of our own while it waits; else -1 */
     vwl_backchan_done done; /* may be NULL */
     void *opaque;
@@ -194,16 +193,27 @@ static int transmit(struct vwl_backchan *chan, uint32_t number,
                          fd);
 }
 
-/* The request is with the socket (or err says why not). */
+static bool is_reply_due(const struct vwl_backchan *chan, uint32_t number)
+{
+    return chan->reply_ack || always_answered(number);
+}
+
+/* A request went to the socket. */
+static void note_sent(struct vwl_backchan *chan, uint32_t number,
+                      uint32_t index, bool reply_due)
+{
+    if (number == VHOST_USER_BACKEND_VRING_CALL) {
+        chan->calls[index] = reply_due ? CALL_SENT : CALL_IDLE;
+    }
+}
+
+/* A request that waited is with the socket, or err says why not. */
 static void settle(struct vwl_backchan *chan, struct request *request, int err)
 {
-    request->reply_due = err == 0 &&
-                         (chan->reply_ack || always_answered(request->number));
-    if (request->number == VHOST_USER_BACKEND_VRING_CALL) {
-        chan->calls[request->index] = request->reply_due ? CALL_SENT
-                                                         : CALL_IDLE;
-    }
-    if (request->reply_due) {
+    bool reply_due = err == 0 && is_reply_due(chan, request->number);
+
+    note_sent(chan, request->number, request->index, reply_due);
+    if (reply_due) {
         g_queue_push_tail(&chan->sent, request);
     } else {
         request_end(request, err);
@@ -268,11 +278,30 @@ static int check_request(const struct vwl_backchan *chan, uint32_t number,
     return 0;
 }
 
+/* The request as it waits on a queue; takes *own. */
+static struct request *request_new(uint32_t number, uint32_t index,
+                                   const void *payload, uint32_t size, int *own)
+{
+    struct request *request = g_malloc(sizeof *request + size);
+
+    *request = (struct request){
+        .number = number,
+        .fd = vwl_fd_steal(own),
+        .index = index,
+        .size = size,
+    };
+    if (size) {
+        memcpy(request->payload, payload, size);
+    }
+    return request;
+}
+
 int vwl_backchan_submit(struct vwl_backchan *chan, uint32_t number,
                         uint32_t index, const void *payload, uint32_t size,
                         int fd, vwl_backchan_done done, void *opaque,
                         uint64_t cookie)
 {
+    bool now = g_queue_is_empty(&chan->waiting) && may_send(chan);
     struct request *request;
     int own = -1;
     int err = check_request(chan, number, size, fd);
@@ -280,44 +309,29 @@ int vwl_backchan_submit(struct vwl_backchan *chan, uint32_t number,
     if (err < 0) {
         return err;
     }
-    if (g_queue_is_empty(&chan->waiting) && may_send(chan)) {
+    if (now) {
         err = transmit(chan, number, payload, size, fd);
-        if (err == -ECONNRESET) {
-            chan->dead = true;
-            return -ENOTCONN;
-        }
         if (err < 0) {
-            return err;
+            chan->dead |= err == -ECONNRESET;
+            return err == -ECONNRESET ? -ENOTCONN : err;
         }
-    } else {
-        if (fd >= 0) {
-            own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-            if (own < 0) {
-                return -errno;
-            }
-            chan->waiting_fds++;
+        note_sent(chan, number, index, is_reply_due(chan, number));
+        if (!is_reply_due(chan, number)) {
+            return 0;
         }
-        err = 1;
+    } else if (fd >= 0) {
+        own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (own < 0) {
+            return -errno;
+        }
+        chan->waiting_fds++;
     }
-    request = g_malloc(sizeof *request + size);
-    *request = (struct request){
-        .number = number,
-        .fd = own,
-        .done = done,
-        .opaque = opaque,
-        .cookie = cookie,
-        .index = index,
-        .size = size,
-    };
-    if (size) {
-        memcpy(request->payload, payload, size);
-    }
-    if (err == 0) {
-        settle(chan, request, 0);
-    } else {
-        g_queue_push_tail(&chan->waiting, request);
-    }
-    return 0;
+    request = request_new(number, index, payload, size, &own);
+    request->done = done;
+    request->opaque = opaque;
+    request->cookie = cookie;
+    g_queue_push_tail(now ? &chan->sent : &chan->waiting, request);
+    return -EINPROGRESS;
 }
 
 int vwl_backchan_vring_call(struct vwl_backchan *chan, uint32_t index)
@@ -337,10 +351,11 @@ int vwl_backchan_vring_call(struct vwl_backchan *chan, uint32_t index)
     chan->calls[index] = CALL_WAITING;
     err = vwl_backchan_submit(chan, VHOST_USER_BACKEND_VRING_CALL, index,
                               &state, sizeof state, -1, NULL, NULL, 0);
-    if (err < 0) {
+    if (err < 0 && err != -EINPROGRESS) {
         chan->calls[index] = CALL_IDLE;
+        return err;
     }
-    return err;
+    return 0;
 }
 
 static void on_reply(struct vwl_backchan *chan, struct request *request,

@@ -7,7 +7,7 @@
  *
  * Requests are answered in order, so the pending ones are a queue. A request
  * to which no answer will come (REPLY_ACK not negotiated, standard dialect) is
- * reported as done as soon as it is sent. Device thread.
+ * done as soon as it is sent. Device thread.
  */
 #ifndef VWL_VHU_BACKCHAN_H
 #define VWL_VHU_BACKCHAN_H
@@ -35,8 +35,7 @@ enum vwl_shm_dialect {
 
 /* err: 0, or -errno; -EIO for a refusal without a number; -ECONNRESET when
  * the channel went first. Called from vwl_backchan_dispatch, _set_fd and
- * _hold, or from the request itself when no reply is due; not after destroy.
- * May be NULL. */
+ * _hold, never from the request itself, and not after destroy. May be NULL. */
 typedef void (*vwl_backchan_done)(void *opaque, uint64_t cookie, int err);
 
 struct vwl_backchan *vwl_backchan_create(struct vwl_log *log);
@@ -67,11 +66,11 @@ unsigned int vwl_backchan_pending(const struct vwl_backchan *chan);
  * owner goes away); replies to them are read and dropped. */
 void vwl_backchan_forget(struct vwl_backchan *chan, void *opaque);
 
-/* The requests. Each returns 0 when sent or queued (done will be called once)
- * or -errno, and then done is not called: -ENOTCONN no channel, -EOPNOTSUPP
- * not negotiated, -ENOBUFS too many pending, -EINVAL numbers that cannot be
- * right. Descriptors are borrowed. Lengths and offsets in bytes, page-aligned.
- */
+/* The requests. -EINPROGRESS: sent or queued, done will be called once. With 0
+ * (sent, and no reply is due) and any other -errno it is not called: -ENOTCONN
+ * no channel, -EOPNOTSUPP not negotiated, -ENOBUFS too many pending, -EINVAL
+ * numbers that cannot be right. Descriptors are borrowed. Lengths and offsets
+ * in bytes, page-aligned. */
 int vwl_backchan_shmem_map(struct vwl_backchan *chan, uint8_t shmid, int fd,
                            uint64_t fd_offset, uint64_t shm_offset,
                            uint64_t len, bool writable, vwl_backchan_done done,
@@ -86,7 +85,8 @@ int vwl_backchan_iotlb(struct vwl_backchan *chan,
 int vwl_backchan_config_change(struct vwl_backchan *chan,
                                vwl_backchan_done done, void *opaque,
                                uint64_t cookie);
-/* index at most 255; calls that overtake each other become one. */
+/* index at most 255; calls that overtake each other become one. 0 or -errno;
+ * nobody is told when it is done. */
 int vwl_backchan_vring_call(struct vwl_backchan *chan, uint32_t index);
 int vwl_backchan_vring_err(struct vwl_backchan *chan, uint32_t index);
 /* For devices that need them; this one does not. */

@@ -14,8 +14,8 @@
  * two dialects); NULL for others. */
 const struct vwl_vhu_row *vwl_backchan_row(uint32_t request);
 
-/* Sends a request or lets it wait, as backchan.h says of all of them. index:
- * the ring of a VRING_CALL. */
+/* Sends a request or lets it wait; the result as backchan.h says of all of
+ * them. index: the ring of a VRING_CALL. */
 int vwl_backchan_submit(struct vwl_backchan *chan, uint32_t number,
                         uint32_t index, const void *payload, uint32_t size,
                         int fd, vwl_backchan_done done, void *opaque,

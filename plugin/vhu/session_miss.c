@@ -62,8 +62,10 @@ void vwl_session_ask_miss(struct vwl_session *session, unsigned int index)
     g_array_append_val(session->misses, miss);
     err = vwl_backchan_iotlb(session->backchan, &msg, on_miss_done, session,
                              miss.cookie);
-    if (err < 0) {
-        log_host_bug(session->log, "ring %u: an IOTLB miss cannot be told: %s",
+    if (err == 0) {
+        on_miss_done(session, miss.cookie, 0);
+    } else if (err != -EINPROGRESS) {
+        log_host_bug(session->log, "ring %u: cannot report an IOTLB miss: %s",
                      index, g_strerror(-err));
         on_miss_done(session, miss.cookie, -ECONNRESET);
     }
