@@ -32,8 +32,9 @@ DECLARED = {
          'parts of one transport, which make VFDs by its own function'),
     ],
     'qemu-glue/guest/driver': [
-        ('fence file foreign in ioctl main map out vfd',
-         'main.c holds the device, which all others use, and starts them'),
+        ('fence msg out vfd',
+         'a VFD holds messages, which hold VFDs; its CLOSE is a request'),
+        ('file ioctl map', 'operations of one kind of file'),
     ],
     'qemu-glue/loopback': [
         ('backend frontend turn',

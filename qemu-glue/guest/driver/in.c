@@ -9,7 +9,6 @@
  * left for the others then, new ones take their place; and if a device does
  * not stop, its VFD is broken at last.
  */
-#include <linux/gfp.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/virtio_config.h>
@@ -23,83 +22,6 @@ static bool is_host_id(u32 id)
 {
 	return (id & (VIRTIO_WL_VFD_HOST_ID_BIT | BIT(31))) ==
 	       VIRTIO_WL_VFD_HOST_ID_BIT;
-}
-
-static void buf_free(struct wl_buf *buf)
-{
-	free_page((unsigned long)buf->data);
-	kfree(buf);
-}
-
-static struct wl_buf *buf_alloc(u32 session)
-{
-	struct wl_buf *buf;
-
-	buf = kmalloc(sizeof(*buf), GFP_KERNEL);
-	if (!buf)
-		return NULL;
-	buf->session = session;
-	/*
-	 * Pages, not kmalloc: the ring's change one by one, and a few that
-	 * live long would keep many slabs.
-	 */
-	BUILD_BUG_ON(VIRTIO_WL_IN_BUFFER_SIZE > PAGE_SIZE);
-	buf->data = (void *)get_zeroed_page(GFP_KERNEL);
-	if (!buf->data) {
-		kfree(buf);
-		return NULL;
-	}
-	return buf;
-}
-
-static int add_to_ring(struct wl_device *wd, struct wl_buf *buf)
-{
-	struct scatterlist sg;
-
-	int err;
-
-	if (wd->n_posted >= WL_IN_MAX_BUFS)
-		return -ENOSPC;
-	sg_init_one(&sg, buf->data, VIRTIO_WL_IN_BUFFER_SIZE);
-	err = virtqueue_add_inbuf(wd->in_vq, &sg, 1, buf, GFP_KERNEL);
-	if (!err)
-		wd->n_posted++;
-	return err;
-}
-
-/*
- * Gives a buffer back to the device, if it still is the same. One too many is
- * freed: another took its place.
- */
-static void buf_post(struct wl_device *wd, struct wl_buf *buf, bool kick)
-{
-	mutex_lock(&wd->in_lock);
-	if (wd->in_vq && buf->session == READ_ONCE(wd->session) &&
-	    !add_to_ring(wd, buf))
-		buf = NULL;
-	if (kick && !buf)
-		virtqueue_kick(wd->in_vq);
-	mutex_unlock(&wd->in_lock);
-	if (buf)
-		buf_free(buf);
-}
-
-/* The message is read, or nobody will read it. */
-void wl_msg_free(struct wl_device *wd, struct wl_msg *msg)
-{
-	unsigned int i;
-
-	for (i = msg->next_vfd; i < msg->n_vfds; i++)
-		wl_vfd_close(msg->vfds[i]);
-	if (msg->buf) {
-		atomic_dec(&wd->n_held);
-		buf_post(wd, msg->buf, true);
-	}
-	if (msg->copy) {
-		atomic_sub(msg->charge, &wd->in_bytes);
-		kvfree(msg->copy);
-	}
-	kfree(msg);
 }
 
 static void drop_oldest_announced(struct wl_device *wd)
@@ -311,9 +233,9 @@ static void replace_held(struct wl_device *wd)
 
 	mutex_lock(&wd->in_lock);
 	if (wd->in_vq && wd->n_posted < WL_IN_RESERVE) {
-		buf = buf_alloc(READ_ONCE(wd->session));
-		if (buf && add_to_ring(wd, buf))
-			buf_free(buf);
+		buf = wl_buf_alloc(READ_ONCE(wd->session));
+		if (buf && wl_buf_add(wd, buf))
+			wl_buf_free(buf);
 	}
 	mutex_unlock(&wd->in_lock);
 }
@@ -349,7 +271,7 @@ static void in_work(struct work_struct *work)
 		kept = false;
 		receive(wd, buf, len, &kept);
 		if (!kept)
-			buf_post(wd, buf, n % KICK_EVERY == 0);
+			wl_buf_post(wd, buf, n % KICK_EVERY == 0);
 		else
 			replace_held(wd);
 		cond_resched();
@@ -386,10 +308,10 @@ int wl_in_start(struct wl_device *wd, struct virtqueue *vq)
 	wd->in_vq = vq;
 	wd->n_posted = 0;
 	while (vq->num_free && !err) {
-		buf = buf_alloc(READ_ONCE(wd->session));
-		err = buf ? add_to_ring(wd, buf) : -ENOMEM;
+		buf = wl_buf_alloc(READ_ONCE(wd->session));
+		err = buf ? wl_buf_add(wd, buf) : -ENOMEM;
 		if (err && buf)
-			buf_free(buf);
+			wl_buf_free(buf);
 	}
 	/* some are better than none */
 	if (wd->n_posted)
@@ -409,7 +331,7 @@ void wl_in_stop(struct wl_device *wd)
 	wd->in_vq = NULL;
 	if (vq) {
 		while ((buf = virtqueue_detach_unused_buf(vq)))
-			buf_free(buf);
+			wl_buf_free(buf);
 	}
 	mutex_unlock(&wd->in_lock);
 	cancel_work_sync(&wd->in_work);

@@ -29,33 +29,7 @@ static bool trans_flags = true;
 module_param(trans_flags, bool, 0444);
 MODULE_PARM_DESC(trans_flags, "accept TRANS_FLAGS, today's meaning of flags");
 
-struct workqueue_struct *wl_wq;
-
 static DEFINE_IDA(indices);
-
-static void device_release(struct kref *ref)
-{
-	struct wl_device *wd = container_of(ref, struct wl_device, ref);
-
-	wl_map_inode_destroy(wd->inode);
-	idr_destroy(&wd->vfds);
-	kfree(wd);
-}
-
-void wl_device_get(struct wl_device *wd)
-{
-	kref_get(&wd->ref);
-}
-
-void wl_device_put(struct wl_device *wd)
-{
-	kref_put(&wd->ref, device_release);
-}
-
-bool wl_has_feature(const struct wl_device *wd, unsigned int bit)
-{
-	return READ_ONCE(wd->features) & BIT_ULL(bit);
-}
 
 static int device_open(struct inode *inode, struct file *file)
 {

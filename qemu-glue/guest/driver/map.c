@@ -49,11 +49,6 @@ struct inode *wl_map_inode_create(void)
 	return alloc_anon_inode(mnt->mnt_sb);
 }
 
-void wl_map_inode_destroy(struct inode *inode)
-{
-	iput(inode);
-}
-
 /* -ENODEV: the session needs the region and it is not there. */
 int wl_map_find_region(struct wl_device *wd)
 {

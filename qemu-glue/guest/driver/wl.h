@@ -3,8 +3,10 @@
  * The virtio-wl driver's own structures.
  *
  * main.c   module, probe, remove, suspend, reset
+ * device.c what all others share: the device's structure and its work queue
  * out.c    requests to the device: submit, answer, what became of them
  * in.c     messages from the device
+ * msg.c    one message, and the buffer of the in ring that it may hold
  * vfd.c    VFDs, their ids, their life
  * file.c   a VFD as a file: read, write, poll
  * fence.c  a VFD as a fence of the kernel's
@@ -227,11 +229,16 @@ struct wl_vfd {
 	struct wl_req *close; /* made with it: closing cannot fail */
 };
 
-/* main.c */
+/* Of this session. */
+static inline bool wl_has_feature(const struct wl_device *wd, unsigned int bit)
+{
+	return READ_ONCE(wd->features) & BIT_ULL(bit);
+}
+
+/* device.c */
 extern struct workqueue_struct *wl_wq;
 void wl_device_get(struct wl_device *wd);
 void wl_device_put(struct wl_device *wd);
-bool wl_has_feature(const struct wl_device *wd, unsigned int bit);
 
 /* out.c */
 struct wl_req *wl_req_alloc(struct wl_vfd *vfd, u32 type, size_t head_len,
@@ -251,6 +258,12 @@ void wl_in_init(struct wl_device *wd);
 int wl_in_start(struct wl_device *wd, struct virtqueue *vq);
 void wl_in_stop(struct wl_device *wd);
 void wl_in_done(struct virtqueue *vq);
+
+/* msg.c */
+struct wl_buf *wl_buf_alloc(u32 session);
+void wl_buf_free(struct wl_buf *buf);
+int wl_buf_add(struct wl_device *wd, struct wl_buf *buf); /* with in_lock */
+void wl_buf_post(struct wl_device *wd, struct wl_buf *buf, bool kick);
 void wl_msg_free(struct wl_device *wd, struct wl_msg *msg);
 
 /* vfd.c */
@@ -303,7 +316,6 @@ long wl_vfd_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 int wl_map_module_init(void);
 void wl_map_module_exit(void);
 struct inode *wl_map_inode_create(void);
-void wl_map_inode_destroy(struct inode *inode);
 int wl_map_find_region(struct wl_device *wd);
 void wl_map_lose_region(struct wl_device *wd);
 int wl_map_check(struct wl_device *wd, u64 pfn, u32 size, phys_addr_t *mem);
