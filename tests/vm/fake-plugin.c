@@ -4,11 +4,17 @@
  *   WRONG_ABI  a table of a later ABI
  *   NO_ENTRY   no entry symbol
  *   READ_ONLY  the real one (its path), that lets the guest write nowhere
+ *   HANG_UP    the real one, whose connection ends for each byte that comes
+ *              out of the FIFO ORDERS
  */
 #include "vhost-user-wl/plugin.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #ifdef WRONG_ABI
 static const struct vwl_plugin table = { .size = sizeof table,
@@ -54,6 +60,52 @@ const struct vwl_plugin *vwl_plugin_get(void)
     real = get();
     table = *real;
     table.device_new = device_new;
+    return &table;
+}
+#endif
+
+#ifdef HANG_UP
+static const struct vwl_plugin *real;
+static struct vwl_plugin table;
+static int held = -1;
+
+static void *take_orders(void *unused)
+{
+    int orders = open(ORDERS, O_RDONLY | O_CLOEXEC);
+    char byte;
+
+    while (read(orders, &byte, 1) == 1) {
+        shutdown(held, SHUT_RDWR);
+    }
+    return unused;
+}
+
+static int device_start(struct vwl_device *dev, struct _GMainContext *context,
+                        int *fd)
+{
+    pthread_t thread;
+
+    if (held < 0) {
+        pthread_create(&thread, NULL, take_orders, NULL);
+    } else {
+        close(held);
+    }
+    held = dup(*fd);
+    return real->device_start(dev, context, fd);
+}
+
+const struct vwl_plugin *vwl_plugin_get(void)
+{
+    void *so = dlopen(HANG_UP, RTLD_NOW);
+    vwl_plugin_get_fn get;
+
+    if (so == NULL) {
+        abort();
+    }
+    get = (vwl_plugin_get_fn)dlsym(so, VWL_PLUGIN_ENTRY);
+    real = get();
+    table = *real;
+    table.device_start = device_start;
     return &table;
 }
 #endif

@@ -3,7 +3,7 @@
 
 A device is had in one of three ways (`mode`):
     plugin  QEMU with vhost-user-wl-pci loads the plugin
-    daemon  QEMU with vhost-user-wl-pci is connected to the daemon
+    daemon  QEMU with vhost-user-wl-pci relays to the daemon
     stock   an unmodified QEMU 11.1 is connected to the daemon, under a virtio
             id that it knows
 """
@@ -112,10 +112,8 @@ class Host:
                         properties)
         path = self.start_daemon(number)
         if self.mode == "daemon":
-            return (["-chardev", f"socket,id=vu{number},path={path},"
-                                 "reconnect=1"],
-                    f"vhost-user-wl-pci,id=wl{number},chardev=vu{number}" +
-                    properties)
+            return [], (f"vhost-user-wl-pci,id=wl{number},socket={path}" +
+                        properties)
         return (["-chardev", f"socket,id=vu{number},path={path}"],
                 f"vhost-user-test-device-pci,id=wl{number},"
                 f"virtio-id={STOCK_ID},num_vqs=2,vq_size=256,"

@@ -288,9 +288,8 @@ def host_fences(run):
     directory = tempfile.mkdtemp(prefix="vwl-fences-")
     device = hostile.Backend(f"{directory}/device")
     first = 0x40000001
-    with vms.VM(run.options.qemu, run.image,
-                args=["-chardev", f"socket,id=vu0,path={directory}/device"],
-                devices=["vhost-user-wl-pci,chardev=vu0,id=wl0"]) as vm:
+    with vms.VM(run.options.qemu, run.image, devices=[
+            f"vhost-user-wl-pci,id=wl0,socket={directory}/device"]) as vm:
         vm.boot(300)
         begun = vm.begin("gputest host-fences", timeout=120)
         context = wait_for(device, hostile.NEW_CTX, 1)[0].id

@@ -400,12 +400,13 @@ def one(function, options, image):
     if options.stock:
         what = (f"vhost-user-test-device-pci,virtio-id={hosts.STOCK_ID},"
                 "num_vqs=2,vq_size=256,chardev=vu")
+        args = ["-chardev", f"socket,id=vu,path={path}"]
         modparams["vwl_modparams"] = f"virtio_id={hosts.STOCK_ID}"
     else:
-        what = "vhost-user-wl-pci,chardev=vu"
+        what = f"vhost-user-wl-pci,socket={path}"
+        args = []
     try:
-        with vms.VM(options.qemu, image, devices=[what],
-                    args=["-chardev", f"socket,id=vu,path={path}"],
+        with vms.VM(options.qemu, image, devices=[what], args=args,
                     guest_env=modparams, cpus=options.cpus,
                     append="slub_debug=FZPU" if options.debug else "") as vm:
             vm.boot()

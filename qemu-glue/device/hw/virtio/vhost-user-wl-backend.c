@@ -1,23 +1,21 @@
 /*
  * Vhost-user virtio-wl device: the connection to the back-end
  *
- * Start, stop and reset of the back-end, its loss and its return, what the
- * guest gets meanwhile, and shared memory that a daemon maps by messages.
+ * Start, stop and reset of the back-end, its loss and its return, and what the
+ * guest gets meanwhile.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/config-file.h"
 #include "qemu/error-report.h"
 #include "qemu/iov.h"
 #include "qemu/main-loop.h"
-#include "qemu/option.h"
 #include "chardev/char.h"
+#include "chardev/char-socket.h"
 #include "hw/virtio/vhost-user-wl.h"
 #include "hw/virtio/virtio-bus.h"
-#include "monitor/monitor.h"
 
 /* Numbers of the vhost-user specification that its code keeps to itself. */
 #define PROTOCOL_F_CONFIG 9
@@ -46,10 +44,11 @@ const int vhost_user_wl_feature_bits[] = {
 };
 /* clang-format on */
 
-bool vhost_user_wl_in_process(VHostUserWL *s)
+bool vhost_user_wl_has_daemon(VHostUserWL *s)
 {
-    return s->plugin != NULL;
+    return s->conf.socket != NULL;
 }
+
 /*
  * Without a back-end
  */
@@ -192,7 +191,7 @@ static int wl_start_vhost(VHostUserWL *s)
     vhost_ack_features(hdev, vhost_user_wl_feature_bits, vdev->guest_features);
 
     /* What a lost daemon had in hand; a plugin is not lost alone. */
-    if (!vhost_user_wl_in_process(s) &&
+    if (vhost_user_wl_has_daemon(s) &&
         virtio_has_feature(hdev->protocol_features,
                            PROTOCOL_F_INFLIGHT_SHMFD)) {
         ret = vhost_dev_prepare_inflight(hdev, vdev);
@@ -329,13 +328,9 @@ int vhost_user_wl_connect(VHostUserWL *s, Error **errp)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(s);
     struct vhost_dev *hdev = &s->vhost_dev;
-    bool config_change = s->conf.config_change;
+    bool config_change = vhost_user_wl_plugin_offers(s->plugin,
+                                                     PROTOCOL_F_CONFIG);
     int ret;
-
-    if (vhost_user_wl_in_process(s)) {
-        config_change = vhost_user_wl_plugin_offers(s->plugin,
-                                                    PROTOCOL_F_CONFIG);
-    }
 
     memset(s->vhost_vqs, 0, sizeof(s->vhost_vqs));
     hdev->vqs = s->vhost_vqs;
@@ -404,70 +399,41 @@ void vhost_user_wl_close_bh(void *opaque)
         return;
     }
     wl_disconnect(s);
-    /* Ours to close if it was not the peer: a chardev may then try again. */
-    if (!vhost_user_wl_in_process(s) && s->chardev.chr &&
-        s->chardev.chr->be_open) {
-        qemu_chr_fe_disconnect(&s->chardev);
+    vhost_user_wl_plugin_disconnect(s);
+    if (vhost_user_wl_has_daemon(s)) {
+        vhost_user_wl_plugin_await(s->plugin, s->ready_bh);
     }
 }
 
 static void wl_event(void *opaque, QEMUChrEvent event)
 {
     VHostUserWL *s = opaque;
-    Error *err = NULL;
 
-    switch (event) {
-    case CHR_EVENT_OPENED:
-        if (s->connected) {
-            if (!s->closing) {
-                break;
-            }
-            wl_disconnect(s);
-        }
-        if (vhost_user_wl_connect(s, &err) < 0) {
-            error_report_err(err);
-            qemu_chr_fe_disconnect(&s->chardev);
-            break;
-        }
-        s->reconnects++;
-        break;
-    case CHR_EVENT_CLOSED:
-        /*
-         * It may come in the middle of a message of ours, and the common code
-         * needs its state until that returned.
-         */
-        if (s->connected && !s->closing) {
-            s->closing = true;
-            s->vhost_dev.started = false;
-            qemu_bh_schedule(s->close_bh);
-        }
-        break;
-    default:
-        break;
+    /*
+     * It may come in the middle of a message of ours, and the common code
+     * needs its state until that returned.
+     */
+    if (event == CHR_EVENT_CLOSED && s->connected && !s->closing) {
+        s->closing = true;
+        s->vhost_dev.started = false;
+        qemu_bh_schedule(s->close_bh);
     }
 }
 
-/* A chardev for our end of the plugin's socket pair. */
+/*
+ * A chardev, as the common code wants one, for our end of a socket pair.  It is
+ * nobody's but this device's: without options, a name or a monitor's command.
+ */
 static Chardev *wl_chardev_new(int fd, Error **errp)
 {
-    static unsigned serial;
-    g_autofree char *id = g_strdup_printf("vhost-user-wl-plugin%u", serial++);
-    g_autofree char *number = g_strdup_printf("%d", fd);
-    QemuOpts *opts = qemu_opts_create(qemu_find_opts("chardev"), id, 1, errp);
-    Coroutine *self = qemu_coroutine_self();
-    Monitor *monitor;
-    Chardev *chr;
+    Chardev *chr = CHARDEV(object_new(TYPE_CHARDEV_SOCKET));
 
-    if (!opts) {
+    chr->label = g_strdup("vhost-user-wl");
+    if (qemu_chr_add_client(chr, fd) < 0) {
+        error_setg(errp, "vhost-user-wl: cannot use a socket");
+        object_unref(OBJECT(chr));
         return NULL;
     }
-    qemu_opt_set(opts, "backend", "socket", &error_abort);
-    qemu_opt_set(opts, "fd", number, &error_abort);
-    /* A number is a descriptor only where no monitor asks. */
-    monitor = monitor_set_cur(self, NULL);
-    chr = qemu_chr_new_from_opts(opts, NULL, errp);
-    monitor_set_cur(self, monitor);
-    qemu_opts_del(opts);
     return chr;
 }
 
@@ -486,7 +452,7 @@ bool vhost_user_wl_plugin_connect(VHostUserWL *s, Error **errp)
         return false;
     }
     if (!qemu_chr_fe_init(&s->chardev, chr, errp)) {
-        object_unparent(OBJECT(chr));
+        object_unref(OBJECT(chr));
         vhost_user_wl_plugin_stop(s->plugin);
         return false;
     }
@@ -505,7 +471,6 @@ void vhost_user_wl_set_handlers(VHostUserWL *s)
                                   NULL, true, false);
 }
 
-/* A plugin that hung up gets a new start when the guest resets its device. */
 void vhost_user_wl_plugin_revive(VHostUserWL *s)
 {
     Error *err = NULL;
@@ -514,86 +479,22 @@ void vhost_user_wl_plugin_revive(VHostUserWL *s)
         return;
     }
     vhost_user_wl_plugin_disconnect(s);
-    if (!vhost_user_wl_plugin_connect(s, &err)) {
-        error_report_err(err);
-        return;
-    }
-    if (vhost_user_wl_connect(s, &err) < 0) {
+    if (!vhost_user_wl_plugin_connect(s, &err) ||
+        vhost_user_wl_connect(s, &err) < 0) {
         error_report_err(err);
         return;
     }
     s->reconnects++;
     vhost_user_wl_set_handlers(s);
 }
-#ifndef WL_GLUE
-/*
- * Shared memory by messages, for a daemon
- */
 
-static int wl_shmem_map(void *opaque, uint8_t shmid, int fd, uint64_t fd_offset,
-                        uint64_t offset, uint64_t len, bool writable)
-{
-    VHostUserWL *s = opaque;
-    bool announce = !virtio_vdev_has_feature(VIRTIO_DEVICE(s),
-                                             VIRTIO_WL_F_USE_SHMEM);
-    int ret;
-
-    if (!s->window || shmid != 0) {
-        return -EINVAL;
-    }
-    ret = vhost_user_wl_window_map(s->window, fd, fd_offset, offset, len,
-                                   writable, announce);
-    if (ret == 0 && announce && s->window->announced == UINT64_MAX) {
-        qemu_bh_schedule(s->table_bh);
-    }
-    return ret;
-}
-
-static int wl_shmem_unmap(void *opaque, uint8_t shmid, uint64_t offset,
-                          uint64_t len)
+void vhost_user_wl_ready_bh(void *opaque)
 {
     VHostUserWL *s = opaque;
 
-    if (!s->window || shmid != 0) {
-        return -EINVAL;
-    }
-    return vhost_user_wl_window_unmap(s->window, offset, len);
-}
-
-/*
- * A driver without USE_SHMEM wants guest addresses.  The back-end learns where
- * the region is from the memory table, in which one mapped piece stands.
- */
-static bool wl_shmem_piece(void *opaque, VhostUserShmemPiece *piece)
-{
-    VHostUserWL *s = opaque;
-    uint64_t base, offset;
-
-    if (!s->window || !s->window_base(s->window_owner, &base) ||
-        virtio_vdev_has_feature(VIRTIO_DEVICE(s), VIRTIO_WL_F_USE_SHMEM) ||
-        !vhost_user_wl_window_piece(s->window, &offset, &piece->len,
-                                    &piece->fd_offset, &piece->fd)) {
-        return false;
-    }
-    piece->gpa = base + offset;
-    piece->host = (uintptr_t)s->window->base + offset;
-    return true;
-}
-
-const VhostUserShmemOps vhost_user_wl_shmem_ops = {
-    .map = wl_shmem_map,
-    .unmap = wl_shmem_unmap,
-    .piece = wl_shmem_piece,
-};
-#endif
-
-void vhost_user_wl_table_bh(void *opaque)
-{
-    VHostUserWL *s = opaque;
-    struct vhost_dev *hdev = &s->vhost_dev;
-
-    if (s->started && !s->closing &&
-        hdev->vhost_ops->vhost_set_mem_table(hdev, hdev->mem) < 0) {
-        error_report("%s: the back-end refuses the memory table", s->name);
+    vhost_user_wl_plugin_revive(s);
+    if (!s->connected) {
+        vhost_user_wl_plugin_disconnect(s);
+        vhost_user_wl_plugin_await(s->plugin, s->ready_bh);
     }
 }

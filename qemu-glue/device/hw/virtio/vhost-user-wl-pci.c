@@ -12,6 +12,7 @@
 #include "hw/qdev-properties.h"
 #include "hw/virtio/vhost-user-wl.h"
 #include "hw/virtio/virtio-pci.h"
+#include "standard-headers/linux/virtio_ids.h"
 #include "standard-headers/linux/virtio_pci.h"
 
 #define SHM_BAR 2
@@ -87,6 +88,12 @@ static void wl_pci_realize(VirtIOPCIProxy *vpci_dev, Error **errp)
         }
         return;
     }
+    /*
+     * The guest's id stands in the configuration space now.  QEMU's "info
+     * virtio-status" aborts for an id whose feature bits it has no names of,
+     * and this is one where it has none to look for.
+     */
+    VIRTIO_DEVICE(&dev->vdev)->device_id = VIRTIO_ID_GPIO;
     if (!dev->vdev.window ||
         !wl_pci_add_shm_cap(pci_dev, dev->vdev.window->size, errp)) {
         return;
@@ -106,7 +113,7 @@ static WLProperty wl_pci_properties[] = {
     WL_PROP_END
 };
 
-static void wl_pci_class_init(ObjectClass *klass, void *data)
+static void wl_pci_class_init(ObjectClass *klass, WLClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
     VirtioPCIClass *k = VIRTIO_PCI_CLASS(klass);

@@ -1,7 +1,8 @@
 /*
  * Vhost-user virtio-wl device: the back-end as a plugin in this process
  *
- * The only place that opens a shared object.  The plugin gets one end of a
+ * Or the relay to a daemon, which looks the same.  The only place that opens a
+ * shared object.  The plugin gets one end of a
  * socket pair and speaks vhost-user on it, like any back-end; shared memory
  * goes by function calls instead of messages, from the plugin's own thread.
  *
@@ -291,6 +292,28 @@ static char *sockets_default(Error **errp)
     return g_build_filename(runtime, display, NULL);
 }
 
+static VHostUserWLPlugin *plugin_alloc(const struct vwl_plugin *table,
+                                       const char *name,
+                                       const VHostUserWLPluginOps *ops,
+                                       void *opaque)
+{
+    VHostUserWLPlugin *p = g_new0(VHostUserWLPlugin, 1);
+
+    p->table = table;
+    p->name = g_strdup(name);
+    qemu_thread_get_self(&p->owner);
+    p->ops = ops;
+    p->opaque = opaque;
+    p->host = (struct vwl_host){
+        .size = sizeof(p->host),
+        .opaque = p,
+        .log = host_log,
+        .shm_base = host_shm_base,
+        .broken = host_broken,
+    };
+    return p;
+}
+
 QEMU_DISABLE_CFI
 VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
                                             const char *name,
@@ -334,34 +357,22 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
     }
     list = conf->wayland_sock ? g_strdup(conf->wayland_sock)
                               : sockets_default(errp);
-    if (!list) {
-        return NULL;
-    }
-    sockets = sockets_parse(list, &n_sockets, errp);
+    sockets = list ? sockets_parse(list, &n_sockets, errp) : NULL;
     if (!sockets) {
         return NULL;
     }
     config.sockets = sockets;
     config.n_sockets = n_sockets;
 
-    p = g_new0(VHostUserWLPlugin, 1);
-    p->table = table;
-    p->name = g_strdup(name);
-    qemu_thread_get_self(&p->owner);
-    p->window = window;
-    p->ops = ops;
-    p->opaque = opaque;
+    p = plugin_alloc(table, name, ops, opaque);
     p->iothread = conf->iothread;
-    p->host = (struct vwl_host){
-        .size = sizeof(p->host),
-        .opaque = p,
-        .log = host_log,
-        .broken = host_broken,
-    };
+    object_ref(p->iothread);
+    p->window = window;
     if (window) {
         p->host.shm_map = host_shm_map;
         p->host.shm_unmap = host_shm_unmap;
-        p->host.shm_base = host_shm_base;
+    } else {
+        p->host.shm_base = NULL;
     }
     if (gpu) {
         p->gpu = object_ref(gpu);
@@ -376,15 +387,44 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
                          "vhost-user-wl: the plugin (version %s) "
                          "refuses the configuration",
                          table->version ? table->version : "unknown");
-        object_unref(p->gpu);
-        g_free(p->name);
-        g_free(p);
+        vhost_user_wl_plugin_free(p);
         return NULL;
     }
-    if (p->iothread) {
-        object_ref(OBJECT(p->iothread));
-    }
     return p;
+}
+
+VHostUserWLPlugin *vhost_user_wl_plugin_new_daemon(
+    const VHostUserWLConf *conf, const char *name,
+    const VHostUserWLPluginOps *ops, void *opaque, unsigned patience_ms,
+    uint64_t *size, Error **errp)
+{
+    struct vwl_socket socket = { "", conf->socket };
+    struct vwl_config config = { .size = sizeof(config),
+                                 .sockets = &socket,
+                                 .n_sockets = 1 };
+    VHostUserWLPlugin *p = plugin_alloc(&vhost_user_wl_relay, name, ops,
+                                        opaque);
+    int ret = p->table->device_new(&config, &p->host, &p->device);
+
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "vhost-user-wl: cannot make a relay");
+    } else if (vhost_user_wl_relay_open(p->device, patience_ms, size, errp)) {
+        return p;
+    }
+    vhost_user_wl_plugin_free(p);
+    return NULL;
+}
+
+void vhost_user_wl_plugin_set_window(VHostUserWLPlugin *p,
+                                     VHostUserWLWindow *window)
+{
+    p->window = window;
+    vhost_user_wl_relay_set_window(p->device, window);
+}
+
+void vhost_user_wl_plugin_await(VHostUserWLPlugin *p, QEMUBH *ready)
+{
+    vhost_user_wl_relay_await(p->device, ready);
 }
 
 QEMU_DISABLE_CFI
@@ -405,9 +445,10 @@ int vhost_user_wl_plugin_start(VHostUserWLPlugin *p, Error **errp)
     ret = p->table->device_start(p->device, (struct _GMainContext *)context,
                                  &sv[1]);
     if (ret < 0) {
-        error_setg_errno(errp, -ret,
-                         "vhost-user-wl: the plugin does not "
-                         "start");
+        error_setg_errno(errp, -ret, "vhost-user-wl: the %s does not start",
+                         p->table == &vhost_user_wl_relay
+                             ? "relay to the daemon"
+                             : "plugin");
         close(sv[0]);
         close(sv[1]);
         return -1;
@@ -427,10 +468,10 @@ void vhost_user_wl_plugin_free(VHostUserWLPlugin *p)
     if (!p) {
         return;
     }
-    p->table->device_free(p->device);
-    if (p->iothread) {
-        object_unref(OBJECT(p->iothread));
+    if (p->device) {
+        p->table->device_free(p->device);
     }
+    object_unref(p->iothread);
     object_unref(p->gpu);
     g_free(p->name);
     g_free(p);

@@ -55,7 +55,8 @@ static void map_free(gpointer data)
 /*
  * Neighbouring pieces of one file are one mapping for the kernel if their
  * flags are the same: give every piece the flags that the whole has, or the
- * number of mappings would only ever grow.
+ * number of mappings would only ever grow.  One call for a whole range, of
+ * however many mappings: a window is thousands of them.
  */
 static void window_advise(void *addr, uint64_t len)
 {
@@ -71,7 +72,6 @@ static int window_place(VHostUserWLWindow *w, int fd, uint64_t fd_offset,
              fd, fd_offset) == MAP_FAILED) {
         return -errno;
     }
-    window_advise(w->base + offset, len);
     return 0;
 }
 
@@ -229,6 +229,9 @@ int vhost_user_wl_window_map(VHostUserWLWindow *w, int fd, uint64_t fd_offset,
     if (ret < 0) {
         /* A failed MAP_FIXED may have left a hole behind. */
         window_scratch(w, offset, len);
+    }
+    window_advise(w->base + offset, len);
+    if (ret < 0) {
         map_free(m);
         return ret;
     }
@@ -255,6 +258,7 @@ int vhost_user_wl_window_unmap(VHostUserWLWindow *w, uint64_t offset,
         return -ENOENT;
     }
     ret = window_scratch(w, offset, len);
+    window_advise(w->base + offset, len);
     if (ret < 0) {
         return ret;
     }
@@ -294,6 +298,7 @@ void vhost_user_wl_window_reset(VHostUserWLWindow *w)
     }
     w->mapped = 0;
     w->announced = UINT64_MAX;
+    window_advise(w->base, w->size);
     /*
      * Each page of a hole that the guest touched counts as resident memory of
      * this process, the same few pages over and over: start from nothing.
@@ -325,6 +330,13 @@ bool vhost_user_wl_window_piece(VHostUserWLWindow *w, uint64_t *offset,
     *fd_offset = m->fd_offset;
     *fd = m->fd;
     return true;
+}
+
+bool vhost_user_wl_window_is_unannounced(VHostUserWLWindow *w)
+{
+    QEMU_LOCK_GUARD(&w->lock);
+
+    return w->announced == UINT64_MAX && g_tree_nnodes(w->maps);
 }
 
 void vhost_user_wl_window_usage(VHostUserWLWindow *w, uint64_t *pieces,

@@ -31,9 +31,9 @@
  * Virtio device
  */
 
-static void wl_set_status(VirtIODevice *vdev, uint8_t status)
+static void wl_follow_status(VHostUserWL *s, uint8_t status)
 {
-    VHostUserWL *s = VHOST_USER_WL(vdev);
+    VirtIODevice *vdev = VIRTIO_DEVICE(s);
     bool start = virtio_device_should_start(vdev, status);
 
     if (start == s->started) {
@@ -48,12 +48,18 @@ static void wl_set_status(VirtIODevice *vdev, uint8_t status)
     }
 }
 
+static WLStatusResult wl_set_status(VirtIODevice *vdev, uint8_t status)
+{
+    wl_follow_status(VHOST_USER_WL(vdev), status);
+    return WL_STATUS_DONE;
+}
+
 static void wl_reset(VirtIODevice *vdev)
 {
     VHostUserWL *s = VHOST_USER_WL(vdev);
 
     vhost_user_wl_reset_backend(s);
-    if (vhost_user_wl_in_process(s)) {
+    if (!vhost_user_wl_has_daemon(s)) {
         vhost_user_wl_plugin_revive(s);
     }
 }
@@ -185,14 +191,53 @@ static bool wl_make_window(VHostUserWL *s, uint64_t size, Error **errp)
     return true;
 }
 
-static bool wl_realize_plugin(VHostUserWL *s, Error **errp)
+static bool wl_new_plugin(VHostUserWL *s, Error **errp)
 {
     if (!wl_make_window(s, s->conf.shm_size, errp)) {
         return false;
     }
     s->plugin = vhost_user_wl_plugin_new(&s->conf, s->name, s->window,
                                          &wl_plugin_ops, s, errp);
+    return s->plugin != NULL;
+}
+
+/* A start may wait a little for the daemon; a machine that runs must not. */
+#define DAEMON_PATIENCE_MS 10000
+
+static bool wl_new_daemon(VHostUserWL *s, Error **errp)
+{
+    uint64_t size;
+
+    if (s->conf.plugin || s->conf.wayland_sock || s->conf.iothread ||
+        s->conf.gpu || s->conf.dmabuf || s->conf.poll_us) {
+        error_setg(errp,
+                   "vhost-user-wl: plugin, wayland-sock, iothread, gpu, "
+                   "dmabuf and poll-us have no meaning together with socket");
+        error_append_hint(errp, "The daemon has options for its sockets, "
+                                "buffers and limits.\n");
+        return false;
+    }
+    s->plugin = vhost_user_wl_plugin_new_daemon(
+        &s->conf, s->name, &wl_plugin_ops, s,
+        DEVICE(s)->hotplugged ? 0 : DAEMON_PATIENCE_MS, &size, errp);
     if (!s->plugin) {
+        return false;
+    }
+    if (!size) {
+        warn_report("%s: the daemon has no shared-memory region", s->name);
+    } else if (!wl_make_window(s, size, errp)) {
+        vhost_user_wl_plugin_free(s->plugin);
+        s->plugin = NULL;
+        return false;
+    } else {
+        vhost_user_wl_plugin_set_window(s->plugin, s->window);
+    }
+    return true;
+}
+
+static bool wl_realize_backend(VHostUserWL *s, Error **errp)
+{
+    if (!(s->conf.socket ? wl_new_daemon(s, errp) : wl_new_plugin(s, errp))) {
         return false;
     }
     if (!vhost_user_wl_plugin_connect(s, errp)) {
@@ -216,69 +261,6 @@ fail_plugin:
     return false;
 }
 
-static bool wl_realize_daemon(VHostUserWL *s, Error **errp)
-{
-    if (s->conf.plugin || s->conf.wayland_sock || s->conf.iothread ||
-        s->conf.gpu || s->conf.dmabuf || s->conf.poll_us) {
-        error_setg(errp,
-                   "vhost-user-wl: plugin, wayland-sock, iothread, gpu, "
-                   "dmabuf and poll-us have no meaning together with chardev");
-        error_append_hint(errp, "The daemon has options for its sockets, "
-                                "buffers and limits.\n");
-        return false;
-    }
-    /* A start may wait for the daemon; a machine that runs must not. */
-    if (DEVICE(s)->hotplugged && !s->chardev.chr->be_open) {
-        error_setg(errp,
-                   "vhost-user-wl: no daemon is connected to chardev "
-                   "'%s'",
-                   s->chardev.chr->label);
-        return false;
-    }
-    if (!vhost_user_init(&s->vhost_user, &s->chardev, errp)) {
-        return false;
-    }
-#ifndef WL_GLUE
-    if (s->window_owner) {
-        s->vhost_user.shmem_ops = &vhost_user_wl_shmem_ops;
-        s->vhost_user.shmem_opaque = s;
-    }
-#endif
-    if (qemu_chr_fe_wait_connected(&s->chardev, errp) < 0 ||
-        vhost_user_wl_connect(s, errp) < 0) {
-        goto fail;
-    }
-#ifndef WL_GLUE
-    if (s->window_owner) {
-        uint64_t size;
-
-        if (!vhost_user_shmem_size(&s->vhost_dev, 0, &size, errp)) {
-            goto fail_connected;
-        }
-        if (size && !wl_make_window(s, size, errp)) {
-            goto fail_connected;
-        }
-        if (!size) {
-            warn_report("%s: the back-end has no shared-memory region",
-                        s->name);
-        }
-    }
-#endif
-    return true;
-
-#ifndef WL_GLUE
-fail_connected:
-    vhost_dev_cleanup(&s->vhost_dev);
-    s->connected = false;
-#endif
-fail:
-#ifndef WL_GLUE
-    s->vhost_user.shmem_ops = NULL;
-#endif
-    vhost_user_cleanup(&s->vhost_user);
-    return false;
-}
-
 static char *wl_name(DeviceState *dev)
 {
     DeviceState *proxy = qdev_get_parent_bus(dev)->parent;
@@ -291,7 +273,6 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
     VHostUserWL *s = VHOST_USER_WL(dev);
-    bool ok;
 
     if (!is_power_of_2(s->conf.queue_size) || s->conf.queue_size < 4 ||
         s->conf.queue_size > VIRTQUEUE_MAX_SIZE) {
@@ -332,11 +313,9 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
                                      wl_handle_output);
     }
     s->close_bh = qemu_bh_new(vhost_user_wl_close_bh, s);
-    s->table_bh = qemu_bh_new(vhost_user_wl_table_bh, s);
+    s->ready_bh = qemu_bh_new(vhost_user_wl_ready_bh, s);
 
-    ok = s->chardev.chr ? wl_realize_daemon(s, errp)
-                        : wl_realize_plugin(s, errp);
-    if (ok) {
+    if (wl_realize_backend(s, errp)) {
         vhost_user_wl_set_handlers(s);
         /* After the stop of the rings, which has no such priority. */
         s->vmstate = qemu_add_vm_change_state_handler_prio(wl_vm_state_changed,
@@ -345,7 +324,7 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
     }
 
     qemu_bh_delete(s->close_bh);
-    qemu_bh_delete(s->table_bh);
+    qemu_bh_delete(s->ready_bh);
     for (int i = 0; i < VHOST_USER_WL_NVQS; i++) {
         virtio_delete_queue(s->vqs[i]);
     }
@@ -367,20 +346,15 @@ static void wl_device_unrealize(DeviceState *dev)
         vhost_dev_cleanup(&s->vhost_dev);
         s->connected = false;
     }
-    if (vhost_user_wl_in_process(s)) {
-        vhost_user_wl_plugin_disconnect(s);
-        vhost_user_wl_plugin_free(s->plugin);
-        s->plugin = NULL;
-    }
-#ifndef WL_GLUE
-    s->vhost_user.shmem_ops = NULL;
-#endif
+    vhost_user_wl_plugin_disconnect(s);
+    vhost_user_wl_plugin_free(s->plugin);
+    s->plugin = NULL;
     vhost_user_cleanup(&s->vhost_user);
     if (s->window) {
         vhost_user_wl_window_reset(s->window);
     }
     qemu_bh_delete(s->close_bh);
-    qemu_bh_delete(s->table_bh);
+    qemu_bh_delete(s->ready_bh);
     for (int i = 0; i < VHOST_USER_WL_NVQS; i++) {
         virtio_delete_queue(s->vqs[i]);
     }
@@ -423,7 +397,7 @@ static void wl_get_stats(Object *obj, Visitor *v, const char *name,
     wl_visit_u64(v, "mapped-pieces", pieces, &error_abort);
     wl_visit_u64(v, "mapped-bytes", bytes, &error_abort);
     /* A daemon's figures are its own. */
-    if (s->plugin && vhost_user_wl_plugin_stats(s->plugin, &st) == 0) {
+    if (vhost_user_wl_plugin_stats(s->plugin, &st) == 0) {
         wl_visit_u64(v, "vfds", st.vfds, &error_abort);
         wl_visit_u64(v, "contexts", st.contexts, &error_abort);
         wl_visit_u64(v, "shm-bytes", st.shm_bytes, &error_abort);
@@ -452,7 +426,7 @@ static void wl_get_stats(Object *obj, Visitor *v, const char *name,
 }
 
 static WLProperty wl_properties[] = {
-    DEFINE_PROP_CHR("chardev", VHostUserWL, chardev),
+    DEFINE_PROP_STRING("socket", VHostUserWL, conf.socket),
     DEFINE_PROP_STRING("plugin", VHostUserWL, conf.plugin),
     DEFINE_PROP_STRING("wayland-sock", VHostUserWL, conf.wayland_sock),
     DEFINE_PROP_LINK("iothread", VHostUserWL, conf.iothread, TYPE_IOTHREAD,
@@ -468,11 +442,10 @@ static WLProperty wl_properties[] = {
     DEFINE_PROP_SIZE("max-queued-bytes", VHostUserWL, conf.max_queued_bytes, 0),
     DEFINE_PROP_UINT16("virtio-id", VHostUserWL, conf.virtio_id, VIRTIO_ID_WL),
     DEFINE_PROP_UINT16("queue-size", VHostUserWL, conf.queue_size, 256),
-    DEFINE_PROP_BOOL("x-config-change", VHostUserWL, conf.config_change, true),
     WL_PROP_END
 };
 
-static void wl_class_init(ObjectClass *klass, void *data)
+static void wl_class_init(ObjectClass *klass, WLClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
     VirtioDeviceClass *vdc = VIRTIO_DEVICE_CLASS(klass);

@@ -3,7 +3,8 @@
  *
  * Carries the Wayland connections of a guest's programs to compositors of
  * the host.  The device itself is a vhost-user back-end: a plugin in this
- * process (vhost-user-wl-plugin.c) or a daemon behind a chardev.
+ * process (vhost-user-wl-plugin.c), or a daemon behind a relay that looks like
+ * one (vhost-user-wl-relay.c).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -73,10 +74,12 @@ void vhost_user_wl_window_reset(VHostUserWLWindow *w);
  */
 bool vhost_user_wl_window_piece(VHostUserWLWindow *w, uint64_t *offset,
                                 uint64_t *len, uint64_t *fd_offset, int *fd);
+/* True: there are pieces, and none was chosen yet. */
+bool vhost_user_wl_window_is_unannounced(VHostUserWLWindow *w);
 void vhost_user_wl_window_usage(VHostUserWLWindow *w, uint64_t *pieces,
                                 uint64_t *bytes);
 
-/* The plugin in this process. */
+/* The back-end: a plugin in this process, or the relay to a daemon. */
 typedef struct VHostUserWLPlugin VHostUserWLPlugin;
 
 typedef struct VHostUserWLPluginOps {
@@ -87,6 +90,7 @@ typedef struct VHostUserWLPluginOps {
 } VHostUserWLPluginOps;
 
 typedef struct VHostUserWLConf {
+    char *socket; /* of a daemon; NULL: a plugin */
     char *plugin;
     char *wayland_sock;
     char *dmabuf;
@@ -101,7 +105,6 @@ typedef struct VHostUserWLConf {
     uint32_t poll_us;
     uint16_t virtio_id;
     uint16_t queue_size;
-    bool config_change;
 } VHostUserWLConf;
 
 /* name: for messages.  window may be NULL. */
@@ -110,12 +113,32 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
                                             VHostUserWLWindow *window,
                                             const VHostUserWLPluginOps *ops,
                                             void *opaque, Error **errp);
+/*
+ * A daemon, which decides how large the window is: *size, or 0 for none.
+ * patience_ms: to wait for it to appear.
+ */
+VHostUserWLPlugin *vhost_user_wl_plugin_new_daemon(
+    const VHostUserWLConf *conf, const char *name,
+    const VHostUserWLPluginOps *ops, void *opaque, unsigned patience_ms,
+    uint64_t *size, Error **errp);
+void vhost_user_wl_plugin_set_window(VHostUserWLPlugin *p,
+                                     VHostUserWLWindow *window);
+/* A daemon that is gone: ready is scheduled when there is one again. */
+void vhost_user_wl_plugin_await(VHostUserWLPlugin *p, QEMUBH *ready);
 /* Starts the device on one end of a socket pair; returns the other, or -1. */
 int vhost_user_wl_plugin_start(VHostUserWLPlugin *p, Error **errp);
 void vhost_user_wl_plugin_stop(VHostUserWLPlugin *p);
 void vhost_user_wl_plugin_free(VHostUserWLPlugin *p);
 int vhost_user_wl_plugin_stats(VHostUserWLPlugin *p, struct vwl_stats *stats);
 bool vhost_user_wl_plugin_offers(VHostUserWLPlugin *p, unsigned protocol_bit);
+
+/* The relay to a daemon (vhost-user-wl-relay.c): its socket is sockets[0]. */
+extern const struct vwl_plugin vhost_user_wl_relay;
+bool vhost_user_wl_relay_open(struct vwl_device *r, unsigned patience_ms,
+                              uint64_t *size, Error **errp);
+void vhost_user_wl_relay_set_window(struct vwl_device *r,
+                                    VHostUserWLWindow *window);
+void vhost_user_wl_relay_await(struct vwl_device *r, QEMUBH *ready);
 
 /* Buffers of the machine's virtio-gpu (vhost-user-wl-gpu.c). */
 /* What dev is, or has within it. */
@@ -128,7 +151,7 @@ struct VHostUserWL {
     VirtIODevice parent_obj;
 
     VHostUserWLConf conf;
-    CharBackend chardev;
+    WLChar chardev;
 
     /*
      * Set before realize by a transport that can show shared memory to the
@@ -146,7 +169,7 @@ struct VHostUserWL {
     struct vhost_inflight *inflight;
     VirtQueue *vqs[VHOST_USER_WL_NVQS];
     QEMUBH *close_bh;
-    QEMUBH *table_bh;
+    QEMUBH *ready_bh;
     VMChangeStateEntry *vmstate;
     Error *migration_blocker;
     char *name;
@@ -164,15 +187,13 @@ struct VHostUserWL {
  * thread.
  */
 extern const int vhost_user_wl_feature_bits[];
-#ifndef WL_GLUE
-extern const VhostUserShmemOps vhost_user_wl_shmem_ops;
-#endif
 
-/* The back-end is a plugin, not a daemon. */
-bool vhost_user_wl_in_process(VHostUserWL *s);
+/* The back-end is a daemon, not a plugin. */
+bool vhost_user_wl_has_daemon(VHostUserWL *s);
+/* Starts the plugin or relay, and QEMU's end of its connection. */
 bool vhost_user_wl_plugin_connect(VHostUserWL *s, Error **errp);
 void vhost_user_wl_plugin_disconnect(VHostUserWL *s);
-/* A plugin that hung up is started anew. */
+/* A back-end that hung up is started anew. */
 void vhost_user_wl_plugin_revive(VHostUserWL *s);
 /* On a connected chardev; starts the rings if the driver is ready. */
 int vhost_user_wl_connect(VHostUserWL *s, Error **errp);
@@ -183,8 +204,9 @@ void vhost_user_wl_stop(VHostUserWL *s);
 void vhost_user_wl_reset_backend(VHostUserWL *s);
 /* Without a back-end: every request fails. */
 void vhost_user_wl_answer_errors(VHostUserWL *s);
-/* The connection is lost, or a driver's pieces are to be announced. */
+/* The connection is lost. */
 void vhost_user_wl_close_bh(void *opaque);
-void vhost_user_wl_table_bh(void *opaque);
+/* There is a daemon again. */
+void vhost_user_wl_ready_bh(void *opaque);
 
 #endif
