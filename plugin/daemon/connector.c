@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +17,13 @@
 #define END_MS 2000 /* a path of a dead file system may hold it up */
 #define NO_MEMORY_MS 10
 #define NOTE_SOCKET UINT32_MAX /* instead of a socket's number */
+
+/* From the daemon: the index alone, with a descriptor for the answer; or
+ * NOTE_SOCKET and what it bound. */
+struct ask {
+    uint32_t index;
+    struct vwl_bound bound;
+};
 
 union control {
     struct cmsghdr head;
@@ -57,43 +63,13 @@ struct note {
 
 struct connecting {
     const struct vwl_options *options;
-    int from; /* the daemon */
-    bool noted;
-    /* of the socket to remove, if noted; numbers are used again */
-    dev_t dev;
-    ino_t ino;
-    struct timespec mtime;
+    int from;               /* the daemon */
+    bool noted;             /* that the daemon's socket is bound */
+    struct vwl_bound bound; /* what to remove at the end, if noted */
     struct vwl_context_config config;
     struct vwl_context *contexts; /* one for each socket */
     struct note *notes;           /* the last one of each */
 };
-
-static void note_socket(struct connecting *connecting)
-{
-    const char *path = connecting->options->socket_path;
-    struct stat st;
-
-    if (path && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-        connecting->noted = true;
-        connecting->dev = st.st_dev;
-        connecting->ino = st.st_ino;
-        connecting->mtime = st.st_mtim;
-    }
-}
-
-/* Not one that another daemon has bound there since. */
-static void remove_socket(const struct connecting *connecting)
-{
-    const char *path = connecting->options->socket_path;
-    struct stat st;
-
-    if (connecting->noted && lstat(path, &st) == 0 &&
-        st.st_dev == connecting->dev && st.st_ino == connecting->ino &&
-        st.st_mtim.tv_sec == connecting->mtime.tv_sec &&
-        st.st_mtim.tv_nsec == connecting->mtime.tv_nsec) {
-        unlink(path);
-    }
-}
 
 static void tell(struct connecting *connecting, uint32_t index,
                  enum vwl_context_state state, int why)
@@ -146,8 +122,8 @@ static void serve(struct connecting *connecting, uint32_t index, int answer)
 static bool next(struct connecting *connecting)
 {
     union control control = { 0 };
-    uint32_t word;
-    struct iovec iov = { &word, sizeof word };
+    struct ask ask;
+    struct iovec iov = { &ask, sizeof ask };
     struct msghdr msg = { .msg_iov = &iov,
                           .msg_iovlen = 1,
                           .msg_control = &control,
@@ -164,12 +140,13 @@ static bool next(struct connecting *connecting)
     }
     if (msg.msg_controllen >= CMSG_LEN(sizeof answer)) {
         memcpy(&answer, CMSG_DATA(&control.head), sizeof answer);
-        if (n == sizeof word) {
-            serve(connecting, word, answer);
+        if (n == sizeof ask.index) {
+            serve(connecting, ask.index, answer);
         }
         close(answer);
-    } else if (n == sizeof word && word == NOTE_SOCKET) {
-        note_socket(connecting);
+    } else if (n == sizeof ask && ask.index == NOTE_SOCKET) {
+        connecting->noted = true;
+        connecting->bound = ask.bound;
     }
     return true;
 }
@@ -225,7 +202,9 @@ static void G_GNUC_NORETURN connector_main(const struct vwl_options *options,
     }
     while (next(&connecting)) {
     }
-    remove_socket(&connecting);
+    if (connecting.noted) {
+        vwl_bound_unlink(&connecting.bound, options->socket_path);
+    }
     _exit(0);
 }
 
@@ -259,10 +238,14 @@ int vwl_connector_start(struct vwl_connector *connector,
     return n == sizeof *report ? 0 : -ECHILD;
 }
 
-void vwl_connector_note_socket(const struct vwl_connector *connector)
+void vwl_connector_note_socket(const struct vwl_connector *connector,
+                               const struct vwl_bound *bound)
 {
+    struct ask ask = { NOTE_SOCKET, *bound };
+
     if (connector->fd >= 0) {
-        send_word(connector->fd, NOTE_SOCKET, -1, MSG_DONTWAIT);
+        (void)!send(connector->fd, &ask, sizeof ask,
+                    MSG_NOSIGNAL | MSG_DONTWAIT);
     }
 }
 

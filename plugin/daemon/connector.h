@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "listener.h"
 #include "options.h"
 #include "sandbox.h"
 
@@ -37,9 +38,10 @@ int vwl_connector_start(struct vwl_connector *connector,
                         vwl_connector_confine_fn confine,
                         struct vwl_sandbox_report *report);
 
-/* The daemon's socket of --socket-path is bound: what is at that path now is
- * what goes at the end. */
-void vwl_connector_note_socket(const struct vwl_connector *connector);
+/* The daemon's socket of --socket-path is bound: it goes at the end, unless
+ * another is at that path then. */
+void vwl_connector_note_socket(const struct vwl_connector *connector,
+                               const struct vwl_bound *bound);
 
 /* Logs what the connector has told of security contexts; call when `fd` is
  * readable. False: the connector is gone. */

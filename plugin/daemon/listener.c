@@ -94,7 +94,12 @@ bool vwl_listener_open(struct vwl_listener *listener, const char *path,
             goto out;
         }
     }
+    if (lstat(path, &st) < 0) {
+        fail(error, path, "the socket is not there");
+        goto out;
+    }
     listener->path = g_strdup(path);
+    listener->bound = (struct vwl_bound){ st.st_dev, st.st_ino, st.st_mtim };
     if (access->group != (gid_t)-1 &&
         lchown(path, (uid_t)-1, access->group) < 0) {
         fail(error, path, "cannot give the socket to that group");
@@ -133,8 +138,19 @@ void vwl_listener_close(struct vwl_listener *listener)
         listener->reserve = -1;
     }
     if (listener->path) {
-        unlink(listener->path);
+        vwl_bound_unlink(&listener->bound, listener->path);
         g_clear_pointer(&listener->path, g_free);
+    }
+}
+
+void vwl_bound_unlink(const struct vwl_bound *bound, const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) == 0 && st.st_dev == bound->dev &&
+        st.st_ino == bound->ino && st.st_mtim.tv_sec == bound->mtime.tv_sec &&
+        st.st_mtim.tv_nsec == bound->mtime.tv_nsec) {
+        unlink(path);
     }
 }
 

@@ -11,11 +11,20 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <sys/types.h>
+#include <time.h>
+
+/* Which file a socket is: numbers alone are used again. */
+struct vwl_bound {
+    dev_t dev;
+    ino_t ino;
+    struct timespec mtime;
+};
 
 struct vwl_listener {
     int fd;
-    int reserve; /* given up to accept one connection at EMFILE */
-    char *path;  /* to unlink at the end; NULL: not ours */
+    int reserve;            /* given up to accept one connection at EMFILE */
+    char *path;             /* to unlink at the end; NULL: not ours */
+    struct vwl_bound bound; /* what is there, if path */
 };
 
 /* Who may connect, besides the superuser. */
@@ -32,7 +41,11 @@ bool vwl_listener_open(struct vwl_listener *listener, const char *path,
                        GError **error);
 /* Listens on an inherited descriptor. False with *error. */
 bool vwl_listener_adopt(struct vwl_listener *listener, int fd, GError **error);
+/* Unlinks the path as vwl_bound_unlink does. */
 void vwl_listener_close(struct vwl_listener *listener);
+
+/* Unlinks path, unless something else is there than what was bound. */
+void vwl_bound_unlink(const struct vwl_bound *bound, const char *path);
 
 /* A connection (non-blocking, close-on-exec); -EAGAIN: none now; other
  * -errno: try again after a pause. */

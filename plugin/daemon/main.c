@@ -241,7 +241,7 @@ static bool open_front_end(struct daemon *daemon, GError **error)
                            &options->access, error)) {
         return false;
     }
-    vwl_connector_note_socket(&daemon->connector);
+    vwl_connector_note_socket(&daemon->connector, &daemon->listener.bound);
     listen_again(daemon);
     return true;
 }

@@ -287,7 +287,6 @@ static void test_second(void)
 
     place_init(&place);
     begin(&process, &place, true, NULL, NULL);
-    process_wait_listening(place.socket);
     first = connect_fe(place.socket);
     g_assert_cmpint(vwl_fe_connect(place.socket, 30000, &fd), ==, 0);
     read_until(process.err, text, waits);
