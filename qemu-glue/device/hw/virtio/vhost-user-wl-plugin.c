@@ -136,7 +136,7 @@ static void log_line(enum vwl_log_level level, const char *text)
         warn_report("%s", text);
         break;
     default:
-        /* The plugin's own switch: who sets it wants to read it. */
+        /* Only on request: QEMU's standard error is for what went wrong. */
         if (g_getenv("VWL_DEBUG")) {
             info_report("%s", text);
         }
