@@ -79,69 +79,74 @@ static int open_transport(struct settings *s, int option, const char *arg)
     return 0;
 }
 
+static const struct option options[] = {
+    { "daemon-socket", required_argument, NULL, 'd' },
+    { "wl0", optional_argument, NULL, 'w' },
+    { "wayland-socket", required_argument, NULL, 's' },
+    { "context", required_argument, NULL, 'c' },
+    { "size", required_argument, NULL, 'z' },
+    { "title", required_argument, NULL, 't' },
+    { "app-id", required_argument, NULL, 'a' },
+    { "dmabuf", no_argument, NULL, 'b' },
+    { "card", required_argument, NULL, 'k' },
+    { "seconds", required_argument, NULL, 'n' },
+    { "stdin", no_argument, NULL, 'i' },
+    { "timeout", required_argument, NULL, 'o' },
+    { "help", no_argument, NULL, 'h' },
+    { NULL, 0, NULL, 0 },
+};
+
+static int take_option(struct settings *s, int c, const char *value)
+{
+    struct vwl_painter_options *painter = &s->painter;
+
+    switch (c) {
+    case 'd':
+    case 'w':
+    case 's':
+        return open_transport(s, c, value);
+    case 'c':
+        painter->context = value;
+        return 0;
+    case 't':
+        painter->title = value;
+        return 0;
+    case 'a':
+        painter->app_id = value;
+        return 0;
+    case 'n':
+        s->seconds = atoi(value);
+        return 0;
+    case 'o':
+        s->timeout = atoi(value);
+        return 0;
+    case 'b':
+        painter->dmabuf = true;
+        return 0;
+    case 'k':
+        s->card = value;
+        return 0;
+    case 'i':
+        s->until_eof = 1;
+        return 0;
+    case 'z':
+        return sscanf(value, "%ux%u", &painter->width, &painter->height) == 2
+                   ? 0
+                   : -1;
+    case 'h':
+        fputs(usage, stdout);
+        exit(0);
+    default:
+        return -1;
+    }
+}
+
 static int parse(struct settings *s, int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "daemon-socket", required_argument, NULL, 'd' },
-        { "wl0", optional_argument, NULL, 'w' },
-        { "wayland-socket", required_argument, NULL, 's' },
-        { "context", required_argument, NULL, 'c' },
-        { "size", required_argument, NULL, 'z' },
-        { "title", required_argument, NULL, 't' },
-        { "app-id", required_argument, NULL, 'a' },
-        { "dmabuf", no_argument, NULL, 'b' },
-        { "card", required_argument, NULL, 'k' },
-        { "seconds", required_argument, NULL, 'n' },
-        { "stdin", no_argument, NULL, 'i' },
-        { "timeout", required_argument, NULL, 'o' },
-        { "help", no_argument, NULL, 'h' },
-        { NULL, 0, NULL, 0 },
-    };
     int c, r = 0;
 
     while (r == 0 && (c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        switch (c) {
-        case 'd':
-        case 'w':
-        case 's':
-            r = open_transport(s, c, optarg);
-            break;
-        case 'c':
-            s->painter.context = optarg;
-            break;
-        case 't':
-            s->painter.title = optarg;
-            break;
-        case 'a':
-            s->painter.app_id = optarg;
-            break;
-        case 'n':
-            s->seconds = atoi(optarg);
-            break;
-        case 'o':
-            s->timeout = atoi(optarg);
-            break;
-        case 'b':
-            s->painter.dmabuf = true;
-            break;
-        case 'k':
-            s->card = optarg;
-            break;
-        case 'i':
-            s->until_eof = 1;
-            break;
-        case 'z':
-            r = sscanf(optarg, "%ux%u", &s->painter.width,
-                       &s->painter.height) == 2
-                    ? 0
-                    : -1;
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            exit(0);
-        default:
-            r = -1;
-        }
+        r = take_option(s, c, optarg);
     }
     if (r < 0 || s->transport == NULL || optind != argc) {
         fputs(r < 0 ? "" : usage, stderr);

@@ -23,7 +23,6 @@ LONG_FUNCTIONS = {
     'qemu-glue/device/hw/virtio/vhost-user-wl-window.c: '
     'vhost_user_wl_window_new',
     'qemu-glue/device/hw/virtio/vhost-user-wl.c: wl_device_realize',
-    'qemu-glue/guest/paint.c: parse',
 }
 
 
