@@ -22,7 +22,6 @@ LONG_FUNCTIONS = {
     'vhost_user_wl_plugin_new',
     'qemu-glue/device/hw/virtio/vhost-user-wl-window.c: '
     'vhost_user_wl_window_new',
-    'qemu-glue/device/hw/virtio/vhost-user-wl.c: wl_device_realize',
 }
 
 

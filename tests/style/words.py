@@ -45,7 +45,7 @@ def main():
     for path in paths:
         where = path.relative_to(root).as_posix()
         text = path.read_text()
-        first = '\n'.join(text.split('\n')[:15])
+        first = '\n'.join(text.split('\n')[:20])
         licence = re.search(r'SPDX-License-Identifier: (\S+)', first)
         if not licence:
             problems.append(f'{where}: no SPDX line')
