@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "policy/filter_priv.h"
@@ -126,7 +125,7 @@ enum verdict filter_refuse(struct vwl_filter *filter, uint32_t object,
     va_list args;
 
     va_start(args, format);
-    vsnprintf(filter->why, sizeof filter->why, format, args);
+    g_vsnprintf(filter->why, sizeof filter->why, format, args);
     va_end(args);
     emit_header(filter, VWL_TO_GUEST, DISPLAY_ID, 0,
                 VWL_WIRE_HEADER + sizeof fields + string_bytes(filter->why));
@@ -141,7 +140,7 @@ enum verdict filter_break(struct vwl_filter *filter, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    vsnprintf(filter->why, sizeof filter->why, format, args);
+    g_vsnprintf(filter->why, sizeof filter->why, format, args);
     va_end(args);
     end(filter, -EBADMSG);
     return VERDICT_OVER;
