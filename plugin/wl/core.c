@@ -53,6 +53,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     core->in_flight_limit = VIRTIO_WL_QUEUE_SIZE / 2;
     core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
     core->vfds = g_hash_table_new(NULL, NULL);
+    core->refused = g_hash_table_new(NULL, NULL);
     core->closer = vwl_closer_create();
     vwl_foreigns_init(&core->foreigns, vwl_vfd_feed);
     vwl_list_init(&core->waiting);
@@ -88,6 +89,7 @@ void vwl_core_destroy(struct vwl_core *core)
     vwl_fd_clear(&core->in_epoll);
     vwl_fd_clear(&core->out_epoll);
     g_hash_table_unref(core->vfds);
+    g_hash_table_unref(core->refused);
     g_free(core);
 }
 

@@ -29,6 +29,7 @@
 #define VWL_RESPONSE_BYTES 64
 
 struct vwl_core;
+struct vwl_rules;
 struct vwl_parcel;
 
 /* A request of the guest. Allocated by the caller, who must keep it (and the
@@ -57,6 +58,9 @@ struct vwl_request {
 struct vwl_core_config {
     const struct vwl_socket *sockets; /* borrowed for the core's life */
     size_t n_sockets;
+    /* What each socket's contexts are held to; NULL, or a NULL: their bytes
+     * pass unread. Borrowed for the core's life. */
+    const struct vwl_rules *const *rules;
     uint64_t shm_window; /* bytes; all limits are resolved, none is 0 */
     uint32_t max_vfds;
     uint32_t max_contexts;

@@ -35,6 +35,7 @@ struct vwl_core {
     struct vwl_timers timers;
     struct vwl_closer *closer;
     struct vwl_foreigns foreigns;
+    GHashTable *refused; /* vwl_table_row: globals that the log has named */
 
     GHashTable *vfds; /* id: struct vwl_vfd */
     uint32_t next_host_id;

@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
+#include "policy/filter.h"
 #include "wl/answer.h"
+#include "wl/outbox/filtered.h"
 #include "wl/outbox/parcel.h"
 #include "wl/outbox/wait.h"
 #include "wl/peer/closer.h"
@@ -221,6 +223,15 @@ void vwl_vfd_hang_up(struct vwl_vfd *vfd)
     vfd_release_fd(vfd, &vfd->send_fd);
 }
 
+/* After something was sent through its filter. */
+static void vfd_look_at_filter(struct vwl_vfd *vfd, int err)
+{
+    if (vfd->filter && (err == -EPROTO ||
+                        vwl_filter_passed(vfd->filter, VWL_TO_GUEST).len > 0)) {
+        vfd->ops->filtered(vfd, err == -EPROTO ? err : 0);
+    }
+}
+
 int vwl_vfd_send(struct vwl_vfd *vfd, struct vwl_request *request, size_t skip,
                  const int *fds, unsigned int n_fds, uint32_t asked)
 {
@@ -229,7 +240,12 @@ int vwl_vfd_send(struct vwl_vfd *vfd, struct vwl_request *request, size_t skip,
     if (vfd->send_broken || vfd->fd < 0) {
         return -EPIPE;
     }
-    err = vwl_outbox_send(vfd, request, skip, fds, n_fds, asked);
+    err = vfd->filter ? vwl_filtered_send(vfd, request, skip, fds, n_fds, asked)
+                      : vwl_outbox_send(vfd, request, skip, fds, n_fds, asked);
+    vfd_look_at_filter(vfd, err);
+    if (err == -EPROTO) {
+        return 0; /* it was taken; the guest is told what is wrong with it */
+    }
     if (err == -EINPROGRESS) {
         return vwl_vfd_wait(vfd, request);
     }
@@ -245,8 +261,12 @@ int vwl_vfd_send(struct vwl_vfd *vfd, struct vwl_request *request, size_t skip,
 
 void vwl_vfd_feed(struct vwl_vfd *vfd)
 {
-    int err = vwl_outbox_feed(vfd);
+    int err = vfd->filter ? vwl_filtered_feed(vfd) : vwl_outbox_feed(vfd);
 
+    vfd_look_at_filter(vfd, err);
+    if (err == -EPROTO) {
+        return;
+    }
     if (err == -EPIPE ||
         (err < 0 && err != -EAGAIN && vfd->life == VWL_VFD_CLOSED)) {
         vfd_break(vfd);

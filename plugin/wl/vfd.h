@@ -24,6 +24,7 @@
 struct vwl_buffer;
 struct vwl_core;
 struct vwl_fd_info;
+struct vwl_filter;
 struct vwl_request;
 struct vwl_vfd;
 
@@ -126,6 +127,9 @@ struct vwl_vfd_ops {
                        unsigned int n_buffer);
     /* The descriptor that stands for it in a SEND, borrowed; -1: none. */
     int (*fd_to_send)(const struct vwl_vfd *vfd);
+    /* Its filter let something pass to the guest, or ended the connection
+     * (err). NULL: it never has one. */
+    void (*filtered)(struct vwl_vfd *vfd, int err);
     /* It was sent. May be NULL. */
     void (*sent)(struct vwl_vfd *vfd);
     /* out_epoll has these events for it. NULL: vwl_vfd_on_peer. */
@@ -161,6 +165,7 @@ struct vwl_vfd {
     unsigned int n_lent;
 
     /* towards the peer */
+    struct vwl_filter *filter; /* NULL: bytes pass unread */
     struct vwl_outbox outbox;
     struct vwl_request *first_wait, *last_wait;
     unsigned int n_waiting;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "core_rig.h"
 
+#include "policy/rules.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -195,6 +197,7 @@ struct core_rig *core_rig_new_limits(uint64_t features,
     rig->sockets[3] = (struct vwl_socket){ "gone", "/nonexistent/socket" };
     config.sockets = rig->sockets;
     config.n_sockets = G_N_ELEMENTS(rig->sockets);
+    config.rules = (const struct vwl_rules *const *)rig->rules;
     g_assert_cmpint(vwl_core_create(&config, &rig_ops, rig, &rig->log,
                                     &rig->core),
                     ==, 0);
@@ -212,6 +215,9 @@ void core_rig_free(struct core_rig *rig)
     unsigned int n_fds = rig->n_fds;
 
     vwl_core_destroy(rig->core);
+    for (unsigned int i = 0; i < G_N_ELEMENTS(rig->rules); i++) {
+        vwl_rules_destroy(rig->rules[i]);
+    }
     close(rig->listener);
     if (rig->last_map_fd >= 0) {
         close(rig->last_map_fd);

@@ -37,6 +37,7 @@ struct core_rig {
     int listener;       /* the compositor's, behind three of the four sockets */
     unsigned int n_fds; /* at the beginning */
     struct vwl_socket sockets[4];
+    struct vwl_rules *rules[4]; /* what they are held to; NULL: to nothing */
 
     /* the front-end */
     bool map_later; /* it answers with vwl_core_map_done, _unmap_done */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "wl/kinds/ctx.h"
+#include "wl/kinds/ctx_filter.h"
 #include "wl/state.h"
 
 /* A full backlog is not signalled when it empties: ask again. */
@@ -108,7 +109,11 @@ static int connect_take_answer(struct vwl_ctx *ctx)
 static int connect_done(struct vwl_ctx *ctx)
 {
     struct vwl_vfd *vfd = &ctx->vfd;
+    const struct vwl_rules *const *rules = vfd->core->config.rules;
 
+    if (rules && rules[ctx->socket]) {
+        vwl_ctx_filter(vfd, rules[ctx->socket]);
+    }
     vfd->how = VWL_PEER_SOCKET;
     vfd->flags = VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE;
     vwl_vfd_open(vfd);

@@ -5,8 +5,10 @@
 #include <sys/epoll.h>
 
 #include "base/fd.h"
+#include "policy/filter.h"
 #include "wl/inbox/recv.h"
 #include "wl/kinds/connect.h"
+#include "wl/kinds/ctx_filter.h"
 #include "wl/kinds/kinds.h"
 #include "wl/kinds/received.h"
 #include "wl/peer/closer.h"
@@ -40,6 +42,9 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
     unsigned int n_fds = 0;
     ssize_t n;
 
+    if (vfd->filter) {
+        return vwl_ctx_filtered_receive(vfd, buffer, n_buffer);
+    }
     vwl_recv_begin(&recv, buffer, n_buffer);
     n = vwl_peer_read_fds(vfd->fd, recv.iov, recv.n_iov, fds, &n_fds);
     if (n == -EAGAIN) {
@@ -83,6 +88,7 @@ static void ctx_on_ready(struct vwl_vfd *vfd, uint32_t events)
 static void ctx_finish(struct vwl_vfd *vfd)
 {
     vwl_received_destroy(vwl_ctx_of(vfd)->received);
+    g_clear_pointer(&vfd->filter, vwl_filter_destroy);
 }
 
 static void ctx_answer(const struct vwl_vfd *vfd, struct vwl_vfd_words *words)
@@ -102,6 +108,7 @@ const struct vwl_vfd_ops vwl_ctx_ops = {
     .answer = ctx_answer,
     .receive = ctx_receive,
     .fd_to_send = ctx_fd_to_send,
+    .filtered = vwl_ctx_filtered,
     .on_ready = ctx_on_ready,
     .saved = {
         .kind = VWL_IMAGE_CTX,

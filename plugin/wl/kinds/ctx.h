@@ -6,6 +6,8 @@
  * ctx.c, straight into the guest's buffer; with descriptors they take the way
  * through received.c, and in order, since nothing is read meanwhile. From the
  * guest to the host: vwl_send in send.c, straight out of the guest's memory.
+ * With a filter both go through it instead: see ctx_filter.h, and filtered.h
+ * of the outbox.
  */
 #ifndef VWL_WL_KINDS_CTX_H
 #define VWL_WL_KINDS_CTX_H

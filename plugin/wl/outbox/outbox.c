@@ -95,13 +95,9 @@ static bool outbox_fits(const struct vwl_vfd *vfd, size_t bytes,
                vfd->core->config.max_queued_bytes;
 }
 
-/* Copies the rest of the request, which fits; takes the parcel. */
-static int outbox_append(struct vwl_vfd *vfd, struct vwl_request *request,
-                         struct vwl_parcel *parcel)
+/* Where as many bytes more can be written; NULL: no memory. */
+static char *outbox_make_room(struct vwl_outbox *outbox, size_t bytes)
 {
-    struct vwl_outbox *outbox = &vfd->outbox;
-    size_t bytes = request->total_bytes - request->progress;
-
     if (outbox->start + outbox->len + bytes > outbox->cap) {
         size_t cap = 1024;
         char *data;
@@ -111,7 +107,7 @@ static int outbox_append(struct vwl_vfd *vfd, struct vwl_request *request,
         }
         data = g_try_malloc(cap);
         if (!data) {
-            return -ENOMEM;
+            return NULL;
         }
         if (outbox->len) {
             memcpy(data, outbox->data + outbox->start, outbox->len);
@@ -121,8 +117,15 @@ static int outbox_append(struct vwl_vfd *vfd, struct vwl_request *request,
         outbox->start = 0;
         outbox->cap = cap;
     }
-    vwl_iov_read(request->payload, request->n_payload, request->progress,
-                 outbox->data + outbox->start + outbox->len, bytes);
+    return outbox->data + outbox->start + outbox->len;
+}
+
+/* So many bytes were written there; takes the parcel. */
+static void outbox_count(struct vwl_vfd *vfd, size_t bytes,
+                         struct vwl_parcel *parcel)
+{
+    struct vwl_outbox *outbox = &vfd->outbox;
+
     if (parcel) {
         parcel->at = outbox->at + outbox->len;
         if (outbox->first) {
@@ -135,7 +138,59 @@ static int outbox_append(struct vwl_vfd *vfd, struct vwl_request *request,
     }
     outbox->len += bytes;
     vfd->core->outbox_bytes += bytes;
+}
+
+/* Copies the rest of the request, which fits; takes the parcel. */
+static int outbox_append(struct vwl_vfd *vfd, struct vwl_request *request,
+                         struct vwl_parcel *parcel)
+{
+    size_t bytes = request->total_bytes - request->progress;
+    char *to = outbox_make_room(&vfd->outbox, bytes);
+
+    if (!to) {
+        return -ENOMEM;
+    }
+    vwl_iov_read(request->payload, request->n_payload, request->progress, to,
+                 bytes);
+    outbox_count(vfd, bytes, parcel);
     vfd->core->counters.sent_bytes += bytes;
+    return 0;
+}
+
+int vwl_outbox_put(struct vwl_vfd *vfd, const void *data, size_t len, int *fds,
+                   unsigned int n_fds)
+{
+    struct vwl_parcel *parcel = NULL;
+    const char *at = data;
+    char *to;
+
+    while (len > 0 && vfd->outbox.len == 0) {
+        struct iovec iov = { (char *)(uintptr_t)at, len };
+        ssize_t n = vwl_peer_write(vfd->how, vfd->fd, &vfd->core->bounce, &iov,
+                                   1, fds, n_fds);
+
+        if (n < 0 && n != -EAGAIN && !outbox_is_shortage((int)n)) {
+            vwl_fds_clear(fds, n_fds);
+            return -EPIPE;
+        }
+        if (n < 0) {
+            break;
+        }
+        vwl_fds_clear(fds, n_fds);
+        n_fds = 0;
+        at += n;
+        len -= (size_t)n;
+    }
+    if (len == 0) {
+        return 0;
+    }
+    to = outbox_make_room(&vfd->outbox, len);
+    if (!to || (n_fds && vwl_parcel_adopt(fds, n_fds, &parcel) < 0)) {
+        vwl_fds_clear(fds, n_fds);
+        return -EPIPE;
+    }
+    memcpy(to, at, len);
+    outbox_count(vfd, len, parcel);
     return 0;
 }
 
@@ -385,6 +440,17 @@ int vwl_outbox_restore(struct vwl_vfd *vfd, const void *data, size_t len)
     return err == -EAGAIN ? 0 : err;
 }
 
+/* What a caller of ours is told of it. */
+static int outbox_tell(int err)
+{
+    return err < 0 && err != -EAGAIN && !outbox_is_shortage(err) ? -EPIPE : err;
+}
+
+int vwl_outbox_flush(struct vwl_vfd *vfd)
+{
+    return outbox_tell(outbox_flush(vfd));
+}
+
 int vwl_outbox_feed(struct vwl_vfd *vfd)
 {
     int err = outbox_flush(vfd);
@@ -392,5 +458,5 @@ int vwl_outbox_feed(struct vwl_vfd *vfd)
     while (err == 0 && vfd->first_wait && vfd->outbox.len == 0) {
         err = request_feed(vfd);
     }
-    return err < 0 && err != -EAGAIN && !outbox_is_shortage(err) ? -EPIPE : err;
+    return outbox_tell(err);
 }

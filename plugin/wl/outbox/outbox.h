@@ -41,10 +41,17 @@ int vwl_outbox_send(struct vwl_vfd *vfd, struct vwl_request *request,
                     size_t skip, const int *fds, unsigned int n_fds,
                     uint32_t asked);
 
-/* Sends what is in here and what waits. 0: that was all; -EAGAIN: the peer
- * takes no more, or answers for descriptors are due; -EPIPE: the peer is gone;
- * other -errno: the host is short of something. */
+/* Sends what is in here. 0: that was all; -EAGAIN: the peer takes no more;
+ * -EPIPE: the peer is gone; other -errno: the host is short of something. */
+int vwl_outbox_flush(struct vwl_vfd *vfd);
+/* The same, and what waits. -EAGAIN: or answers for descriptors are due. */
 int vwl_outbox_feed(struct vwl_vfd *vfd);
+
+/* Sends bytes of the device's own, behind all that is in here; takes fds, 28 at
+ * most. What the peer does not take at once waits in here, whatever the
+ * bounds: the caller keeps to them. 0, or -EPIPE. */
+int vwl_outbox_put(struct vwl_vfd *vfd, const void *data, size_t len, int *fds,
+                   unsigned int n_fds);
 
 /* Sends bytes of a snapshot; what the peer does not take waits in here.
  * -errno: the peer is broken, or there is no memory. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <string.h>
 
 #include "base/fd.h"
 #include "wl/outbox/foreign.h"
@@ -37,6 +38,20 @@ int vwl_parcel_create(const int *fds, unsigned int n, struct vwl_parcel **out)
         }
         parcel->fds[parcel->n] = fd;
     }
+    *out = parcel;
+    return 0;
+}
+
+int vwl_parcel_adopt(const int *fds, unsigned int n, struct vwl_parcel **out)
+{
+    struct vwl_parcel *parcel;
+
+    parcel = g_try_malloc0(sizeof *parcel + n * sizeof(int));
+    if (!parcel) {
+        return -ENOMEM;
+    }
+    memcpy(parcel->fds, fds, n * sizeof(int));
+    parcel->n = n;
     *out = parcel;
     return 0;
 }

@@ -20,6 +20,8 @@ struct vwl_parcel {
 
 /* Duplicates them. -errno when there is no room for them. */
 int vwl_parcel_create(const int *fds, unsigned int n, struct vwl_parcel **out);
+/* Takes them as they are. -ENOMEM: they are still the caller's. */
+int vwl_parcel_adopt(const int *fds, unsigned int n, struct vwl_parcel **out);
 void vwl_parcel_destroy(struct vwl_parcel *parcel); /* NULL is fine */
 
 #endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wl/kinds/ctx_filter.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/iov.h"
+#include "policy/filter.h"
+#include "wayland/table.h"
+#include "wl/inbox/messages.h"
+#include "wl/kinds/ctx.h"
+#include "wl/kinds/received.h"
+#include "wl/peer/closer.h"
+#include "wl/state.h"
+#include "wl/vfd.h"
+
+/* Files that shrink under a reader are the reader's fault to see; what has no
+ * size of its own is no pool. */
+static uint64_t filter_file_bytes(void *opaque, int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0
+               ? (uint64_t)st.st_size
+               : 0;
+}
+
+static void filter_close_fd(void *opaque, int fd)
+{
+    struct vwl_vfd *vfd = opaque;
+
+    vwl_closer_close(vfd->core->closer, &fd);
+}
+
+static const struct vwl_filter_ops filter_ops = {
+    .file_bytes = filter_file_bytes,
+    .close_fd = filter_close_fd,
+};
+
+void vwl_ctx_filter(struct vwl_vfd *vfd, const struct vwl_rules *rules)
+{
+    vfd->filter = vwl_filter_create(rules, &filter_ops, vfd);
+}
+
+/* Each interface is named once: a guest may go on trying. */
+static void ctx_log_end(struct vwl_vfd *vfd, int err)
+{
+    const struct vwl_table_row *row = vwl_filter_refused(vfd->filter);
+    struct vwl_core *core = vfd->core;
+    const char *why = vwl_filter_why(vfd->filter);
+
+    if (err != -EPROTO) {
+        log_compositor_bug(core->log,
+                           "ctx 0x%" PRIx32 ": its peer sent %s; it is closed",
+                           vfd->id, why);
+    } else if (!row ||
+               g_hash_table_add(core->refused, (void *)(uintptr_t)row)) {
+        log_guest_bug(core->log, "ctx 0x%" PRIx32 ": %s; it is closed", vfd->id,
+                      why);
+    }
+}
+
+/* All that has passed, as messages. 0, or why it cannot be told. */
+static int ctx_queue_passed(struct vwl_vfd *vfd)
+{
+    struct vwl_passed passed = vwl_filter_passed(vfd->filter, VWL_TO_GUEST);
+    struct iovec iov = { (uint8_t *)(uintptr_t)passed.data, passed.len };
+    int fds[VWL_PEER_MAX_FDS];
+    int err = 0;
+
+    if (passed.n_fds > VWL_PEER_MAX_FDS) {
+        return -EMFILE; /* they go with the filter */
+    }
+    for (unsigned int i = 0; i < passed.n_fds; i++) {
+        fds[i] = passed.fds[i].fd;
+    }
+    if (passed.n_fds) {
+        err = vwl_received_message(vwl_ctx_of(vfd), fds, passed.n_fds, &iov, 1,
+                                   passed.len);
+    } else if (passed.len) {
+        vwl_messages_push_recv(vfd, NULL, 0, passed.data, passed.len);
+    }
+    vwl_filter_taken(vfd->filter, VWL_TO_GUEST);
+    return err;
+}
+
+void vwl_ctx_filtered(struct vwl_vfd *vfd, int err)
+{
+    int queued = ctx_queue_passed(vfd);
+
+    if (err < 0) {
+        ctx_log_end(vfd, err);
+        vwl_vfd_hang_up(vfd);
+    } else if (queued < 0) {
+        log_host_bug(vfd->core->log,
+                     "ctx 0x%" PRIx32 ": a descriptor of its peer: %s; it is "
+                     "closed",
+                     vfd->id, g_strerror(-queued));
+        vwl_vfd_hang_up(vfd);
+    }
+}
+
+/* What has passed, straight into the guest's buffer. 0: it was queued, or
+ * there is nothing. */
+static ssize_t ctx_hand_over(struct vwl_vfd *vfd, const struct iovec *buffer,
+                             unsigned int n_buffer)
+{
+    struct vwl_passed passed = vwl_filter_passed(vfd->filter, VWL_TO_GUEST);
+    uint8_t head[VWL_RECV_HEAD_BYTES];
+
+    if (passed.len == 0) {
+        return 0;
+    }
+    if (passed.n_fds || passed.len > VWL_RECV_DATA_BYTES ||
+        vwl_iov_bytes(buffer, n_buffer) < sizeof head + passed.len) {
+        vwl_ctx_filtered(vfd, 0);
+        return 0;
+    }
+    vwl_messages_recv_head(head, vfd->id, 0);
+    vwl_iov_write(buffer, n_buffer, 0, head, sizeof head);
+    vwl_iov_write(buffer, n_buffer, sizeof head, passed.data, passed.len);
+    vwl_filter_taken(vfd->filter, VWL_TO_GUEST);
+    return (ssize_t)(sizeof head + passed.len);
+}
+
+ssize_t vwl_ctx_filtered_receive(struct vwl_vfd *vfd,
+                                 const struct iovec *buffer,
+                                 unsigned int n_buffer)
+{
+    uint8_t data[VWL_RECV_DATA_BYTES];
+    struct iovec iov = { data, sizeof data };
+    int fds[VWL_PEER_MAX_FDS], err;
+    unsigned int n_fds = 0;
+    ssize_t n = vwl_peer_read_fds(vfd->fd, &iov, 1, fds, &n_fds);
+
+    if (n == -EAGAIN) {
+        return 0;
+    }
+    if (n <= 0) {
+        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
+        if (n == -EMFILE) {
+            log_host_bug(vfd->core->log,
+                         "ctx 0x%" PRIx32 ": descriptors were cut off; it is "
+                         "closed",
+                         vfd->id);
+            vwl_vfd_hang_up(vfd);
+        } else {
+            vwl_vfd_in_end(vfd);
+        }
+        return 0;
+    }
+    err = vwl_filter_push(vfd->filter, VWL_TO_GUEST, data, (size_t)n, fds,
+                          n_fds);
+    if (err < 0) {
+        vwl_ctx_filtered(vfd, err);
+        return 0;
+    }
+    return ctx_hand_over(vfd, buffer, n_buffer);
+}

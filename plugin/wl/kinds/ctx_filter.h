@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A context whose stream is filtered: what its peer sends is read into our own
+ * memory, and only what passes is written to the guest. When the guest is at
+ * fault it gets the protocol's error, and the context is hung up behind that.
+ */
+#ifndef VWL_WL_KINDS_CTX_FILTER_H
+#define VWL_WL_KINDS_CTX_FILTER_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct vwl_rules;
+struct vwl_vfd;
+
+/* From here on; the rules are borrowed for the core's life. */
+void vwl_ctx_filter(struct vwl_vfd *vfd, const struct vwl_rules *rules);
+
+/* As receive and filtered of struct vwl_vfd_ops. */
+ssize_t vwl_ctx_filtered_receive(struct vwl_vfd *vfd,
+                                 const struct iovec *buffer,
+                                 unsigned int n_buffer);
+void vwl_ctx_filtered(struct vwl_vfd *vfd, int err);
+
+#endif
