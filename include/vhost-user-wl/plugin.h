@@ -164,6 +164,11 @@ struct vwl_config {
      * a moment, in XDG_RUNTIME_DIR or /tmp. */
     uint32_t security_context;
     uint32_t reserved_3; /* 0 */
+
+    /* The policy of each socket: n_sockets pointers, of which one may be NULL
+     * (VWL_POLICY_WAYLAND, all else 0); copied by device_new. NULL: the bytes
+     * of all sockets pass unread, as before. */
+    const struct vwl_socket_policy *const *socket_policies;
 };
 
 /* A virtio-gpu resource as dmabufs. Allocated by the plugin, filled by the

@@ -18,6 +18,7 @@ enum kind {
     COUNT,   /* uint32_t */
     BYTES,   /* uint64_t */
     MODE,    /* mode_t, octal */
+    NAMES,   /* char *: lists with commas, joined */
     CHOICE,  /* unsigned int: the place of the word among those of `value` */
     SOCKETS, /* struct vwl_socket_list */
 };
@@ -44,7 +45,7 @@ static const struct row {
     { "wayland-sock", 0, SOCKETS, AT(sockets),
       "Host sockets that guests may open (repeatable; default: "
       "$WAYLAND_DISPLAY)",
-      "PATH[,name=NAME][;...]" },
+      "PATH[,name=NAME][,policy=wayland|none][;...]" },
     { "name", 0, TEXT, AT(name),
       "The VM's name, for the compositor's app id org.vhost_user_wl.vm.NAME "
       "(unnamed)",
@@ -53,6 +54,29 @@ static const struct row {
       "Whether compositors are told which connections are a guest's; "
       "'require' connects nowhere else (auto)",
       "off|auto|require" },
+    { "allow", 0, NAMES, AT(allow),
+      "Wayland interfaces that guests may use although they are off by default "
+      "(repeatable)",
+      "INTERFACE[,...]" },
+    { "deny", 0, NAMES, AT(deny),
+      "Wayland interfaces that guests may not use although they are on by "
+      "default (repeatable)",
+      "INTERFACE[,...]" },
+    { "policy-file", 0, PATH, AT(policy.file),
+      "A key file with the Wayland policy of this guest", "PATH" },
+    { "title-prefix", 0, TEXT, AT(policy.title_prefix),
+      "Put this before the titles of guests' windows", "TEXT" },
+    { "app-id-prefix", 0, TEXT, AT(policy.app_id_prefix),
+      "Put this before the application ids of guests' windows", "TEXT" },
+    { "clipboard", 0, CHOICE, AT(policy.clipboard),
+      "Which way the clipboard's content may go (both)",
+      "both|to-guest|from-guest|off" },
+    { "primary", 0, CHOICE, AT(policy.primary),
+      "The same of the middle button's (both)",
+      "both|to-guest|from-guest|off" },
+    { "drag", 0, CHOICE, AT(policy.drag),
+      "The same of what is dragged and dropped (both)",
+      "both|to-guest|from-guest|off" },
     { "plugin", 0, PATH, AT(plugin),
       "Load this plugin instead of the installed one", "PATH" },
     { "exit-on-disconnect", 0, FLAG, AT(exit_on_disconnect),
@@ -148,6 +172,14 @@ static bool set_mode(const struct row *row, mode_t *to, const char *text,
     return true;
 }
 
+static void set_names(char **to, const char *text)
+{
+    char *joined = *to ? g_strconcat(*to, ",", text, NULL) : g_strdup(text);
+
+    g_free(*to);
+    *to = joined;
+}
+
 static bool set_choice(const struct row *row, unsigned int *to,
                        const char *text, GError **error)
 {
@@ -187,6 +219,9 @@ static bool set(const struct row *row, struct vwl_options *options,
     case PATH:
         g_free(*(char **)to);
         *(char **)to = g_strdup(text);
+        return true;
+    case NAMES:
+        set_names(to, text);
         return true;
     case FD:
     case COUNT:
@@ -335,6 +370,27 @@ static bool check_front_end(struct vwl_options *options, GError **error)
     return true;
 }
 
+/* All sockets have the same policy, but for those that have none. */
+static void complete_policies(struct vwl_options *options)
+{
+    const GArray *kinds = options->sockets.kinds;
+
+    options->policy.size = sizeof options->policy;
+    options->policy.allow = options->allow;
+    options->policy.deny = options->deny;
+    options->no_policy = (struct vwl_socket_policy){
+        .size = sizeof options->no_policy,
+        .kind = VWL_POLICY_NONE,
+    };
+    options->policies = g_new(const struct vwl_socket_policy *, kinds->len);
+    for (guint i = 0; i < kinds->len; i++) {
+        bool none = g_array_index(kinds, uint32_t, i) == VWL_POLICY_NONE;
+
+        options->policies[i] = none ? &options->no_policy : &options->policy;
+    }
+    options->config.socket_policies = options->policies;
+}
+
 static bool complete(struct vwl_options *options, GError **error)
 {
     struct vwl_config *config = &options->config;
@@ -347,6 +403,7 @@ static bool complete(struct vwl_options *options, GError **error)
     config->size = sizeof *config;
     config->sockets = (const void *)options->sockets.sockets->data;
     config->n_sockets = options->sockets.sockets->len;
+    complete_policies(options);
     config->dmabufs = options->dmabufs;
     config->name = options->name;
     vwl_secctx_name(&options->context_names, options->name, g_random_int());
@@ -388,5 +445,11 @@ void vwl_options_finish(struct vwl_options *options)
     g_free(options->dmabufs);
     g_free(options->name);
     g_free(options->context_folder);
+    g_free(options->allow);
+    g_free(options->deny);
+    g_free((char *)(uintptr_t)options->policy.file);
+    g_free((char *)(uintptr_t)options->policy.title_prefix);
+    g_free((char *)(uintptr_t)options->policy.app_id_prefix);
+    g_free(options->policies);
     vwl_socket_list_finish(&options->sockets);
 }

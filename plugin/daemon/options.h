@@ -41,6 +41,9 @@ struct vwl_options {
     bool probe; /* print what the compositor offers, serve nobody */
     struct vwl_config config;
     struct vwl_socket_list sockets; /* config points into it */
+    char *allow, *deny;             /* of policy */
+    struct vwl_socket_policy policy, no_policy;
+    const struct vwl_socket_policy **policies; /* of each socket */
 };
 
 /* Fills *out, which needs vwl_options_finish in any case. False with *error,

@@ -20,12 +20,14 @@ static bool refuse(GError **error, const char *format, ...)
 void vwl_socket_list_init(struct vwl_socket_list *list)
 {
     list->sockets = g_array_new(FALSE, FALSE, sizeof(struct vwl_socket));
+    list->kinds = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     list->strings = g_ptr_array_new_with_free_func(g_free);
 }
 
 void vwl_socket_list_finish(struct vwl_socket_list *list)
 {
     g_array_unref(list->sockets);
+    g_array_unref(list->kinds);
     g_ptr_array_unref(list->strings);
 }
 
@@ -48,7 +50,7 @@ static char *take_word(struct vwl_socket_list *list, const char **at)
 }
 
 static bool add(struct vwl_socket_list *list, const struct vwl_socket *socket,
-                GError **error)
+                uint32_t kind, GError **error)
 {
     for (guint i = 0; i < list->sockets->len; i++) {
         const struct vwl_socket *other = &g_array_index(list->sockets,
@@ -63,13 +65,38 @@ static bool add(struct vwl_socket_list *list, const struct vwl_socket *socket,
         }
     }
     g_array_append_val(list->sockets, *socket);
+    g_array_append_val(list->kinds, kind);
     return true;
+}
+
+/* One word after the path; each of them may be there once. */
+static bool take_property(struct vwl_socket *socket, int *kind,
+                          const char *word, GError **error)
+{
+    if (g_str_has_prefix(word, "name=") && !*socket->name) {
+        socket->name = word + strlen("name=");
+        return *socket->name ||
+               refuse(error, "the name after '%s' is empty", socket->path);
+    }
+    if (strcmp(word, "policy=wayland") == 0 && *kind < 0) {
+        *kind = VWL_POLICY_WAYLAND;
+        return true;
+    }
+    if (strcmp(word, "policy=none") == 0 && *kind < 0) {
+        *kind = VWL_POLICY_NONE;
+        return true;
+    }
+    return refuse(error,
+                  "'%s' after '%s': it must be one name=NAME, or one policy= "
+                  "with wayland or none; a comma within a path is written \\,",
+                  word, socket->path);
 }
 
 static bool take_socket(struct vwl_socket_list *list, const char **at,
                         GError **error)
 {
     struct vwl_socket socket = { .name = "", .path = take_word(list, at) };
+    int kind = -1;
 
     if (!*socket.path) {
         return refuse(error, "a path is empty");
@@ -79,18 +106,12 @@ static bool take_socket(struct vwl_socket_list *list, const char **at,
 
         (*at)++;
         word = take_word(list, at);
-        if (!g_str_has_prefix(word, "name=") || *socket.name) {
-            return refuse(error,
-                          "'%s' after '%s': it must be one name=NAME; a comma "
-                          "within a path is written \\,",
-                          word, socket.path);
-        }
-        socket.name = word + strlen("name=");
-        if (!*socket.name) {
-            return refuse(error, "the name after '%s' is empty", socket.path);
+        if (!take_property(&socket, &kind, word, error)) {
+            return false;
         }
     }
-    return add(list, &socket, error);
+    return add(list, &socket, kind < 0 ? VWL_POLICY_WAYLAND : (uint32_t)kind,
+               error);
 }
 
 bool vwl_socket_list_add(struct vwl_socket_list *list, const char *text,
@@ -129,5 +150,5 @@ bool vwl_socket_list_add_default(struct vwl_socket_list *list, GError **error)
     }
     g_ptr_array_add(list->strings, path);
     socket.path = path;
-    return add(list, &socket, error);
+    return add(list, &socket, VWL_POLICY_WAYLAND, error);
 }

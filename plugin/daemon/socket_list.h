@@ -3,8 +3,9 @@
  * Purpose: read the host sockets that a person wrote down, as --wayland-sock
  * and QEMU's property wayland-sock take them:
  *
- *     PATH[,name=NAME][;PATH[,name=NAME]]...
+ *     PATH[,name=NAME][,policy=wayland|none][;PATH...]...
  *
+ * Without a policy a socket is a Wayland compositor's, and filtered as such.
  * A backslash in front of a comma, a semicolon or a backslash takes that
  * character as it is; in front of anything else it is a backslash.
  *
@@ -21,6 +22,7 @@
 
 struct vwl_socket_list {
     GArray *sockets; /* struct vwl_socket */
+    GArray *kinds;   /* uint32_t, enum vwl_policy_kind of each */
     GPtrArray *strings;
 };
 

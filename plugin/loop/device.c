@@ -11,6 +11,7 @@
 
 #include "base/bits.h"
 #include "base/log.h"
+#include "loop/policies.h"
 #include "loop/pump.h"
 #include "loop/source.h"
 #include "vhost-user-wl/vhost_user.h"
@@ -173,7 +174,10 @@ static int configure(struct vwl_device *device, const struct vwl_config *config)
     device->config.poll_us = config->poll_us;
     device->config.max_in_flight = config->max_in_flight;
     device->config.host = &device->host;
-    return copy_sockets(device, config);
+    if (copy_sockets(device, config) < 0) {
+        return -EINVAL;
+    }
+    return vwl_policies_create(config, &device->log, &core->rules);
 }
 
 static int open_allocators(struct vwl_device *device, const char *words)
@@ -210,6 +214,8 @@ void vwl_device_destroy(struct vwl_device *device)
 {
     vwl_device_stop(device);
     g_mutex_clear(&device->life);
+    vwl_policies_destroy(device->config.core.rules,
+                         device->config.core.n_sockets);
     g_ptr_array_unref(device->strings);
     vwl_allocators_close(device->allocators);
     g_free(device);

@@ -264,8 +264,9 @@ int main(int argc, char **argv)
     char *stuck = g_build_filename(folder, "stuck", NULL);
     char *vhost = g_build_filename(folder, "vhost", NULL);
     char *a = g_strdup_printf("--socket-path=%s", vhost);
-    char *b = g_strdup_printf("--wayland-sock=%s", echo);
-    char *c = g_strdup_printf("--wayland-sock=%s,name=stuck", stuck);
+    char *b = g_strdup_printf("--wayland-sock=%s,policy=none", echo);
+    char *c = g_strdup_printf("--wayland-sock=%s,name=stuck,policy=none",
+                              stuck);
     struct vwl_fe_options options = { .dialect = VWL_FE_STANDARD,
                                       .plain_table = true };
     struct vwl_drv_options drv_options = { 0 };

@@ -223,8 +223,9 @@ void guest_start_daemon(struct guest *guest, struct world *world)
 {
     char *vhost = g_build_filename(world->folder, "vhost", NULL);
     char *socket = g_strdup_printf("--socket-path=%s", vhost);
-    char *echo = g_strdup_printf("--wayland-sock=%s", world->echo);
-    char *own = g_strdup_printf("--wayland-sock=%s,name=own", world->own);
+    char *echo = g_strdup_printf("--wayland-sock=%s,policy=none", world->echo);
+    char *own = g_strdup_printf("--wayland-sock=%s,name=own,policy=none",
+                                world->own);
     char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
     const char *argv[] = { g_getenv("VWL_DAEMON"),   socket, echo, own, plugin,
                            "--security-context=off", NULL };
@@ -255,9 +256,13 @@ void guest_start_here(struct guest *guest, struct world *world)
 {
     const struct vwl_socket sockets[] = { { "", world->echo },
                                           { "own", world->own } };
+    const struct vwl_socket_policy none = { .size = sizeof none,
+                                            .kind = VWL_POLICY_NONE };
+    const struct vwl_socket_policy *const policies[] = { &none, &none };
     const struct vwl_config config = { .size = sizeof config,
                                        .sockets = sockets,
-                                       .n_sockets = 2 };
+                                       .n_sockets = 2,
+                                       .socket_policies = policies };
     void *module = dlopen(g_getenv("VWL_PLUGIN"), RTLD_NOW | RTLD_LOCAL);
     static struct vwl_host host;
     vwl_plugin_get_fn get = NULL;

@@ -114,10 +114,14 @@ static bool create_device(struct world *world)
         { "peer0", world->peers[0].path },
         { "peer1", world->peers[1].path },
     };
+    const struct vwl_socket_policy none = { .size = sizeof none,
+                                            .kind = VWL_POLICY_NONE };
+    const struct vwl_socket_policy *policies[] = { &none, &none, &none };
     struct vwl_config config = {
         .size = sizeof config,
         .sockets = sockets,
         .n_sockets = 3,
+        .socket_policies = policies,
     };
 
     return world->device || world->plugin->device_new(&config, &world->host,

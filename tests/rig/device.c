@@ -109,6 +109,9 @@ static void create_in_process(struct rig *r)
 {
     struct vwl_config config = { .size = sizeof config };
     struct vwl_socket sockets[1 + RIG_MAX_PEERS];
+    const struct vwl_socket_policy none = { .size = sizeof none,
+                                            .kind = VWL_POLICY_NONE };
+    const struct vwl_socket_policy *policies[1 + RIG_MAX_PEERS];
     char names[RIG_MAX_PEERS][16];
     char *path = g_build_filename(r->dir, "compositor", NULL);
 
@@ -116,12 +119,15 @@ static void create_in_process(struct rig *r)
         config = *r->options.config;
     }
     sockets[0] = (struct vwl_socket){ "", path };
+    policies[0] = r->options.policy;
     for (unsigned int i = 0; i < r->n_peers; i++) {
         g_snprintf(names[i], sizeof names[i], "peer%u", i);
         sockets[1 + i] = (struct vwl_socket){ names[i], r->peers[i].path };
+        policies[1 + i] = &none;
     }
     config.sockets = sockets;
     config.n_sockets = 1 + r->n_peers;
+    config.socket_policies = policies;
     r->host = (struct vwl_host){
         .size = sizeof r->host,
         .opaque = r,
@@ -160,8 +166,9 @@ static char **daemon_arguments(struct rig *r)
     g_ptr_array_add(args,
                     g_strdup_printf("--wayland-sock=%s/compositor", r->dir));
     for (unsigned int i = 0; i < r->n_peers; i++) {
-        g_ptr_array_add(args, g_strdup_printf("--wayland-sock=%s,name=peer%u",
-                                              r->peers[i].path, i));
+        g_ptr_array_add(
+            args, g_strdup_printf("--wayland-sock=%s,name=peer%u,policy=none",
+                                  r->peers[i].path, i));
     }
     /* what this machine has must not matter; the last one counts */
     g_ptr_array_add(args, g_strdup("--dmabuf=off"));

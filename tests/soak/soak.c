@@ -209,8 +209,9 @@ static void make_guest(unsigned int index)
     };
 
     for (unsigned int i = 0; soak.daemon && i < PEERS; i++) {
-        g_ptr_array_add(args, g_strdup_printf("--wayland-sock=%s,name=soak%u",
-                                              soak.shared[i].path, i));
+        g_ptr_array_add(
+            args, g_strdup_printf("--wayland-sock=%s,name=soak%u,policy=none",
+                                  soak.shared[i].path, i));
     }
     g_ptr_array_add(args, NULL);
     options.daemon_args = (const char *const *)args->pdata;

@@ -33,7 +33,8 @@ static void place_init(struct place *place)
     place->socket = g_build_filename(place->folder, "vhost", NULL);
     place->peer = g_build_filename(place->folder, "wayland-0", NULL);
     place->socket_option = g_strdup_printf("--socket-path=%s", place->socket);
-    place->peer_option = g_strdup_printf("--wayland-sock=%s", place->peer);
+    place->peer_option = g_strdup_printf("--wayland-sock=%s,policy=none",
+                                         place->peer);
 }
 
 static void place_finish(struct place *place)

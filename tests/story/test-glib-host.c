@@ -169,9 +169,13 @@ static void start_guest(struct host *host, struct guest *guest,
                         const char *folder, char mark)
 {
     struct vwl_socket sock = { "", NULL };
+    const struct vwl_socket_policy none = { .size = sizeof none,
+                                            .kind = VWL_POLICY_NONE };
+    const struct vwl_socket_policy *policies[] = { &none };
     struct vwl_config config = { .size = sizeof config,
                                  .sockets = &sock,
-                                 .n_sockets = 1 };
+                                 .n_sockets = 1,
+                                 .socket_policies = policies };
     char name[] = { 'w', 'l', '-', mark, 0 };
     int sv[2];
 

@@ -42,7 +42,8 @@ static void place_init(struct place *place)
     place->peer = in(place, "wayland-0");
     place->other = in(place, "other");
     place->socket_option = g_strdup_printf("--socket-path=%s", place->socket);
-    place->peer_option = g_strdup_printf("--wayland-sock=%s", place->peer);
+    place->peer_option = g_strdup_printf("--wayland-sock=%s,policy=none",
+                                         place->peer);
     place->intruder = g_strdup_printf("--plugin=%s", g_getenv("VWL_INTRUDER"));
     place->other_fd = process_listen(place->other, 4);
     file = in(place, "file");

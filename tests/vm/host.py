@@ -78,8 +78,10 @@ class Host:
         line = [self.daemon_program, f"--plugin={self.plugin}",
                 f"--socket-path={path}", *self.daemon_args]
         for sock, name in self.sockets():
+            echo = os.path.basename(sock) in ("peer", "full", "none")
             line.append(f"--wayland-sock={sock}" +
-                        (f",name={name}" if name else ""))
+                        (f",name={name}" if name else "") +
+                        (",policy=none" if echo else ""))
         log = open(f"{self.dir}/daemon{number}", "ab")
         process = subprocess.Popen(line, stderr=log, stdout=log,
                                    preexec_fn=vm._die_with_parent)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loop/policies.h"
+
+#include <errno.h>
+#include <glib.h>
+
+#include "policy/rules.h"
+
+static int policy_create(const struct vwl_config *config, size_t i,
+                         struct vwl_log *log, struct vwl_rules **out)
+{
+    const struct vwl_socket_policy *policy = config->socket_policies[i];
+
+    if (policy &&
+        policy->size < offsetof(struct vwl_socket_policy, clipboard)) {
+        log_host_bug(log, "policy of socket %zu: it has no size", i);
+        return -EINVAL;
+    }
+    if (policy && policy->kind > VWL_POLICY_NONE) {
+        log_host_bug(log, "policy of socket %zu: no kind has the number %u", i,
+                     policy->kind);
+        return -EINVAL;
+    }
+    if (policy && policy->kind == VWL_POLICY_NONE) {
+        *out = NULL;
+        return 0;
+    }
+    return vwl_rules_create(policy, log, out);
+}
+
+int vwl_policies_create(const struct vwl_config *config, struct vwl_log *log,
+                        const struct vwl_rules *const **out)
+{
+    struct vwl_rules **policies;
+    int err = 0;
+
+    if (!config->socket_policies) {
+        *out = NULL;
+        return 0;
+    }
+    policies = g_new0(struct vwl_rules *, config->n_sockets + 1);
+    for (size_t i = 0; i < config->n_sockets && err == 0; i++) {
+        err = policy_create(config, i, log, &policies[i]);
+    }
+    *out = (const struct vwl_rules *const *)policies;
+    return err;
+}
+
+void vwl_policies_destroy(const struct vwl_rules *const *policies,
+                          size_t n_sockets)
+{
+    struct vwl_rules **ours = (struct vwl_rules **)(uintptr_t)policies;
+
+    for (size_t i = 0; ours && i < n_sockets; i++) {
+        vwl_rules_destroy(ours[i]);
+    }
+    g_free(ours);
+}

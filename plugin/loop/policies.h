@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The policies of a device's host sockets, from what its host says. */
+#ifndef VWL_LOOP_POLICIES_H
+#define VWL_LOOP_POLICIES_H
+
+#include "base/log.h"
+#include "vhost-user-wl/plugin.h"
+
+struct vwl_rules;
+
+/* Of each socket, as vwl_core_config takes them: an array of n_sockets.
+ * -EINVAL: the log says why. */
+int vwl_policies_create(const struct vwl_config *config, struct vwl_log *log,
+                        const struct vwl_rules *const **out);
+void vwl_policies_destroy(const struct vwl_rules *const *policies,
+                          size_t n_sockets); /* NULL is fine */
+
+#endif
