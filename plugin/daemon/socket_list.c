@@ -110,7 +110,7 @@ static bool take_socket(struct vwl_socket_list *list, const char **at,
             return false;
         }
     }
-    return add(list, &socket, kind < 0 ? VWL_POLICY_WAYLAND : (uint32_t)kind,
+    return add(list, &socket, kind < 0 ? VWL_POLICY_NONE : (uint32_t)kind,
                error);
 }
 
@@ -150,5 +150,5 @@ bool vwl_socket_list_add_default(struct vwl_socket_list *list, GError **error)
     }
     g_ptr_array_add(list->strings, path);
     socket.path = path;
-    return add(list, &socket, VWL_POLICY_WAYLAND, error);
+    return add(list, &socket, VWL_POLICY_NONE, error);
 }
