@@ -235,7 +235,8 @@ def cache_of_another(folder, desktop):
 def no_packages(folder, desktop):
     """Not installed, and apt cannot have them."""
     demo = Demo(folder, apt=False, **desktop.env)
-    demo.ends(1, 'apt-get installs, as root: gcc', 'apt-get update failed')
+    demo.ends(1, 'apt-get installs, as root:', 'gcc libc6-dev',
+              'apt-get update failed')
     Demo(folder, '--no-install', apt=False, **desktop.env).ends(
         1, '--no-install was given')
 

@@ -82,6 +82,8 @@ class Host:
             line.append(f"--wayland-sock={sock}" +
                         (f",name={name}" if name else "") +
                         (",policy=none" if echo else ""))
+            if echo and "--security-context=off" not in line:
+                line.append("--security-context=off") # it is no compositor
         log = open(f"{self.dir}/daemon{number}", "ab")
         process = subprocess.Popen(line, stderr=log, stdout=log,
                                    preexec_fn=vm._die_with_parent)

@@ -13,9 +13,11 @@ import argparse
 import glob
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 import gpu
@@ -95,14 +97,23 @@ def fences(run):
 def qemu_gpu(run):
     """QEMU's gpu=ID where its kernel has udmabuf: QEMU in QEMU."""
     options = run.options
-    firmware = glob.glob(os.path.dirname(options.qemu) +
-                         "/../share/qemu/*.bin")
-    with gpu.Image([options.qemu_gpu, options.qemu, options.plugin,
-                    *firmware]) as image:
-        with vms.VM(options.qemu, image.dir, memory="512M",
-                    name="qemu-gpu") as vm:
+    program, _, glue = shlex.split(options.qemu)
+    program = shutil.which(program)
+    files = [options.qemu_gpu, program, glue, options.plugin,
+             *glob.glob("/usr/share/qemu/*.bin"),
+             *glob.glob("/usr/share/seabios/*.bin")]
+    modules = glob.glob("/usr/lib/x86_64-linux-gnu/qemu/"
+                        "hw-display-virtio-gpu*.so")
+    with tempfile.TemporaryDirectory(prefix="vwl-gpu-") as folder:
+        script = f"{folder}/qemu-with-glue"
+        with open(script, "w") as file:
+            file.write(f"#!/bin/sh\nexec {gpu.path(program)} -plugin "
+                       f'{gpu.path(glue)} "$@"\n')
+        with gpu.Image([*files, script], modules) as image, \
+                vms.VM(options.qemu, image.dir, memory="768M",
+                       name="qemu-gpu") as vm:
             vm.boot()
-            tap(vm.run(f"{run.env} VWL_QEMU={gpu.path(options.qemu)} "
+            tap(vm.run(f"{run.env} VWL_QEMU={gpu.path(script)} "
                        f"VWL_FIRMWARE={os.path.dirname(gpu.path('x'))} "
                        f"{gpu.path(options.qemu_gpu)} 2>&1",
                        timeout=300)[1])
