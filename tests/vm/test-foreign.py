@@ -364,8 +364,8 @@ def wrong_gpu(run):
             except vms.Dead:
                 pass
             else:
-                raise vms.Error("gpu is taken with chardev")
-            want("together with chardev" in vm.log(), vm.log())
+                raise vms.Error("gpu is taken with socket")
+            want("together with socket" in vm.log(), vm.log())
 
 
 def main():
