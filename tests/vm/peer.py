@@ -7,12 +7,15 @@ of its own; `connections` counts those that are open.
 """
 
 import array
+import errno
 import fcntl
 import mmap
 import os
 import socket
 import struct
+import sys
 import threading
+import time
 
 ECHO, FLOOD, MEMFD, PIPE_R, PIPE_W, HANG_UP, SLEEP, SUM, FILL, FDS, \
     DRAIN = range(1, 12)
@@ -61,8 +64,12 @@ class Peer:
         while True:
             try:
                 sock, _ = self._socket.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if error.errno in (errno.EBADF, errno.EINVAL):
+                    return  # closed
+                print(f"# peer: accept: {error}", file=sys.stderr)
+                time.sleep(0.05)  # no descriptor to be had, say
+                continue
             threading.Thread(target=self._serve, args=(sock,),
                              daemon=True).start()
 

@@ -56,10 +56,12 @@ def bound(vm):
     return vm.check(f"ls {driver_dir(vm)} | grep virtio").split()
 
 
-def wltest_all(vm):
-    status, output = vm.run("wltest", timeout=180)
+def wltest_all(run, vm):
+    status, output = vm.run("wltest", timeout=240)
     if status:
-        raise vms.Error(output)
+        raise vms.Error(f"status {status}, {run.host.peer.connections} "
+                        f"connections on the host:\n{output}\n"
+                        f"{vm.dmesg()[-2000:]}\n{run.host.log()[-2000:]}")
 
 
 def end_session(vm, end):
@@ -75,7 +77,7 @@ def end_session(vm, end):
 def everything(run):
     with run.vm() as vm:
         vm.boot()
-        wltest_all(vm)
+        wltest_all(run, vm)
         gone(run)
         run.healthy(vm)
 
@@ -99,7 +101,7 @@ def transport(run):
 def no_shmem(run):
     with run.vm(modparams="use_shmem=0") as vm:
         vm.boot()
-        wltest_all(vm)
+        wltest_all(run, vm)
         gone(run)
         run.healthy(vm)
 
@@ -108,7 +110,7 @@ def no_shmem(run):
 def no_trans_flags(run):
     with run.vm(modparams="trans_flags=0 use_shmem=0") as vm:
         vm.boot()
-        wltest_all(vm)
+        wltest_all(run, vm)
         gone(run)
         run.healthy(vm)
 
@@ -249,7 +251,7 @@ def sleep(run):
         vm.check("echo freeze > /sys/power/state", timeout=60)
         gone(run)
         vm.check("kill $(pidof wltest)")
-        wltest_all(vm)
+        wltest_all(run, vm)
         run.healthy(vm)
 
 
@@ -318,7 +320,7 @@ def daemon_restart(run):
                 raise vms.Error("a context without a daemon")
             run.host.start_daemon()
             settle(lambda: vm.run("wltest ping", timeout=20)[0], 0, 60)
-        wltest_all(vm)
+        wltest_all(run, vm)
         run.healthy(vm)
 
 

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -106,6 +108,48 @@ void test_lots(void)
     }
 }
 
+/* Long enough for a busy machine; who is stuck says where it is. */
+#define STUCK_SECONDS 150
+
+static volatile sig_atomic_t stage;
+
+static void on_stuck(int number)
+{
+    static const char *const at[] = { "new context", "first ping",
+                                      "second ping", "close" };
+    char text[96];
+    int len = snprintf(text, sizeof text, "stuck: round %d, %s\n", stage / 4,
+                       at[stage % 4]);
+
+    (void)number;
+    (void)!write(STDOUT_FILENO, text, (size_t)len);
+    _exit(2);
+}
+
+static void make_and_ping(void)
+{
+    signal(SIGALRM, on_stuck);
+    alarm(STUCK_SECONDS);
+    for (int round = 0; round < 60; round++) {
+        int ctx;
+
+        stage = round * 4;
+        ctx = make_ctx();
+        for (int i = 0; ctx >= 0 && i < 2; i++) {
+            stage++;
+            if (!ping(ctx)) {
+                _exit(1);
+            }
+        }
+        if (ctx < 0) {
+            _exit(1);
+        }
+        stage++;
+        close(ctx);
+    }
+    _exit(0);
+}
+
 void test_many_at_once(void)
 {
     enum { N = 8 };
@@ -115,15 +159,7 @@ void test_many_at_once(void)
     for (int i = 0; i < N; i++) {
         pids[i] = fork();
         if (pids[i] == 0) {
-            for (int round = 0; round < 60; round++) {
-                int ctx = make_ctx();
-
-                if (ctx < 0 || !ping(ctx) || !ping(ctx)) {
-                    _exit(1);
-                }
-                close(ctx);
-            }
-            _exit(0);
+            make_and_ping();
         }
     }
     for (int i = 0; i < N; i++) {
