@@ -7,10 +7,12 @@
  * of what is done with a global's messages: whoever relays them keeps handlers
  * of its own, by interface.
  *
- * Adding to what guests may have: a row in table.c, and the tables (struct
- * wl_interface) of the global and of all that it makes: from XML in
- * meson.build, or written by hand; its name in interfaces.h. A row without
- * tables cannot be let through, as nobody could tell what its messages mean.
+ * Adding to what guests may have: a TABLED row in table.c. The build looks for
+ * the tables (struct wl_interface) of the global and of all that it makes in
+ * the XML of the installed wayland-protocols; where that lacks them, a file
+ * listed in meson.build defines them by hand. wayland/interfaces.h, which the
+ * build makes, declares them. A row without tables cannot be let through, as
+ * nobody could tell what its messages mean.
  */
 #ifndef VWL_WAYLAND_TABLE_H
 #define VWL_WAYLAND_TABLE_H

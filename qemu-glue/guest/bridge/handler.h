@@ -3,8 +3,8 @@
  * What the bridge does with the messages of one interface, beside passing them
  * on. An interface without a handler is plain: ids are exchanged, a descriptor
  * is a pipe, and that is all. A protocol that needs treatment is a handler in
- * one file of handlers/ and a row of handlers/table.c: a constant
- * `vwl_handle_NAME`.
+ * one file of handlers/, a constant `vwl_handle_NAME`, and a line of `handled`
+ * in meson.build.
  *
  * A handler is the role of each object of its interface (wayland/objects.h).
  * Each function may be NULL.
