@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #define WAIT_MS 60000
+#define START_MS 120000
+#define BIOS_BYTES 65536
 
 uint64_t qtest_ask(struct machine *m, const char *format, ...)
 {
@@ -79,10 +81,78 @@ static int listen_at(const char *path)
     return fd;
 }
 
+/*
+ * Distributions' QEMUs lack the qtest accelerator, in which no processor runs:
+ * this firmware halts the processor at its first instruction, and for good.
+ */
+static char *make_bios(const struct machine *m)
+{
+    static const uint8_t halt[] = { 0xfa, 0xf4, 0xeb, 0xfd };
+    char *path = g_build_filename(m->folder, "bios", NULL);
+    g_autofree uint8_t *bytes = g_malloc0(BIOS_BYTES);
+
+    memcpy(bytes + BIOS_BYTES - 16, halt, sizeof halt);
+    g_assert_true(g_file_set_contents(path, (char *)bytes, BIOS_BYTES, NULL));
+    return path;
+}
+
+/* QEMU's end of qtest: it may need long, or end at once. */
+static int accept_qemu(const struct machine *m, int listener)
+{
+    struct pollfd p = { listener, POLLIN, 0 };
+    gint64 until = g_get_monotonic_time() + START_MS * 1000;
+    int fd, status;
+
+    while (poll(&p, 1, 100) == 0) {
+        if (waitpid(m->pid, &status, WNOHANG) == m->pid) {
+            g_error("QEMU ended (wait status %#x)", (unsigned int)status);
+        }
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+    }
+    fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+static void start_qemu(struct machine *m, const char *gpu, const char *wl,
+                       const char *bios, const char *qtest)
+{
+    const char *const argv[] = {
+        g_getenv("VWL_QEMU"),
+        "-accel",
+        "tcg",
+        "-bios",
+        bios,
+        "-nodefaults",
+        "-display",
+        "none",
+        "-m",
+        "256M",
+        "-M",
+        "q35,memory-backend=mem",
+        "-object",
+        "memory-backend-memfd,id=mem,size=256M,share=on",
+        "-device",
+        gpu,
+        "-device",
+        wl,
+        "-qtest",
+        qtest,
+        "-qtest-log",
+        "/dev/null",
+        NULL,
+    };
+    GError *error = NULL;
+
+    g_spawn_async(NULL, (char **)(uintptr_t)argv, NULL,
+                  G_SPAWN_DO_NOT_REAP_CHILD, die_with_parent, NULL, &m->pid,
+                  &error);
+    g_assert_no_error(error);
+}
+
 void machine_init(struct machine *m, bool blob, const char *dmabuf)
 {
-    g_autofree char *qtest = NULL, *wl = NULL;
-    GError *error = NULL;
+    g_autofree char *qtest = NULL, *qtest_arg = NULL, *wl = NULL, *bios = NULL;
     int listener;
 
     memset(m, 0, sizeof *m);
@@ -93,55 +163,22 @@ void machine_init(struct machine *m, bool blob, const char *dmabuf)
     m->next_page = 16;
     m->next_bar = BARS;
     qtest = g_build_filename(m->folder, "qtest", NULL);
+    qtest_arg = g_strdup_printf("unix:%s", qtest);
     wl = g_strdup_printf("vhost-user-wl-pci,addr=5,gpu=gpu0,shm-size=16M,"
                          "plugin=%s,wayland-sock=%s%s%s",
                          g_getenv("VWL_PLUGIN"), m->path,
                          dmabuf ? ",dmabuf=" : "", dmabuf ? dmabuf : "");
     listener = listen_at(qtest);
-    {
-        g_autofree char *qtest_arg = g_strdup_printf("unix:%s", qtest);
-        const char *const argv[] = {
-            g_getenv("VWL_QEMU"),
-            "-L",
-            g_getenv("VWL_FIRMWARE"),
-            "-accel",
-            "qtest",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-m",
-            "256M",
-            "-M",
-            "q35,memory-backend=mem",
-            "-object",
-            "memory-backend-memfd,id=mem,size=256M,share=on",
-            "-device",
-            blob ? "virtio-gpu-pci,id=gpu0,addr=4,blob=on"
-                 : "virtio-gpu-pci,id=gpu0,addr=4",
-            "-device",
-            wl,
-            "-qtest",
-            qtest_arg,
-            "-qtest-log",
-            "/dev/null",
-            NULL,
-        };
-
-        g_spawn_async(NULL, (char **)(uintptr_t)argv, NULL,
-                      G_SPAWN_DO_NOT_REAP_CHILD, die_with_parent, NULL, &m->pid,
-                      &error);
-        g_assert_no_error(error);
-    }
-    {
-        struct pollfd p = { listener, POLLIN, 0 };
-
-        g_assert_cmpint(poll(&p, 1, 120000), ==, 1);
-    }
-    m->qtest = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    g_assert_cmpint(m->qtest, >=, 0);
+    bios = make_bios(m);
+    start_qemu(m,
+               blob ? "virtio-gpu-pci,id=gpu0,addr=4,blob=on"
+                    : "virtio-gpu-pci,id=gpu0,addr=4",
+               wl, bios, qtest_arg);
+    m->qtest = accept_qemu(m, listener);
     close(listener);
     g_unlink(qtest);
-    qtest_ask(m, "readl 0x0\n");
+    qtest_ask(m, "readl 0x0\n"); /* answered when all is set up */
+    g_unlink(bios);
     map_ram(m);
 }
 

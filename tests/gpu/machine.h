@@ -2,7 +2,7 @@
 /*
  * A QEMU without a guest, driven by its qtest protocol: a virtio-gpu in slot
  * 4, a virtio-wl device in slot 5, and guest memory that this process maps.
- * VWL_QEMU and VWL_PLUGIN name the files, VWL_FIRMWARE the folder of QEMU's.
+ * VWL_QEMU and VWL_PLUGIN name the files.
  */
 #ifndef TESTS_GPU_MACHINE_H
 #define TESTS_GPU_MACHINE_H

@@ -4,7 +4,7 @@
  * (in a virtual machine: QEMU in QEMU). No guest runs in the inner one: this
  * program drives its virtio-gpu and its virtio-wl device by QEMU's qtest
  * protocol, through the guest memory that all of them share. VWL_QEMU and
- * VWL_PLUGIN name the files, VWL_FIRMWARE the folder of QEMU's.
+ * VWL_PLUGIN name the files.
  */
 #include <fcntl.h>
 #include <glib.h>

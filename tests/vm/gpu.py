@@ -8,11 +8,14 @@ programs of this build in it: there they are host and guest in one.
         machine.check(image.line(program, "--help"))
 
 Programs may need libraries: those that the linker loads here go along, and
-files and folders of `more` as well, by their own paths.
+files and folders of `more` as well, by their own paths. Files of `alone` keep
+their paths, too, and bring nothing.
 """
 
+import glob
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -76,7 +79,7 @@ class Archive:
 
 
 class Image:
-    def __init__(self, programs, more=()):
+    def __init__(self, programs, more=(), alone=()):
         base = base_image()
         self.dir = tempfile.mkdtemp(prefix="vwl-gpu-")
         os.symlink(f"{base}/vmlinux", f"{self.dir}/vmlinux")
@@ -90,6 +93,8 @@ class Image:
                          f"{os.path.basename(program)}")
             for path in more:
                 self.add_tree(archive, path)
+            for path in alone:
+                archive.put(path, path)
             archive.put(LOADER, LOADER)
             archive.end()
 
@@ -117,6 +122,32 @@ class Image:
 
     def __exit__(self, *_):
         self.close()
+
+
+def inner_qemu(line):
+    """What starts that QEMU of tests/vm/run in a guest, and what it needs
+    there: files with libraries of this machine, and files alone."""
+    words = shlex.split(line)
+    program = shutil.which(words[0])
+    glue = words[words.index("-plugin") + 1]
+    alone = [glue, glue[:-len(".so")] + "-device.so"]
+    root = f"{os.path.dirname(program)}/root"
+    own = os.path.isdir(root)  # with its C library and all, behind a script
+    if not own:
+        root = ""
+    libs = f"{root}/usr/lib/x86_64-linux-gnu"
+    files = [f"{root}/usr/bin/qemu-system-x86_64"]
+    for name in "accel-tcg-x86_64", "hw-display-virtio-gpu*":
+        files += glob.glob(f"{libs}/qemu/{name}.so")
+    line = shlex.join([program, *words[1:]])
+    if not own:
+        return line, files, alone
+    loader = f"{root}/usr{LOADER}"
+    said = subprocess.run(
+        [loader, "--library-path", f"{libs}:{libs}/pulseaudio", "--list",
+         files[0]], stdout=subprocess.PIPE, check=True, text=True).stdout
+    return line, [], [*alone, *files, program, loader,
+                      *re.findall(r" => (/\S+)", said)]
 
 
 def path(program):

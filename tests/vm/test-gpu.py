@@ -10,10 +10,8 @@ all run inside one virtual machine; a picture is what its display shows.
 """
 
 import argparse
-import glob
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -97,24 +95,17 @@ def fences(run):
 def qemu_gpu(run):
     """QEMU's gpu=ID where its kernel has udmabuf: QEMU in QEMU."""
     options = run.options
-    program, _, glue = shlex.split(options.qemu)
-    program = shutil.which(program)
-    files = [options.qemu_gpu, program, glue, options.plugin,
-             *glob.glob("/usr/share/qemu/*.bin"),
-             *glob.glob("/usr/share/seabios/*.bin")]
-    modules = glob.glob("/usr/lib/x86_64-linux-gnu/qemu/"
-                        "hw-display-virtio-gpu*.so")
+    line, files, alone = gpu.inner_qemu(options.qemu)
     with tempfile.TemporaryDirectory(prefix="vwl-gpu-") as folder:
         script = f"{folder}/qemu-with-glue"
         with open(script, "w") as file:
-            file.write(f"#!/bin/sh\nexec {gpu.path(program)} -plugin "
-                       f'{gpu.path(glue)} "$@"\n')
-        with gpu.Image([*files, script], modules) as image, \
-                vms.VM(options.qemu, image.dir, memory="768M",
+            file.write(f'#!/bin/sh\nexec {line} "$@"\n')
+        with gpu.Image([options.qemu_gpu, options.plugin, script], files,
+                       alone) as image, \
+                vms.VM(options.qemu, image.dir, memory="1G",
                        name="qemu-gpu") as vm:
             vm.boot()
             tap(vm.run(f"{run.env} VWL_QEMU={gpu.path(script)} "
-                       f"VWL_FIRMWARE={os.path.dirname(gpu.path('x'))} "
                        f"{gpu.path(options.qemu_gpu)} 2>&1",
                        timeout=300)[1])
             run.healthy(vm)
