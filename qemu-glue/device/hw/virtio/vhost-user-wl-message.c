@@ -6,20 +6,13 @@
 
 #include "qemu/osdep.h"
 #include "hw/virtio/vhost-user-wl-message.h"
+#include <poll.h>
 #include <sys/socket.h>
 
 typedef union Control {
     struct cmsghdr head;
     char bytes[CMSG_SPACE(sizeof(int) * WL_MSG_FDS_MAX)];
 } Control;
-
-void vhost_user_wl_message_set_timeout(int sock, unsigned ms)
-{
-    struct timeval time = { ms / 1000, ms % 1000 * 1000 };
-
-    setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
-    setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time));
-}
 
 void vhost_user_wl_message_close_fds(WLMessage *msg)
 {
@@ -29,12 +22,31 @@ void vhost_user_wl_message_close_fds(WLMessage *msg)
     msg->n_fds = 0;
 }
 
-static int error_of(ssize_t n)
+/* 0: what failed for now, as n and errno say, can be tried again. */
+static int wait_for(int sock, short events, ssize_t n, const WLPatience *p)
 {
+    struct pollfd fds[2] = { { sock, events, 0 }, { p->stop, POLLIN, 0 } };
+    int64_t left;
+    int ret;
+
     if (n == 0) {
         return -ECONNRESET;
     }
-    return errno == EAGAIN || errno == EWOULDBLOCK ? -ETIMEDOUT : -errno;
+    if (errno == EINTR) {
+        return 0;
+    }
+    if (errno != EAGAIN && errno != EWOULDBLOCK) {
+        return -errno;
+    }
+    left = p->until - g_get_monotonic_time();
+    if (left <= 0) {
+        return -ETIMEDOUT;
+    }
+    ret = poll(fds, G_N_ELEMENTS(fds), (left + 999) / 1000);
+    if (ret < 0) {
+        return errno == EINTR ? 0 : -errno;
+    }
+    return fds[1].revents ? -ECANCELED : 0;
 }
 
 /* Those beyond what a message may have would be lost: a protocol error. */
@@ -63,7 +75,8 @@ static int take_fds(struct msghdr *head, WLMessage *msg)
     return ret;
 }
 
-static int recv_all(int sock, void *to, size_t size, WLMessage *msg)
+static int recv_all(int sock, void *to, size_t size, WLMessage *msg,
+                    const WLPatience *p)
 {
     size_t done = 0;
 
@@ -76,37 +89,30 @@ static int recv_all(int sock, void *to, size_t size, WLMessage *msg)
             .msg_control = &control,
             .msg_controllen = sizeof(control),
         };
-        ssize_t n = recvmsg(sock, &head, MSG_CMSG_CLOEXEC);
-        int ret;
+        ssize_t n = recvmsg(sock, &head, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        int ret = n > 0 ? take_fds(&head, msg) : wait_for(sock, POLLIN, n, p);
 
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return error_of(n);
-        }
-        ret = take_fds(&head, msg);
         if (ret < 0) {
             return ret;
         }
-        done += n;
+        done += MAX(n, 0);
     }
     return 0;
 }
 
-int vhost_user_wl_message_recv(int sock, WLMessage *msg)
+int vhost_user_wl_message_recv(int sock, WLMessage *msg, const WLPatience *p)
 {
     int ret;
 
     msg->n_fds = 0;
-    ret = recv_all(sock, &msg->head, sizeof(msg->head), msg);
+    ret = recv_all(sock, &msg->head, sizeof(msg->head), msg, p);
     if (ret == 0 &&
         ((msg->head.flags & VHOST_USER_VERSION_MASK) != VHOST_USER_VERSION ||
          msg->head.size > sizeof(msg->payload))) {
         ret = -EPROTO;
     }
     if (ret == 0) {
-        ret = recv_all(sock, &msg->payload, msg->head.size, msg);
+        ret = recv_all(sock, &msg->payload, msg->head.size, msg, p);
     }
     if (ret < 0) {
         vhost_user_wl_message_close_fds(msg);
@@ -114,7 +120,8 @@ int vhost_user_wl_message_recv(int sock, WLMessage *msg)
     return ret;
 }
 
-int vhost_user_wl_message_send(int sock, const WLMessage *msg)
+int vhost_user_wl_message_send(int sock, const WLMessage *msg,
+                               const WLPatience *p)
 {
     size_t size = sizeof(msg->head) + msg->head.size, done = 0;
     Control control = {};
@@ -135,12 +142,14 @@ int vhost_user_wl_message_send(int sock, const WLMessage *msg)
         ssize_t n;
 
         head.msg_iov = &iov;
-        n = sendmsg(sock, &head, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
+        n = sendmsg(sock, &head, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n <= 0) {
-            return error_of(n);
+            int ret = wait_for(sock, POLLOUT, n, p);
+
+            if (ret < 0) {
+                return ret;
+            }
+            continue;
         }
         done += n;
         /* with the first byte */
@@ -150,7 +159,7 @@ int vhost_user_wl_message_send(int sock, const WLMessage *msg)
     return 0;
 }
 
-bool vhost_user_wl_message_is_answered(const WLMessage *msg)
+bool vhost_user_wl_message_is_answered(const WLMessage *msg, uint64_t acked)
 {
     switch (msg->head.request) {
     case VHOST_USER_GET_FEATURES:
@@ -162,12 +171,15 @@ bool vhost_user_wl_message_is_answered(const WLMessage *msg)
     case VHOST_USER_GET_STATUS:
     case VHOST_USER_GET_SHMEM_CONFIG:
         return true;
+    case VHOST_USER_SET_LOG_BASE:
+        return acked & (1ULL << VHOST_USER_PROTOCOL_F_LOG_SHMFD);
     default:
         return msg->head.flags & VHOST_USER_NEED_REPLY_MASK;
     }
 }
 
-int vhost_user_wl_message_answer(int sock, const WLMessage *msg, uint64_t value)
+int vhost_user_wl_message_answer(int sock, const WLMessage *msg, uint64_t value,
+                                 const WLPatience *p)
 {
     WLMessage *answer = g_new(WLMessage, 1);
     int ret;
@@ -179,7 +191,7 @@ int vhost_user_wl_message_answer(int sock, const WLMessage *msg, uint64_t value)
     };
     answer->payload.u64 = value;
     answer->n_fds = 0;
-    ret = vhost_user_wl_message_send(sock, answer);
+    ret = vhost_user_wl_message_send(sock, answer, p);
     g_free(answer);
     return ret;
 }

@@ -33,12 +33,25 @@ void vhost_user_wl_relay_log(Relay *r, enum vwl_log_level level,
     r->host->log(r->host->opaque, level, text);
 }
 
+int64_t vhost_user_wl_relay_patience(Relay *r, int64_t used)
+{
+    const int64_t all = VHOST_USER_WL_PATIENCE_MS * 1000LL;
+    int64_t now = g_get_monotonic_time();
+
+    r->waited -= (now - r->counted) / VHOST_USER_WL_PATIENCE_BACK;
+    /* A wait that is counted twice makes the pause no longer. */
+    r->waited = MIN(MAX(r->waited, 0) + used, all);
+    r->counted = now;
+    return all - r->waited;
+}
+
 /*
  * Before it is served
  */
 
 /* Asks for a payload of that size. */
-static int daemon_ask(Relay *r, int sock, uint32_t request, uint32_t size)
+static int daemon_ask(Relay *r, int sock, uint32_t request, uint32_t size,
+                      const WLPatience *patience)
 {
     int ret;
 
@@ -47,9 +60,9 @@ static int daemon_ask(Relay *r, int sock, uint32_t request, uint32_t size)
         .flags = VHOST_USER_VERSION,
     };
     r->msg.n_fds = 0;
-    ret = vhost_user_wl_message_send(sock, &r->msg);
+    ret = vhost_user_wl_message_send(sock, &r->msg, patience);
     if (ret == 0) {
-        ret = vhost_user_wl_message_recv(sock, &r->msg);
+        ret = vhost_user_wl_message_recv(sock, &r->msg, patience);
     }
     if (ret < 0) {
         return ret;
@@ -64,7 +77,11 @@ static int daemon_ask(Relay *r, int sock, uint32_t request, uint32_t size)
 /* What has to be known before there is a device. */
 static int daemon_interview(Relay *r, int sock, uint64_t *size)
 {
-    int ret = daemon_ask(r, sock, VHOST_USER_GET_FEATURES, sizeof(uint64_t));
+    const WLPatience patience = {
+        g_get_monotonic_time() + VHOST_USER_WL_PATIENCE_MS * 1000LL, r->stop
+    };
+    int ret = daemon_ask(r, sock, VHOST_USER_GET_FEATURES, sizeof(uint64_t),
+                         &patience);
 
     if (ret < 0) {
         return ret;
@@ -73,7 +90,7 @@ static int daemon_interview(Relay *r, int sock, uint64_t *size)
         return -EPROTO;
     }
     ret = daemon_ask(r, sock, VHOST_USER_GET_PROTOCOL_FEATURES,
-                     sizeof(uint64_t));
+                     sizeof(uint64_t), &patience);
     if (ret < 0) {
         return ret;
     }
@@ -88,10 +105,10 @@ static int daemon_interview(Relay *r, int sock, uint64_t *size)
         .size = sizeof(uint64_t),
     };
     r->msg.payload.u64 = BIT_OF(VHOST_USER_PROTOCOL_F_SHMEM);
-    ret = vhost_user_wl_message_send(sock, &r->msg);
+    ret = vhost_user_wl_message_send(sock, &r->msg, &patience);
     if (ret == 0) {
         ret = daemon_ask(r, sock, VHOST_USER_GET_SHMEM_CONFIG,
-                         sizeof(struct vhost_user_shmem_config));
+                         sizeof(struct vhost_user_shmem_config), &patience);
     }
     if (ret == 0) {
         *size = r->msg.payload.shmem_config.memory_sizes[0];
@@ -116,8 +133,6 @@ int vhost_user_wl_relay_connect(Relay *r, uint64_t *size)
         close(sock);
         return ret;
     }
-    fcntl(sock, F_SETFL, fcntl(sock, F_GETFL) & ~O_NONBLOCK);
-    vhost_user_wl_message_set_timeout(sock, VHOST_USER_WL_STALL_MS);
     ret = daemon_interview(r, sock, size);
     if (ret < 0) {
         close(sock);
@@ -176,7 +191,9 @@ static void *relay_await(void *opaque)
     while (!relay_pause(r, RETRY_MS)) {
         uint64_t size;
 
-        if (vhost_user_wl_relay_connect(r, &size) < 0) {
+        if (vhost_user_wl_relay_patience(r, 0) <
+                VHOST_USER_WL_PATIENCE_MS * 1000LL / 2 ||
+            vhost_user_wl_relay_connect(r, &size) < 0) {
             continue;
         }
         if (size == r->window_size) {

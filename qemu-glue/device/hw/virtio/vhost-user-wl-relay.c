@@ -9,7 +9,7 @@
  *  - where that region is, for drivers that want guest addresses: the daemon
  *    learns it from a mapped piece that stands in the memory table;
  *  - a daemon that takes long to come, to come back or to answer: the relay's
- *    thread waits, and QEMU waits for an answer no longer than ANSWER_MS.
+ *    thread waits, and QEMU no longer than vhost-user-wl-relay.h allows.
  *
  * Whatever the daemon says is checked before use here; what is passed on,
  * QEMU's code checks itself.
@@ -23,8 +23,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
-#define ANSWER_MS 30000
-
 #define BIT_OF(n) (1ULL << (n))
 /* The relay's own affair. */
 #define HIDDEN_FEATURES                    \
@@ -32,6 +30,11 @@
      BIT_OF(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
 
 typedef struct vwl_device Relay;
+
+static int relay_send(Relay *r, int which, const WLMessage *msg)
+{
+    return vhost_user_wl_message_send(r->end[which], msg, &r->patience);
+}
 
 static void end_close(Relay *r, int which)
 {
@@ -110,7 +113,7 @@ static int table_announce(Relay *r)
         }
     }
     table_add_piece(r, &r->msg);
-    return vhost_user_wl_message_send(r->end[PEER], &r->msg);
+    return relay_send(r, PEER, &r->msg);
 }
 
 static int window_request(Relay *r)
@@ -150,9 +153,6 @@ static int take_back_channel(Relay *r)
     r->end[BACK_FRONT] = r->msg.fds[0];
     r->end[BACK_PEER] = sv[0];
     r->msg.fds[0] = sv[1];
-    vhost_user_wl_message_set_timeout(sv[0], VHOST_USER_WL_STALL_MS);
-    vhost_user_wl_message_set_timeout(r->end[BACK_FRONT],
-                                      VHOST_USER_WL_STALL_MS);
     return 0;
 }
 
@@ -167,6 +167,7 @@ static int from_front(Relay *r)
                                BIT_OF(VIRTIO_WL_F_USE_SHMEM));
         break;
     case VHOST_USER_SET_PROTOCOL_FEATURES:
+        r->acked = msg->payload.u64;
         msg->payload.u64 |= r->features & BIT_OF(VHOST_USER_PROTOCOL_F_SHMEM);
         break;
     case VHOST_USER_SET_MEM_TABLE:
@@ -182,25 +183,26 @@ static int from_front(Relay *r)
     if (ret < 0) {
         return ret;
     }
-    if (vhost_user_wl_message_is_answered(msg)) {
-        r->due = g_get_monotonic_time() + ANSWER_MS * 1000LL;
+    if (vhost_user_wl_message_is_answered(msg, r->acked)) {
+        r->asked = g_get_monotonic_time();
     }
-    return vhost_user_wl_message_send(r->end[PEER], msg);
+    return relay_send(r, PEER, msg);
 }
 
 static int from_peer(Relay *r)
 {
     WLMessage *msg = &r->msg;
 
-    if (!(msg->head.flags & VHOST_USER_REPLY_MASK) || !r->due) {
+    if (!(msg->head.flags & VHOST_USER_REPLY_MASK) || !r->asked) {
         return -EPROTO; /* nobody asked */
     }
-    r->due = 0;
+    vhost_user_wl_relay_patience(r, g_get_monotonic_time() - r->asked);
+    r->asked = 0;
     if (msg->head.request == VHOST_USER_GET_PROTOCOL_FEATURES &&
         msg->head.size == sizeof(uint64_t)) {
         msg->payload.u64 &= ~HIDDEN_FEATURES;
     }
-    return vhost_user_wl_message_send(r->end[FRONT], msg);
+    return relay_send(r, FRONT, msg);
 }
 
 static int from_back_peer(Relay *r)
@@ -212,14 +214,15 @@ static int from_back_peer(Relay *r)
     if (msg->head.request != VHOST_USER_BACKEND_SHMEM_MAP &&
         msg->head.request != VHOST_USER_BACKEND_SHMEM_UNMAP) {
         /* Both ends of the back-end channel open and close together. */
-        return vhost_user_wl_message_send(r->end[BACK_FRONT], msg);
+        return relay_send(r, BACK_FRONT, msg);
     }
     ret = window_request(r);
     announce = ret == 0 && r->wants_addresses &&
                msg->head.request == VHOST_USER_BACKEND_SHMEM_MAP &&
                vhost_user_wl_window_is_unannounced(r->window);
     if (answered) {
-        ret = vhost_user_wl_message_answer(r->end[BACK_PEER], msg, ret < 0);
+        ret = vhost_user_wl_message_answer(r->end[BACK_PEER], msg, ret < 0,
+                                           &r->patience);
         if (ret < 0) {
             return ret;
         }
@@ -230,7 +233,7 @@ static int from_back_peer(Relay *r)
 
 static int from_back_front(Relay *r)
 {
-    return vhost_user_wl_message_send(r->end[BACK_PEER], &r->msg);
+    return relay_send(r, BACK_PEER, &r->msg);
 }
 
 static int relay_pass_on(Relay *r, int which)
@@ -241,36 +244,49 @@ static int relay_pass_on(Relay *r, int which)
         [BACK_PEER] = from_back_peer,
         [BACK_FRONT] = from_back_front,
     };
-    int ret = vhost_user_wl_message_recv(r->end[which], &r->msg);
+    int64_t began = g_get_monotonic_time();
+    int ret;
 
-    if (ret < 0) {
-        return ret;
+    r->patience.until = began + vhost_user_wl_relay_patience(r, 0);
+    ret = vhost_user_wl_message_recv(r->end[which], &r->msg, &r->patience);
+    if (ret == 0) {
+        ret = from[which](r);
+        vhost_user_wl_message_close_fds(&r->msg);
     }
-    ret = from[which](r);
-    vhost_user_wl_message_close_fds(&r->msg);
+    /* Messages that come byte by byte: QEMU may have a question meanwhile. */
+    vhost_user_wl_relay_patience(r, g_get_monotonic_time() - began);
     return ret;
+}
+
+/* Microseconds that QEMU may go on waiting; -1: it is not. */
+static int64_t relay_left(Relay *r)
+{
+    if (!r->asked) {
+        return -1;
+    }
+    return MAX(0, r->asked + vhost_user_wl_relay_patience(r, 0) -
+                      g_get_monotonic_time());
 }
 
 /* One turn; -errno: it is over.  -ECANCELED: it was told to end. */
 static int relay_turn(Relay *r)
 {
     struct pollfd fds[N_ENDS + 1] = { [N_ENDS] = { r->stop, POLLIN, 0 } };
-    int wait = -1, ret;
+    int64_t left = relay_left(r);
+    int ret;
 
     for (int i = 0; i < N_ENDS; i++) {
         fds[i] = (struct pollfd){ r->end[i], POLLIN, 0 };
     }
-    if (r->due) {
-        wait = MAX(0, r->due - g_get_monotonic_time()) / 1000;
-    }
-    ret = poll(fds, N_ENDS + 1, wait);
+    ret = poll(fds, N_ENDS + 1, left < 0 ? -1 : (left + 999) / 1000);
     if (ret < 0) {
         return errno == EINTR ? 0 : -errno;
     }
     if (fds[N_ENDS].revents) {
         return -ECANCELED;
     }
-    if (ret == 0) {
+    /* Whatever else it says: the answer is not there. */
+    if (left == 0 && !fds[PEER].revents) {
         return -ETIMEDOUT;
     }
     for (int i = 0; i < N_ENDS; i++) {
@@ -294,6 +310,9 @@ static void *relay_serve(void *opaque)
     int ret;
 
     while ((ret = relay_turn(r)) == 0) {
+    }
+    if (r->asked) {
+        vhost_user_wl_relay_patience(r, g_get_monotonic_time() - r->asked);
     }
     if (ret == -ETIMEDOUT) {
         vhost_user_wl_relay_log(r, VWL_LOG_ERROR,
@@ -326,6 +345,7 @@ static int relay_new(const struct vwl_config *cfg, const struct vwl_host *host,
     r = g_new0(Relay, 1);
     r->host = host;
     r->path = g_strdup(cfg->sockets[0].path);
+    r->counted = g_get_monotonic_time();
     r->stop = stop;
     r->daemon = -1;
     for (int i = 0; i < N_ENDS; i++) {
@@ -350,9 +370,10 @@ static int relay_start(struct vwl_device *r, struct _GMainContext *context,
     r->end[FRONT] = *fd;
     r->end[PEER] = r->daemon;
     *fd = r->daemon = -1;
-    r->due = 0;
+    r->asked = 0;
+    r->acked = 0;
     r->wants_addresses = false;
-    vhost_user_wl_message_set_timeout(r->end[FRONT], VHOST_USER_WL_STALL_MS);
+    r->patience.stop = r->stop;
     vhost_user_wl_relay_begin(r, relay_serve);
     return 0;
 }

@@ -20,6 +20,8 @@
  */
 #define SCRATCH_MIN (2 * MiB)
 #define SCRATCH_PIECES_MAX 16384
+/* Each may take a mapping of its own and split one of the scratch file. */
+#define MAPS_MAX 16384
 
 typedef struct WLMap {
     uint64_t offset;
@@ -211,6 +213,10 @@ int vhost_user_wl_window_map(VHostUserWLWindow *w, int fd, uint64_t fd_offset,
     if (g_tree_lookup(w->maps, m)) {
         g_free(m);
         return -EEXIST;
+    }
+    if (g_tree_nnodes(w->maps) >= MAPS_MAX) {
+        g_free(m);
+        return -ENOSPC;
     }
     if (keep) {
         m->fd = qemu_dup(fd);

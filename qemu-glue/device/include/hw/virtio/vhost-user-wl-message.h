@@ -33,21 +33,29 @@ typedef struct WLMessage {
     unsigned n_fds;
 } WLMessage;
 
-/* Bounds every later read and write, so that no peer holds a thread up. */
-void vhost_user_wl_message_set_timeout(int sock, unsigned ms);
+/*
+ * How long a message may take as a whole, however many pieces it comes in, so
+ * that no peer holds a thread up.
+ */
+typedef struct WLPatience {
+    int64_t until; /* g_get_monotonic_time() */
+    int stop;      /* an eventfd that ends the wait before, or -1 */
+} WLPatience;
+
 /*
  * A whole message, or -errno: -ECONNRESET is the end of the connection,
- * -ETIMEDOUT one that stalls, -EPROTO what cannot be a message.  The
- * descriptors are the caller's.
+ * -ETIMEDOUT one that stalls, -ECANCELED one that was stopped, -EPROTO what
+ * cannot be a message.  The descriptors are the caller's.
  */
-int vhost_user_wl_message_recv(int sock, WLMessage *msg);
+int vhost_user_wl_message_recv(int sock, WLMessage *msg, const WLPatience *p);
 /* The descriptors stay the caller's. */
-int vhost_user_wl_message_send(int sock, const WLMessage *msg);
+int vhost_user_wl_message_send(int sock, const WLMessage *msg,
+                               const WLPatience *p);
 void vhost_user_wl_message_close_fds(WLMessage *msg);
-/* True: whoever sent it waits for an answer. */
-bool vhost_user_wl_message_is_answered(const WLMessage *msg);
+/* True: whoever sent it waits for an answer; acked: protocol features. */
+bool vhost_user_wl_message_is_answered(const WLMessage *msg, uint64_t acked);
 /* A number for an answer of that. */
-int vhost_user_wl_message_answer(int sock, const WLMessage *msg,
-                                 uint64_t value);
+int vhost_user_wl_message_answer(int sock, const WLMessage *msg, uint64_t value,
+                                 const WLPatience *p);
 
 #endif
