@@ -355,17 +355,6 @@ def pause(run):
 
 
 @test()
-def migration(run):
-    with run.vm() as vm:
-        vm.boot()
-        why = "cannot be moved"
-        answer = vm.qmp_raw("migrate", {"uri": "exec:cat > /dev/null"})
-        want(why in answer.get("error", {}).get("desc", ""), f"{answer}")
-        want(why in vm.hmp("savevm now"), "savevm")
-        vm.check("wltest ping")
-
-
-@test()
 def figures(run):
     with run.vm() as vm:
         vm.boot()

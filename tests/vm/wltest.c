@@ -2,7 +2,8 @@
 /*
  * Exercises /dev/wl0 from inside a guest, against the host's peer.py. Run as
  * `wltest [TEST...]`: prints "ok NAME" or "not ok NAME: why" for each, and
- * fails if one failed. With --device=PATH another device.
+ * fails if one failed. With --device=PATH another device, with --socket=NAME
+ * another of its sockets than the unnamed one.
  */
 #define _GNU_SOURCE
 #include "wltest.h"
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 int wl;
+const char *socket_name;
 static const char *path = "/dev/wl0";
 static const char *why;
 static char why_text[256];
@@ -54,6 +56,7 @@ static const struct {
     { "session-end", test_session_end, 1 },
     { "hold", test_hold, 1 },
     { "take-all", test_take_all, 1 },
+    { "write-all", test_write_all, 1 },
     { "alloc", test_alloc, 1 },
     { "open", test_open, 1 },
     { "stuck-send", test_stuck_send, 1 },
@@ -92,6 +95,8 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--device=", 9) == 0) {
             path = argv[i] + 9;
+        } else if (strncmp(argv[i], "--socket=", 9) == 0) {
+            socket_name = argv[i] + 9;
         }
     }
     signal(SIGPIPE, SIG_IGN);

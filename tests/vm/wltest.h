@@ -30,6 +30,8 @@ enum {
 
 /* The device, open. */
 extern int wl;
+/* What make_ctx() opens; NULL: the device's unnamed socket. */
+extern const char *socket_name;
 
 /* Notes why the test failed, with the value of errno. */
 void wltest_fail(const char *file, int line, const char *what);
@@ -118,6 +120,7 @@ void test_many_at_once(void);
 void test_session_end(void);
 void test_hold(void);
 void test_take_all(void);
+void test_write_all(void);
 void test_alloc(void);
 void test_open(void);
 void test_stuck_send(void);

@@ -58,7 +58,8 @@ int make_named(const char *name)
 
 int make_ctx(void)
 {
-    return make_kind(VIRTWL_IOCTL_NEW_CTX, 0);
+    return socket_name ? make_named(socket_name)
+                       : make_kind(VIRTWL_IOCTL_NEW_CTX, 0);
 }
 
 void no_fds(struct virtwl_ioctl_txn *txn)

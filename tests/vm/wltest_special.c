@@ -129,6 +129,21 @@ void test_alloc(void)
 
 void test_open(void)
 {
+/* Sends until an end; the other side may never read. */
+void test_write_all(void)
+{
+    static uint8_t data[4096];
+    int ctx = make_ctx();
+
+    CHECK(ctx >= 0);
+    printf("writing\n");
+    fflush(stdout);
+    while (write(ctx, data, sizeof data) > 0) {
+    }
+    printf("end %d\n", errno);
+    close(ctx);
+}
+
     int ctx;
 
     alarm_each(1000);

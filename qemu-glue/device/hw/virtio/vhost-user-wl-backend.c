@@ -53,7 +53,7 @@ bool vhost_user_wl_has_daemon(VHostUserWL *s)
  * Without a back-end
  */
 
-static void wl_ask_for_reset(VHostUserWL *s)
+void vhost_user_wl_ask_for_reset(VHostUserWL *s)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(s);
 
@@ -179,6 +179,11 @@ static void wl_give_back_inflight(VHostUserWL *s)
 /*
  * Start and stop
  */
+
+bool vhost_user_wl_should_start(VHostUserWL *s, uint8_t status)
+{
+    return !s->lost && virtio_device_should_start(VIRTIO_DEVICE(s), status);
+}
 
 static int wl_start_vhost(VHostUserWL *s)
 {
@@ -316,7 +321,7 @@ static int wl_config_changed(struct vhost_dev *hdev)
 {
     VHostUserWL *s = container_of(hdev, VHostUserWL, vhost_dev);
 
-    wl_ask_for_reset(s);
+    vhost_user_wl_ask_for_reset(s);
     return 0;
 }
 
@@ -352,7 +357,7 @@ int vhost_user_wl_connect(VHostUserWL *s, Error **errp)
     s->connected = true;
     s->closing = false;
 
-    if (virtio_device_should_start(vdev, vdev->status)) {
+    if (vhost_user_wl_should_start(s, vdev->status)) {
         ret = vhost_user_wl_start(s);
         if (ret < 0) {
             error_setg_errno(errp, -ret,
@@ -387,7 +392,7 @@ static void wl_disconnect(VHostUserWL *s)
         wl_give_back_inflight(s);
     }
     vhost_dev_free_inflight(s->inflight);
-    wl_ask_for_reset(s);
+    vhost_user_wl_ask_for_reset(s);
     vhost_user_wl_answer_errors(s);
 }
 

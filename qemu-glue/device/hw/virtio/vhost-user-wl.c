@@ -33,8 +33,7 @@
 
 static void wl_follow_status(VHostUserWL *s, uint8_t status)
 {
-    VirtIODevice *vdev = VIRTIO_DEVICE(s);
-    bool start = virtio_device_should_start(vdev, status);
+    bool start = vhost_user_wl_should_start(s, status);
 
     if (start == s->started) {
         return;
@@ -58,6 +57,7 @@ static void wl_reset(VirtIODevice *vdev)
 {
     VHostUserWL *s = VHOST_USER_WL(vdev);
 
+    s->lost = false;
     vhost_user_wl_reset_backend(s);
     if (!vhost_user_wl_has_daemon(s)) {
         vhost_user_wl_plugin_revive(s);
@@ -69,7 +69,7 @@ static void wl_handle_output(VirtIODevice *vdev, VirtQueue *vq)
     VHostUserWL *s = VHOST_USER_WL(vdev);
 
     /* Otherwise the back-end finds it when it is started. */
-    if (!s->connected && vq == s->vqs[WL_VQ_OUT]) {
+    if ((!s->connected || s->lost) && vq == s->vqs[WL_VQ_OUT]) {
         vhost_user_wl_answer_errors(s);
     }
 }
@@ -117,6 +117,10 @@ static void wl_vm_state_changed(void *opaque, bool running, RunState state)
 {
     VHostUserWL *s = opaque;
 
+    if (running) {
+        qemu_bh_schedule(s->lost_bh);
+        return;
+    }
     switch (state) {
     case RUN_STATE_SHUTDOWN:
     case RUN_STATE_GUEST_PANICKED:
@@ -288,10 +292,7 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
         return;
     }
 
-    error_setg(&s->migration_blocker,
-               "vhost-user-wl: the connections of the "
-               "guest's programs to the host's compositor cannot be moved");
-    if (wl_migrate_add_blocker(&s->migration_blocker, errp) < 0) {
+    if (!vhost_user_wl_migration_init(s, errp)) {
         return;
     }
 
@@ -314,6 +315,7 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
     }
     s->close_bh = qemu_bh_new(vhost_user_wl_close_bh, s);
     s->ready_bh = qemu_bh_new(vhost_user_wl_ready_bh, s);
+    s->lost_bh = qemu_bh_new(vhost_user_wl_lost_bh, s);
 
     if (wl_realize_backend(s, errp)) {
         vhost_user_wl_set_handlers(s);
@@ -325,11 +327,12 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
 
     qemu_bh_delete(s->close_bh);
     qemu_bh_delete(s->ready_bh);
+    qemu_bh_delete(s->lost_bh);
     for (int i = 0; i < VHOST_USER_WL_NVQS; i++) {
         virtio_delete_queue(s->vqs[i]);
     }
     virtio_cleanup(vdev);
-    wl_migrate_del_blocker(&s->migration_blocker);
+    vhost_user_wl_migration_finish(s);
 }
 
 static void wl_device_unrealize(DeviceState *dev)
@@ -355,11 +358,12 @@ static void wl_device_unrealize(DeviceState *dev)
     }
     qemu_bh_delete(s->close_bh);
     qemu_bh_delete(s->ready_bh);
+    qemu_bh_delete(s->lost_bh);
     for (int i = 0; i < VHOST_USER_WL_NVQS; i++) {
         virtio_delete_queue(s->vqs[i]);
     }
     virtio_cleanup(vdev);
-    wl_migrate_del_blocker(&s->migration_blocker);
+    vhost_user_wl_migration_finish(s);
 }
 
 static void wl_instance_finalize(Object *obj)
@@ -433,6 +437,7 @@ static WLProperty wl_properties[] = {
                      IOThread *),
     DEFINE_PROP_LINK("gpu", VHostUserWL, conf.gpu, TYPE_DEVICE, DeviceState *),
     DEFINE_PROP_STRING("dmabuf", VHostUserWL, conf.dmabuf),
+    DEFINE_PROP_STRING("migration", VHostUserWL, conf.migration),
     DEFINE_PROP_SIZE("shm-size", VHostUserWL, conf.shm_size, 4 * GiB),
     DEFINE_PROP_UINT32("max-vfds", VHostUserWL, conf.max_vfds, 0),
     DEFINE_PROP_UINT32("max-contexts", VHostUserWL, conf.max_contexts, 0),
@@ -452,12 +457,14 @@ static void wl_class_init(ObjectClass *klass, WLClassData *data)
 
     device_class_set_props(dc, wl_properties);
     dc->desc = "Wayland connections of the guest to host compositors";
+    dc->vmsd = &vhost_user_wl_vmstate;
     set_bit(DEVICE_CATEGORY_DISPLAY, dc->categories);
     vdc->realize = wl_device_realize;
     vdc->unrealize = wl_device_unrealize;
     vdc->get_features = wl_get_features;
     vdc->set_status = wl_set_status;
     vdc->reset = wl_reset;
+    vdc->post_load = vhost_user_wl_post_load;
     vdc->guest_notifier_mask = wl_guest_notifier_mask;
     vdc->guest_notifier_pending = wl_guest_notifier_pending;
     vdc->get_vhost = wl_get_vhost;

@@ -94,6 +94,7 @@ typedef struct VHostUserWLConf {
     char *plugin;
     char *wayland_sock;
     char *dmabuf;
+    char *migration; /* "refuse" or "lose-windows", as NULL is */
     IOThread *iothread;
     DeviceState *gpu;
     uint64_t shm_size;
@@ -170,6 +171,7 @@ struct VHostUserWL {
     VirtQueue *vqs[VHOST_USER_WL_NVQS];
     QEMUBH *close_bh;
     QEMUBH *ready_bh;
+    QEMUBH *lost_bh;
     VMChangeStateEntry *vmstate;
     Error *migration_blocker;
     char *name;
@@ -179,6 +181,7 @@ struct VHostUserWL {
     bool started;   /* rings are the back-end's */
     bool used;      /* started since the last device reset */
     bool broken;    /* the plugin gave up for good */
+    bool lost;      /* loaded, and not reset since: no rings for the back-end */
     uint64_t reconnects;
 };
 
@@ -202,11 +205,27 @@ int vhost_user_wl_start(VHostUserWL *s);
 void vhost_user_wl_stop(VHostUserWL *s);
 /* The guest's state is over: tell the back-end, unmap all. */
 void vhost_user_wl_reset_backend(VHostUserWL *s);
-/* Without a back-end: every request fails. */
+/* The rings are to be the back-end's, once the driver's status is that. */
+bool vhost_user_wl_should_start(VHostUserWL *s, uint8_t status);
+/* Without a back-end: every request fails, and the driver is to reset. */
 void vhost_user_wl_answer_errors(VHostUserWL *s);
+void vhost_user_wl_ask_for_reset(VHostUserWL *s);
 /* The connection is lost. */
 void vhost_user_wl_close_bh(void *opaque);
 /* There is a daemon again. */
 void vhost_user_wl_ready_bh(void *opaque);
+
+/*
+ * Saving and loading (vhost-user-wl-migration.c).  Main thread.
+ */
+extern const VMStateDescription vhost_user_wl_vmstate;
+
+/* Checks conf.migration, and refuses every migration if it says so. */
+bool vhost_user_wl_migration_init(VHostUserWL *s, Error **errp);
+void vhost_user_wl_migration_finish(VHostUserWL *s);
+/* The device's state was loaded: what the guest had open is lost. */
+int vhost_user_wl_post_load(VirtIODevice *vdev);
+/* The machine runs. */
+void vhost_user_wl_lost_bh(void *opaque);
 
 #endif
