@@ -236,6 +236,32 @@ def pause(run):
 
 
 @test
+def pause_with_maps(run):
+    """The generic device of QEMU 11.1 has a memory slot for each mapped file,
+    and eight at most: with more of them it does not come back from a pause. A
+    reset of the machine is the way out."""
+    with run.vm() as vm:
+        vm.boot()
+        vm.check("wltest hold > /dev/null 2>&1 &")
+        settle(lambda: run.host.peer.connections, 1)
+        vm.qmp("stop")
+        vm.qmp("cont")
+        ping(vm)
+        vm.check("wltest hold-maps > /tmp/maps 2>&1 &")
+        settle(lambda: "holding" in vm.run("cat /tmp/maps")[1], True)
+        ping(vm)
+        vm.qmp("stop")
+        vm.qmp("cont")
+        if (status := vm.run("wltest ping", timeout=10)[0]) != 124:
+            raise vms.Error(f"it answers ({status}) where QEMU 11.1.3 did not:"
+                            " docs/qemu.md says otherwise")
+        vm.reset()
+        gone(run)
+        ping(vm)
+        run.healthy(vm)
+
+
+@test
 def sleep(run):
     # All devices go to sleep and come back; what wakes a machine under TCG
     # is another matter.

@@ -216,6 +216,18 @@ def file(run):
                 third.reset()
                 run.desktop.empties()
                 open_all(run, third)
+    if run.mode == "plugin":
+        other_size(run, f"{run.dir}/two")
+
+
+def other_size(run, path):
+    """A daemon decides itself how large the window is."""
+    with run.vm(args=["-incoming", "defer"],
+                properties=",shm-size=1G") as vm:
+        vm.start()
+        vm.qmp("migrate-incoming", uri=f"exec:cat {path}")
+        want(vm.wait_exit(60) == 1 and "vhost-user-wl" in vm.log() and
+             "Bad config data" in vm.log(), vm.log())
 
 
 @test

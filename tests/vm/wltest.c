@@ -55,6 +55,7 @@ static const struct {
     { "many-at-once", test_many_at_once, 0 },
     { "session-end", test_session_end, 1 },
     { "hold", test_hold, 1 },
+    { "hold-maps", test_hold_maps, 1 },
     { "take-all", test_take_all, 1 },
     { "write-all", test_write_all, 1 },
     { "alloc", test_alloc, 1 },

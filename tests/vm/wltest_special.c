@@ -71,6 +71,25 @@ void test_hold(void)
     }
 }
 
+/* More pieces of shared memory than QEMU's generic device has slots for. */
+void test_hold_maps(void)
+{
+    for (int i = 0; i < 16; i++) {
+        int shm = make_kind(VIRTWL_IOCTL_NEW_ALLOC, 4096);
+        uint8_t *mem;
+
+        CHECK(shm >= 0);
+        mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, shm, 0);
+        CHECK(mem != MAP_FAILED);
+        mem[0] = 1;
+    }
+    printf("holding\n");
+    fflush(stdout);
+    for (;;) {
+        pause();
+    }
+}
+
 /* Takes what comes, and touches it, until "stop" comes or an end. */
 void test_take_all(void)
 {
@@ -110,6 +129,21 @@ void test_take_all(void)
     close(ctx);
 }
 
+/* Sends until an end; the other side may never read. */
+void test_write_all(void)
+{
+    static uint8_t data[4096];
+    int ctx = make_ctx();
+
+    CHECK(ctx >= 0);
+    printf("writing\n");
+    fflush(stdout);
+    while (write(ctx, data, sizeof data) > 0) {
+    }
+    printf("end %d\n", errno);
+    close(ctx);
+}
+
 void test_alloc(void)
 {
     int shm = make_kind(VIRTWL_IOCTL_NEW_ALLOC, 8192);
@@ -129,21 +163,6 @@ void test_alloc(void)
 
 void test_open(void)
 {
-/* Sends until an end; the other side may never read. */
-void test_write_all(void)
-{
-    static uint8_t data[4096];
-    int ctx = make_ctx();
-
-    CHECK(ctx >= 0);
-    printf("writing\n");
-    fflush(stdout);
-    while (write(ctx, data, sizeof data) > 0) {
-    }
-    printf("end %d\n", errno);
-    close(ctx);
-}
-
     int ctx;
 
     alarm_each(1000);
