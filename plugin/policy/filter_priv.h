@@ -2,7 +2,7 @@
 /*
  * Private to policy/: the state of a filter, and what its files call of each
  * other. filter.c frames the streams; request.c and event.c judge a message;
- * globals, transfers and marks have a file each.
+ * globals, transfers and marks have a file each; all stand on filter_out.c.
  */
 #ifndef VWL_POLICY_FILTER_PRIV_H
 #define VWL_POLICY_FILTER_PRIV_H
@@ -70,9 +70,10 @@ struct vwl_filter {
     char why[192];
 };
 
-/* ---- filter.c ---- */
+/* ---- filter_out.c ---- */
 
-/* Ends the connection by an error of the guest's. Returns VERDICT_OVER. */
+/* Ends the connection by an error of the guest's: nothing more is taken, and
+ * filter.c drops what waits. Returns VERDICT_OVER. */
 enum verdict filter_refuse(struct vwl_filter *filter, uint32_t object,
                            uint32_t code, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
@@ -90,6 +91,8 @@ void filter_emit_empty(struct vwl_filter *filter, enum vwl_way way,
                        uint32_t object, uint16_t opcode);
 void filter_emit_text(struct vwl_filter *filter, enum vwl_way way,
                       uint32_t object, uint16_t opcode, const char *text);
+void filter_close_fds(struct vwl_filter *filter, const int *fds,
+                      unsigned int n);
 /* Closes the next n descriptors of that way. */
 void filter_drop_fds(struct vwl_filter *filter, enum vwl_way way,
                      unsigned int n);

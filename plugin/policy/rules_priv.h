@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Private to policy/: how rules are filled in. rules.c takes what the host
- * says, rules_file.c what its key file says.
+ * says, rules_file.c what its key file says; both by rules_set.c.
  */
 #ifndef VWL_POLICY_RULES_PRIV_H
 #define VWL_POLICY_RULES_PRIV_H

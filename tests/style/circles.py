@@ -22,11 +22,6 @@ import sys
 # What is a circle today, and why it may be one. A circle that is not here
 # fails, and so does one that is here and exists no more.
 DECLARED = {
-    'plugin/policy': [
-        ('rules rules_file', 'rules.c names its keys, and reads them by file'),
-        ('announced event filter marks request transfer',
-         'filter.c both hands messages out and passes them on'),
-    ],
     'qemu-glue/guest': [
         ('transport_wl0 wl0_gpu wl0_jobs',
          'parts of one transport, which make VFDs by its own function'),
