@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Between the three files of the transport over /dev/wl0 alone.
+ * Between the files of the transport over /dev/wl0 alone.
  *
  * Nothing here waits for a peer of the host: our own driver queues what is
  * sent and says EAGAIN when that is too much. Other drivers with these ioctls
@@ -82,7 +82,7 @@ struct wl0 {
     struct wl0_pool *pool;   /* NULL until it is needed */
 };
 
-/* transport_wl0.c */
+/* wl0_vfd.c */
 /* NULL: no memory. */
 struct wl0_vfd *wl0_vfd(struct wl0 *wl0, int vfd);
 /* A VFD's number, or -errno; *fd may be exchanged for one of the same path. */

@@ -22,10 +22,6 @@ import sys
 # What is a circle today, and why it may be one. A circle that is not here
 # fails, and so does one that is here and exists no more.
 DECLARED = {
-    'qemu-glue/guest': [
-        ('transport_wl0 wl0_gpu wl0_jobs',
-         'parts of one transport, which make VFDs by its own function'),
-    ],
     'qemu-glue/guest/driver': [
         ('fence msg out vfd',
          'a VFD holds messages, which hold VFDs; its CLOSE is a request'),
