@@ -330,6 +330,36 @@ int vwl_drv_wait(struct vwl_drv *drv, struct vwl_drv_request *req,
     }
 }
 
+int vwl_drv_wait_readable(struct vwl_drv *drv, uint32_t id, int timeout_ms)
+{
+    int64_t end = g_get_monotonic_time() + (int64_t)timeout_ms * 1000;
+    int64_t left;
+    int r;
+
+    for (;;) {
+        vwl_drv_collect(drv);
+        if (vwl_drv_readable(drv, id)) {
+            return 0;
+        }
+        left = (end - g_get_monotonic_time() + 999) / 1000;
+        if (left <= 0) {
+            return -ETIMEDOUT;
+        }
+        r = vwl_fe_turn(drv->fe, (int)left);
+        if (r < 0) {
+            return r;
+        }
+    }
+}
+
+int64_t vwl_drv_recv(struct vwl_drv *drv, uint32_t id, void *data, size_t cap,
+                     uint32_t *ids, unsigned int *n_ids, int timeout_ms)
+{
+    int r = vwl_drv_wait_readable(drv, id, timeout_ms);
+
+    return r < 0 ? r : vwl_drv_take(drv, id, data, cap, ids, n_ids);
+}
+
 void vwl_drv_request_free(struct vwl_drv *drv, struct vwl_drv_request *req)
 {
     if (req == NULL) {

@@ -318,41 +318,14 @@ bool vwl_drv_readable(struct vwl_drv *drv, uint32_t id)
     return vfd != NULL && (vfd->hup || !g_queue_is_empty(&vfd->records));
 }
 
-int vwl_drv_wait_readable(struct vwl_drv *drv, uint32_t id, int timeout_ms)
-{
-    int64_t end = g_get_monotonic_time() + (int64_t)timeout_ms * 1000;
-    int64_t left;
-    int r;
-
-    for (;;) {
-        vwl_drv_collect(drv);
-        if (vwl_drv_readable(drv, id)) {
-            return 0;
-        }
-        left = (end - g_get_monotonic_time() + 999) / 1000;
-        if (left <= 0) {
-            return -ETIMEDOUT;
-        }
-        r = vwl_fe_turn(drv->fe, (int)left);
-        if (r < 0) {
-            return r;
-        }
-    }
-}
-
-int64_t vwl_drv_recv(struct vwl_drv *drv, uint32_t id, void *data, size_t cap,
-                     uint32_t *ids, unsigned int *n_ids, int timeout_ms)
+int64_t vwl_drv_take(struct vwl_drv *drv, uint32_t id, void *data, size_t cap,
+                     uint32_t *ids, unsigned int *n_ids)
 {
     unsigned int room = n_ids != NULL ? *n_ids : 0, n;
     struct vwl_drv_record *record;
-    struct vwl_drv_vfd *vfd;
+    struct vwl_drv_vfd *vfd = vwl_drv_find(drv, id);
     size_t len;
-    int r = vwl_drv_wait_readable(drv, id, timeout_ms);
 
-    if (r < 0) {
-        return r;
-    }
-    vfd = vwl_drv_find(drv, id);
     if (n_ids != NULL) {
         *n_ids = 0;
     }

@@ -29,8 +29,8 @@ DECLARED = {
     ],
     'qemu-glue/loopback': [
         ('backend frontend turn',
-         'a turn serves what it waits for, and is taken while waiting'),
-        ('driver inqueue', 'the two halves of one driver'),
+         'a request waits for its answer in turns, and a turn serves the '
+         "back-end's requests, which may send one of ours (a memory table)"),
     ],
 }
 
