@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "base/closer.h"
+
 int vwl_fd_admit(int fd)
 {
     struct rlimit limit;
@@ -34,8 +36,8 @@ int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd)
     return 0;
 }
 
-ssize_t vwl_fds_receive(int socket, const struct iovec *iov, size_t n_iov,
-                        int *fds, unsigned int *n_fds, bool *lost)
+ssize_t vwl_fds_receive(int socket, int flags, const struct iovec *iov,
+                        size_t n_iov, int *fds, unsigned int *n_fds, bool *lost)
 {
     union {
         struct cmsghdr align;
@@ -52,7 +54,7 @@ ssize_t vwl_fds_receive(int socket, const struct iovec *iov, size_t n_iov,
     *n_fds = 0;
     *lost = false;
     do {
-        n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        n = recvmsg(socket, &msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return -errno;
@@ -71,20 +73,20 @@ ssize_t vwl_fds_receive(int socket, const struct iovec *iov, size_t n_iov,
     return n;
 }
 
-int vwl_fd_take_answer(int socket, int *fd)
+int vwl_fd_take_answer(int socket, int *fd, struct vwl_closer *closer)
 {
     int32_t status = 0;
     struct iovec iov = { &status, sizeof status };
     int fds[VWL_FDS_MAX];
     unsigned int n_fds;
     bool lost;
-    ssize_t n = vwl_fds_receive(socket, &iov, 1, fds, &n_fds, &lost);
+    ssize_t n = vwl_fds_receive(socket, 0, &iov, 1, fds, &n_fds, &lost);
 
     if (n == sizeof status && status == 0 && n_fds == 1) {
         *fd = fds[0];
         return 0;
     }
-    vwl_fds_clear(fds, n_fds);
+    vwl_closer_close_all(closer, fds, n_fds);
     if (n <= 0) {
         return n == 0 ? -ECONNREFUSED : n == -EAGAIN ? -EINPROGRESS : (int)n;
     }

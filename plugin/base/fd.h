@@ -14,6 +14,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+struct vwl_closer;
+
 /* Closes *fd, if there is one, and resets it; errno survives. close is never
  * retried: on Linux the number is free whatever it returns. */
 static inline void vwl_fd_clear(int *fd)
@@ -63,15 +65,16 @@ int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd);
 /* One message of a socket, without waiting, and the descriptors that come with
  * it, closed on exec: its bytes, 0 at the end, or -errno. fds has room for
  * VWL_FDS_MAX; *n_fds: how many came, with an error none. *lost: some that came
- * had no place in this process. */
-ssize_t vwl_fds_receive(int socket, const struct iovec *iov, size_t n_iov,
-                        int *fds, unsigned int *n_fds, bool *lost);
+ * had no place in this process. flags: 0, or MSG_PEEK. */
+ssize_t vwl_fds_receive(int socket, int flags, const struct iovec *iov,
+                        size_t n_iov, int *fds, unsigned int *n_fds,
+                        bool *lost);
 
 /* What a host answers to a question for a descriptor (vwl_host): one int32_t,
  * 0 with the descriptor, or -errno without. 0; -EINPROGRESS: nothing
  * yet; -ECONNREFUSED: nobody answers any more; -EPROTO: that is no answer; or
- * what it said. */
-int vwl_fd_take_answer(int socket, int *fd);
+ * what it said. Through the closer go those that came with no answer. */
+int vwl_fd_take_answer(int socket, int *fd, struct vwl_closer *closer);
 
 /* Scope cleanup: `vwl_autofd int fd = -1;` */
 #define vwl_autofd __attribute__((cleanup(vwl_fd_clear)))

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <wayland-client.h>
 
+#include "base/closer.h"
 #include "compositor/probe_priv.h"
 #include "linux-dmabuf-client.h"
 
@@ -89,7 +90,8 @@ static int flush(struct vwl_probe *probe)
     return n < 0 && !probe->wants_write ? -errno : 0;
 }
 
-int vwl_probe_create(int *fd, struct vwl_log *log, struct vwl_probe **out)
+int vwl_probe_create(int *fd, struct vwl_log *log, struct vwl_closer *closer,
+                     struct vwl_probe **out)
 {
     struct vwl_probe *probe;
     struct wl_display *display = wl_display_connect_to_fd(*fd);
@@ -100,6 +102,7 @@ int vwl_probe_create(int *fd, struct vwl_log *log, struct vwl_probe **out)
     *fd = -1;
     probe = g_new0(struct vwl_probe, 1);
     probe->log = log;
+    probe->closer = closer;
     probe->display = display;
     probe->globals = g_array_new(FALSE, FALSE, sizeof(struct vwl_probe_global));
     g_array_set_clear_func(probe->globals, clear_global);
@@ -120,6 +123,12 @@ int vwl_probe_create(int *fd, struct vwl_log *log, struct vwl_probe **out)
     return 0;
 }
 
+/* It closes what it has received and not handed out. */
+static void disconnect(void *display)
+{
+    wl_display_disconnect(display);
+}
+
 void vwl_probe_destroy(struct vwl_probe *probe)
 {
     if (!probe) {
@@ -132,7 +141,7 @@ void vwl_probe_destroy(struct vwl_probe *probe)
     if (probe->registry) {
         wl_registry_destroy(probe->registry);
     }
-    wl_display_disconnect(probe->display);
+    vwl_closer_call(probe->closer, disconnect, probe->display);
     g_array_unref(probe->globals);
     g_array_unref(probe->formats);
     g_array_unref(probe->coming);

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 
+struct vwl_closer;
 struct vwl_probe;
 
 enum vwl_explicit_sync {
@@ -22,8 +23,9 @@ enum vwl_explicit_sync {
     VWL_SYNC_SYNCOBJ = 1 << 1, /* wp_linux_drm_syncobj_manager_v1 */
 };
 
-/* Takes *fd, a connected socket. -errno. */
-int vwl_probe_create(int *fd, struct vwl_log *log, struct vwl_probe **out);
+/* Takes *fd, a connected socket. -errno. The closer is borrowed for good. */
+int vwl_probe_create(int *fd, struct vwl_log *log, struct vwl_closer *closer,
+                     struct vwl_probe **out);
 void vwl_probe_destroy(struct vwl_probe *probe); /* NULL is fine */
 
 /* Poll for reading, and for writing while it wants that; then dispatch. */

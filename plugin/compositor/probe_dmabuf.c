@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/closer.h"
 #include "compositor/probe_priv.h"
 #include "linux-dmabuf-client.h"
 
@@ -96,7 +97,7 @@ static void on_table(void *data, struct zwp_linux_dmabuf_feedback_v1 *feedback,
                            "probe: a format table of %" PRIu32 " bytes: %s",
                            size, g_strerror(-err));
     }
-    close(fd);
+    vwl_closer_close(probe->closer, &fd);
 }
 
 static dev_t device_of(const struct wl_array *bytes)

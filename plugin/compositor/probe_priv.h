@@ -29,6 +29,7 @@ struct vwl_probe_entry {
 
 struct vwl_probe {
     struct vwl_log *log;
+    struct vwl_closer *closer;
     struct wl_display *display;
     struct wl_registry *registry;
     struct wl_callback *sync;

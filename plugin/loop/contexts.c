@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/closer.h"
 #include "base/fd.h"
 #include "secctx/secctx.h"
 
@@ -32,7 +33,7 @@ struct vwl_contexts {
 /* ---- answers ------------------------------------------------------------ */
 
 /* Takes fd, which may be none. Whoever asked may have gone. */
-static void answer(int to, int32_t status, int fd)
+static void answer(struct vwl_closer *closer, int to, int32_t status, int fd)
 {
     union {
         struct cmsghdr head;
@@ -50,7 +51,7 @@ static void answer(int to, int32_t status, int fd)
         memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
     }
     (void)!sendmsg(to, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-    vwl_fd_clear(&fd);
+    vwl_closer_close(closer, &fd);
 }
 
 /* Within the context, or without one where that may be. */
@@ -71,7 +72,7 @@ static void answer_all(struct entry *entry, int err)
         int to = g_array_index(entry->askers, int, i), fd = -1;
         int status = err < 0 ? err : connect_now(entry, &fd);
 
-        answer(to, status, fd);
+        answer(entry->contexts->config.closer, to, status, fd);
         vwl_fd_clear(&to);
     }
     g_array_set_size(entry->askers, 0);
@@ -205,7 +206,7 @@ int vwl_contexts_connect(struct vwl_contexts *contexts, size_t index, int *fd)
         return -errno;
     }
     if (err == 0) {
-        answer(sv[1], 0, vwl_fd_steal(&connection));
+        answer(contexts->config.closer, sv[1], 0, vwl_fd_steal(&connection));
         vwl_fd_clear(&sv[1]);
     } else {
         g_array_append_val(entry->askers, sv[1]);

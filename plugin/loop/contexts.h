@@ -16,6 +16,7 @@
 #include "loop/source.h"
 #include "vhost-user-wl/plugin.h"
 
+struct vwl_closer;
 struct vwl_contexts;
 
 struct vwl_contexts_config {
@@ -23,6 +24,7 @@ struct vwl_contexts_config {
     const char *name; /* of the VM; may be NULL */
     const struct vwl_socket *sockets;
     size_t n_sockets;
+    struct vwl_closer *closer; /* outlives it */
 };
 
 /* config is copied, what it points at is not. NULL: nothing is to be done. */

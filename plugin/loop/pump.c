@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/closer.h"
 #include "wl/snapshot/snapshot.h"
 
 /* The shortest time of polling is this part of the longest. */
@@ -209,7 +210,7 @@ static void on_again(void *opaque, GIOCondition condition)
 
 static struct vwl_contexts *create_contexts(
     const struct vwl_pump_config *config, struct vwl_log *log,
-    GMainContext *context, struct vwl_gate *gate)
+    GMainContext *context, struct vwl_gate *gate, struct vwl_closer *closer)
 {
     const struct vwl_contexts_config contexts = {
         .mode = config->host->socket_connect ? VWL_SECURITY_CONTEXT_OFF
@@ -217,6 +218,7 @@ static struct vwl_contexts *create_contexts(
         .name = config->name,
         .sockets = config->core.sockets,
         .n_sockets = config->core.n_sockets,
+        .closer = closer,
     };
 
     return vwl_contexts_create(&contexts, log, context, gate);
@@ -227,17 +229,19 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
                     struct vwl_pump **out)
 {
     struct vwl_pump *pump = g_new0(struct vwl_pump, 1);
+    struct vwl_core_config core = config->core;
     int err;
 
+    pump->closer = core.closer = vwl_closer_create();
     pump->host = config->host;
     pump->log = log;
     pump->max_in_flight = config->max_in_flight;
     pump->max_copied_bytes = config->core.max_queued_bytes;
     pump->poll_max_us = pump->poll_us = config->poll_us;
     pump->allocators = config->allocators;
-    err = vwl_core_create(&config->core, &vwl_pump_core_ops, pump, log,
-                          &pump->core);
+    err = vwl_core_create(&core, &vwl_pump_core_ops, pump, log, &pump->core);
     if (err < 0) {
+        vwl_closer_destroy(pump->closer);
         g_free(pump);
         return err;
     }
@@ -269,8 +273,8 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     pump->state = vwl_source_create(context, gate, "vwl device state", -1, 0,
                                     on_state, pump);
     pump->scout = vwl_scout_create(&config->core, config->host, log, context,
-                                   gate, on_probed, pump);
-    pump->contexts = create_contexts(config, log, context, gate);
+                                   gate, pump->closer, on_probed, pump);
+    pump->contexts = create_contexts(config, log, context, gate, pump->closer);
     pump->state_err = -ENODATA;
     *out = pump;
     return 0;
@@ -282,6 +286,7 @@ void vwl_pump_destroy(struct vwl_pump *pump)
         lose_session(pump);
     }
     vwl_core_destroy(pump->core);
+    vwl_closer_destroy(pump->closer);
     g_ptr_array_unref(pump->held);
     g_ptr_array_unref(pump->spare);
     g_free(pump);

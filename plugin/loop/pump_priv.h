@@ -72,6 +72,7 @@ enum vwl_pump_restored {
 };
 
 struct vwl_pump {
+    struct vwl_closer *closer;
     struct vwl_core *core;
     struct vwl_session *session; /* NULL once the front-end is gone */
     const struct vwl_host *host;

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "base/clock.h"
+#include "base/closer.h"
 #include "base/fd.h"
 
 /* How long nobody asks again after a failure. */
@@ -16,6 +17,7 @@ struct vwl_scout {
     const struct vwl_core_config *config;
     const struct vwl_host *host;
     struct vwl_log *log;
+    struct vwl_closer *closer;
     struct vwl_source *source;
     void (*on_changed)(void *opaque);
     void *opaque;
@@ -43,7 +45,7 @@ static int fail(struct vwl_scout *scout, int err)
 {
     log_debug(scout->log, "probe: %s", g_strerror(-err));
     vwl_source_watch(scout->source, -1, 0);
-    vwl_fd_clear(&scout->answer_fd);
+    vwl_closer_close(scout->closer, &scout->answer_fd);
     g_clear_pointer(&scout->probe, vwl_probe_destroy);
     scout->err = err;
     scout->failed_us = vwl_clock_us();
@@ -54,9 +56,9 @@ static int fail(struct vwl_scout *scout, int err)
 
 static int begin(struct vwl_scout *scout, int *fd)
 {
-    int err = vwl_probe_create(fd, scout->log, &scout->probe);
+    int err = vwl_probe_create(fd, scout->log, scout->closer, &scout->probe);
 
-    vwl_fd_clear(fd);
+    vwl_closer_close(scout->closer, fd);
     if (err < 0) {
         return fail(scout, err);
     }
@@ -67,14 +69,14 @@ static int begin(struct vwl_scout *scout, int *fd)
 /* False: it has not come yet. */
 static bool on_answer(struct vwl_scout *scout)
 {
-    vwl_autofd int fd = -1;
-    int err = vwl_fd_take_answer(scout->answer_fd, &fd);
+    int fd = -1;
+    int err = vwl_fd_take_answer(scout->answer_fd, &fd, scout->closer);
 
     if (err == -EINPROGRESS) {
         return false;
     }
     vwl_source_watch(scout->source, -1, 0);
-    vwl_fd_clear(&scout->answer_fd);
+    vwl_closer_close(scout->closer, &scout->answer_fd);
     if (err < 0) {
         fail(scout, err);
     } else {
@@ -152,18 +154,17 @@ static void on_source(void *opaque, GIOCondition condition)
     }
 }
 
-struct vwl_scout *vwl_scout_create(const struct vwl_core_config *config,
-                                   const struct vwl_host *host,
-                                   struct vwl_log *log, GMainContext *context,
-                                   struct vwl_gate *gate,
-                                   void (*on_changed)(void *opaque),
-                                   void *opaque)
+struct vwl_scout *vwl_scout_create(
+    const struct vwl_core_config *config, const struct vwl_host *host,
+    struct vwl_log *log, GMainContext *context, struct vwl_gate *gate,
+    struct vwl_closer *closer, void (*on_changed)(void *opaque), void *opaque)
 {
     struct vwl_scout *scout = g_new0(struct vwl_scout, 1);
 
     scout->config = config;
     scout->host = host;
     scout->log = log;
+    scout->closer = closer;
     scout->on_changed = on_changed;
     scout->opaque = opaque;
     scout->answer_fd = -1;
@@ -176,7 +177,7 @@ void vwl_scout_destroy(struct vwl_scout *scout)
 {
     if (scout) {
         vwl_source_destroy(&scout->source);
-        vwl_fd_clear(&scout->answer_fd);
+        vwl_closer_close(scout->closer, &scout->answer_fd);
         vwl_probe_destroy(scout->probe);
         g_free(scout);
     }

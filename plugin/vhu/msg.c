@@ -62,7 +62,7 @@ static int receive(struct vwl_vhu_reader *reader, int fd, void *to, size_t want,
     int fds[VWL_FDS_MAX];
     unsigned int n_fds;
     bool lost;
-    ssize_t n = vwl_fds_receive(fd, &iov, 1, fds, &n_fds, &lost);
+    ssize_t n = vwl_fds_receive(fd, 0, &iov, 1, fds, &n_fds, &lost);
 
     reader->starved = n == -ENOMEM || n == -ENOBUFS;
     if (n < 0) {

@@ -5,12 +5,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "base/closer.h"
 #include "base/fd.h"
 #include "wl/command.h"
 #include "wl/kinds/dmabuf.h"
 #include "wl/kinds/memory.h"
 #include "wl/outbox/wait.h"
-#include "wl/peer/closer.h"
 #include "wl/state.h"
 #include "wl/turns.h"
 #include "wl/vfd.h"
@@ -54,7 +54,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
     core->vfds = g_hash_table_new(NULL, NULL);
     core->refused = g_hash_table_new(NULL, NULL);
-    core->closer = vwl_closer_create();
+    core->closer = config->closer ? config->closer : vwl_closer_create();
     vwl_foreigns_init(&core->foreigns, vwl_vfd_feed);
     vwl_list_init(&core->waiting);
     vwl_list_init(&core->lingering);
@@ -84,8 +84,10 @@ void vwl_core_destroy(struct vwl_core *core)
     vwl_maps_finish(core);
     vwl_bounce_finish(&core->bounce);
     vwl_timers_finish(&core->timers);
-    vwl_closer_destroy(core->closer);
     vwl_foreigns_finish(&core->foreigns);
+    if (!core->config.closer) {
+        vwl_closer_destroy(core->closer);
+    }
     vwl_fd_clear(&core->in_epoll);
     vwl_fd_clear(&core->out_epoll);
     g_hash_table_unref(core->vfds);

@@ -28,6 +28,7 @@
 #define VWL_HEAD_BYTES (16 + VIRTWL_SEND_MAX_ALLOCS * 16)
 #define VWL_RESPONSE_BYTES 64
 
+struct vwl_closer;
 struct vwl_core;
 struct vwl_rules;
 struct vwl_parcel;
@@ -61,6 +62,9 @@ struct vwl_core_config {
     /* What each socket's contexts are held to; NULL, or a NULL: their bytes
      * pass unread. Borrowed for the core's life. */
     const struct vwl_rules *const *rules;
+    /* Closes what peers sent. Borrowed for the core's life; NULL: it makes one
+     * of its own. */
+    struct vwl_closer *closer;
     uint64_t shm_window; /* bytes; all limits are resolved, none is 0 */
     uint32_t max_vfds;
     uint32_t max_contexts;

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "base/fd.h"
+#include "base/closer.h"
 #include "wl/answer.h"
 #include "wl/outbox/foreign.h"
 #include "wl/request.h"
@@ -152,11 +152,11 @@ static int cargo_check(struct vwl_core *core, const struct vwl_request *request,
     return err;
 }
 
-static void cargo_drop_foreign(struct cargo *cargo)
+static void cargo_drop_foreign(struct vwl_core *core, struct cargo *cargo)
 {
     for (unsigned int i = 0; i < cargo->n; i++) {
         if (!cargo->vfds[i]) {
-            vwl_fd_clear(&cargo->fds[i]);
+            vwl_closer_close(core->closer, &cargo->fds[i]);
         }
     }
 }
@@ -178,7 +178,7 @@ static int cargo_ask_foreign(struct vwl_core *core,
         if (err == -EINPROGRESS) {
             cargo->asked |= UINT32_C(1) << i;
         } else if (err < 0) {
-            cargo_drop_foreign(cargo);
+            cargo_drop_foreign(core, cargo);
             return cargo_refuse(cargo, err, "the host gives no such buffer");
         }
     }
@@ -238,7 +238,7 @@ int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
                   cargo.target->ops->name, cargo.target->id, g_strerror(-err));
     }
     if (foreign) {
-        cargo_drop_foreign(&cargo);
+        cargo_drop_foreign(core, &cargo);
     }
     return err;
 }

@@ -6,13 +6,12 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "base/fd.h"
+#include "base/closer.h"
 #include "policy/filter.h"
 #include "wl/answer.h"
 #include "wl/outbox/filtered.h"
 #include "wl/outbox/parcel.h"
 #include "wl/outbox/wait.h"
-#include "wl/peer/closer.h"
 #include "wl/state.h"
 #include "wl/watch.h"
 
@@ -30,9 +29,12 @@ static void *vfd_key(uint32_t id)
 int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
                    uint32_t id, struct vwl_vfd **out)
 {
+    unsigned int waiting = vwl_closer_waiting(core->closer);
     struct vwl_vfd *vfd;
 
-    if (core->n_vfds >= core->config.max_vfds) {
+    /* what cannot be closed for long was one, too */
+    if (core->n_vfds + MAX(waiting, VWL_CLOSER_FULL) - VWL_CLOSER_FULL >=
+        core->config.max_vfds) {
         log_guest_bug(core->log,
                       "vfd 0x%" PRIx32 ": the limit of %" PRIu32
                       " VFDs is reached",
@@ -167,14 +169,9 @@ void vwl_vfd_resume_queued(struct vwl_core *core)
     }
 }
 
-/* What came from a host peer may be slow to close. */
 static void vfd_release_fd(struct vwl_vfd *vfd, int *fd)
 {
-    if (vfd->id & VIRTIO_WL_VFD_HOST_ID_BIT) {
-        vwl_closer_close(vfd->core->closer, fd);
-    } else {
-        vwl_fd_clear(fd);
-    }
+    vwl_closer_close(vfd->core->closer, fd);
 }
 
 static void vfd_cut(struct vwl_vfd *vfd)

@@ -230,7 +230,7 @@ void core_rig_free(struct core_rig *rig)
     g_ptr_array_unref(rig->completed);
     g_array_unref(rig->ops);
     g_free(rig);
-    /* a thread may still be at what could wait: see wl/closer.h */
+    /* a thread may still be at what could wait: see base/closer.h */
     for (int i = 0; i < 1000 && count_fds() != n_fds; i++) {
         g_usleep(10000);
     }

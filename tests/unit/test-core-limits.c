@@ -178,14 +178,16 @@ static void test_no_descriptors(void)
     g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_CTX, 3, VFD_READ_WRITE, 0), ==,
                     RESP_OUT_OF_MEMORY);
     expect_hup(rig, 1);
-    g_assert_true(was_logged(rig, "cut off"));
+    g_assert_true(was_logged(rig, "no room for the descriptors"));
     g_assert_cmpint(next_message(rig), ==, 0);
     g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, RESP_ERR);
     g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, RESP_OK);
     set_fd_limit(limit.rlim_cur);
     close(highest);
     /* what did come was closed, and the context's own socket */
-    g_assert_cmpint(count_fds(), ==, n_fds - 1);
+    while (count_fds() != (unsigned int)n_fds - 1) {
+        g_usleep(1000); /* threads do that */
+    }
     g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 3, 0, 4096), ==, RESP_VFD_NEW);
 out:
     set_fd_limit(limit.rlim_cur);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <wayland-server.h>
 
+#include "base/closer.h"
 #include "base/fd.h"
 #include "compositor/probe.h"
 #include "linux-dmabuf-server.h"
@@ -32,6 +33,7 @@ struct world {
     struct wl_global *dmabuf;
     struct wl_resource *feedback;
     struct vwl_log log;
+    struct vwl_closer *closer;
     struct vwl_probe *probe;
     GPtrArray *lines;
     uint32_t version;
@@ -158,6 +160,7 @@ static void world_start(struct world *w)
     int sv[2];
 
     w->lines = g_ptr_array_new_with_free_func(g_free);
+    w->closer = vwl_closer_create();
     vwl_log_init(&w->log, on_log, w);
     w->display = wl_display_create();
     wl_display_init_shm(w->display);
@@ -167,13 +170,15 @@ static void world_start(struct world *w)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
                     0);
     w->client = wl_client_create(w->display, sv[1]);
-    g_assert_cmpint(vwl_probe_create(&sv[0], &w->log, &w->probe), ==, 0);
+    g_assert_cmpint(vwl_probe_create(&sv[0], &w->log, w->closer, &w->probe), ==,
+                    0);
     g_assert_cmpint(sv[0], ==, -1);
 }
 
 static void world_end(struct world *w)
 {
     vwl_probe_destroy(w->probe);
+    vwl_closer_destroy(w->closer);
     turn(w);
     wl_display_destroy_clients(w->display);
     wl_display_destroy(w->display);
@@ -322,13 +327,16 @@ static void test_gone(void)
         g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
                         ==, 0);
         w.lines = g_ptr_array_new_with_free_func(g_free);
-        g_assert_cmpint(vwl_probe_create(&sv[0], &w.log, &w.probe), ==, 0);
+        w.closer = vwl_closer_create();
+        g_assert_cmpint(vwl_probe_create(&sv[0], &w.log, w.closer, &w.probe),
+                        ==, 0);
         if (i == 1) {
             g_assert_cmpint(write(sv[1], "\2\0\0\0\0\0\4\0", 8), ==, 8);
         }
         shutdown(sv[1], SHUT_WR);
         g_assert_cmpint(vwl_probe_dispatch(w.probe, &changed), <, 0);
         vwl_probe_destroy(w.probe);
+        vwl_closer_destroy(w.closer);
         close(sv[1]);
         g_ptr_array_unref(w.lines);
     }

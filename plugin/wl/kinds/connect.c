@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "base/clock.h"
+#include "base/closer.h"
 #include "base/fd.h"
 #include "wl/kinds/ctx.h"
 #include "wl/kinds/ctx_filter.h"
@@ -47,6 +48,18 @@ static int connect_by_path(struct vwl_ctx *ctx)
                                                                      : 0;
 }
 
+void vwl_connect_forget_answer(struct vwl_ctx *ctx)
+{
+    struct vwl_core *core = ctx->vfd.core;
+    struct epoll_event event = { 0 };
+
+    if (ctx->answer_fd >= 0) {
+        /* closing it would do that, but may take its time */
+        epoll_ctl(core->out_epoll, EPOLL_CTL_DEL, ctx->answer_fd, &event);
+        vwl_closer_close(core->closer, &ctx->answer_fd);
+    }
+}
+
 static int connect_by_host(struct vwl_ctx *ctx)
 {
     struct vwl_vfd *vfd = &ctx->vfd;
@@ -68,7 +81,7 @@ static int connect_by_host(struct vwl_ctx *ctx)
         err = -errno;
     }
     if (err < 0) {
-        vwl_fd_clear(&ctx->answer_fd);
+        vwl_connect_forget_answer(ctx);
         return err;
     }
     vwl_timer_set(&core->timers, &vfd->timer,
@@ -90,19 +103,21 @@ static int connect_try(struct vwl_ctx *ctx)
 /* As connect_try. */
 static int connect_take_answer(struct vwl_ctx *ctx)
 {
-    vwl_autofd int fd = -1;
-    int err = vwl_fd_take_answer(ctx->answer_fd, &fd);
+    struct vwl_closer *closer = ctx->vfd.core->closer;
+    int fd = -1;
+    int err = vwl_fd_take_answer(ctx->answer_fd, &fd, closer);
 
     if (err == -EINPROGRESS) {
         return err;
     }
-    vwl_fd_clear(&ctx->answer_fd);
+    vwl_connect_forget_answer(ctx);
     if (err == 0) {
         err = vwl_fd_admit(fd);
     }
     if (err == 0) {
         ctx->vfd.fd = vwl_fd_steal(&fd);
     }
+    vwl_closer_close(closer, &fd);
     return err;
 }
 

@@ -15,5 +15,7 @@ struct vwl_request;
 int vwl_connect_start(struct vwl_ctx *ctx, struct vwl_request *request);
 /* Its answer_fd is readable. */
 void vwl_connect_answered(struct vwl_ctx *ctx);
+/* Nobody waits for the answer any more, if there is one to come. */
+void vwl_connect_forget_answer(struct vwl_ctx *ctx);
 
 #endif

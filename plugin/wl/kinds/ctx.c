@@ -4,14 +4,13 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
-#include "base/fd.h"
+#include "base/closer.h"
 #include "policy/filter.h"
 #include "wl/inbox/recv.h"
 #include "wl/kinds/connect.h"
 #include "wl/kinds/ctx_filter.h"
 #include "wl/kinds/kinds.h"
 #include "wl/kinds/received.h"
-#include "wl/peer/closer.h"
 #include "wl/state.h"
 
 static void ctx_init(struct vwl_vfd *vfd)
@@ -22,15 +21,8 @@ static void ctx_init(struct vwl_vfd *vfd)
 
 static void ctx_free(struct vwl_vfd *vfd)
 {
-    vwl_fd_clear(&vwl_ctx_of(vfd)->answer_fd);
+    vwl_connect_forget_answer(vwl_ctx_of(vfd));
     vfd->core->n_contexts--;
-}
-
-static void ctx_break(struct vwl_vfd *vfd, const char *why, int err)
-{
-    log_host_bug(vfd->core->log, "ctx 0x%" PRIx32 ": %s: %s; it is closed",
-                 vfd->id, why, g_strerror(-err));
-    vwl_vfd_hang_up(vfd);
 }
 
 /* From the host to the guest. */
@@ -46,17 +38,13 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
         return vwl_ctx_filtered_receive(vfd, buffer, n_buffer);
     }
     vwl_recv_begin(&recv, buffer, n_buffer);
-    n = vwl_peer_read_fds(vfd->fd, recv.iov, recv.n_iov, fds, &n_fds);
+    n = vwl_peer_read_fds(vfd->fd, recv.iov, recv.n_iov, fds, &n_fds,
+                          vfd->core->closer);
     if (n == -EAGAIN) {
         return 0;
     }
     if (n <= 0) {
-        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
-        if (n == -EMFILE) {
-            ctx_break(vfd, "descriptors of its peer were cut off", (int)n);
-        } else {
-            vwl_vfd_in_end(vfd);
-        }
+        vwl_ctx_read_end(vfd, (int)n);
         return 0;
     }
     if (n_fds) {
@@ -64,7 +52,7 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
                                        recv.n_iov, (size_t)n);
 
         if (err < 0) {
-            ctx_break(vfd, "no VFDs for the descriptors of its peer", err);
+            vwl_ctx_break(vfd, "no VFDs for the descriptors of its peer", err);
         }
         return 0;
     }

@@ -33,4 +33,9 @@ static inline struct vwl_ctx *vwl_ctx_of(struct vwl_vfd *vfd)
     return (struct vwl_ctx *)(void *)vfd;
 }
 
+/* Hangs it up, and logs why. */
+void vwl_ctx_break(struct vwl_vfd *vfd, const char *why, int err);
+/* Nothing more comes from its peer: the end (0), or why it is not read. */
+void vwl_ctx_read_end(struct vwl_vfd *vfd, int err);
+
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "base/closer.h"
 #include "base/fd.h"
 #include "base/iov.h"
 #include "policy/filter.h"
@@ -11,7 +12,6 @@
 #include "wl/inbox/messages.h"
 #include "wl/kinds/ctx.h"
 #include "wl/kinds/received.h"
-#include "wl/peer/closer.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
@@ -132,22 +132,14 @@ ssize_t vwl_ctx_filtered_receive(struct vwl_vfd *vfd,
     struct iovec iov = { data, sizeof data };
     int fds[VWL_PEER_MAX_FDS], err;
     unsigned int n_fds = 0;
-    ssize_t n = vwl_peer_read_fds(vfd->fd, &iov, 1, fds, &n_fds);
+    ssize_t n = vwl_peer_read_fds(vfd->fd, &iov, 1, fds, &n_fds,
+                                  vfd->core->closer);
 
     if (n == -EAGAIN) {
         return 0;
     }
     if (n <= 0) {
-        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
-        if (n == -EMFILE) {
-            log_host_bug(vfd->core->log,
-                         "ctx 0x%" PRIx32 ": descriptors were cut off; it is "
-                         "closed",
-                         vfd->id);
-            vwl_vfd_hang_up(vfd);
-        } else {
-            vwl_vfd_in_end(vfd);
-        }
+        vwl_ctx_read_end(vfd, (int)n);
         return 0;
     }
     err = vwl_filter_push(vfd->filter, VWL_TO_GUEST, data, (size_t)n, fds,

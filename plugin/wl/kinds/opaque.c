@@ -3,8 +3,8 @@
  * message that came with it can arrive. */
 #include <errno.h>
 
+#include "base/closer.h"
 #include "wl/kinds/kinds.h"
-#include "wl/peer/closer.h"
 #include "wl/state.h"
 
 static int opaque_adopt(struct vwl_vfd *vfd, int *fd,

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 
+#include "base/closer.h"
 #include "base/iov.h"
 #include "wl/kinds/ctx.h"
 #include "wl/kinds/kinds.h"
 #include "wl/kinds/memory.h"
 #include "wl/peer/classify.h"
-#include "wl/peer/closer.h"
 #include "wl/state.h"
 
 struct vwl_received {

@@ -14,7 +14,7 @@ ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
 
     vwl_recv_begin(&recv, buffer, n_buffer);
     n = vwl_peer_read(vfd->how, vfd->fd, &vfd->core->bounce, recv.iov,
-                      recv.n_iov);
+                      recv.n_iov, vfd->core->closer);
     if (n == -EAGAIN) {
         return 0;
     }

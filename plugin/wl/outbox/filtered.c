@@ -113,7 +113,8 @@ int vwl_filtered_send(struct vwl_vfd *vfd, struct vwl_request *request,
                       uint32_t asked)
 {
     struct vwl_parcel *parcel = NULL;
-    int err = n_fds ? vwl_parcel_create(fds, n_fds, &parcel) : 0;
+    int err = n_fds ? vwl_parcel_create(vfd->core->closer, fds, n_fds, &parcel)
+                    : 0;
 
     if (err == 0 && asked) {
         err = vwl_foreign_begin(vfd, parcel, 0, asked);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 
+#include "base/closer.h"
 #include "base/fd.h"
 #include "wl/answer.h"
 #include "wl/outbox/parcel.h"
@@ -133,7 +134,7 @@ static void ask_end(struct ask *ask)
         /* there may be a duplicate of it */
         epoll_ctl(foreign->vfd->core->foreigns.epoll, EPOLL_CTL_DEL, *fd,
                   &event);
-        vwl_fd_clear(fd);
+        vwl_closer_close(foreign->vfd->core->closer, fd);
     }
 }
 
@@ -234,8 +235,8 @@ static void ask_on_answer(struct vwl_core *core, struct ask *ask)
 {
     struct vwl_foreign *foreign = ask->foreign;
     int *slot = &foreign->parcel->fds[ask->slot];
-    vwl_autofd int fd = -1;
-    int err = vwl_fd_take_answer(*slot, &fd);
+    int fd = -1;
+    int err = vwl_fd_take_answer(*slot, &fd, core->closer);
 
     if (err == -EINPROGRESS) {
         return;
@@ -247,6 +248,7 @@ static void ask_on_answer(struct vwl_core *core, struct ask *ask)
         log_debug(core->log,
                   "ctx 0x%" PRIx32 ": the host refused a foreign id: %s",
                   foreign->vfd->id, g_strerror(-err));
+        vwl_closer_close(core->closer, &fd);
         foreign_fail(foreign, err);
         return;
     }

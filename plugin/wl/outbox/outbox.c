@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/closer.h"
 #include "base/iov.h"
 #include "wl/outbox/foreign.h"
 #include "wl/outbox/parcel.h"
@@ -170,13 +171,13 @@ int vwl_outbox_put(struct vwl_vfd *vfd, const void *data, size_t len, int *fds,
                                    1, fds, n_fds);
 
         if (n < 0 && n != -EAGAIN && !outbox_is_shortage((int)n)) {
-            vwl_fds_clear(fds, n_fds);
+            vwl_closer_close_all(vfd->core->closer, fds, n_fds);
             return -EPIPE;
         }
         if (n < 0) {
             break;
         }
-        vwl_fds_clear(fds, n_fds);
+        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
         n_fds = 0;
         at += n;
         len -= (size_t)n;
@@ -185,8 +186,9 @@ int vwl_outbox_put(struct vwl_vfd *vfd, const void *data, size_t len, int *fds,
         return 0;
     }
     to = outbox_make_room(&vfd->outbox, len);
-    if (!to || (n_fds && vwl_parcel_adopt(fds, n_fds, &parcel) < 0)) {
-        vwl_fds_clear(fds, n_fds);
+    if (!to || (n_fds &&
+                vwl_parcel_adopt(vfd->core->closer, fds, n_fds, &parcel) < 0)) {
+        vwl_closer_close_all(vfd->core->closer, fds, n_fds);
         return -EPIPE;
     }
     memcpy(to, at, len);
@@ -262,8 +264,8 @@ static int outbox_hold(struct vwl_vfd *vfd, const int *fds, unsigned int n_fds)
                       vfd->id);
         return -EINVAL;
     }
-    err = vwl_parcel_create(all, outbox_with_held(outbox, fds, n_fds, all),
-                            &parcel);
+    err = vwl_parcel_create(vfd->core->closer, all,
+                            outbox_with_held(outbox, fds, n_fds, all), &parcel);
     if (err < 0) {
         return err;
     }
@@ -283,7 +285,7 @@ static int outbox_keep(struct vwl_vfd *vfd, struct vwl_request *request,
     int err;
 
     if (n_fds) {
-        err = vwl_parcel_create(fds, n_fds, &parcel);
+        err = vwl_parcel_create(vfd->core->closer, fds, n_fds, &parcel);
         if (err == 0 && asked) {
             err = vwl_foreign_begin(vfd, parcel, first_asked, asked);
         }

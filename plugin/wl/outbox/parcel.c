@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "base/closer.h"
 #include "base/fd.h"
 #include "wl/outbox/foreign.h"
 
@@ -13,12 +14,13 @@ void vwl_parcel_destroy(struct vwl_parcel *parcel)
 {
     if (parcel) {
         vwl_foreign_destroy(parcel->foreign);
-        vwl_fds_clear(parcel->fds, parcel->n);
+        vwl_closer_close_all(parcel->closer, parcel->fds, parcel->n);
         g_free(parcel);
     }
 }
 
-int vwl_parcel_create(const int *fds, unsigned int n, struct vwl_parcel **out)
+int vwl_parcel_create(struct vwl_closer *closer, const int *fds, unsigned int n,
+                      struct vwl_parcel **out)
 {
     struct vwl_parcel *parcel;
 
@@ -26,6 +28,7 @@ int vwl_parcel_create(const int *fds, unsigned int n, struct vwl_parcel **out)
     if (!parcel) {
         return -ENOMEM;
     }
+    parcel->closer = closer;
     for (; parcel->n < n; parcel->n++) {
         int fd = fcntl(fds[parcel->n], F_DUPFD_CLOEXEC, 0);
 
@@ -42,7 +45,8 @@ int vwl_parcel_create(const int *fds, unsigned int n, struct vwl_parcel **out)
     return 0;
 }
 
-int vwl_parcel_adopt(const int *fds, unsigned int n, struct vwl_parcel **out)
+int vwl_parcel_adopt(struct vwl_closer *closer, const int *fds, unsigned int n,
+                     struct vwl_parcel **out)
 {
     struct vwl_parcel *parcel;
 
@@ -50,6 +54,7 @@ int vwl_parcel_adopt(const int *fds, unsigned int n, struct vwl_parcel **out)
     if (!parcel) {
         return -ENOMEM;
     }
+    parcel->closer = closer;
     memcpy(parcel->fds, fds, n * sizeof(int));
     parcel->n = n;
     *out = parcel;

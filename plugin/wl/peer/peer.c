@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/closer.h"
 #include "base/fd.h"
 #include "base/iov.h"
 
@@ -69,7 +70,7 @@ void vwl_bounce_finish(struct vwl_bounce *bounce)
 }
 
 /* More than a message's buffer has. */
-#define BOUNCE_PIECES 64
+#define READ_PIECES 64
 
 static ssize_t or_errno(ssize_t n)
 {
@@ -174,12 +175,12 @@ static ssize_t bounce_collect(struct vwl_bounce *bounce,
                               const struct iovec *iov, unsigned int n_iov,
                               size_t len)
 {
-    struct iovec part[BOUNCE_PIECES];
+    struct iovec part[READ_PIECES];
     size_t got = 0, some;
 
     while (got < len) {
         unsigned int n = vwl_iov_slice(iov, n_iov, got, len - got, part,
-                                       BOUNCE_PIECES, &some);
+                                       READ_PIECES, &some);
         ssize_t more = readv(bounce->fd[0], part, (int)n);
 
         if (more < 0 && errno == EINTR) {
@@ -208,8 +209,11 @@ static ssize_t shared_read(int fd, struct vwl_bounce *bounce,
     return n <= 0 ? or_errno(n) : bounce_collect(bounce, iov, n_iov, (size_t)n);
 }
 
-ssize_t vwl_peer_read(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
-                      const struct iovec *iov, unsigned int n_iov)
+/* ---- sockets ------------------------------------------------------------- */
+
+/* What lies in the queue: its bytes, 0 at the end, or -errno. */
+static ssize_t socket_look(int fd, const struct iovec *iov, unsigned int n_iov,
+                           bool *has_fds)
 {
     struct msghdr msg = {
         .msg_iov = (struct iovec *)(uintptr_t)iov,
@@ -217,32 +221,94 @@ ssize_t vwl_peer_read(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
     };
     ssize_t n;
 
-    if (how == VWL_PEER_SHARED_PIPE) {
-        return shared_read(fd, bounce, iov, n_iov);
-    }
-    if (how == VWL_PEER_NONE) {
-        return 0;
-    }
     do {
-        n = how == VWL_PEER_SOCKET
-                ? recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
-                : readv(fd, iov, (int)n_iov);
+        n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
+    *has_fds = n >= 0 && (msg.msg_flags & MSG_CTRUNC);
     return or_errno(n);
 }
 
-ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
-                          int *fds, unsigned int *n_fds)
+/* Descriptors are duplicated first, and while the queue holds them, too, those
+ * for which there is no room are dropped without waiting for anybody. */
+static ssize_t socket_duplicate(int fd, const struct iovec *iov,
+                                unsigned int n_iov, int *fds,
+                                unsigned int *n_fds, struct vwl_closer *closer)
 {
     int highest = -1;
     bool lost;
-    ssize_t n = vwl_fds_receive(fd, iov, n_iov, fds, n_fds, &lost);
+    ssize_t n;
 
+    if (vwl_closer_waiting(closer) >= VWL_CLOSER_FULL) {
+        return -EBUSY;
+    }
+    n = vwl_fds_receive(fd, MSG_PEEK, iov, n_iov, fds, n_fds, &lost);
     for (unsigned int i = 0; i < *n_fds; i++) {
         highest = MAX(highest, fds[i]);
     }
     if (lost || (highest >= 0 && vwl_fd_admit(highest) < 0)) {
-        return -EMFILE; /* those that came are the caller's to close */
+        vwl_closer_close_all(closer, fds, *n_fds);
+        *n_fds = 0;
+        return -EMFILE;
     }
     return n;
+}
+
+ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
+                          int *fds, unsigned int *n_fds,
+                          struct vwl_closer *closer)
+{
+    int taken[VWL_FDS_MAX];
+    unsigned int n_taken;
+    struct iovec part[READ_PIECES];
+    bool has_fds, lost;
+    ssize_t n = socket_look(fd, iov, n_iov, &has_fds);
+
+    *n_fds = 0;
+    if (n > 0 && has_fds) {
+        n = socket_duplicate(fd, iov, n_iov, fds, n_fds, closer);
+    }
+    if (n <= 0) {
+        return n;
+    }
+    /* no more than that: others may have come since, and with descriptors */
+    n_iov = vwl_iov_slice(iov, n_iov, 0, (size_t)n, part, READ_PIECES, NULL);
+    n = vwl_fds_receive(fd, 0, part, n_iov, taken, &n_taken, &lost);
+    vwl_closer_close_all(closer, taken, n_taken);
+    if (n <= 0) { /* somebody else has read it */
+        vwl_closer_close_all(closer, fds, *n_fds);
+        *n_fds = 0;
+    }
+    return n;
+}
+
+static ssize_t socket_read(int fd, const struct iovec *iov, unsigned int n_iov,
+                           struct vwl_closer *closer)
+{
+    int fds[VWL_FDS_MAX];
+    unsigned int n_fds;
+    ssize_t n = vwl_peer_read_fds(fd, iov, n_iov, fds, &n_fds, closer);
+
+    vwl_closer_close_all(closer, fds, n_fds);
+    return n;
+}
+
+ssize_t vwl_peer_read(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
+                      const struct iovec *iov, unsigned int n_iov,
+                      struct vwl_closer *closer)
+{
+    ssize_t n;
+
+    switch (how) {
+    case VWL_PEER_SOCKET:
+        return socket_read(fd, iov, n_iov, closer);
+    case VWL_PEER_SHARED_PIPE:
+        return shared_read(fd, bounce, iov, n_iov);
+    case VWL_PEER_OWN_PIPE:
+        do {
+            n = readv(fd, iov, (int)n_iov);
+        } while (n < 0 && errno == EINTR);
+        return or_errno(n);
+    default:
+        return 0;
+    }
 }

@@ -17,6 +17,8 @@
 
 #define VWL_PEER_MAX_FDS VWL_FDS_MAX
 
+struct vwl_closer;
+
 enum vwl_peer_how {
     VWL_PEER_NONE,        /* nothing can be moved */
     VWL_PEER_SOCKET,      /* stream socket, any flags */
@@ -39,14 +41,16 @@ ssize_t vwl_peer_write(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
                        const int *fds, unsigned int n_fds);
 
 /* How much there was (0: end of file), or -errno. Descriptors that come with
- * it are dropped by the kernel. */
+ * it are closed. -EBUSY: as below. */
 ssize_t vwl_peer_read(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
-                      const struct iovec *iov, unsigned int n_iov);
+                      const struct iovec *iov, unsigned int n_iov,
+                      struct vwl_closer *closer);
 
 /* The same for a socket whose descriptors are wanted: up to VWL_PEER_MAX_FDS,
- * all CLOEXEC. -EMFILE: some were cut off, or this process has none
- * to spare; those that came are in fds, to be closed. */
+ * all CLOEXEC. -EMFILE: this process has none to spare; -EBUSY: some come,
+ * and the closer is full. Both leave them in the socket's queue. */
 ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
-                          int *fds, unsigned int *n_fds);
+                          int *fds, unsigned int *n_fds,
+                          struct vwl_closer *closer);
 
 #endif
