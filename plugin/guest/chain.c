@@ -121,6 +121,7 @@ int vwl_box_fill(struct vwl_vq *vq, struct vwl_chain_box *box)
     box->n_ranges = gather->n_ranges;
     chain->out_bytes = gather->out_bytes;
     chain->in_bytes = gather->in_bytes;
+    chain->steps = gather->steps;
     chain->mem = vwl_mem_ref(vq->mem);
     return 0;
 }
@@ -257,6 +258,18 @@ int vwl_chain_find(struct vwl_vq *vq, struct vwl_chain *chain)
     }
     vwl_gather_finish(vq);
     return err;
+}
+
+size_t vwl_chain_heap_bytes(const struct vwl_chain *chain)
+{
+    const struct vwl_chain_box *box = box_of(chain);
+
+    return (chain->out != box->out_inline ? chain->n_out * sizeof *chain->out
+                                          : 0) +
+           (chain->in != box->in_inline ? chain->n_in * sizeof *chain->in : 0) +
+           (box->ranges != box->ranges_inline
+                ? box->n_ranges * sizeof *box->ranges
+                : 0);
 }
 
 size_t vwl_chain_read_head(const struct vwl_chain *chain, void *buffer,

@@ -121,10 +121,6 @@ static int add_span(struct vwl_vq *vq, const struct vwl_span *span,
         last->len += span->len;
         return 0;
     }
-    if (gather->n >= VWL_CHAIN_MAX_SPANS) {
-        return vwl_vq_fail(vq, -EPROTO, "a chain of more than %u pieces",
-                           VWL_CHAIN_MAX_SPANS);
-    }
     if (!grow((void **)&gather->spans, gather->n, &gather->cap,
               sizeof(struct vwl_span))) {
         gather->no_memory = true;
@@ -137,18 +133,23 @@ static int add_span(struct vwl_vq *vq, const struct vwl_span *span,
     return 0;
 }
 
+/* An empty descriptor is one, too. */
+static int count_step(struct vwl_vq *vq)
+{
+    return ++vq->gather.steps <= VWL_CHAIN_MAX_STEPS
+               ? 0
+               : vwl_vq_fail(vq, -EPROTO, "a chain of more than %u pieces",
+                             VWL_CHAIN_MAX_STEPS);
+}
+
 int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc)
 {
     struct vwl_gather *gather = &vq->gather;
     bool writable = desc->flags & VRING_WRITE;
     uint64_t at = desc->address, left = desc->len;
 
-    if (++gather->steps > VWL_CHAIN_MAX_SPANS) {
-        return vwl_vq_fail(vq, -EPROTO, "a chain of more than %u descriptors",
-                           VWL_CHAIN_MAX_SPANS);
-    }
     if (left == 0) {
-        return 0;
+        return count_step(vq);
     }
     if (left - 1 > UINT64_MAX - at) {
         return past_the_end(vq, at, left);
@@ -157,18 +158,21 @@ int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc)
         gather->in_bytes += left;
     } else if (gather->in_bytes > 0) {
         return vwl_vq_fail(vq, -EPROTO,
-                           "descriptor %u of a chain is readable but follows "
+                           "piece %u of a chain is readable but follows "
                            "a writable one",
-                           gather->steps);
+                           gather->steps + 1);
     } else {
         gather->out_bytes += left;
     }
     while (left > 0) {
         struct vwl_span span;
-        int rc = vwl_vq_translate(vq, at, left,
+        int rc = count_step(vq);
+
+        if (rc == 0) {
+            rc = vwl_vq_translate(vq, at, left,
                                   writable ? VWL_ACCESS_WRITE : VWL_ACCESS_READ,
                                   &span);
-
+        }
         if (rc == 0) {
             rc = add_span(vq, &span, writable);
         }

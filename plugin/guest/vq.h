@@ -29,9 +29,9 @@
 #include "guest/mem.h"
 
 #define VWL_VQ_MAX_SIZE 32768u
-/* The most pieces that one chain may have; a chain above it breaks the ring.
- * 512 MiB in pages. */
-#define VWL_CHAIN_MAX_SPANS 131072u
+/* The most pieces that one chain may have, by descriptors and, behind an IOMMU,
+ * by translations; a chain above it breaks the ring. 64 MiB in pages. */
+#define VWL_CHAIN_MAX_STEPS 16384u
 #define VWL_VQ_PACKED_FRESH_BASE 0x80008000u
 
 struct vwl_vq;
@@ -69,9 +69,11 @@ struct vwl_chain {
     struct vwl_span *in; /* device-writable pieces, in order */
     unsigned int n_in;
     size_t in_bytes;
-    bool resubmitted; /* was in flight when an earlier device died: answer it
+    unsigned int steps; /* what finding its pieces took, at most
+                           VWL_CHAIN_MAX_STEPS */
+    bool resubmitted;   /* was in flight when an earlier device died: answer it
                          with an error, do not do it again */
-    void *user;       /* the caller's */
+    void *user;         /* the caller's */
     /* private to guest/ */
     struct vwl_mem *mem;
     uint16_t id;       /* head descriptor, or the packed buffer id */
@@ -203,6 +205,9 @@ void vwl_chain_forget(struct vwl_chain *chain);
  * vwl_vq_miss; -ENOMEM: it has no pieces, push it with length 0; other
  * -errno: they are not there any more, or the ring is broken. */
 int vwl_chain_find(struct vwl_vq *vq, struct vwl_chain *chain);
+
+/* What its lists of pieces take of the heap: 0 for few. */
+size_t vwl_chain_heap_bytes(const struct vwl_chain *chain);
 
 /* Copies up to cap bytes from the start of the readable pieces; how many. */
 size_t vwl_chain_read_head(const struct vwl_chain *chain, void *buffer,

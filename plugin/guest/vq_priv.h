@@ -85,7 +85,7 @@ struct vwl_gather {
     struct vwl_range *ranges;
     unsigned int n_ranges, cap_ranges;
     uint64_t out_bytes, in_bytes;
-    unsigned int steps; /* descriptors seen */
+    unsigned int steps; /* descriptors and translations seen */
     bool no_memory;
 };
 

@@ -37,7 +37,8 @@ struct vwl_record {
     struct vwl_chain *chain;
     GList link; /* of pump.in_flight; data is the record */
     enum vwl_record_state state;
-    bool lost;         /* its memory goes and nothing is left of its payload */
+    bool lost;         /* it is to fail: see vwl_pump_fail_lost */
+    size_t heap_bytes; /* that its pieces take while it waits */
     struct iovec copy; /* of its payload, when the memory was invalidated */
 };
 
@@ -100,6 +101,7 @@ struct vwl_pump {
     GPtrArray *spare;    /* struct vwl_record */
     GPtrArray *held;     /* chains of in_flight, made for ring_held */
     size_t copied_bytes; /* in the records' copies */
+    size_t heap_bytes;   /* of the records */
     bool has_done;       /* records are DONE: answer them when it is possible */
     bool discarding;     /* completions are not to be given back */
 
@@ -168,6 +170,9 @@ void vwl_pump_revive(struct vwl_pump *pump, struct vwl_chain *chain,
                      const void *response, size_t response_bytes);
 /* Answers what was completed and could not be given back. */
 void vwl_pump_answer_done(struct vwl_pump *pump);
+/* A new one waits. Where the lists of pieces of all that wait take too much,
+ * the biggest of them fails. */
+void vwl_pump_record_waits(struct vwl_pump *pump, struct vwl_record *record);
 /* The guest's memory under these addresses goes: what waits there keeps a copy
  * of its payload, or fails. */
 void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova, uint64_t size);

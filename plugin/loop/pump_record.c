@@ -47,6 +47,7 @@ void vwl_pump_drop(struct vwl_pump *pump, struct vwl_record *record)
         pump->copied_bytes -= record->copy.iov_len;
         g_free(record->copy.iov_base);
     }
+    pump->heap_bytes -= record->heap_bytes;
     if (pump->spare->len < SPARE_RECORDS) {
         g_ptr_array_add(pump->spare, record);
     } else {
@@ -180,6 +181,50 @@ static bool is_lost(void *opaque, const struct vwl_request *request)
     return ((const struct vwl_record *)request->user)->lost;
 }
 
+static void fail_lost(struct vwl_pump *pump)
+{
+    vwl_core_fail_requests(pump->core, is_lost, NULL);
+    vwl_pump_publish(pump, VIRTIO_WL_QUEUE_OUT);
+}
+
+/* The one that takes the most. */
+static struct vwl_record *find_biggest(struct vwl_pump *pump)
+{
+    struct vwl_record *biggest = NULL;
+
+    for (GList *l = pump->in_flight.head; l; l = l->next) {
+        struct vwl_record *record = l->data;
+
+        if (record->state == VWL_RECORD_WAITING &&
+            (!biggest || record->heap_bytes > biggest->heap_bytes)) {
+            biggest = record;
+        }
+    }
+    return biggest;
+}
+
+void vwl_pump_record_waits(struct vwl_pump *pump, struct vwl_record *record)
+{
+    record->heap_bytes = vwl_chain_heap_bytes(record->chain);
+    pump->heap_bytes += record->heap_bytes;
+    while (pump->heap_bytes > pump->max_copied_bytes) {
+        size_t before = pump->heap_bytes;
+        struct vwl_record *biggest = find_biggest(pump);
+
+        if (biggest) {
+            log_guest_bug(pump->log,
+                          "a request fails that waits in %u pieces: the lists "
+                          "of all that wait take more than %" PRIu64 " bytes",
+                          biggest->chain->steps, pump->max_copied_bytes);
+            biggest->lost = true;
+            fail_lost(pump);
+        }
+        if (pump->heap_bytes == before) {
+            return; /* it is held until its ring runs */
+        }
+    }
+}
+
 /* The front-end has its answer, and the memory may be another's, only after
  * this: until then reading and writing are right. */
 void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova, uint64_t size)
@@ -204,8 +249,7 @@ void vwl_pump_forget_range(struct vwl_pump *pump, uint64_t iova, uint64_t size)
                      "any more, and there is no room for more than %" PRIu64
                      " bytes of such",
                      pump->max_copied_bytes);
-        vwl_core_fail_requests(pump->core, is_lost, NULL);
-        vwl_pump_publish(pump, VIRTIO_WL_QUEUE_OUT);
+        fail_lost(pump);
     }
     for (GList *l = pump->in_flight.head; any_lost && l; l = l->next) {
         struct vwl_record *record = l->data;

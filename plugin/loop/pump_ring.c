@@ -6,6 +6,8 @@
 
 /* Chains of one ring in one dispatch: then the other sources have a turn. */
 #define BUDGET 256
+/* Pieces of all these: finding one takes as long as a small request. */
+#define BUDGET_STEPS 32768
 /* Pieces of one in-buffer that are looked at; a message has 4 KiB. */
 #define IN_PIECES 64
 
@@ -32,6 +34,8 @@ static void run_request(struct vwl_pump *pump, struct vwl_chain *chain)
     g_queue_push_tail_link(&pump->in_flight, &record->link);
     if (vwl_core_execute(pump->core, request) == 0) {
         vwl_pump_answer(pump, record);
+    } else {
+        vwl_pump_record_waits(pump, record);
     }
 }
 
@@ -39,7 +43,7 @@ void vwl_pump_run_out(struct vwl_pump *pump)
 {
     struct vwl_vq *vq;
     struct vwl_chain *chain;
-    unsigned int budget = BUDGET;
+    unsigned int budget = BUDGET, steps = 0;
     int got;
 
     pump->ring[VIRTIO_WL_QUEUE_OUT].is_due = false;
@@ -67,9 +71,10 @@ void vwl_pump_run_out(struct vwl_pump *pump)
             vwl_pump_ring_failed(pump, VIRTIO_WL_QUEUE_OUT, got);
             break;
         } else {
+            steps += chain->steps;
             run_request(pump, chain);
         }
-        if (--budget == 0) {
+        if (--budget == 0 || steps >= BUDGET_STEPS) {
             pump->ring[VIRTIO_WL_QUEUE_OUT].is_due = true;
             break;
         }

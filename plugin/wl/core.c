@@ -56,6 +56,8 @@ int vwl_core_create(const struct vwl_core_config *config,
     core->refused = g_hash_table_new(NULL, NULL);
     core->closer = config->closer ? config->closer : vwl_closer_create();
     vwl_foreigns_init(&core->foreigns, vwl_vfd_feed);
+    vwl_list_init(&core->contexts);
+    vwl_list_init(&core->others);
     vwl_list_init(&core->waiting);
     vwl_list_init(&core->lingering);
     vwl_list_init(&core->base_waiters);
@@ -120,27 +122,20 @@ static void core_drop_requests(struct vwl_core *core)
     core->in_flight = 0;
 }
 
-static void core_close_all(struct vwl_core *core, GList *ids, bool contexts)
+static void core_close_all(struct vwl_list *vfds)
 {
-    for (GList *id = ids; id; id = id->next) {
-        struct vwl_vfd *vfd = g_hash_table_lookup(core->vfds, id->data);
-
-        if (vfd && vfd->ops->is_context == contexts) {
-            vwl_vfd_close(vfd, true);
-        }
+    while (!vwl_list_is_empty(vfds)) {
+        vwl_vfd_close(vwl_list_entry(vfds->next, struct vwl_vfd, all), true);
     }
 }
 
 void vwl_core_reset(struct vwl_core *core, bool unmap)
 {
-    GList *ids = g_hash_table_get_keys(core->vfds);
-
     core_drop_requests(core);
     vwl_maps_hold(core); /* they are dealt with together, below */
     /* contexts first: what only their messages announce goes with them */
-    core_close_all(core, ids, true);
-    core_close_all(core, ids, false);
-    g_list_free(ids);
+    core_close_all(&core->contexts);
+    core_close_all(&core->others);
     while (!vwl_list_is_empty(&core->lingering)) {
         vwl_vfd_end_linger(
             vwl_list_entry(core->lingering.next, struct vwl_vfd, lingering));

@@ -38,6 +38,8 @@ struct vwl_core {
     GHashTable *refused; /* vwl_table_row: globals that the log has named */
 
     GHashTable *vfds; /* id: struct vwl_vfd */
+    /* of vwl_vfd.all: the same, so that a reset needs no memory */
+    struct vwl_list contexts, others;
     uint32_t next_host_id;
     unsigned int n_vfds;     /* lingering ones too */
     unsigned int peak_vfds;  /* since memory was last given back */

@@ -51,6 +51,7 @@ int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
     vfd->fd = -1;
     vfd->send_fd = -1;
     vfd->ready_slot = -1;
+    vwl_list_init(&vfd->all);
     vwl_list_init(&vfd->paused);
     vwl_list_init(&vfd->messages);
     vwl_list_init(&vfd->lends);
@@ -63,6 +64,8 @@ int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
     core->n_vfds++;
     core->peak_vfds = MAX(core->peak_vfds, core->n_vfds);
     g_hash_table_insert(core->vfds, vfd_key(id), vfd);
+    vwl_list_insert(ops->is_context ? &core->contexts : &core->others,
+                    &vfd->all);
     *out = vfd;
     return 0;
 }
@@ -406,6 +409,7 @@ void vwl_vfd_close(struct vwl_vfd *vfd, bool at_once)
     struct vwl_request *creating = vfd->creating;
 
     g_hash_table_remove(core->vfds, vfd_key(vfd->id));
+    vwl_list_remove(&vfd->all);
     vfd->life = VWL_VFD_CLOSED;
     vfd->creating = NULL;
     vwl_timer_cancel(&core->timers, &vfd->timer);

@@ -157,6 +157,7 @@ struct vwl_vfd {
     unsigned int pause;     /* mask of enum vwl_pause */
     int ready_slot;         /* in vwl_ready.vfds; -1 */
     bool answers;           /* it spoke next after it was sent something */
+    struct vwl_list all;    /* in vwl_core.contexts, or .others */
     struct vwl_list paused; /* in a list of those that wait to be read */
 
     /* towards the guest */

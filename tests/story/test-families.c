@@ -453,7 +453,7 @@ static void test_16_mib(void)
     send_16_mib(packed, false, 4096);
     split.drv.queue_size = 2;
     split.fe.no_use_shmem = false;
-    send_16_mib(split, false, 1000);
+    send_16_mib(split, false, 1100); /* 15252 pieces */
     send_16_mib(no_indirect, true, 8192);
 }
 

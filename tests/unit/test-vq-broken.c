@@ -46,7 +46,7 @@ static const struct broken broken[] = {
       { { GPA, 1, NEXT, 4 } } },
     { "order",
       -EPROTO,
-      "descriptor 2 of a chain is readable but follows a writable one",
+      "piece 2 of a chain is readable but follows a writable one",
       { { GPA, 1, WRITE | NEXT, 1 }, { GPA, 1, 0, 0 } } },
     { "hole",
       -EFAULT,
@@ -102,7 +102,7 @@ static const struct broken broken[] = {
       { { GPA, 1, NEXT, 1 }, { GPA, 1, NEXT, 0 } } },
     { "table-order",
       -EPROTO,
-      "descriptor 2 of a chain is readable but follows a writable one",
+      "piece 2 of a chain is readable but follows a writable one",
       { { GPA, 1, WRITE | NEXT, 1 }, { GPA + TABLE, 32, INDIRECT, 0 } },
       { { GPA, 1, 0, 0 } } },
 };
@@ -228,15 +228,17 @@ static void test_too_long(void)
         put32(big + 16 * i + 8, 1);
     }
     guest_start(&g);
-    slot(&g, 0, gpa, 0x200000, 1, INDIRECT | ROUND(1)); /* exactly 131072 */
+    slot(&g, 0, gpa, 0x40000, 1, INDIRECT | ROUND(1)); /* exactly 16384 */
     {
         struct vwl_chain *chain = pop(&g);
 
-        g_assert_cmpuint(chain->n_out, ==, 131072);
+        g_assert_cmpuint(chain->n_out, ==, 16384);
+        g_assert_cmpuint(chain->steps, ==, 16384);
+        g_assert_cmpuint(vwl_chain_heap_bytes(chain), ==, 16384 * 16);
         vwl_vq_push(g.vq, &chain, 0);
         g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);
     }
-    slot(&g, 1, gpa, 0x200010, 1, INDIRECT | ROUND(1));
+    slot(&g, 1, gpa, 0x40010, 1, INDIRECT | ROUND(1));
     pop_breaks(&g, -EPROTO);
     munmap(big, 0x400000);
     close(fd);

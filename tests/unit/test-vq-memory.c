@@ -93,6 +93,36 @@ static void test_iotlb(void)
     vwl_iotlb_destroy(tlb);
 }
 
+/* One descriptor over many translations, though they follow each other. */
+static void test_many_translations(void)
+{
+    struct guest g;
+    struct vwl_iotlb *tlb = vwl_iotlb_create();
+    struct vwl_chain *chain;
+
+    guest_init(&g, false, 8);
+    g.setup.iotlb = tlb;
+    g.setup.desc = 0x10000;
+    g.setup.driver = 0x11000;
+    g.setup.device = 0x12000;
+    vwl_iotlb_update(tlb, 0x10000, 0x3000, UVA, 3);
+    for (unsigned int i = 0; i <= VWL_CHAIN_MAX_STEPS; i++) {
+        vwl_iotlb_update(tlb, 0x100000 + i * 16, 16, UVA + DATA + i * 16, 3);
+    }
+    guest_start(&g);
+    desc(&g, 0, 0x100000, VWL_CHAIN_MAX_STEPS * 16, 0, 0);
+    offer(&g, 0);
+    chain = pop(&g);
+    g_assert_cmpuint(chain->n_out, ==, 1);
+    g_assert_cmpuint(chain->steps, ==, VWL_CHAIN_MAX_STEPS);
+    vwl_vq_push(g.vq, &chain, 0);
+    desc(&g, 0, 0x100000, VWL_CHAIN_MAX_STEPS * 16 + 1, 0, 0);
+    offer(&g, 0);
+    pop_breaks(&g, -EPROTO);
+    guest_finish(&g);
+    vwl_iotlb_destroy(tlb);
+}
+
 /* Readable and writable bytes side by side, on two pages: what is found again
  * are the writable ones, where the pages are then. */
 static void test_found_again(void)
@@ -196,6 +226,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vq-memory/iotlb", test_iotlb);
     g_test_add_func("/vq-memory/found-again", test_found_again);
+    g_test_add_func("/vq-memory/many-translations", test_many_translations);
     g_test_add_func("/vq-memory/dirty", test_dirty);
     return g_test_run();
 }

@@ -172,7 +172,7 @@ static const struct broken broken[] = {
       { NEXT, NEXT } },
     { "order",
       -EPROTO,
-      "descriptor 2 of a chain is readable but follows a writable one",
+      "piece 2 of a chain is readable but follows a writable one",
       { GPA, GPA },
       { 1, 1 },
       { NEXT | WRITE, 0 } },
