@@ -87,6 +87,7 @@ static const char *const daemon_calls[] = {
     "statx",
     "fstatfs",
     "fstatfs64",
+    "flock",
     /* waiting */
     "epoll_create1",
     "epoll_ctl",

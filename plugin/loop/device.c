@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "base/bits.h"
+#include "base/locks.h"
 #include "base/log.h"
 #include "loop/policies.h"
 #include "loop/pump.h"
@@ -202,6 +203,12 @@ int vwl_device_create(const struct vwl_config *config,
     if (err == 0) {
         err = open_allocators(device, config->dmabufs);
     }
+    device->config.core.locks = vwl_locks_open();
+    if (!device->config.core.locks) {
+        log_info(&device->log,
+                 "/proc/locks cannot be read: memory that guests close is not "
+                 "counted while host peers hold it");
+    }
     if (err < 0) {
         vwl_device_destroy(device);
         return err;
@@ -218,6 +225,7 @@ void vwl_device_destroy(struct vwl_device *device)
                          device->config.core.n_sockets);
     g_ptr_array_unref(device->strings);
     vwl_allocators_close(device->allocators);
+    vwl_locks_close(device->config.core.locks);
     g_free(device);
 }
 

@@ -66,6 +66,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     vwl_share_init(&core->share);
     vwl_list_init(&core->queue_paused);
     vwl_maps_init(core);
+    vwl_held_init(&core->held, config->locks);
     err = core_open_fds(core);
     if (err < 0) {
         log_host_bug(log, "the core has no descriptors for itself: %s",
@@ -84,6 +85,7 @@ void vwl_core_destroy(struct vwl_core *core)
     }
     vwl_core_reset(core, false);
     vwl_maps_finish(core);
+    vwl_held_finish(&core->held);
     vwl_bounce_finish(&core->bounce);
     vwl_timers_finish(&core->timers);
     vwl_foreigns_finish(&core->foreigns);

@@ -30,6 +30,7 @@
 
 struct vwl_closer;
 struct vwl_core;
+struct vwl_locks;
 struct vwl_rules;
 struct vwl_parcel;
 
@@ -65,6 +66,9 @@ struct vwl_core_config {
     /* Closes what peers sent. Borrowed for the core's life; NULL: it makes one
      * of its own. */
     struct vwl_closer *closer;
+    /* Tells whether peers still hold what the guest closed. Borrowed for the
+     * core's life; NULL: nothing does. */
+    struct vwl_locks *locks;
     uint64_t shm_window; /* bytes; all limits are resolved, none is 0 */
     uint32_t max_vfds;
     uint32_t max_contexts;

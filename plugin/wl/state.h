@@ -14,6 +14,7 @@
 #include "wl/inbox/messages.h"
 #include "wl/inbox/ready.h"
 #include "wl/inbox/share.h"
+#include "wl/memory/held.h"
 #include "wl/memory/map.h"
 #include "wl/outbox/foreign.h"
 #include "wl/peer/peer.h"
@@ -60,7 +61,8 @@ struct vwl_core {
     struct vwl_maps maps;
     struct vwl_list base_waiters;   /* of vwl_memory.waiter */
     struct vwl_list buffer_waiters; /* of vwl_memory.waiter, too */
-    uint64_t shm_bytes;
+    uint64_t shm_bytes;             /* of VFDs */
+    struct vwl_held held;           /* closed VFDs' */
     int anchor_fd;
 
     struct vwl_stats counters;
@@ -75,7 +77,7 @@ static inline bool vwl_core_has(const struct vwl_core *core, int feature)
 static inline uint64_t vwl_core_shm_left(const struct vwl_core *core)
 {
     return core->config.max_shm_bytes -
-           MIN(core->shm_bytes, core->config.max_shm_bytes);
+           MIN(core->shm_bytes + core->held.bytes, core->config.max_shm_bytes);
 }
 
 #endif

@@ -347,12 +347,12 @@ static void vfd_free(struct vwl_vfd *vfd)
     vwl_timer_cancel(&core->timers, &vfd->timer);
     vwl_list_remove(&vfd->lingering);
     vwl_outbox_clear(vfd);
-    vfd_cut(vfd);
-    vfd_release_fd(vfd, &vfd->send_fd);
     core->n_vfds--;
     if (vfd->ops->free) {
         vfd->ops->free(vfd);
     }
+    vfd_cut(vfd);
+    vfd_release_fd(vfd, &vfd->send_fd);
     g_free(vfd);
     vfd_give_back(core);
 }

@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "ask.h"
+#include "base/locks.h"
 #include "bytes.h"
 #include "fds.h"
 #include "socket.h"
@@ -236,6 +238,68 @@ static void test_many(void)
     core_rig_free(rig);
 }
 
+/* It does not look at every request whether there is room again. */
+static void until_made(struct core_rig *rig, uint32_t id, uint32_t size)
+{
+    uint32_t type;
+
+    do {
+        type = ask_new(rig, CMD_VFD_NEW, id, 0, size);
+    } while (type == RESP_OUT_OF_MEMORY);
+    g_assert_cmphex(type, ==, RESP_VFD_NEW);
+}
+
+/* What the guest closes, and the peer still has, counts: a descriptor in its
+ * queue, one that it took, and a mapping. */
+static void test_held(void)
+{
+    struct vwl_core_config limits = core_rig_limits;
+    struct core_rig *rig;
+    int compositor, fds[253];
+    unsigned int n_fds;
+    uint32_t id = 2;
+    char byte;
+    void *map;
+
+    limits.max_shm_bytes = 1024 * 1024;
+    limits.locks = vwl_locks_open();
+    g_assert_nonnull(limits.locks);
+    rig = core_rig_new_limits(MODE_K23, &limits);
+    compositor = open_ctx(rig, 1);
+    for (unsigned int i = 0; i < 4; i++) {
+        g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, id, 0, 256 * 1024), ==,
+                        RESP_VFD_NEW);
+        g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, RESP_OK);
+        g_assert_cmphex(ask_close(rig, id), ==, RESP_OK);
+        id++;
+    }
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, id, 0, 4096), ==,
+                    RESP_OUT_OF_MEMORY);
+    g_assert_true(was_logged(rig, "1048576 bytes in 4 files"));
+    /* one is taken and dropped */
+    g_assert_cmpint(socket_receive(compositor, &byte, 1, fds, &n_fds), ==, 1);
+    g_assert_cmpuint(n_fds, ==, 1);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, id, 0, 4096), ==,
+                    RESP_OUT_OF_MEMORY);
+    map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fds[0], 0);
+    g_assert_true(map != MAP_FAILED);
+    close(fds[0]);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, id, 0, 4096), ==,
+                    RESP_OUT_OF_MEMORY);
+    munmap(map, 4096);
+    until_made(rig, id, 256 * 1024);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, id + 1, 0, 4096), ==,
+                    RESP_OUT_OF_MEMORY);
+    /* never sent: nobody else has it */
+    g_assert_cmphex(ask_close(rig, id), ==, RESP_OK);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, id, 0, 256 * 1024), ==,
+                    RESP_VFD_NEW);
+    close(compositor); /* with all that is in its queue */
+    until_made(rig, id + 1, 768 * 1024);
+    core_rig_free(rig);
+    vwl_locks_close(limits.locks);
+}
+
 /* A reader that keeps its buffers cannot have them all, and goes on when it
  * gives them back. */
 static void test_buffer_share(void)
@@ -320,6 +384,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/limits/vfds", test_vfds);
     g_test_add_func("/core/limits/contexts", test_contexts);
     g_test_add_func("/core/limits/shm-bytes", test_shm_bytes);
+    g_test_add_func("/core/limits/held-by-peer", test_held);
     g_test_add_func("/core/limits/window-full", test_window_full);
     g_test_add_func("/core/limits/no-descriptors", test_no_descriptors);
     g_test_add_func("/core/limits/many", test_many);

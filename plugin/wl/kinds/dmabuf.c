@@ -185,6 +185,7 @@ const struct vwl_vfd_ops vwl_dmabuf_ops = {
     .announce = vwl_memory_announce,
     .adopt = dmabuf_adopt,
     .fd_to_send = vwl_memory_fd_to_send,
+    .sent = vwl_memory_sent,
     .on_ready = dmabuf_on_ready,
     .saved = {
         .kind = VWL_IMAGE_SHM,

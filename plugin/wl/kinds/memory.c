@@ -29,6 +29,12 @@ void vwl_memory_free(struct vwl_vfd *vfd)
 {
     struct vwl_memory *memory = vwl_memory_of(vfd);
 
+    /* what came from a peer was never ours to count */
+    if (memory->sent && memory->charged_bytes &&
+        !(vfd->id & VIRTIO_WL_VFD_HOST_ID_BIT)) {
+        vwl_held_note(&vfd->core->held, &vfd->core->maps, vfd->send_fd,
+                      memory->charged_bytes);
+    }
     vwl_list_remove(&memory->waiter);
     vwl_fd_clear(&memory->copy_fd);
     vwl_map_destroy(memory->map);
@@ -37,16 +43,36 @@ void vwl_memory_free(struct vwl_vfd *vfd)
     memory->charged_bytes = 0;
 }
 
+/* A peer's descriptor of a small file is no less than a VFD. */
+static bool memory_fits(const struct vwl_core *core, uint64_t bytes)
+{
+    return bytes <= vwl_core_shm_left(core) &&
+           vwl_held_count(&core->held) < core->config.max_vfds;
+}
+
+/* Looks only where it matters. */
+static bool memory_has_room(struct vwl_core *core, uint64_t bytes)
+{
+    uint64_t unknown = core->held.unknown_bytes;
+
+    return memory_fits(core, bytes + unknown) ||
+           (vwl_held_look(&core->held, &core->maps)
+                ? memory_fits(core, bytes)
+                : memory_fits(core, bytes + unknown));
+}
+
 int vwl_memory_charge(struct vwl_memory *memory, uint64_t bytes)
 {
     struct vwl_core *core = memory->vfd.core;
 
-    if (bytes > vwl_core_shm_left(core)) {
+    if (!memory_has_room(core, bytes)) {
         log_guest_bug(core->log,
                       "%s 0x%" PRIx32 ": the limit of %" PRIu64
-                      " bytes of shared memory is reached",
+                      " bytes of shared memory is reached; host peers hold"
+                      " %" PRIu64 " bytes in %u files that the guest closed",
                       memory->vfd.ops->name, memory->vfd.id,
-                      core->config.max_shm_bytes);
+                      core->config.max_shm_bytes, core->held.bytes,
+                      vwl_held_count(&core->held));
         return -ENOSPC;
     }
     core->shm_bytes += bytes;
@@ -205,6 +231,11 @@ void vwl_memory_announce(const struct vwl_vfd *vfd, struct vwl_vfd_words *words)
 int vwl_memory_fd_to_send(const struct vwl_vfd *vfd)
 {
     return vfd->send_fd;
+}
+
+void vwl_memory_sent(struct vwl_vfd *vfd)
+{
+    vwl_memory_of(vfd)->sent = true;
 }
 
 void vwl_memory_describe(const struct vwl_vfd *vfd, struct vwl_image *image)

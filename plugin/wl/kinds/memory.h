@@ -21,6 +21,7 @@ struct vwl_memory {
     int copy_fd;            /* what is mapped, if not send_fd; -1 */
     bool direct;            /* a received file itself is being mapped */
     uint64_t charged_bytes; /* against max_shm_bytes */
+    bool sent;              /* a peer may hold send_fd */
     uint32_t answered_flags;
     struct vwl_list waiter; /* of vwl_core.base_waiters or .buffer_waiters */
     uint64_t deadline_us;   /* of the base_waiter */
@@ -58,6 +59,7 @@ void vwl_memory_answer(const struct vwl_vfd *vfd, struct vwl_vfd_words *words);
 void vwl_memory_announce(const struct vwl_vfd *vfd,
                          struct vwl_vfd_words *words);
 int vwl_memory_fd_to_send(const struct vwl_vfd *vfd);
+void vwl_memory_sent(struct vwl_vfd *vfd);
 void vwl_memory_describe(const struct vwl_vfd *vfd, struct vwl_image *image);
 int vwl_memory_file(const struct vwl_vfd *vfd);
 

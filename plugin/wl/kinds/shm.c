@@ -85,6 +85,7 @@ const struct vwl_vfd_ops vwl_shm_ops = {
     .announce = vwl_memory_announce,
     .adopt = shm_adopt,
     .fd_to_send = vwl_memory_fd_to_send,
+    .sent = vwl_memory_sent,
     .saved = {
         .kind = VWL_IMAGE_SHM,
         .flags = VIRTIO_WL_VFD_WRITE | VIRTIO_WL_VFD_READ,
