@@ -36,6 +36,15 @@ int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd)
     return 0;
 }
 
+bool vwl_fd_seal_length(int fd)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    return seals >= 0 && ((seals & F_SEAL_SHRINK) ||
+                          (!(seals & F_SEAL_SEAL) &&
+                           fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0));
+}
+
 ssize_t vwl_fds_receive(int socket, int flags, const struct iovec *iov,
                         size_t n_iov, int *fds, unsigned int *n_fds, bool *lost)
 {

@@ -58,6 +58,11 @@ int vwl_fd_admit(int fd);
  * a peer must not be able to take the guest's memory away. */
 int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd);
 
+/* Seals a file against shrinking, if it is shared memory that can be sealed.
+ * Whether nobody can cut it: what is mapped of another file may be taken away
+ * by whoever has it, and using it then ends this process. */
+bool vwl_fd_seal_length(int fd);
+
 /* The most descriptors that the kernel passes in one message (SCM_MAX_FD): with
  * room for all of them a cut means this process's limit and nothing else. */
 #define VWL_FDS_MAX 253

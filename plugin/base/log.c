@@ -10,18 +10,20 @@
 
 /* Lines of one blame per window; what is above is counted and reported with
  * the first line of the next window. */
-#define LIMIT_LINES 10
 #define LIMIT_WINDOW_US (5 * G_USEC_PER_SEC)
 #define LINE_MAX_BYTES 512
 
 static const struct {
     const char *prefix;
     enum vwl_log_level level;
+    unsigned int lines; /* 0: any number */
 } blames[VWL_BLAME_COUNT] = {
-    [VWL_BLAME_GUEST] = { "guest bug: ", VWL_LOG_WARN },
-    [VWL_BLAME_COMPOSITOR] = { "host peer bug: ", VWL_LOG_WARN },
-    [VWL_BLAME_HOST] = { "host bug: ", VWL_LOG_WARN },
-    [VWL_BLAME_OUR] = { "our bug: ", VWL_LOG_ERROR },
+    [VWL_BLAME_GUEST] = { "guest bug: ", VWL_LOG_WARN, 10 },
+    [VWL_BLAME_COMPOSITOR] = { "host peer bug: ", VWL_LOG_WARN, 10 },
+    [VWL_BLAME_HOST] = { "host bug: ", VWL_LOG_WARN, 10 },
+    [VWL_BLAME_OUR] = { "our bug: ", VWL_LOG_ERROR, 0 },
+    [VWL_BLAME_NOTE] = { "", VWL_LOG_INFO, 10 },
+    [VWL_BLAME_DEBUG] = { "", VWL_LOG_DEBUG, 200 },
 };
 
 void vwl_log_init(struct vwl_log *log,
@@ -63,7 +65,7 @@ void vwl_log_blame(struct vwl_log *log, enum vwl_blame blame,
     if (!log->sink) {
         return;
     }
-    if (blame != VWL_BLAME_OUR) {
+    if (blames[blame].lines) {
         uint64_t now = vwl_clock_us();
 
         if (now - log->limit[blame].window_us > LIMIT_WINDOW_US ||
@@ -74,12 +76,12 @@ void vwl_log_blame(struct vwl_log *log, enum vwl_blame blame,
             log->limit[blame].count = 0;
             log->limit[blame].dropped = 0;
             if (dropped) {
-                vwl_log_write(log, VWL_LOG_WARN,
+                vwl_log_write(log, blames[blame].level,
                               "%s%u lines like the next were dropped",
                               blames[blame].prefix, dropped);
             }
         }
-        if (log->limit[blame].count >= LIMIT_LINES) {
+        if (log->limit[blame].count >= blames[blame].lines) {
             log->limit[blame].dropped++;
             return;
         }

@@ -18,6 +18,8 @@ enum vwl_blame {
     VWL_BLAME_COMPOSITOR, /* a host peer: WARN, limited */
     VWL_BLAME_HOST,       /* front-end or host system: WARN, limited */
     VWL_BLAME_OUR,        /* our own broken invariant: ERROR */
+    VWL_BLAME_NOTE,       /* nobody: INFO, limited */
+    VWL_BLAME_DEBUG,      /* nobody: DEBUG, limited, too, but to more lines */
     VWL_BLAME_COUNT,
 };
 
@@ -54,6 +56,8 @@ const char *vwl_log_escape(const char *text, size_t len, char *out, size_t cap);
 #define log_host_bug(log, ...) vwl_log_blame((log), VWL_BLAME_HOST, __VA_ARGS__)
 #define log_our_bug(log, ...) vwl_log_blame((log), VWL_BLAME_OUR, __VA_ARGS__)
 #define log_info(log, ...) vwl_log_write((log), VWL_LOG_INFO, __VA_ARGS__)
-#define log_debug(log, ...) vwl_log_write((log), VWL_LOG_DEBUG, __VA_ARGS__)
+/* INFO that somebody outside can cause again and again. */
+#define log_note(log, ...) vwl_log_blame((log), VWL_BLAME_NOTE, __VA_ARGS__)
+#define log_debug(log, ...) vwl_log_blame((log), VWL_BLAME_DEBUG, __VA_ARGS__)
 
 #endif

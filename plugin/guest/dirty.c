@@ -56,6 +56,7 @@ int vwl_dirty_set_base(struct vwl_dirty *dirty, int fd, uint64_t offset,
     struct stat st;
     void *map;
 
+    vwl_fd_seal_length(fd); /* before its length is asked for */
     if (fstat(fd, &st) < 0) {
         return -errno;
     }

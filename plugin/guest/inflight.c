@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/page.h"
 #include "guest/vq.h"
 
@@ -49,6 +50,7 @@ int vwl_inflight_open(bool packed, int fd, uint64_t offset, uint64_t size,
         return -EINVAL;
     }
     need = queues * (uint64_t)vwl_inflight_queue_bytes(packed, queue_size);
+    vwl_fd_seal_length(fd); /* before its length is asked for */
     if (fstat(fd, &st) < 0) {
         return -errno;
     }

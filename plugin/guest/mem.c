@@ -10,6 +10,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/page.h"
 
 struct mapping {
@@ -148,6 +149,7 @@ static int map_region(const struct vwl_mem_region *region, int fd,
     struct statfs fs;
     void *addr;
 
+    vwl_fd_seal_length(fd); /* before its length is asked for */
     if (fstat(fd, &st) < 0) {
         return -errno;
     }

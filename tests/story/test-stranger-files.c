@@ -25,7 +25,7 @@ static void test_truncated_file(void)
     g_assert_cmpint(disk, >=, 0);
     unlink(path);
     g_free(path);
-    fds[0] = story_memfd(8192, 0, 7);
+    fds[0] = story_memfd(8192, F_SEAL_SEAL, 7);
     fds[1] = story_memfd(8192, F_SEAL_SHRINK, 7);
     fds[2] = disk;
     for (unsigned int i = 0; i < 2; i++) { /* for the disk's: in the cache */

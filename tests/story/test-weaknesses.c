@@ -281,8 +281,11 @@ static void test_strange_descriptors(void)
         int fd;
         bool mapped;
         uint32_t size;
+        bool shared;
     } cases[] = {
-        { "unsealed file", make_memfd(8192, 0, 7), true, 8192 },
+        { "file to seal", make_memfd(8192, 0, 7), true, 8192, true },
+        { "file that cannot be sealed", make_memfd(8192, F_SEAL_SEAL, 7), true,
+          8192 },
         { "future-write seal", make_memfd(4096, F_SEAL_FUTURE_WRITE, 7), true,
           4096 },
         { "write seal", make_memfd(4096, F_SEAL_SHRINK | F_SEAL_WRITE, 7), true,
@@ -301,8 +304,8 @@ static void test_strange_descriptors(void)
     g_assert_cmpint(pipe2(pfd, O_CLOEXEC), ==, 0);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
                     0);
-    cases[9].fd = pfd[0];
-    cases[10].fd = sv[0];
+    cases[10].fd = pfd[0];
+    cases[11].fd = sv[0];
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         uint32_t id = 0;
         unsigned int n = 1;
@@ -323,9 +326,9 @@ static void test_strange_descriptors(void)
             uint8_t theirs = 0;
 
             g_assert_cmpint(bytes[cases[i].size - 1], ==, 7);
-            bytes[0] = 99; /* never reaches a file that is not ours to write */
+            bytes[0] = 99; /* reaches no file that is not ours to write */
             g_assert_cmpint(pread(cases[i].fd, &theirs, 1, 0), ==, 1);
-            g_assert_cmpint(theirs, ==, 7);
+            g_assert_cmpint(theirs, ==, cases[i].shared ? 99 : 7);
         }
         g_assert_cmpint(vwl_drv_close(r->drv, id), ==, RESP_OK);
     }

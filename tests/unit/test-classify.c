@@ -59,18 +59,28 @@ static void test_memory(void)
     info = classify(memory(8192, F_SEAL_SHRINK));
     g_assert_cmpint(info.class, ==, VWL_FD_MEMORY);
     g_assert_cmpuint(info.size_bytes, ==, 8192);
-    /* could be shrunk under us; sealed against writing; odd; read-only */
-    g_assert_cmpint(classify(memory(8192, 0)).class, ==, VWL_FD_MEMORY_COPY);
+    info = classify(memory(5000, F_SEAL_SHRINK));
+    g_assert_cmpint(info.class, ==, VWL_FD_MEMORY);
+    g_assert_cmpuint(info.size_bytes, ==, 5000);
+    /* could be shrunk under us, until it is sealed */
+    fd = memory(8192, 0);
+    g_assert_cmpint(classify(dup(fd)).class, ==, VWL_FD_MEMORY);
+    g_assert_cmpint(ftruncate(fd, 4096), ==, -1);
+    g_assert_cmpint(ftruncate(fd, 12288), ==, 0);
+    close(fd);
+    info = classify(memory(8192, F_SEAL_SEAL));
+    g_assert_cmpint(info.class, ==, VWL_FD_MEMORY_COPY);
+    g_assert_true(info.parts);
+    /* sealed against writing; read-only */
     g_assert_cmpint(classify(memory(8192, F_SEAL_SHRINK | F_SEAL_WRITE)).class,
                     ==, VWL_FD_MEMORY_COPY);
     g_assert_cmpint(
         classify(memory(8192, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE)).class, ==,
         VWL_FD_MEMORY_COPY);
-    info = classify(memory(5000, F_SEAL_SHRINK));
-    g_assert_cmpint(info.class, ==, VWL_FD_MEMORY_COPY);
-    g_assert_cmpuint(info.size_bytes, ==, 5000);
     fd = reopened(memory(8192, F_SEAL_SHRINK), O_RDONLY);
-    g_assert_cmpint(classify(fd).class, ==, VWL_FD_MEMORY_COPY);
+    info = classify(fd);
+    g_assert_cmpint(info.class, ==, VWL_FD_MEMORY_COPY);
+    g_assert_false(info.parts);
     g_assert_cmpint(classify(memory(0, F_SEAL_SHRINK)).class, ==, VWL_FD_EMPTY);
 }
 
@@ -185,6 +195,27 @@ static void test_copy(void)
     close(fd);
 }
 
+/* 64 MiB of which one page has content. */
+static void test_copy_holes(void)
+{
+    const uint64_t size = 64 * 1024 * 1024;
+    int fd = memory(size, 0), copy = -1;
+    struct stat st;
+    char byte;
+
+    g_assert_cmpint(pwrite(fd, "x", 1, 5 * 4096 + 17), ==, 1);
+    g_assert_cmpint(vwl_copy_private(fd, size, false, &copy), ==, 0);
+    g_assert_cmpint(fstat(copy, &st), ==, 0);
+    g_assert_cmpint(st.st_size, ==, size);
+    g_assert_cmpint(st.st_blocks, ==, 8);
+    g_assert_cmpint(pread(copy, &byte, 1, 5 * 4096 + 17), ==, 1);
+    g_assert_cmpint(byte, ==, 'x');
+    close(copy);
+    g_assert_cmpint(fstat(fd, &st), ==, 0);
+    g_assert_cmpint(st.st_blocks, ==, 8);
+    close(fd);
+}
+
 static void test_sealed(void)
 {
     int fd = -1;
@@ -205,6 +236,7 @@ int main(int argc, char **argv)
     g_test_add_func("/classify/streams", test_streams);
     g_test_add_func("/classify/opaque", test_opaque);
     g_test_add_func("/classify/copy", test_copy);
+    g_test_add_func("/classify/copy-holes", test_copy_holes);
     g_test_add_func("/classify/sealed", test_sealed);
     return g_test_run();
 }

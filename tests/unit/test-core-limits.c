@@ -93,7 +93,7 @@ static void test_shm_bytes(void)
 
     limits.max_shm_bytes = 16384;
     rig = core_rig_new_limits(MODE_K23, &limits);
-    fd = sealed_file(5000, 0);
+    fd = sealed_file(5000, F_SEAL_SEAL);
     compositor = open_ctx(rig, 1);
     g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 20000), ==,
                     RESP_OUT_OF_MEMORY);

@@ -104,10 +104,24 @@ static void test_signal(void)
     g_assert_cmpuint(count_fds(), ==, before);
 }
 
+/* The log cannot be cut off, where it can be sealed. */
+static void test_cut(void)
+{
+    struct vwl_dirty *dirty = vwl_dirty_create();
+    int fd = sealed_file(0x2000, 0);
+
+    g_assert_cmpint(vwl_dirty_set_base(dirty, fd, 0, 0x2000), ==, 0);
+    g_assert_cmpint(ftruncate(fd, 0x1000), ==, -1);
+    g_assert_cmpint(errno, ==, EPERM);
+    vwl_dirty_destroy(dirty);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/dirty/bits", test_bits);
     g_test_add_func("/dirty/signal", test_signal);
+    g_test_add_func("/dirty/cut", test_cut);
     return g_test_run();
 }

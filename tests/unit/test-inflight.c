@@ -507,6 +507,20 @@ static void test_garbage(gconstpointer data)
     guest_finish(&g);
 }
 
+/* One from the front-end cannot be cut off, where it can be sealed. */
+static void test_cut(void)
+{
+    struct vwl_inflight *opened = NULL;
+    int fd = sealed_file(0x10000, 0);
+
+    g_assert_cmpint(vwl_inflight_open(false, fd, 0, 0x10000, 2, 256, &opened),
+                    ==, 0);
+    g_assert_cmpint(ftruncate(fd, 0x1000), ==, -1);
+    g_assert_cmpint(errno, ==, EPERM);
+    vwl_inflight_destroy(opened);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -521,5 +535,6 @@ int main(int argc, char **argv)
     g_test_add_func("/inflight/refused", test_refused);
     g_test_add_data_func("/inflight/garbage/split", NULL, test_garbage);
     g_test_add_data_func("/inflight/garbage/packed", "", test_garbage);
+    g_test_add_func("/inflight/cut", test_cut);
     return g_test_run();
 }

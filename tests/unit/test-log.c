@@ -46,6 +46,11 @@ static void test_rate_limit(void)
     before = lines.text->len;
     log_compositor_bug(&log, "another blame has a budget of its own");
     g_assert_cmpuint(lines.text->len, ==, before + 1);
+    for (int i = 0; i < 100000; i++) {
+        log_debug(&log, "what a guest can cause");
+        log_note(&log, "and another");
+    }
+    g_assert_cmpuint(lines.text->len, <, before + 300);
     g_ptr_array_unref(lines.text);
 }
 

@@ -25,6 +25,20 @@ static int try_add(const struct vwl_mem *mem, uint64_t gpa, uint64_t size,
     return rc;
 }
 
+/* What is mapped cannot be cut off, where it can be sealed. */
+static void test_cut(void)
+{
+    struct vwl_mem *mem = vwl_mem_new();
+    int fd = sealed_file(0x2000, 0);
+
+    add_region(&mem, 0, 0x2000, 0, 0, fd);
+    g_assert_cmpint(ftruncate(fd, 0x1000), ==, -1);
+    g_assert_cmpint(errno, ==, EPERM);
+    g_assert_cmpint(ftruncate(fd, 0x3000), ==, 0);
+    vwl_mem_unref(mem);
+    close(fd);
+}
+
 static void test_refused(void)
 {
     unsigned int before = count_fds();
@@ -173,6 +187,7 @@ static void test_many(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/mem/cut", test_cut);
     g_test_add_func("/mem/refused", test_refused);
     g_test_add_func("/mem/lookup", test_lookup);
     g_test_add_func("/mem/share", test_share);

@@ -161,6 +161,11 @@ static int memory_map_result(struct vwl_memory *memory, int err)
         memory->map = NULL;
         if (memory->direct) {
             memory->direct = false;
+            log_note(memory->vfd.core->log,
+                     "shm 0x%" PRIx32 ": a writable file of %" PRIu64
+                     " bytes is copied, since the front-end does not map it "
+                     "as it is: what its peer writes later is not seen",
+                     memory->vfd.id, memory->vfd.size_bytes);
             return vwl_memory_map_copy(memory, false);
         }
         return err;

@@ -33,10 +33,19 @@ static int shm_adopt(struct vwl_vfd *vfd, int *fd,
     if (info->class == VWL_FD_MEMORY) {
         memory->direct = info->size_bytes <= left;
         *copied += memory->direct ? info->size_bytes : 0;
-        return vwl_memory_map(memory, vfd->send_fd, info->size_bytes);
+        /* the last page of an odd size: not every front-end maps that */
+        return vwl_memory_map(memory, vfd->send_fd,
+                              vwl_page_up(info->size_bytes));
     }
     if (info->size_bytes > left) {
         return -EFBIG;
+    }
+    if (info->parts) {
+        log_note(vfd->core->log,
+                 "shm 0x%" PRIx32 ": a writable file of %" PRIu64 " bytes is "
+                 "copied, since it cannot be sealed against shrinking: what "
+                 "its peer writes later is not seen",
+                 vfd->id, info->size_bytes);
     }
     *copied += info->size_bytes;
     return vwl_memory_map_copy(memory, info->class == VWL_FD_FILE_COPY);

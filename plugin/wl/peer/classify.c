@@ -61,6 +61,8 @@ static enum vwl_fd_class classify_socket(int fd)
 static void classify_shmem(int fd, int status, int seals,
                            struct vwl_fd_info *info)
 {
+    bool is_writable = (status & O_ACCMODE) == O_RDWR &&
+                       !(seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
     struct stat st;
     struct statfs fs;
 
@@ -70,13 +72,12 @@ static void classify_shmem(int fd, int status, int seals,
     info->size_bytes = (uint64_t)st.st_size;
     if (st.st_size == 0) {
         info->class = VWL_FD_EMPTY;
-    } else if ((status & O_ACCMODE) == O_RDWR && (seals & F_SEAL_SHRINK) &&
-               !(seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) &&
-               vwl_page_is_aligned((uint64_t)st.st_size) &&
-               fstatfs(fd, &fs) == 0 && fs.f_type != HUGETLBFS_MAGIC) {
+    } else if (is_writable && vwl_fd_seal_length(fd) && fstatfs(fd, &fs) == 0 &&
+               fs.f_type != HUGETLBFS_MAGIC) {
         info->class = VWL_FD_MEMORY;
     } else {
         info->class = VWL_FD_MEMORY_COPY;
+        info->parts = is_writable;
     }
 }
 
