@@ -2,9 +2,8 @@
 #include "loop/pump_priv.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "base/bits.h"
 #include "base/fd.h"
@@ -18,6 +17,8 @@
 
 struct vwl_transfer {
     int fd;
+    enum vwl_peer_how how;
+    struct vwl_bounce bounce;
     bool by_host;            /* who is told */
     struct vwl_saver *saver; /* one of the two */
     struct vwl_loader *loader;
@@ -38,6 +39,7 @@ static void transfer_free(struct vwl_pump *pump)
         vwl_saver_destroy(transfer->saver);
         vwl_loader_destroy(transfer->loader);
         vwl_fd_clear(&transfer->fd);
+        vwl_bounce_finish(&transfer->bounce);
         g_free(transfer);
     }
 }
@@ -176,8 +178,8 @@ static void run_save(struct vwl_pump *pump)
         }
         iov.iov_base = (void *)(uintptr_t)transfer->piece;
         iov.iov_len = transfer->left;
-        n = vwl_peer_write(VWL_PEER_OWN_PIPE, transfer->fd, NULL, &iov, 1, NULL,
-                           0);
+        n = vwl_peer_write(transfer->how, transfer->fd, &transfer->bounce, &iov,
+                           1, NULL, 0);
         if (n == -EAGAIN) {
             return;
         }
@@ -199,17 +201,16 @@ static void run_load(struct vwl_pump *pump)
     while (done < BUDGET) {
         uint8_t bytes[READ_BYTES];
         const char *why = NULL;
-        ssize_t n = read(transfer->fd, bytes, sizeof bytes);
+        struct iovec iov = { bytes, sizeof bytes };
+        ssize_t n = vwl_peer_read(transfer->how, transfer->fd,
+                                  &transfer->bounce, &iov, 1, pump->closer);
         int err;
 
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0 && errno == EAGAIN) {
+        if (n == -EAGAIN) {
             return;
         }
         if (n < 0) {
-            end(pump, -errno, NULL);
+            end(pump, (int)n, NULL);
             return;
         }
         if (n > 0) {
@@ -251,11 +252,29 @@ static int begin_save(struct vwl_pump *pump, struct vwl_transfer *transfer)
     return err;
 }
 
+/* Its flags are also the front-end's, which may change them: no call of ours
+ * depends on O_NONBLOCK. */
+static int look_at_file(struct vwl_transfer *transfer, int fd)
+{
+    struct stat st;
+    int err = vwl_bounce_init(&transfer->bounce);
+
+    if (err == 0 && fstat(fd, &st) < 0) {
+        err = -errno;
+    }
+    if (err == 0) {
+        transfer->how = S_ISFIFO(st.st_mode)   ? VWL_PEER_SHARED_PIPE
+                        : S_ISSOCK(st.st_mode) ? VWL_PEER_SOCKET
+                                               : VWL_PEER_OWN_PIPE;
+    }
+    return err;
+}
+
 int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
                          int *fd)
 {
     struct vwl_transfer *transfer;
-    int flags, err = 0;
+    int err;
 
     if (!pump->session) {
         return -ENOTCONN;
@@ -263,20 +282,18 @@ int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
     if (!vwl_session_is_still(pump->session) || vwl_pump_is_restoring(pump)) {
         return -EBUSY;
     }
-    flags = fcntl(*fd, F_GETFL);
-    if (flags < 0 || fcntl(*fd, F_SETFL, flags | O_NONBLOCK) < 0) {
-        return -errno;
-    }
     vwl_pump_state_cancel(pump, false);
     transfer = g_new0(struct vwl_transfer, 1);
     transfer->fd = -1;
-    if (save) {
+    err = look_at_file(transfer, *fd);
+    if (err == 0 && save) {
         err = begin_save(pump, transfer);
-    } else {
+    } else if (err == 0) {
         transfer->loader = vwl_loader_create(pump->core);
     }
     if (err < 0) {
         log_host_bug(pump->log, "snapshot refused: %s", g_strerror(-err));
+        vwl_bounce_finish(&transfer->bounce);
         g_free(transfer);
         return err;
     }

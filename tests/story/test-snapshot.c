@@ -301,6 +301,27 @@ static void test_goes_on(gconstpointer packed)
     rig_free(r);
 }
 
+/* The front-end's end of the pipe is the same open file as the device's: what
+ * it does to the flags makes nobody wait. */
+static void test_blocking(gconstpointer packed)
+{
+    struct rig *r = begin(RIG_CONTEXT, GPOINTER_TO_INT(packed));
+    const uint32_t load_now[2] = { 1, 0 };
+    int fds[2];
+
+    g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
+    g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
+    g_assert_cmphex(ask(r, VHOST_USER_SET_DEVICE_STATE_FD, load_now, &fds[0]),
+                    ==, VHOST_USER_VRING_NOFD_MASK);
+    g_assert_cmpint(fcntl(fds[0], F_SETFL, 0), ==, 0);
+    g_assert_cmpint(write(fds[1], "x", 1), ==, 1);
+    rig_settle(r);
+    close(fds[1]);
+    g_assert_cmphex(ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), ==, 1);
+    close(fds[0]);
+    rig_free(r);
+}
+
 static void test_refused(gconstpointer packed)
 {
     struct rig *r = begin(RIG_CONTEXT, GPOINTER_TO_INT(packed));
@@ -476,13 +497,10 @@ int main(int argc, char **argv)
         const char *name;
         void (*test)(gconstpointer);
     } tests[] = {
-        { "daemon", test_daemon },
-        { "in-process", test_in_process },
-        { "goes-on", test_goes_on },
-        { "refused", test_refused },
-        { "other-features", test_other_features },
-        { "nobody", test_nobody },
-        { "abi", test_abi },
+        { "daemon", test_daemon },   { "in-process", test_in_process },
+        { "goes-on", test_goes_on }, { "blocking", test_blocking },
+        { "refused", test_refused }, { "other-features", test_other_features },
+        { "nobody", test_nobody },   { "abi", test_abi },
     };
 
     signal(SIGPIPE, SIG_IGN); /* this program's; the daemon has its own */
