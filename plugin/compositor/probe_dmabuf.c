@@ -16,20 +16,38 @@
 #define MAX_TABLE_BYTES (65536u * 16)
 #define DMABUF_VERSION 4u
 
+static int pair_compare(const struct vwl_probe_format *a,
+                        const struct vwl_probe_format *b)
+{
+    if (a->fourcc != b->fourcc) {
+        return a->fourcc < b->fourcc ? -1 : 1;
+    }
+    return a->modifier < b->modifier ? -1 : a->modifier > b->modifier;
+}
+
+/* Sorted: a table names 65536 entries, each as often as its sender likes. */
 static void add_pair(GArray *pairs, uint32_t fourcc, uint64_t modifier)
 {
     struct vwl_probe_format pair = { fourcc, modifier };
+    guint low = 0, high = pairs->len;
 
-    for (guint i = 0; i < pairs->len; i++) {
-        const struct vwl_probe_format *one = &g_array_index(
-            pairs, struct vwl_probe_format, i);
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+        int order = pair_compare(&g_array_index(pairs, struct vwl_probe_format,
+                                                middle),
+                                 &pair);
 
-        if (one->fourcc == fourcc && one->modifier == modifier) {
+        if (order == 0) {
             return;
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
     if (pairs->len < MAX_FORMATS) {
-        g_array_append_val(pairs, pair);
+        g_array_insert_val(pairs, low, pair);
     }
 }
 
