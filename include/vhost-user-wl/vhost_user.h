@@ -193,6 +193,7 @@ struct vhost_user_iotlb {
 } VHOST_USER_PACKED;
 
 /* GET_CONFIG and SET_CONFIG: this, then size bytes. */
+#define VHOST_USER_MAX_CONFIG_SIZE 256
 struct vhost_user_config {
     __u32 offset;
     __u32 size;

@@ -37,6 +37,7 @@
      BIT(VHOST_USER_PROTOCOL_F_STATUS) |                                    \
      BIT(VHOST_USER_PROTOCOL_F_DEVICE_STATE) |                              \
      BIT(VHOST_USER_PROTOCOL_F_SHMEM) |                                     \
+     BIT(VHOST_USER_PROTOCOL_F_GET_VRING_BASE_INFLIGHT) |                   \
      BIT(VHOST_USER_PROTOCOL_F_SHARED_MEMORY_REGIONS))
 
 #define DEFAULT_MAX_VFDS 16384

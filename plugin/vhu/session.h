@@ -130,8 +130,8 @@ void vwl_session_call(struct vwl_session *session, unsigned int index);
 
 /* The ring is broken: log once, signal its error descriptor (or VRING_ERR
  * in-band), set NEEDS_RESET in the status and tell so (CONFIG_CHANGE, when
- * negotiated). Until the next reset the ring does nothing; ring_stopping is
- * not called for it. why: static. */
+ * negotiated). Until it is stopped or reset the ring does nothing;
+ * ring_stopping is not called for it. why: static. */
 void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
                              const char *why);
 

@@ -164,7 +164,7 @@ int vwl_session_get_status(struct vwl_session *session, struct vwl_vhu_msg *msg,
     uint64_t status = session->status;
 
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        if (session->rings[i].broken) {
+        if (session->rings[i].broken || session->rings[i].was_broken) {
             status |= VIRTIO_CONFIG_S_NEEDS_RESET_BIT;
         }
     }
@@ -200,13 +200,29 @@ int vwl_session_get_config(struct vwl_session *session, struct vwl_vhu_msg *msg,
     struct vhost_user_config config;
 
     memcpy(&config, msg->payload, sizeof config);
-    if (config.offset || config.size || msg->size != sizeof config) {
+    /* the bytes asked for come along, or do not */
+    if (msg->size != sizeof config &&
+        msg->size != sizeof config + (size_t)config.size) {
+        return vwl_session_answer_refuse(answer, -EINVAL,
+                                         "a payload of %u bytes for %u of the "
+                                         "configuration space",
+                                         msg->size, config.size);
+    }
+    if (config.size > VHOST_USER_MAX_CONFIG_SIZE ||
+        config.offset > VHOST_USER_MAX_CONFIG_SIZE - config.size) {
         return vwl_session_answer_refuse(answer, -EINVAL,
                                          "%u bytes at %u of a configuration "
-                                         "space of 0",
-                                         config.size, config.offset);
+                                         "space of %u at most",
+                                         config.size, config.offset,
+                                         VHOST_USER_MAX_CONFIG_SIZE);
     }
+    G_STATIC_ASSERT(sizeof answer->payload >=
+                    sizeof config + VHOST_USER_MAX_CONFIG_SIZE);
+    /* This device has no configuration. Front-ends pass on what a guest reads
+     * there, and some end at an answer without a payload: zeros, then. */
     vwl_session_answer_body(answer, &config, sizeof config);
+    memset(answer->payload + answer->size, 0, config.size);
+    answer->size += config.size;
     return 0;
 }
 

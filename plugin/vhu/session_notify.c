@@ -99,16 +99,15 @@ void vwl_session_call(struct vwl_session *session, unsigned int index)
 
 /* ---- faults ----------------------------------------------------------- */
 
-void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
-                             const char *why)
+static const char *queue_name(unsigned int index)
+{
+    return index == VIRTIO_WL_QUEUE_IN ? "in" : "out";
+}
+
+static void ring_break(struct vwl_session *session, unsigned int index)
 {
     struct vwl_session_ring *ring = &session->rings[index];
 
-    if (ring->broken) {
-        return;
-    }
-    log_guest_bug(session->log, "ring %u (%s queue) is broken: %s", index,
-                  index == VIRTIO_WL_QUEUE_IN ? "in" : "out", why);
     ring->broken = true;
     if (ring->state == VWL_RING_RUNNING) {
         ring->state = VWL_RING_KICKED;
@@ -123,6 +122,24 @@ void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
     if (vwl_session_has_protocol(session, VHOST_USER_PROTOCOL_F_CONFIG)) {
         vwl_backchan_config_change(session->backchan, NULL, NULL, 0);
     }
+}
+
+void vwl_session_ring_broken(struct vwl_session *session, unsigned int index,
+                             const char *why)
+{
+    if (!session->rings[index].broken) {
+        log_guest_bug(session->log, "ring %u (%s queue) is broken: %s", index,
+                      queue_name(index), why);
+        ring_break(session, index);
+    }
+}
+
+void vwl_session_ring_refused(struct vwl_session *session, unsigned int index,
+                              const char *why)
+{
+    log_host_bug(session->log, "ring %u (%s queue) cannot be started: %s",
+                 index, queue_name(index), why);
+    ring_break(session, index);
 }
 
 void vwl_session_ring_pause(struct vwl_session *session, unsigned int index)

@@ -74,8 +74,9 @@ struct vwl_session_ring {
     struct vwl_vq *vq;
     enum vwl_ring_state state;
     bool enabled;
-    bool broken;  /* until a reset */
-    bool resumed; /* started with an in-flight region: kick and call once */
+    bool broken;     /* until it is stopped, or a reset */
+    bool was_broken; /* until it runs again, or a reset */
+    bool resumed;    /* started with an in-flight region: kick and call once */
 
     unsigned int has; /* enum vwl_ring_setting */
     uint32_t size;
@@ -159,6 +160,7 @@ static inline bool vwl_session_has_feature(const struct vwl_session *session,
 struct vwl_session_answer {
     uint32_t size;
     int fd; /* owned */
+    /* the longest; GET_CONFIG's is shorter */
     uint8_t payload[sizeof(struct vhost_user_shmem_config)];
     char why[160]; /* of a refusal, in words */
 };
@@ -264,6 +266,9 @@ void vwl_session_settle_misses(struct vwl_session *session, uint64_t iova,
 
 /* Only reported as stopping; its virtqueue stays. */
 void vwl_session_ring_pause(struct vwl_session *session, unsigned int index);
+/* What the front-end set up is no ring: broken, and the front-end's fault. */
+void vwl_session_ring_refused(struct vwl_session *session, unsigned int index,
+                              const char *why);
 /* A fault that the session found itself: the owner is told, too. */
 void vwl_session_ring_fault(struct vwl_session *session, unsigned int index,
                             const char *why);

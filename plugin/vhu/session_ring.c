@@ -83,7 +83,8 @@ static bool decide(struct vwl_session *session)
             (has_base(ring) && ring->base != fresh)) {
             all_fresh = false;
         }
-        was_used |= ring->broken || (ring->has_answer && ring->answer != fresh);
+        was_used |= ring->was_broken ||
+                    (ring->has_answer && ring->answer != fresh);
     }
     session->decided = true;
     if (all_fresh && was_used) {
@@ -159,10 +160,11 @@ static void start_ring(struct vwl_session *session, unsigned int index)
             return;
         }
         if (err < 0) {
-            vwl_session_ring_broken(session, index, vwl_vq_why(ring->vq));
+            vwl_session_ring_refused(session, index, vwl_vq_why(ring->vq));
             return;
         }
     }
+    ring->was_broken = false;
     ring->state = VWL_RING_RUNNING;
     session->ops->ring_started(session->opaque, index, keep);
     if (ring->resumed && ring->state == VWL_RING_RUNNING) {
@@ -218,6 +220,9 @@ void vwl_session_ring_stop(struct vwl_session *session, unsigned int index)
         vwl_dirty_flush(session->dirty);
     }
     ring->state = VWL_RING_IDLE;
+    /* the specification knows no state that outlives a stop */
+    ring->was_broken |= ring->broken;
+    ring->broken = false;
     ring->has &= ~(unsigned int)VWL_RING_BASE;
     ring->resumed = false;
     if (ring->kick >= 0) {
@@ -246,7 +251,7 @@ void vwl_session_device_reset(struct vwl_session *session,
             ring->enabled = enabled;
         }
         ring->has_answer = false;
-        ring->broken = false;
+        ring->broken = ring->was_broken = false;
     }
     if (reason != VWL_RESET_BASE) {
         vwl_iotlb_clear(session->iotlb);

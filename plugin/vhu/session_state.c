@@ -109,7 +109,7 @@ void vwl_session_ring_restore(struct vwl_session *session, unsigned int index,
 {
     struct vwl_session_ring *ring = &session->rings[index];
 
-    ring->broken = false;
+    ring->broken = ring->was_broken = false;
     if (vwl_vq_is_started(ring->vq)) {
         /* suspended: it goes on from there */
         vwl_vq_stop(ring->vq);

@@ -125,6 +125,20 @@ int vwl_session_set_vring_addr(struct vwl_session *session,
     return 0;
 }
 
+/* Split rings: an index of 16 bits. Packed ones: two of 15 bits with a wrap
+ * counter each, within the ring as far as its size is known. */
+static bool is_base(const struct vwl_session *session,
+                    const struct vwl_session_ring *ring, uint32_t base)
+{
+    const uint32_t index = 0x7fff;
+
+    if (!vwl_session_has_feature(session, VIRTIO_F_RING_PACKED)) {
+        return base <= UINT16_MAX;
+    }
+    return !(ring->has & VWL_RING_SIZE) ||
+           ((base & index) < ring->size && (base >> 16 & index) < ring->size);
+}
+
 int vwl_session_set_vring_base(struct vwl_session *session,
                                struct vwl_vhu_msg *msg,
                                struct vwl_session_answer *answer)
@@ -139,6 +153,13 @@ int vwl_session_set_vring_base(struct vwl_session *session,
         return refuse_started(answer, state.index);
     }
     vwl_session_ring_touch(ring);
+    ring->has &= ~(unsigned int)VWL_RING_BASE;
+    if (!is_base(session, ring, state.num)) {
+        return vwl_session_answer_refuse(answer, -EINVAL,
+                                         "ring %" PRIu32 ": no ring of its "
+                                         "size goes on at 0x%" PRIx32,
+                                         state.index, state.num);
+    }
     ring->has |= VWL_RING_BASE;
     ring->base = state.num;
     vwl_session_rings_update(session);

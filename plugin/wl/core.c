@@ -147,6 +147,7 @@ void vwl_core_reset(struct vwl_core *core, bool unmap)
     vwl_ready_reset(&core->ready);
     vwl_foreigns_reset(&core->foreigns);
     core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
+    core->base_is_missing = false;
     core->counters.resets++;
 }
 

@@ -469,6 +469,17 @@ static void test_no_base(void)
     g_assert_cmpmem(expect_recv(rig, 1, 1, &len), 4, "data", 4);
     close(fd);
     close(compositor);
+    /* which is remembered: the next one is refused at once */
+    g_ptr_array_set_size(rig->completed, 0);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 3, 0, 4096), ==, RESP_ERR);
+    vwl_core_base_changed(rig->core);
+    asked = ask_shm(rig, 4, 4096);
+    g_assert_cmpuint(rig->completed->len, ==, 0);
+    rig->base = 0xfe00000000;
+    vwl_core_base_changed(rig->core);
+    g_assert_cmpuint(rig->completed->len, ==, 1);
+    g_assert_cmphex(get32(asked->request.response), ==, RESP_VFD_NEW);
+    asked_free(asked);
     core_rig_free(rig);
 }
 

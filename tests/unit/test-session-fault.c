@@ -175,8 +175,12 @@ static void test_broken(void)
     qemu_stop(f, "00000000", "01000000");
     g_string_truncate(f->trace, 0);
     qemu_start(f, b.fds, 0, 1);
-    expect_trace(f, "M Sk0 ");
+    expect_trace(f, "M Sk0 Sk1 "); /* looked at anew */
+    vwl_session_ring_broken(f->session, 1, "a test");
+    g_assert_cmpint(count_of(err), ==, 1);
     qemu_stop(f, "00000000", "01000000");
+    say(f, VHOST_USER_GET_STATUS, PLAIN, "");
+    answered(f, VHOST_USER_GET_STATUS, "4000000000000000");
     g_string_truncate(f->trace, 0);
     memset(f->ram, 0, 0x10000);
     qemu_start(f, b.fds, 0, 0);
@@ -185,6 +189,47 @@ static void test_broken(void)
     answered(f, VHOST_USER_GET_STATUS, U64_0);
     close(err);
     f->fds_before--;
+    bed_finish(&b);
+}
+
+/* A front-end may set up one ring anew while the other goes on. */
+static void test_broken_alone(void)
+{
+    struct bed b;
+    struct front *f = &b.f;
+
+    bed_init(&b);
+    qemu_start(f, b.fds, 0, 0);
+    vwl_session_ring_broken(f->session, 0, "a test");
+    say(f, VHOST_USER_GET_VRING_BASE, PLAIN, "00000000 00000000");
+    answered(f, VHOST_USER_GET_VRING_BASE, "00000000 00000000");
+    g_string_truncate(f->trace, 0);
+    tell(f, VHOST_USER_SET_VRING_BASE, "00000000 00000000");
+    tell_fd(f, VHOST_USER_SET_VRING_KICK, U64_0, b.fds[0].kick);
+    expect_trace(f, "Sk0 ");
+    g_assert_true(vwl_session_ring_runs(f->session, 0));
+    g_assert_true(vwl_session_ring_runs(f->session, 1));
+    say(f, VHOST_USER_GET_STATUS, PLAIN, "");
+    answered(f, VHOST_USER_GET_STATUS, U64_0);
+    bed_finish(&b);
+}
+
+/* A base that is none is refused, and a good one after it is taken. */
+static void test_no_base(void)
+{
+    struct bed b;
+    struct front *f = &b.f;
+
+    bed_init(&b);
+    qemu_start(f, b.fds, 0, 0);
+    qemu_stop(f, "00000000", "00000000");
+    say(f, VHOST_USER_SET_VRING_BASE, NEED_REPLY, "01000000 05000100");
+    answered(f, VHOST_USER_SET_VRING_BASE, U64_1);
+    g_assert_nonnull(strstr(f->lines->str, "goes on at 0x10005"));
+    g_assert_null(strstr(f->lines->str, "guest bug"));
+    g_string_truncate(f->trace, 0);
+    qemu_start(f, b.fds, 0, 0);
+    expect_trace(f, "M Sk0 Sk1 ");
     bed_finish(&b);
 }
 
@@ -374,6 +419,8 @@ int main(int argc, char **argv)
     g_test_add_func("/fault/bad-features", test_bad_features);
     g_test_add_func("/fault/broken", test_broken);
     g_test_add_func("/fault/broken-at-once", test_broken_at_once);
+    g_test_add_func("/fault/broken-alone", test_broken_alone);
+    g_test_add_func("/fault/no-base", test_no_base);
     g_test_add_func("/fault/memory-gone", test_memory_gone);
     g_test_add_func("/fault/device-resets", test_device_resets);
     g_test_add_func("/fault/suspend", test_suspend);

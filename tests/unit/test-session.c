@@ -348,16 +348,36 @@ static void test_inband_needs(void)
     }
 }
 
+static const char *zeros(size_t bytes)
+{
+    static char text[2 * VHOST_USER_MAX_CONFIG_SIZE + 1];
+
+    memset(text, '0', 2 * bytes);
+    text[2 * bytes] = '\0';
+    return text;
+}
+
+/* There is none, and reading it gives zeros: some front-ends do, and end at
+ * an answer that is shorter than what they asked for. */
 static void test_config(void)
 {
     struct front f;
+    char *longest = g_strconcat("00000000 00010000 00000000",
+                                zeros(VHOST_USER_MAX_CONFIG_SIZE), NULL);
 
     front_all(&f);
     say(&f, VHOST_USER_GET_CONFIG, PLAIN,
-        "00000000 04000000 00000000 00000000");
+        "00000000 04000000 00000000 ffffffff");
+    answered(&f, VHOST_USER_GET_CONFIG, "00000000 04000000 00000000 00000000");
+    say(&f, VHOST_USER_GET_CONFIG, PLAIN, "08000000 02000000 00000000 0000");
+    answered(&f, VHOST_USER_GET_CONFIG, "08000000 02000000 00000000 0000");
+    say(&f, VHOST_USER_GET_CONFIG, PLAIN, longest);
+    answered(&f, VHOST_USER_GET_CONFIG, longest);
+    say(&f, VHOST_USER_GET_CONFIG, PLAIN, "01000000 00010000 00000000");
     answered(&f, VHOST_USER_GET_CONFIG, "");
-    say(&f, VHOST_USER_GET_CONFIG, PLAIN, "01000000 00000000 00000000");
+    say(&f, VHOST_USER_GET_CONFIG, PLAIN, "ffffffff ffffffff 00000000");
     answered(&f, VHOST_USER_GET_CONFIG, "");
+    g_free(longest);
     say(&f, VHOST_USER_SET_CONFIG, NEED_REPLY,
         "00000000 04000000 00000000 01020304");
     answered(&f, VHOST_USER_SET_CONFIG, U64_1);

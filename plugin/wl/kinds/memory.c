@@ -110,6 +110,14 @@ static int memory_find_base(const struct vwl_memory *memory)
     return vwl_answer_pfn(memory->vfd.core, vwl_map_offset(memory->map), &pfn);
 }
 
+static void log_no_base(const struct vwl_vfd *vfd)
+{
+    log_host_bug(vfd->core->log,
+                 "%s 0x%" PRIx32 ": the front-end did not report"
+                 " the address of region 0",
+                 vfd->ops->name, vfd->id);
+}
+
 static void memory_on_base_retry(struct vwl_timer *timer)
 {
     struct vwl_vfd *vfd = vwl_list_entry(timer, struct vwl_vfd, timer);
@@ -121,16 +129,15 @@ static void memory_on_base_retry(struct vwl_timer *timer)
         return;
     }
     if (err < 0) {
-        log_host_bug(vfd->core->log,
-                     "%s 0x%" PRIx32 ": the front-end did not report"
-                     " the address of region 0",
-                     vfd->ops->name, vfd->id);
+        vfd->core->base_is_missing = true;
+        log_no_base(vfd);
     }
     memory_end(memory, err);
 }
 
 void vwl_memory_base_changed(struct vwl_core *core)
 {
+    core->base_is_missing = false;
     while (!vwl_list_is_empty(&core->base_waiters)) {
         struct vwl_memory *memory = vwl_list_entry(core->base_waiters.next,
                                                    struct vwl_memory, waiter);
@@ -147,6 +154,10 @@ static int memory_wait_for_base(struct vwl_memory *memory)
     struct vwl_vfd *vfd = &memory->vfd;
     struct vwl_core *core = vfd->core;
 
+    if (core->base_is_missing) {
+        log_no_base(vfd);
+        return -ENXIO;
+    }
     vwl_list_insert(&core->base_waiters, &memory->waiter);
     vwl_timer_init(&vfd->timer, memory_on_base_retry);
     memory->deadline_us = vwl_clock_us() + BASE_TOTAL_MS * UINT64_C(1000);
