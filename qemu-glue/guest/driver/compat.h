@@ -59,6 +59,16 @@ static inline int wl_find_vqs(struct virtio_device *vdev, unsigned int n,
 #define WL_IMPORT_NS(ns) MODULE_IMPORT_NS(#ns)
 #endif
 
+/*
+ * From 7.2 on a work queue that says neither WQ_PERCPU nor WQ_UNBOUND is
+ * warned about; before 6.18 the former is not there, and is meant.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define WL_WQ_FLAGS WQ_HIGHPRI
+#else
+#define WL_WQ_FLAGS (WQ_HIGHPRI | WQ_PERCPU)
+#endif
+
 /* Where virtio-gpu keeps a resource's id; tests/vm compares. */
 #define WL_KNOWS_GPU_OBJECT                         \
 	(IS_ENABLED(CONFIG_DRM_GEM_SHMEM_HELPER) && \

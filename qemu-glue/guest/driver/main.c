@@ -296,7 +296,7 @@ static int __init wl_init(void)
 		feature_table[n++] = VIRTIO_WL_F_USE_SHMEM;
 	wl_driver.feature_table_size = n;
 
-	wl_wq = alloc_workqueue(KBUILD_MODNAME, WQ_HIGHPRI, 0);
+	wl_wq = alloc_workqueue(KBUILD_MODNAME, WL_WQ_FLAGS, 0);
 	if (!wl_wq)
 		return -ENOMEM;
 	err = wl_map_module_init();
