@@ -15,6 +15,7 @@ import pwd
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -253,6 +254,11 @@ class Run:
         for process in self.processes:
             process.terminate()
             process.wait(30)
+        # which libvirtd started, and which would wait for two minutes
+        path = f"{self.user.env['XDG_RUNTIME_DIR']}/libvirt/virtlogd.pid"
+        if os.path.exists(path):
+            with open(path) as file:
+                os.kill(int(file.read()), signal.SIGTERM)
 
 
 def one(run, name):

@@ -150,6 +150,8 @@ def saved(vm, path):
         want(status not in ("failed", "cancelled"), f"migration: {status}")
         want(time.monotonic() < deadline, "the migration does not end")
         time.sleep(0.1)
+    total = vm.qmp("query-migrate")["ram"]["total"]
+    want(total < 1 << 30, f"{total} bytes of memory: the window's, too")
 
 
 def loaded(run, path, **more):
