@@ -16,7 +16,6 @@
 #include "qemu/error-report.h"
 #include "qemu/module.h"
 #include "qemu/option.h"
-#include "hw/qdev-properties.h"
 #include "hw/virtio/vhost-user-rng.h"
 #include "hw/virtio/vhost-user-wl.h"
 #include "hw/virtio/virtio-pci.h"

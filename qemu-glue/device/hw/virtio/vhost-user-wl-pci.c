@@ -9,7 +9,6 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "hw/qdev-properties.h"
 #include "hw/virtio/vhost-user-wl.h"
 #include "hw/virtio/virtio-pci.h"
 #include "standard-headers/linux/virtio_ids.h"

@@ -18,7 +18,16 @@
     (QEMU_VERSION_MAJOR > (major) || \
      (QEMU_VERSION_MAJOR == (major) && QEMU_VERSION_MINOR >= (minor)))
 
-/* Headers that moved. */
+/* Headers that moved; some did between two releases that were not compiled. */
+#if __has_include("hw/core/boards.h")
+#include "hw/core/boards.h"
+#include "hw/core/qdev-properties-system.h"
+#include "hw/core/qdev-properties.h"
+#else
+#include "hw/boards.h"
+#include "hw/qdev-properties-system.h"
+#include "hw/qdev-properties.h"
+#endif
 #if WL_QEMU_IS(10, 0)
 #include "system/hostmem.h"
 #include "system/iothread.h"
@@ -30,10 +39,12 @@
 #include "sysemu/numa.h"
 #include "sysemu/runstate.h"
 #endif
-#if WL_QEMU_IS(10, 1)
+#if __has_include("system/memory.h")
+#include "system/address-spaces.h"
 #include "system/memory.h"
 #include "system/ramblock.h"
 #else
+#include "exec/address-spaces.h"
 #include "exec/memory.h"
 #include "exec/ramblock.h"
 #endif
