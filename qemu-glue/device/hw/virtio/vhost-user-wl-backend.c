@@ -68,21 +68,35 @@ void vhost_user_wl_answer_errors(VHostUserWL *s)
     VirtIODevice *vdev = VIRTIO_DEVICE(s);
     VirtQueue *vq = s->vqs[WL_VQ_OUT];
     const uint32_t answer[2] = { cpu_to_le32(WL_RESP_ERR), 0 };
+    unsigned int left = s->conf.queue_size;
     VirtQueueElement *elem;
     bool any = false;
 
     if (!(vdev->status & VIRTIO_CONFIG_S_DRIVER_OK) || !vdev->vm_running) {
         return;
     }
-    while ((elem = virtqueue_pop(vq, sizeof(*elem)))) {
+    while (left && (elem = virtqueue_pop(vq, sizeof(*elem)))) {
         virtqueue_push(vq, elem,
                        iov_from_buf(elem->in_sg, elem->in_num, 0, answer,
                                     sizeof(answer)));
         g_free(elem);
         any = true;
+        left--;
     }
     if (any) {
         virtio_notify(vdev, vq);
+    }
+    if (!left) {
+        qemu_bh_schedule(s->answer_bh);
+    }
+}
+
+void vhost_user_wl_answer_bh(void *opaque)
+{
+    VHostUserWL *s = opaque;
+
+    if (!s->connected || s->lost) {
+        vhost_user_wl_answer_errors(s);
     }
 }
 

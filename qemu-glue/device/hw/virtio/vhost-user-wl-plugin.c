@@ -17,6 +17,7 @@
 #include "qemu/thread.h"
 #include "hw/virtio/vhost-user-wl.h"
 #include <dlfcn.h>
+#include <link.h>
 
 /* Where it is installed: known where this is built. */
 #ifndef VHOST_USER_WL_PLUGIN_DIRS
@@ -72,6 +73,36 @@ static char *plugin_default_path(void)
     return NULL;
 }
 
+/*
+ * The dynamic linker does not see that a file was cut short within what it
+ * loads, and its first use would end QEMU by a signal.  What is no such file at
+ * all is left to the linker's words.
+ */
+static bool plugin_is_whole(const char *path)
+{
+    g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, NULL);
+    gsize size = file ? g_mapped_file_get_length(file) : 0;
+    const ElfW(Ehdr) *elf = size ? (void *)g_mapped_file_get_contents(file)
+                                 : NULL;
+    const ElfW(Phdr) * segment;
+
+    if (size < sizeof(*elf) || memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0) {
+        return true;
+    }
+    if (elf->e_phoff % __alignof__(*segment) != 0 || elf->e_phoff > size ||
+        elf->e_phnum > (size - elf->e_phoff) / sizeof(*segment)) {
+        return false;
+    }
+    segment = (void *)((char *)elf + elf->e_phoff);
+    for (unsigned i = 0; i < elf->e_phnum; i++, segment++) {
+        if (segment->p_offset > size ||
+            segment->p_filesz > size - segment->p_offset) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Never unloaded: a plugin's threads may outlive its last device a little. */
 QEMU_DISABLE_CFI
 static const struct vwl_plugin *plugin_load(const char *given, Error **errp)
@@ -86,10 +117,17 @@ static const struct vwl_plugin *plugin_load(const char *given, Error **errp)
         error_setg(errp, "vhost-user-wl: the plugin (%s) is not installed",
                    PLUGIN_FILE);
         error_append_hint(errp, "Install it, name its file with plugin=PATH, "
-                                "or use chardev=ID for a daemon.\n");
+                                "or a daemon's socket with socket=PATH.\n");
         return NULL;
     }
 
+    if (!plugin_is_whole(path)) {
+        error_setg(errp,
+                   "vhost-user-wl: the plugin '%s' is cut short: install "
+                   "it again",
+                   path);
+        return NULL;
+    }
     so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!so) {
         error_setg(errp, "vhost-user-wl: cannot load the plugin: %s",

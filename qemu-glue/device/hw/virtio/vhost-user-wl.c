@@ -20,9 +20,6 @@
 #include "qemu/main-loop.h"
 #include "qemu/units.h"
 #include "chardev/char.h"
-#include "hw/boards.h"
-#include "hw/qdev-properties.h"
-#include "hw/qdev-properties-system.h"
 #include "hw/virtio/vhost-user-wl.h"
 #include "hw/virtio/virtio-bus.h"
 #include "standard-headers/linux/virtio_ids.h"
@@ -153,35 +150,6 @@ static const VHostUserWLPluginOps wl_plugin_ops = {
     .broken = wl_plugin_broken,
 };
 
-static bool wl_ram_ok(MemoryRegion *mr)
-{
-    return !mr || !mr->ram_block ||
-           (memory_region_get_fd(mr) >= 0 && qemu_ram_is_shared(mr->ram_block));
-}
-
-/* The back-end maps the guest's RAM. */
-static bool wl_check_ram(Error **errp)
-{
-    MachineState *machine = MACHINE(qdev_get_machine());
-    bool ok = wl_ram_ok(machine->ram);
-
-    for (int i = 0; machine->numa_state && i < machine->numa_state->num_nodes;
-         i++) {
-        HostMemoryBackend *node = machine->numa_state->nodes[i].node_memdev;
-
-        ok = ok && (!node || wl_ram_ok(host_memory_backend_get_memory(node)));
-    }
-    if (!ok) {
-        error_setg(errp, "vhost-user-wl: guest RAM is not shared with the "
-                         "back-end");
-        error_append_hint(errp,
-                          "Add: -object memory-backend-memfd,id=mem,"
-                          "size=%" PRIu64 "M,share=on -machine "
-                          "memory-backend=mem\n",
-                          (uint64_t)machine->ram_size / MiB);
-    }
-    return ok;
-}
 /*
  * Realize
  */
@@ -273,6 +241,22 @@ static char *wl_name(DeviceState *dev)
                            proxy && proxy->id ? proxy->id : "");
 }
 
+static void wl_make_bhs(VHostUserWL *s)
+{
+    s->close_bh = qemu_bh_new(vhost_user_wl_close_bh, s);
+    s->ready_bh = qemu_bh_new(vhost_user_wl_ready_bh, s);
+    s->lost_bh = qemu_bh_new(vhost_user_wl_lost_bh, s);
+    s->answer_bh = qemu_bh_new(vhost_user_wl_answer_bh, s);
+}
+
+static void wl_delete_bhs(VHostUserWL *s)
+{
+    qemu_bh_delete(s->close_bh);
+    qemu_bh_delete(s->ready_bh);
+    qemu_bh_delete(s->lost_bh);
+    qemu_bh_delete(s->answer_bh);
+}
+
 static void wl_device_realize(DeviceState *dev, Error **errp)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
@@ -288,16 +272,16 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
         error_setg(errp, "virtio-id must be between 1 and %d", VIRTIO_ID_WL);
         return;
     }
-    if (!wl_check_ram(errp)) {
-        return;
-    }
-
     if (!vhost_user_wl_migration_init(s, errp)) {
         return;
     }
 
     g_free(s->name);
     s->name = wl_name(dev);
+    if (!vhost_user_wl_ram_watch(s, errp)) {
+        vhost_user_wl_migration_finish(s);
+        return;
+    }
     if (!s->inflight) {
         s->inflight = g_new0(struct vhost_inflight, 1);
     }
@@ -313,9 +297,7 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
         s->vqs[i] = virtio_add_queue(vdev, s->conf.queue_size,
                                      wl_handle_output);
     }
-    s->close_bh = qemu_bh_new(vhost_user_wl_close_bh, s);
-    s->ready_bh = qemu_bh_new(vhost_user_wl_ready_bh, s);
-    s->lost_bh = qemu_bh_new(vhost_user_wl_lost_bh, s);
+    wl_make_bhs(s);
 
     if (wl_realize_backend(s, errp)) {
         vhost_user_wl_set_handlers(s);
@@ -325,13 +307,12 @@ static void wl_device_realize(DeviceState *dev, Error **errp)
         return;
     }
 
-    qemu_bh_delete(s->close_bh);
-    qemu_bh_delete(s->ready_bh);
-    qemu_bh_delete(s->lost_bh);
+    wl_delete_bhs(s);
     for (int i = 0; i < VHOST_USER_WL_NVQS; i++) {
         virtio_delete_queue(s->vqs[i]);
     }
     virtio_cleanup(vdev);
+    vhost_user_wl_ram_unwatch(s);
     vhost_user_wl_migration_finish(s);
 }
 
@@ -356,13 +337,12 @@ static void wl_device_unrealize(DeviceState *dev)
     if (s->window) {
         vhost_user_wl_window_reset(s->window);
     }
-    qemu_bh_delete(s->close_bh);
-    qemu_bh_delete(s->ready_bh);
-    qemu_bh_delete(s->lost_bh);
+    wl_delete_bhs(s);
     for (int i = 0; i < VHOST_USER_WL_NVQS; i++) {
         virtio_delete_queue(s->vqs[i]);
     }
     virtio_cleanup(vdev);
+    vhost_user_wl_ram_unwatch(s);
     vhost_user_wl_migration_finish(s);
 }
 

@@ -141,6 +141,13 @@ void vhost_user_wl_relay_set_window(struct vwl_device *r,
                                     VHostUserWLWindow *window);
 void vhost_user_wl_relay_await(struct vwl_device *r, QEMUBH *ready);
 
+/*
+ * The guest's RAM (vhost-user-wl-ram.c): all of it is shared with the back-end,
+ * or what is not is reported when it comes.  Main thread.
+ */
+bool vhost_user_wl_ram_watch(VHostUserWL *s, Error **errp);
+void vhost_user_wl_ram_unwatch(VHostUserWL *s);
+
 /* Buffers of the machine's virtio-gpu (vhost-user-wl-gpu.c). */
 /* What dev is, or has within it. */
 Object *vhost_user_wl_gpu_find(DeviceState *dev, Error **errp);
@@ -172,9 +179,14 @@ struct VHostUserWL {
     QEMUBH *close_bh;
     QEMUBH *ready_bh;
     QEMUBH *lost_bh;
+    QEMUBH *answer_bh;
     VMChangeStateEntry *vmstate;
     Error *migration_blocker;
     char *name;
+
+    MemoryListener ram_listener;
+    GHashTable *unshared_ram; /* its backends' ids */
+    bool ram_checked;         /* what comes now is plugged later */
 
     bool connected; /* vhost_dev is initialised */
     bool closing;   /* the connection is gone, close_bh will tell */
@@ -207,8 +219,13 @@ void vhost_user_wl_stop(VHostUserWL *s);
 void vhost_user_wl_reset_backend(VHostUserWL *s);
 /* The rings are to be the back-end's, once the driver's status is that. */
 bool vhost_user_wl_should_start(VHostUserWL *s, uint8_t status);
-/* Without a back-end: every request fails, and the driver is to reset. */
+/*
+ * Without a back-end: every request fails, and the driver is to reset.  A
+ * queue's length of requests at a time, as a guest may add more meanwhile; the
+ * rest is left to answer_bh.
+ */
 void vhost_user_wl_answer_errors(VHostUserWL *s);
+void vhost_user_wl_answer_bh(void *opaque);
 void vhost_user_wl_ask_for_reset(VHostUserWL *s);
 /* The connection is lost. */
 void vhost_user_wl_close_bh(void *opaque);
