@@ -56,7 +56,7 @@ static void box_clear(struct vwl_chain_box *box)
     box->n_ranges = 0;
 }
 
-void vwl_box_free(struct vwl_chain_box *box)
+static void box_free(struct vwl_chain_box *box)
 {
     box_clear(box);
     g_free(box);
@@ -65,7 +65,7 @@ void vwl_box_free(struct vwl_chain_box *box)
 void vwl_box_put(struct vwl_vq *vq, struct vwl_chain_box *box)
 {
     if (vq->n_spare >= MAX_SPARE) {
-        vwl_box_free(box);
+        box_free(box);
         return;
     }
     box_clear(box);
@@ -77,7 +77,7 @@ void vwl_box_put(struct vwl_vq *vq, struct vwl_chain_box *box)
 void vwl_chain_discard(struct vwl_chain **chain)
 {
     if (*chain) {
-        vwl_box_free(box_of(*chain));
+        box_free(box_of(*chain));
         *chain = NULL;
     }
 }

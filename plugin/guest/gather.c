@@ -25,7 +25,9 @@ static int past_the_end(struct vwl_vq *vq, uint64_t address, uint64_t bytes)
                        bytes, address);
 }
 
-int vwl_vq_translate(struct vwl_vq *vq, uint64_t address, uint64_t max,
+/* The piece from address on, at most max bytes; -EAGAIN (the miss is noted) or
+ * -EFAULT. */
+static int translate(struct vwl_vq *vq, uint64_t address, uint64_t max,
                      unsigned int access, struct vwl_span *out)
 {
     uint64_t uva, len;
@@ -169,9 +171,9 @@ int vwl_gather_add(struct vwl_vq *vq, const struct vwl_desc *desc)
         int rc = count_step(vq);
 
         if (rc == 0) {
-            rc = vwl_vq_translate(vq, at, left,
-                                  writable ? VWL_ACCESS_WRITE : VWL_ACCESS_READ,
-                                  &span);
+            rc = translate(vq, at, left,
+                           writable ? VWL_ACCESS_WRITE : VWL_ACCESS_READ,
+                           &span);
         }
         if (rc == 0) {
             rc = add_span(vq, &span, writable);
@@ -207,9 +209,8 @@ static int table_read(struct vwl_vq *vq, struct table *table, uint64_t offset,
         size_t n;
 
         if (at < table->from || at - table->from >= table->span.len) {
-            int rc = vwl_vq_translate(vq, table->address + at,
-                                      table->bytes - at, VWL_ACCESS_READ,
-                                      &table->span);
+            int rc = translate(vq, table->address + at, table->bytes - at,
+                               VWL_ACCESS_READ, &table->span);
 
             if (rc < 0) {
                 return rc;

@@ -208,7 +208,6 @@ struct vwl_vq {
 struct vwl_chain_box *vwl_box_get(struct vwl_vq *vq);
 /* Resets it; the ring keeps a few for the next pops. */
 void vwl_box_put(struct vwl_vq *vq, struct vwl_chain_box *box);
-void vwl_box_free(struct vwl_chain_box *box);
 /* Moves what was gathered into the chain; 0 or -ENOMEM (no pieces then). */
 int vwl_box_fill(struct vwl_vq *vq, struct vwl_chain_box *box);
 
@@ -216,11 +215,6 @@ int vwl_box_fill(struct vwl_vq *vq, struct vwl_chain_box *box);
 void vwl_box_resolve(struct vwl_vq *vq, struct vwl_chain_box *box);
 
 /* ---- gather.c ---- */
-
-/* The piece from address on, at most max bytes; -EAGAIN (the miss is noted) or
- * -EFAULT. */
-int vwl_vq_translate(struct vwl_vq *vq, uint64_t address, uint64_t max,
-                     unsigned int access, struct vwl_span *out);
 
 void vwl_gather_reset(struct vwl_vq *vq);
 void vwl_gather_finish(struct vwl_vq *vq);

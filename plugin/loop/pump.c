@@ -60,7 +60,9 @@ static void watch_front_end(struct vwl_pump *pump)
                  vwl_backchan_is_starved(chan));
 }
 
-void vwl_pump_settle(struct vwl_pump *pump)
+/* Ends every dispatch: what became due is done, what was pushed is published,
+ * and the watches follow the state. */
+static void settle(struct vwl_pump *pump)
 {
     if (!pump->session) {
         return;
@@ -137,7 +139,7 @@ static void on_socket(void *opaque, GIOCondition condition)
         }
         return;
     }
-    vwl_pump_settle(pump);
+    settle(pump);
 }
 
 static void on_backchan(void *opaque, GIOCondition condition)
@@ -145,7 +147,7 @@ static void on_backchan(void *opaque, GIOCondition condition)
     struct vwl_pump *pump = opaque;
 
     vwl_session_dispatch_backchan(pump->session);
-    vwl_pump_settle(pump);
+    settle(pump);
 }
 
 static void on_kick(struct vwl_pump *pump, unsigned int index)
@@ -158,7 +160,7 @@ static void on_kick(struct vwl_pump *pump, unsigned int index)
         pump->ring[index].is_deaf = true;
     }
     pump->ring[index].is_due = true;
-    vwl_pump_settle(pump);
+    settle(pump);
 }
 
 static void on_kick_in(void *opaque, GIOCondition condition)
@@ -176,7 +178,7 @@ static void on_core_in(void *opaque, GIOCondition condition)
     struct vwl_pump *pump = opaque;
 
     pump->ring[VIRTIO_WL_QUEUE_IN].is_due = true;
-    vwl_pump_settle(pump);
+    settle(pump);
 }
 
 static void on_core_out(void *opaque, GIOCondition condition)
@@ -184,13 +186,13 @@ static void on_core_out(void *opaque, GIOCondition condition)
     struct vwl_pump *pump = opaque;
 
     vwl_core_dispatch_out(pump->core);
-    vwl_pump_settle(pump);
+    settle(pump);
 }
 
 static void on_state(void *opaque, GIOCondition condition)
 {
     vwl_pump_state_run(opaque);
-    vwl_pump_settle(opaque);
+    settle(opaque);
 }
 
 static void on_probed(void *opaque)
@@ -198,12 +200,12 @@ static void on_probed(void *opaque)
     struct vwl_pump *pump = opaque;
 
     vwl_core_buffers_changed(pump->core);
-    vwl_pump_settle(pump);
+    settle(pump);
 }
 
 static void on_again(void *opaque, GIOCondition condition)
 {
-    vwl_pump_settle(opaque);
+    settle(opaque);
 }
 
 /* ---- life ------------------------------------------------------------- */
@@ -309,7 +311,7 @@ void vwl_pump_suspend(struct vwl_pump *pump, bool on)
             vwl_pump_session_ops.ring_started(pump, VIRTIO_WL_QUEUE_OUT, true);
         }
     }
-    vwl_pump_settle(pump);
+    settle(pump);
 }
 
 void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats)

@@ -206,10 +206,4 @@ int vwl_pump_buffer_alloc(void *opaque, const struct vwl_buffer_wish *wish,
                           struct vwl_buffer *out);
 void vwl_pump_probe_stats(const struct vwl_pump *pump, struct vwl_stats *stats);
 
-/* ---- pump.c ---- */
-
-/* Ends every dispatch: what became due is done, what was pushed is published,
- * and the watches follow the state. */
-void vwl_pump_settle(struct vwl_pump *pump);
-
 #endif

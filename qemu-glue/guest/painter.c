@@ -520,11 +520,6 @@ void vwl_painter_destroy(struct vwl_painter *p)
     free(p);
 }
 
-bool vwl_painter_is_painted(const struct vwl_painter *p)
-{
-    return p->painted;
-}
-
 bool vwl_painter_is_closed(const struct vwl_painter *p)
 {
     return p->closed;

@@ -44,7 +44,6 @@ int vwl_painter_dispatch(struct vwl_painter *p, int timeout_ms);
  * came), for timeout_ms at most. */
 int vwl_painter_paint(struct vwl_painter *p, int timeout_ms);
 
-bool vwl_painter_is_painted(const struct vwl_painter *p);
 /* The compositor asked for the window to be closed. */
 bool vwl_painter_is_closed(const struct vwl_painter *p);
 

@@ -174,8 +174,6 @@ int vwl_fe_set_mem_table(struct vwl_fe *fe);
 int vwl_fe_set_vring_fd(struct vwl_fe *fe, uint32_t request, unsigned int index,
                         int fd);
 int vwl_fe_set_enable(struct vwl_fe *fe, unsigned int index, bool on);
-int vwl_fe_get_vring_base(struct vwl_fe *fe, unsigned int index,
-                          uint32_t *base);
 
 /* Kicks a ring, by its eventfd or in band. */
 int vwl_fe_kick(struct vwl_fe *fe, unsigned int index);

@@ -258,7 +258,7 @@ int vwl_fe_set_enable(struct vwl_fe *fe, unsigned int index, bool on)
     return set_state(fe, VHOST_USER_SET_VRING_ENABLE, index, on, true);
 }
 
-int vwl_fe_get_vring_base(struct vwl_fe *fe, unsigned int index, uint32_t *base)
+static int get_vring_base(struct vwl_fe *fe, unsigned int index, uint32_t *base)
 {
     struct vhost_user_vring_state state = { index, 0 }, reply;
     struct vwl_fe_message msg = {
@@ -380,7 +380,7 @@ int vwl_fe_stop(struct vwl_fe *fe)
         r = vwl_fe_set_enable(fe, i, false);
     }
     for (unsigned int i = 0; r == 0 && i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        r = vwl_fe_get_vring_base(fe, i, &fe->ring[i].base);
+        r = get_vring_base(fe, i, &fe->ring[i].base);
     }
     return r;
 }

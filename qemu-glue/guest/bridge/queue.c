@@ -15,7 +15,7 @@ void vwl_queue_finish(struct vwl_queue *queue)
     g_array_unref(queue->fds);
 }
 
-struct vwl_attached *vwl_queue_attached(struct vwl_queue *queue, guint i)
+static struct vwl_attached *attached_at(struct vwl_queue *queue, guint i)
 {
     return &g_array_index(queue->fds, struct vwl_attached, i);
 }
@@ -29,7 +29,7 @@ void vwl_queue_attach(struct vwl_queue *queue, int fd, size_t at)
 
 int vwl_queue_take(struct vwl_queue *queue)
 {
-    int fd = vwl_queue_attached(queue, 0)->fd;
+    int fd = attached_at(queue, 0)->fd;
 
     g_array_remove_index(queue->fds, 0);
     return fd;
@@ -50,7 +50,7 @@ void vwl_queue_shift(struct vwl_queue *queue, size_t bytes, unsigned int fds)
         g_array_remove_range(queue->fds, 0, fds);
     }
     for (guint i = 0; i < queue->fds->len; i++) {
-        struct vwl_attached *entry = vwl_queue_attached(queue, i);
+        struct vwl_attached *entry = attached_at(queue, i);
 
         entry->at = entry->at > bytes ? entry->at - bytes : 0;
     }
@@ -65,7 +65,7 @@ size_t vwl_queue_batch(struct vwl_queue *queue, size_t len, int *fds,
     len = MIN(len, SEND_SIZE);
 
     for (*n = 0; *n < queue->fds->len; (*n)++) {
-        const struct vwl_attached *entry = vwl_queue_attached(queue, *n);
+        const struct vwl_attached *entry = attached_at(queue, *n);
 
         if (entry->at >= len) {
             break;

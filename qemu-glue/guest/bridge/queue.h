@@ -26,8 +26,6 @@ void vwl_queue_finish(struct vwl_queue *queue);
 
 /* fd belongs to the byte at `at`. */
 void vwl_queue_attach(struct vwl_queue *queue, int fd, size_t at);
-/* The i-th that is attached. */
-struct vwl_attached *vwl_queue_attached(struct vwl_queue *queue, guint i);
 /* Takes the first that is attached; there is one. */
 int vwl_queue_take(struct vwl_queue *queue);
 
