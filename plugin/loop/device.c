@@ -297,10 +297,11 @@ int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
     int err;
 
     if (device->pump) {
+        log_host_bug(&device->log, "start refused: the device is started");
         return -EBUSY;
     }
     if (fcntl(socket, F_GETFD) < 0) {
-        log_host_bug(&device->log, "start: descriptor %d: %s", socket,
+        log_host_bug(&device->log, "start refused: descriptor %d: %s", socket,
                      g_strerror(errno));
         return -EBADF;
     }
@@ -317,7 +318,7 @@ int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
                           fd, &pump);
     vwl_gate_unlock(gate);
     if (err < 0) {
-        log_host_bug(&device->log, "start: %s", g_strerror(-err));
+        log_host_bug(&device->log, "cannot start: %s", g_strerror(-err));
         vwl_gate_unref(gate);
         join_thread(device);
         g_clear_pointer(&device->context, g_main_context_unref);

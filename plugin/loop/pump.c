@@ -155,8 +155,8 @@ static void on_kick(struct vwl_pump *pump, unsigned int index)
     int err = vwl_session_drain_kick(pump->session, index);
 
     if (err < 0 && err != -EAGAIN) {
-        log_host_bug(pump->log, "ring %u: its kick descriptor is no good: %s",
-                     index, g_strerror(-err));
+        log_host_bug(pump->log, "ring %u: kick descriptor unusable: %s", index,
+                     g_strerror(-err));
         pump->ring[index].is_deaf = true;
     }
     pump->ring[index].is_due = true;

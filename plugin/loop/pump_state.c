@@ -277,9 +277,16 @@ int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
     int err;
 
     if (!pump->session) {
+        log_host_bug(pump->log, "%s refused: the front-end is gone",
+                     save ? "snapshot" : "restore");
         return -ENOTCONN;
     }
     if (!vwl_session_is_still(pump->session) || vwl_pump_is_restoring(pump)) {
+        log_host_bug(pump->log, "%s refused: %s", save ? "snapshot" : "restore",
+                     vwl_pump_is_restoring(pump)
+                         ? "what was restored is not mapped yet"
+                         : "the guest is neither suspended nor are its rings "
+                           "stopped");
         return -EBUSY;
     }
     vwl_pump_state_cancel(pump, false);
@@ -292,7 +299,8 @@ int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
         transfer->loader = vwl_loader_create(pump->core);
     }
     if (err < 0) {
-        log_host_bug(pump->log, "snapshot refused: %s", g_strerror(-err));
+        log_host_bug(pump->log, "%s refused: cannot begin: %s",
+                     save ? "snapshot" : "restore", g_strerror(-err));
         vwl_bounce_finish(&transfer->bounce);
         g_free(transfer);
         return err;

@@ -92,7 +92,10 @@ int vwl_session_get_inflight(struct vwl_session *session,
     if (err < 0) {
         log_host_bug(session->log,
                      "no in-flight buffer for %u queues of %u entries: %s",
-                     wire.num_queues, wire.queue_size, g_strerror(-err));
+                     wire.num_queues, wire.queue_size,
+                     err == -EINVAL ? "1 to 8 of up to 32768 may be asked for"
+                     : err == -EOPNOTSUPP ? "it is not offered"
+                                          : g_strerror(-err));
     }
     vwl_inflight_destroy(inflight);
     wire.mmap_size = err < 0 ? 0 : size;
