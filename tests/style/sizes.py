@@ -20,8 +20,6 @@ LONG_FILES = set()
 LONG_FUNCTIONS = {
     'qemu-glue/device/hw/virtio/vhost-user-wl-plugin.c: '
     'vhost_user_wl_plugin_new',
-    'qemu-glue/device/hw/virtio/vhost-user-wl-window.c: '
-    'vhost_user_wl_window_new',
 }
 
 

@@ -94,12 +94,61 @@ static int window_scratch(VHostUserWLWindow *w, uint64_t offset, uint64_t len)
     return 0;
 }
 
+/* Aligned, so that the kernel can use large pages. */
+static bool window_reserve(VHostUserWLWindow *w, Error **errp)
+{
+    uint8_t *range = mmap(NULL, w->size + SCRATCH_MIN, PROT_NONE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *base;
+
+    if (range == MAP_FAILED) {
+        error_setg_errno(errp, errno,
+                         "cannot reserve %" PRIu64
+                         " MiB of addresses for shm-size",
+                         w->size / MiB);
+        return false;
+    }
+    base = QEMU_ALIGN_PTR_UP(range, SCRATCH_MIN);
+    if (base > range) {
+        munmap(range, base - range);
+    }
+    munmap(base + w->size, SCRATCH_MIN - (base - range));
+    w->base = base;
+    return true;
+}
+
+/* Addresses, and scratch memory at all of them. */
+static bool window_make(VHostUserWLWindow *w, Error **errp)
+{
+    int ret;
+
+    w->scratch_size = MIN(w->size,
+                          MAX(SCRATCH_MIN, w->size / SCRATCH_PIECES_MAX));
+    w->scratch_fd = qemu_memfd_create("vhost-user-wl-scratch", w->scratch_size,
+                                      false, 0, 0, errp);
+    if (w->scratch_fd < 0) {
+        return false;
+    }
+    if (!window_reserve(w, errp)) {
+        close(w->scratch_fd);
+        return false;
+    }
+    ret = window_scratch(w, 0, w->size);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret,
+                         "cannot map the scratch memory that "
+                         "backs shm-size");
+        munmap(w->base, w->size);
+        close(w->scratch_fd);
+        return false;
+    }
+    return true;
+}
+
 VHostUserWLWindow *vhost_user_wl_window_new(Object *owner, uint64_t size,
                                             Error **errp)
 {
     VHostUserWLWindow *w;
-    uint8_t *range, *base;
-    int ret;
 
     if (!is_power_of_2(size) || size < qemu_real_host_page_size() ||
         size > 1ULL << 43) {
@@ -113,44 +162,10 @@ VHostUserWLWindow *vhost_user_wl_window_new(Object *owner, uint64_t size,
     w = g_new0(VHostUserWLWindow, 1);
     w->size = size;
     w->announced = UINT64_MAX;
-    w->scratch_size = MIN(size, MAX(SCRATCH_MIN, size / SCRATCH_PIECES_MAX));
-    w->scratch_fd = qemu_memfd_create("vhost-user-wl-scratch", w->scratch_size,
-                                      false, 0, 0, errp);
-    if (w->scratch_fd < 0) {
+    if (!window_make(w, errp)) {
         g_free(w);
         return NULL;
     }
-
-    /* Aligned, so that the kernel can use large pages. */
-    range = mmap(NULL, size + SCRATCH_MIN, PROT_NONE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (range == MAP_FAILED) {
-        error_setg_errno(errp, errno,
-                         "cannot reserve %" PRIu64
-                         " MiB of addresses for shm-size",
-                         size / MiB);
-        close(w->scratch_fd);
-        g_free(w);
-        return NULL;
-    }
-    base = QEMU_ALIGN_PTR_UP(range, SCRATCH_MIN);
-    if (base > range) {
-        munmap(range, base - range);
-    }
-    munmap(base + size, SCRATCH_MIN - (base - range));
-    w->base = base;
-
-    ret = window_scratch(w, 0, size);
-    if (ret < 0) {
-        error_setg_errno(errp, -ret,
-                         "cannot map the scratch memory that "
-                         "backs shm-size");
-        munmap(w->base, size);
-        close(w->scratch_fd);
-        g_free(w);
-        return NULL;
-    }
-
     qemu_mutex_init(&w->lock);
     w->maps = g_tree_new_full(map_compare, NULL, NULL, map_free);
     /*
