@@ -147,7 +147,7 @@ struct vwl_config {
     /* After a request the device goes on looking at the rings for so many
      * microseconds at most before it sleeps: what comes meanwhile needs no
      * kick and no wake-up, and the processor is busy. It looks for shorter
-     * times when that was in vain, and never while nothing comes. At most
+     * times after it found nothing, and never while nothing comes. At most
      * 10000; 0 = it sleeps at once. */
     uint32_t poll_us;
     uint32_t reserved_2; /* 0 */

@@ -48,7 +48,7 @@ struct vwl_vhu_reader {
     struct vwl_vhu_msg msg; /* under construction */
     uint8_t header[12];
     size_t got;   /* bytes of header and payload so far */
-    bool starved; /* the last read ended for want of the kernel's memory */
+    bool starved; /* the kernel was out of memory at the last read */
 };
 
 void vwl_vhu_reader_init(struct vwl_vhu_reader *reader);
@@ -78,7 +78,7 @@ int vwl_vhu_write(struct vwl_vhu_writer *writer, int sock, uint32_t request,
 /* Call when the socket is writable. 0, or -ECONNRESET. */
 int vwl_vhu_flush(struct vwl_vhu_writer *writer, int sock);
 bool vwl_vhu_writer_pending(const struct vwl_vhu_writer *writer);
-/* What waits does so for want of the kernel's memory (or of room for
+/* What waits does so because the kernel is out of memory (or of room for
  * descriptors under way): flush again in a while, whatever the socket says. */
 bool vwl_vhu_writer_starved(const struct vwl_vhu_writer *writer);
 

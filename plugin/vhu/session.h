@@ -122,7 +122,7 @@ int vwl_session_kick_fd(const struct vwl_session *session, unsigned int index);
 unsigned int vwl_session_ring_size(const struct vwl_session *session,
                                    unsigned int index);
 /* Empties a kick eventfd without blocking, whatever its flags; 0, -EAGAIN when
- * there was nothing, -errno when the descriptor is no good (stop polling). */
+ * there was nothing, -errno when the descriptor is unusable (stop polling). */
 int vwl_session_drain_kick(struct vwl_session *session, unsigned int index);
 
 /* Calls the driver: eventfd, or VRING_CALL in-band. Never blocks. */

@@ -31,7 +31,7 @@ struct vwl_image {
                   and the other; they may be taken */
 };
 
-/* The numbers of kinds in a snapshot: for ever. */
+/* The numbers of kinds in a snapshot; they never change. */
 enum vwl_image_kind {
     VWL_IMAGE_CTX = 1,
     VWL_IMAGE_PIPE = 2,

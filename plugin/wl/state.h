@@ -61,7 +61,7 @@ struct vwl_core {
     struct vwl_maps maps;
     struct vwl_list base_waiters;   /* of vwl_memory.waiter */
     struct vwl_list buffer_waiters; /* of vwl_memory.waiter, too */
-    bool base_is_missing; /* one waited in vain: no other does, till a change */
+    bool base_is_missing; /* one wait timed out: none waits until a change */
     uint64_t shm_bytes;   /* of VFDs */
     struct vwl_held held; /* closed VFDs' */
     int anchor_fd;

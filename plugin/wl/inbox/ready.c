@@ -9,7 +9,7 @@
 /* A few times only, since others may have become ready. */
 #define ROUNDS_MAX 4
 
-/* Not for ever: the others wait meanwhile. */
+/* A bounded number of times: the others wait meanwhile. */
 #define GUESSES_MAX 64
 
 static void ready_keep(struct vwl_ready *ready, struct vwl_vfd *vfd)

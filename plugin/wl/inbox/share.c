@@ -97,7 +97,7 @@ void vwl_share_take_entitled(struct vwl_share *share, struct vwl_list *entitled)
         struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, paused);
 
         link = link->next;
-        /* not at the first buffer, lest it be registered for each */
+        /* not at the first buffer, or each would register it again */
         if (vfd->n_lent == 0 || vfd->n_lent * 2 <= share->n_free) {
             vwl_list_remove(&vfd->paused);
             vwl_list_insert(entitled, &vfd->paused);

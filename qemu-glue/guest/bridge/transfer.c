@@ -320,7 +320,7 @@ int vwl_transfer_from_client(struct vwl_client *client, int *fd)
     if (client->n_transfers >= MAX_TRANSFERS) {
         return -EMFILE;
     }
-    /* opening or writing another kind of file may take for ever */
+    /* opening or writing another kind of file may block */
     if (fstat(*fd, &st) < 0 ||
         (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))) {
         return -EINVAL;

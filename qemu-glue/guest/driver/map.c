@@ -26,7 +26,7 @@ static int fs_init_context(struct fs_context *fc)
 	return init_pseudo(fc, FS_MAGIC) ? 0 : -ENOMEM;
 }
 
-/* No owner: our own mount would keep us loaded for ever. */
+/* No owner: our own mount would keep the module loaded. */
 static struct file_system_type fs_type = {
 	.name = "virtwl",
 	.init_fs_context = fs_init_context,
