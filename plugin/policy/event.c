@@ -32,6 +32,7 @@ static enum verdict judge(struct vwl_filter *filter, uint8_t kind,
     case VWL_OBJECT_DISPLAY:
         if (message->opcode == WL_DISPLAY_DELETE_ID) {
             transfer_forget(filter, message->args[0].value);
+            pools_forget(filter, message->args[0].value);
             vwl_ids_remove(&filter->ids, message->args[0].value);
         }
         return VERDICT_PASS;

@@ -128,6 +128,7 @@ int vwl_filter_push(struct vwl_filter *filter, enum vwl_way way,
     }
     if (filter->over) {
         transfer_finish(filter);
+        pools_finish(filter);
     }
     return filter->over;
 }
@@ -163,6 +164,7 @@ void vwl_filter_destroy(struct vwl_filter *filter)
         return;
     }
     transfer_finish(filter);
+    pools_finish(filter);
     for (int way = 0; way < VWL_N_WAYS; way++) {
         struct stream *stream = &filter->stream[way];
 

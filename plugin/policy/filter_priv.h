@@ -48,6 +48,12 @@ struct pending {
     GBytes *message;
 };
 
+/* The file of a pool that can grow. */
+struct kept {
+    uint32_t pool;
+    int fd;
+};
+
 struct stream {
     GByteArray *part; /* of a message that is not whole yet */
     GArray *fds;      /* int: came, and belong to no message yet */
@@ -64,6 +70,7 @@ struct vwl_filter {
     GArray *announced; /* struct announced */
     guint announced_hint;
     GArray *pending; /* struct pending; NULL: none so far */
+    GArray *kept;    /* struct kept; NULL: none so far */
     uint32_t next_ticket;
     int over; /* 0, or why nothing is taken any more */
     const struct vwl_table_row *refused;
@@ -104,6 +111,20 @@ int filter_take_fd(struct vwl_filter *filter, enum vwl_way way);
 /* A whole message. 0, or the reason for which it is over. */
 int filter_request(struct vwl_filter *filter, const uint8_t *data, size_t size);
 int filter_event(struct vwl_filter *filter, const uint8_t *data, size_t size);
+
+/* ---- pools.c ---- */
+
+/* A picture of this width (an argument) and the height after it. */
+enum verdict pools_check_sides(struct vwl_filter *filter,
+                               const struct vwl_wire_message *message,
+                               unsigned int width);
+
+/* To wl_shm, or a pool of it. */
+enum verdict pools_request(struct vwl_filter *filter,
+                           const struct vwl_wire_message *message,
+                           uint8_t kind);
+void pools_forget(struct vwl_filter *filter, uint32_t pool);
+void pools_finish(struct vwl_filter *filter);
 
 /* ---- announced.c ---- */
 

@@ -4,9 +4,6 @@
 #include "policy/filter_priv.h"
 
 enum {
-    WL_SHM_CREATE_POOL = 0,
-    WL_SHM_POOL_CREATE_BUFFER = 0,
-    WL_SHM_POOL_RESIZE = 2,
     PARAMS_CREATE = 2,
     PARAMS_CREATE_IMMED = 3,
     XDG_SURFACE_GET_TOPLEVEL = 1,
@@ -76,51 +73,6 @@ static enum verdict add_objects(struct vwl_filter *filter,
     return verdict;
 }
 
-/* ---- pictures ----------------------------------------------------------- */
-
-/* A pool that is longer than its file is a fault for whoever reads it. */
-static enum verdict create_pool(struct vwl_filter *filter,
-                                const struct vwl_wire_message *message)
-{
-    int fd = g_array_index(filter->stream[VWL_TO_HOST].fds, int, 0);
-    uint64_t bytes = filter->ops->file_bytes(filter->opaque, fd);
-    int32_t size = (int32_t)message->args[2].value;
-
-    if (size <= 0 || (uint64_t)size > bytes) {
-        return refuse_value(filter, message->object,
-                            "a pool that is longer than its file");
-    }
-    vwl_ids_find(&filter->ids, message->args[0].value)->bytes = bytes;
-    return VERDICT_PASS;
-}
-
-static enum verdict resize_pool(struct vwl_filter *filter,
-                                const struct vwl_wire_message *message)
-{
-    int32_t size = (int32_t)message->args[0].value;
-
-    if (size <= 0 ||
-        (uint64_t)size > vwl_ids_find(&filter->ids, message->object)->bytes) {
-        return refuse_value(filter, message->object,
-                            "a pool that is longer than its file");
-    }
-    return VERDICT_PASS;
-}
-
-static enum verdict check_sides(struct vwl_filter *filter,
-                                const struct vwl_wire_message *message,
-                                unsigned int width)
-{
-    uint32_t most = filter->rules->max_buffer_side;
-
-    if (message->args[width].value > most ||
-        message->args[width + 1].value > most) {
-        return refuse_value(filter, message->object,
-                            "a picture that is larger than allowed");
-    }
-    return VERDICT_PASS;
-}
-
 /* ---- windows ------------------------------------------------------------ */
 
 static enum verdict judge_toplevel(struct vwl_filter *filter,
@@ -163,17 +115,13 @@ static enum verdict judge(struct vwl_filter *filter, uint8_t kind,
     case VWL_OBJECT_REGISTRY:
         return announced_bind(filter, data, message);
     case VWL_OBJECT_SHM:
-        return opcode == WL_SHM_CREATE_POOL ? create_pool(filter, message)
-                                            : VERDICT_PASS;
     case VWL_OBJECT_POOL:
-        return opcode == WL_SHM_POOL_CREATE_BUFFER
-                   ? check_sides(filter, message, 2)
-               : opcode == WL_SHM_POOL_RESIZE ? resize_pool(filter, message)
-                                              : VERDICT_PASS;
+        return pools_request(filter, message, kind);
     case VWL_OBJECT_PARAMS:
-        return opcode == PARAMS_CREATE         ? check_sides(filter, message, 0)
-               : opcode == PARAMS_CREATE_IMMED ? check_sides(filter, message, 1)
-                                               : VERDICT_PASS;
+        return opcode == PARAMS_CREATE ? pools_check_sides(filter, message, 0)
+               : opcode == PARAMS_CREATE_IMMED
+                   ? pools_check_sides(filter, message, 1)
+                   : VERDICT_PASS;
     case VWL_OBJECT_XDG_SURFACE:
         return judge_xdg_surface(filter, data, message);
     case VWL_OBJECT_TOPLEVEL:

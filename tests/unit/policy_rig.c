@@ -29,10 +29,19 @@ static int rig_ask(void *opaque, enum vwl_transfer_kind kind, enum vwl_way way,
     return rig->ask_result;
 }
 
+static int rig_keep_file(void *opaque, int fd)
+{
+    const struct policy_rig *rig = opaque;
+
+    (void)fd;
+    return rig->kept ? rig->kept : -1;
+}
+
 static const struct vwl_filter_ops rig_ops = {
     .file_bytes = rig_file_bytes,
     .close_fd = rig_close_fd,
     .ask = rig_ask,
+    .keep_file = rig_keep_file,
 };
 
 void rig_log(void *opaque, enum vwl_log_level level, const char *line)

@@ -277,6 +277,50 @@ static void bind_shm(struct policy_rig *rig)
     pass(rig, VWL_TO_HOST, REGISTRY, 0, "usuu", 2u, "wl_shm", 1u, 3u);
 }
 
+static void create_pool(struct policy_rig *rig, uint32_t id, int fd)
+{
+    g_assert_cmpint(push_fds(rig, VWL_TO_HOST, message(3, 0, "uu", id, PAGE),
+                             &fd, 1),
+                    ==, 0);
+    expect(rig, VWL_TO_HOST, 3, 0, "uu", id, PAGE);
+}
+
+/* Clients make the file longer, and the pool then. */
+static void test_growing_pools(void)
+{
+    struct policy_rig rig;
+
+    rig_init(&rig, NULL);
+    rig.kept = 8;
+    bind_shm(&rig);
+    create_pool(&rig, 4, 2);
+    pass(&rig, VWL_TO_HOST, 4, 2, "u", 8 * PAGE);
+    pass(&rig, VWL_TO_HOST, 4, 1, "");
+    g_assert_cmpuint(rig.closed->len, ==, 1);
+    g_assert_cmpint(g_array_index(rig.closed, int, 0), ==, 8);
+    pass(&rig, VWL_TO_GUEST, DISPLAY, 1, "u", 4u);
+    create_pool(&rig, 4, 2);
+    g_assert_cmpint(push(&rig, VWL_TO_HOST, 4, 2, "u", 8 * PAGE + 1), ==,
+                    -EPROTO);
+    expect_error(&rig, 4, 3, "longer than its file");
+    g_assert_cmpuint(rig.closed->len, ==, 2);
+    rig_finish(&rig);
+
+    /* so many are kept, and no more */
+    rig_init(&rig, NULL);
+    rig.kept = 8;
+    bind_shm(&rig);
+    for (uint32_t id = 4; id < 4 + 70; id++) {
+        create_pool(&rig, id, 2);
+    }
+    pass(&rig, VWL_TO_HOST, 4 + 63, 2, "u", 8 * PAGE);
+    pass(&rig, VWL_TO_HOST, 4 + 64, 2, "u", 2 * PAGE);
+    g_assert_cmpint(push(&rig, VWL_TO_HOST, 4 + 64, 2, "u", 8 * PAGE), ==,
+                    -EPROTO);
+    g_assert_cmpuint(rig.closed->len, ==, 64);
+    rig_finish(&rig);
+}
+
 static void test_pools(void)
 {
     static const int fd = 2;
@@ -477,6 +521,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/long-messages", test_long_messages);
     g_test_add_func("/policy/since", test_since);
     g_test_add_func("/policy/pools", test_pools);
+    g_test_add_func("/policy/growing-pools", test_growing_pools);
     g_test_add_func("/policy/sides", test_sides);
     g_test_add_func("/policy/descriptors", test_descriptors);
     g_test_add_func("/policy/surplus", test_surplus);

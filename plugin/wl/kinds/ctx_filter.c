@@ -2,6 +2,7 @@
 #include "wl/kinds/ctx_filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/closer.h"
@@ -26,6 +27,20 @@ static uint64_t filter_file_bytes(void *opaque, int fd)
                : 0;
 }
 
+/* What guests make themselves cannot grow. */
+static int filter_keep_file(void *opaque, int fd)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+    int kept = seals >= 0 && (seals & F_SEAL_GROW)
+                   ? -1
+                   : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (kept >= 0 && vwl_fd_admit(kept) < 0) {
+        vwl_fd_clear(&kept);
+    }
+    return kept;
+}
+
 static void filter_close_fd(void *opaque, int fd)
 {
     struct vwl_vfd *vfd = opaque;
@@ -36,6 +51,7 @@ static void filter_close_fd(void *opaque, int fd)
 static const struct vwl_filter_ops filter_ops = {
     .file_bytes = filter_file_bytes,
     .close_fd = filter_close_fd,
+    .keep_file = filter_keep_file,
 };
 
 void vwl_ctx_filter(struct vwl_vfd *vfd, const struct vwl_rules *rules)
