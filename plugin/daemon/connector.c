@@ -89,11 +89,13 @@ static void tell(struct connecting *connecting, uint32_t index,
 static int connect_to(struct connecting *connecting, uint32_t index, int *fd)
 {
     const struct vwl_config *config = &connecting->options->config;
+    bool wayland = config->socket_policies[index]->kind == VWL_POLICY_WAYLAND;
     enum vwl_context_state state;
     int err, why = 0;
 
-    if (config->security_context == VWL_SECURITY_CONTEXT_OFF ||
-        !vwl_secctx_is_wayland(&config->sockets[index])) {
+    if (!vwl_secctx_is_wanted(config->security_context, &config->sockets[index],
+                              wayland ? VWL_SECCTX_WAYLAND
+                                      : VWL_SECCTX_OTHER)) {
         return vwl_secctx_connect_plainly(config->sockets[index].path, fd);
     }
     err = vwl_context_connect(&connecting->contexts[index], fd, &state, &why);

@@ -217,6 +217,14 @@ int vwl_contexts_connect(struct vwl_contexts *contexts, size_t index, int *fd)
 
 /* ---- life --------------------------------------------------------------- */
 
+static enum vwl_secctx_bytes bytes_of(const struct vwl_contexts_config *config,
+                                      size_t index)
+{
+    return !config->rules         ? VWL_SECCTX_UNTOLD
+           : config->rules[index] ? VWL_SECCTX_WAYLAND
+                                  : VWL_SECCTX_OTHER;
+}
+
 struct vwl_contexts *vwl_contexts_create(
     const struct vwl_contexts_config *config, struct vwl_log *log,
     GMainContext *context, struct vwl_gate *gate)
@@ -235,7 +243,8 @@ struct vwl_contexts *vwl_contexts_create(
     for (size_t i = 0; i < config->n_sockets; i++) {
         struct entry *entry = &contexts->entries[i];
 
-        if (!vwl_secctx_is_wayland(&config->sockets[i])) {
+        if (!vwl_secctx_is_wanted(config->mode, &config->sockets[i],
+                                  bytes_of(config, i))) {
             continue;
         }
         entry->contexts = contexts;

@@ -18,6 +18,7 @@
 
 struct vwl_closer;
 struct vwl_contexts;
+struct vwl_rules;
 
 struct vwl_contexts_config {
     enum vwl_security_context mode;
@@ -25,6 +26,7 @@ struct vwl_contexts_config {
     const struct vwl_socket *sockets;
     size_t n_sockets;
     struct vwl_closer *closer; /* outlives it */
+    const struct vwl_rules *const *rules; /* of each; or NULL: not told */
 };
 
 /* config is copied, what it points at is not. NULL: nothing is to be done. */

@@ -221,6 +221,7 @@ static struct vwl_contexts *create_contexts(
         .sockets = config->core.sockets,
         .n_sockets = config->core.n_sockets,
         .closer = closer,
+        .rules = config->core.rules,
     };
 
     return vwl_contexts_create(&contexts, log, context, gate);

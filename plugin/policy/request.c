@@ -12,12 +12,6 @@ enum {
     TOKEN_SET_APP_ID = 1,
 };
 
-static enum verdict refuse_value(struct vwl_filter *filter, uint32_t object,
-                                 const char *what)
-{
-    return filter_refuse(filter, object, ERROR_IMPLEMENTATION, "%s", what);
-}
-
 /* ---- new objects -------------------------------------------------------- */
 
 static uint32_t most_of(const struct vwl_rules *rules, uint8_t kind)

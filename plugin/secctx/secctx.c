@@ -52,12 +52,26 @@ void vwl_secctx_name(struct vwl_secctx_names *names, const char *vm_name,
              (long)getpid(), (unsigned long)number);
 }
 
-bool vwl_secctx_is_wayland(const struct vwl_socket *socket)
+static bool is_display(const struct vwl_socket *socket)
 {
     const char *slash = strrchr(socket->path, '/');
 
     return !*socket->name ||
            strncmp(slash ? slash + 1 : socket->path, "wayland-", 8) == 0;
+}
+
+bool vwl_secctx_is_wanted(enum vwl_security_context mode,
+                          const struct vwl_socket *socket,
+                          enum vwl_secctx_bytes bytes)
+{
+    switch (bytes) {
+    case VWL_SECCTX_WAYLAND:
+        return mode != VWL_SECURITY_CONTEXT_OFF;
+    case VWL_SECCTX_OTHER:
+        return mode == VWL_SECURITY_CONTEXT_REQUIRE && is_display(socket);
+    default:
+        return mode != VWL_SECURITY_CONTEXT_OFF && is_display(socket);
+    }
 }
 
 const char *vwl_secctx_folder(const char *or_else)

@@ -43,9 +43,21 @@ struct vwl_secctx_names {
 void vwl_secctx_name(struct vwl_secctx_names *names, const char *vm_name,
                      uint32_t number);
 
-/* Whether there is a compositor at that socket: it is unnamed, or its file is
- * called wayland-*. */
-bool vwl_secctx_is_wayland(const struct vwl_socket *socket);
+/* What the host says of a socket's bytes, by its policy. */
+enum vwl_secctx_bytes {
+    VWL_SECCTX_UNTOLD,
+    VWL_SECCTX_WAYLAND,
+    VWL_SECCTX_OTHER, /* or Wayland that nobody reads */
+};
+
+/* Whether connections to that socket are to be made within a context. Where
+ * nothing is told, it is a compositor's if it is unnamed or its file is called
+ * wayland-*. Bytes that nobody reads may be no Wayland, and whoever gets them
+ * would never answer: such a socket is asked only where a context is required.
+ */
+bool vwl_secctx_is_wanted(enum vwl_security_context mode,
+                          const struct vwl_socket *socket,
+                          enum vwl_secctx_bytes bytes);
 
 /* The folder for the file that exists for a moment. Borrowed, or static. */
 const char *vwl_secctx_folder(const char *or_else);

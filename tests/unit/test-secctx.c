@@ -291,17 +291,31 @@ static void test_names(void)
     g_assert_cmpuint(strlen(made.app_id), ==, sizeof made.app_id - 1);
 }
 
+static bool is_wanted(enum vwl_security_context mode, const char *name,
+                      const char *path, enum vwl_secctx_bytes bytes)
+{
+    return vwl_secctx_is_wanted(mode, &(struct vwl_socket){ name, path },
+                                bytes);
+}
+
 static void test_sockets(void)
 {
-    g_assert_true(vwl_secctx_is_wayland(&(struct vwl_socket){ "", "/a/x" }));
-    g_assert_true(
-        vwl_secctx_is_wayland(&(struct vwl_socket){ "n", "/a/wayland-3" }));
-    g_assert_true(
-        vwl_secctx_is_wayland(&(struct vwl_socket){ "n", "wayland-3" }));
-    g_assert_false(vwl_secctx_is_wayland(
-        &(struct vwl_socket){ "n", "/wayland-3/native" }));
-    g_assert_false(
-        vwl_secctx_is_wayland(&(struct vwl_socket){ "sound", "/run/native" }));
+    const enum vwl_security_context off = VWL_SECURITY_CONTEXT_OFF,
+                                    any = VWL_SECURITY_CONTEXT_AUTO,
+                                    must = VWL_SECURITY_CONTEXT_REQUIRE;
+
+    g_assert_true(is_wanted(any, "", "/a/x", VWL_SECCTX_UNTOLD));
+    g_assert_true(is_wanted(any, "n", "/a/wayland-3", VWL_SECCTX_UNTOLD));
+    g_assert_true(is_wanted(any, "n", "wayland-3", VWL_SECCTX_UNTOLD));
+    g_assert_false(is_wanted(any, "n", "/wayland-3/n", VWL_SECCTX_UNTOLD));
+    g_assert_false(is_wanted(any, "sound", "/run/native", VWL_SECCTX_UNTOLD));
+    g_assert_false(is_wanted(off, "", "/a/x", VWL_SECCTX_UNTOLD));
+    g_assert_true(is_wanted(any, "n", "/a/x", VWL_SECCTX_WAYLAND));
+    g_assert_false(is_wanted(off, "", "/a/x", VWL_SECCTX_WAYLAND));
+    g_assert_false(is_wanted(any, "", "/a/wayland-3", VWL_SECCTX_OTHER));
+    g_assert_true(is_wanted(must, "", "/a/x", VWL_SECCTX_OTHER));
+    g_assert_true(is_wanted(must, "n", "/a/wayland-3", VWL_SECCTX_OTHER));
+    g_assert_false(is_wanted(must, "sound", "/run/n", VWL_SECCTX_OTHER));
 }
 
 int main(int argc, char **argv)
