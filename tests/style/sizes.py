@@ -17,10 +17,7 @@ PRODUCT = ('include/', 'plugin/', 'qemu-glue/')
 
 # What is longer today: each entry goes when what it names is short enough.
 LONG_FILES = set()
-LONG_FUNCTIONS = {
-    'qemu-glue/device/hw/virtio/vhost-user-wl-plugin.c: '
-    'vhost_user_wl_plugin_new',
-}
+LONG_FUNCTIONS = set()
 
 
 def sources(root):

@@ -73,17 +73,19 @@ class Host:
         return [(f"{self.dir}/peer", ""), (f"{self.dir}/peer", "peer"),
                 (f"{self.dir}/full", "full"), (f"{self.dir}/none", "refused")]
 
+    @staticmethod
+    def echoes(sock):
+        """No compositor: the filter could not read its stream."""
+        return os.path.basename(sock) in ("peer", "full", "none")
+
     def start_daemon(self, number=0):
         path = f"{self.dir}/vu{number}"
         line = [self.daemon_program, f"--plugin={self.plugin}",
                 f"--socket-path={path}", *self.daemon_args]
         for sock, name in self.sockets():
-            echo = os.path.basename(sock) in ("peer", "full", "none")
             line.append(f"--wayland-sock={sock}" +
                         (f",name={name}" if name else "") +
-                        (",policy=none" if echo else ""))
-            if echo and "--security-context=off" not in line:
-                line.append("--security-context=off") # it is no compositor
+                        (",policy=none" if self.echoes(sock) else ""))
         log = open(f"{self.dir}/daemon{number}", "ab")
         process = subprocess.Popen(line, stderr=log, stdout=log,
                                    preexec_fn=vm._die_with_parent)
@@ -109,7 +111,8 @@ class Host:
     def device(self, number=0, properties=""):
         """([arguments], the value of -device) for one device."""
         if self.mode == "plugin":
-            socks = ";".join(path + (f",,name={name}" if name else "")
+            socks = ";".join(path + (f",,name={name}" if name else "") +
+                             (",,policy=none" if self.echoes(path) else "")
                              for path, name in self.sockets())
             return [], (f"vhost-user-wl-pci,id=wl{number},"
                         f"plugin={self.plugin},wayland-sock={socks}" +

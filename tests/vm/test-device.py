@@ -122,6 +122,14 @@ def wrong_properties(run):
             ("wayland-sock=/a,virtio-id=64", ["virtio-id"]),
             ("wayland-sock=/a;/b,,nom=c", ["name=NAME", "/b"]),
             ("wayland-sock=/a;", ["empty path"]),
+            ("wayland-sock=/a;/b,,name=c", ["policy=none", "/b"]),
+            ("wayland-sock=/a,,policy=some", ["policy=some", "wayland or none"]),
+            ("wayland-sock=/a,allow=wl_nothing", ["\"wl_nothing\" is known"]),
+            ("wayland-sock=/a,policy-file=/none", ["/none"]),
+            ("wayland-sock=/a,clipboard=sometimes", ["clipboard=sometimes",
+                                                     "from-guest"]),
+            ("wayland-sock=/a,security-context=on", ["security-context=on",
+                                                     "require"]),
             ("wayland-sock=/a,dmabuf=nonsense;more",
              ["'nonsense' is no allocator", "refuses the configuration"]),
             ("wayland-sock=/a,dmabuf=gbm=/none;udmabuf",
@@ -139,7 +147,10 @@ def wrong_properties(run):
 def wrong_properties_of_daemon(run):
     args, device = run.host.device()
     for properties in ("plugin=/a", "wayland-sock=/a", "dmabuf=auto",
-                       "poll-us=50"):
+                       "poll-us=50", "allow=wl_shm", "deny=wl_shm",
+                       "policy-file=/a", "title-prefix=a", "app-id-prefix=a",
+                       "clipboard=off", "primary=off", "drag=off", "name=a",
+                       "security-context=off"):
         refused(run, f"{device},{properties}", "together with socket",
                 args=args)
 

@@ -256,80 +256,6 @@ static void host_broken(void *opaque, int err, const char *why)
     p->ops->broken(p->opaque);
 }
 
-/* "PATH[,name=NAME][;PATH,name=NAME]..." */
-static struct vwl_socket *sockets_parse(const char *list, size_t *n,
-                                        Error **errp)
-{
-    g_auto(GStrv) items = g_strsplit(list, ";", -1);
-    g_autoptr(GArray)
-        sockets = g_array_new(true, true, sizeof(struct vwl_socket));
-
-    for (char **item = items; *item; item++) {
-        char *comma = strchr(*item, ',');
-        const char *name = "";
-        struct vwl_socket s;
-
-        if (comma) {
-            *comma = '\0';
-            if (!g_str_has_prefix(comma + 1, "name=")) {
-                error_setg(errp,
-                           "wayland-sock: '%s' after '%s': expected "
-                           "name=NAME",
-                           comma + 1, *item);
-                goto fail;
-            }
-            name = comma + 1 + strlen("name=");
-        }
-        if (!**item) {
-            error_setg(errp, "wayland-sock: empty path");
-            goto fail;
-        }
-        s.name = g_strdup(name);
-        s.path = g_strdup(*item);
-        g_array_append_val(sockets, s);
-    }
-    *n = sockets->len;
-    return (struct vwl_socket *)g_array_free(g_steal_pointer(&sockets), false);
-
-fail:
-    for (guint i = 0; i < sockets->len; i++) {
-        struct vwl_socket *s = &g_array_index(sockets, struct vwl_socket, i);
-
-        g_free((char *)s->name);
-        g_free((char *)s->path);
-    }
-    return NULL;
-}
-
-static void sockets_free(struct vwl_socket *sockets, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        g_free((char *)sockets[i].name);
-        g_free((char *)sockets[i].path);
-    }
-    g_free(sockets);
-}
-
-/* As a Wayland client finds its compositor. */
-static char *sockets_default(Error **errp)
-{
-    const char *display = getenv("WAYLAND_DISPLAY");
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-
-    if (!display || !*display) {
-        display = "wayland-0";
-    }
-    if (*display == '/') {
-        return g_strdup(display);
-    }
-    if (!runtime || !*runtime) {
-        error_setg(errp, "vhost-user-wl: no compositor is known: give "
-                         "wayland-sock=PATH, or set XDG_RUNTIME_DIR");
-        return NULL;
-    }
-    return g_build_filename(runtime, display, NULL);
-}
-
 static VHostUserWLPlugin *plugin_alloc(const struct vwl_plugin *table,
                                        const char *name,
                                        const VHostUserWLPluginOps *ops,
@@ -352,20 +278,30 @@ static VHostUserWLPlugin *plugin_alloc(const struct vwl_plugin *table,
     return p;
 }
 
-QEMU_DISABLE_CFI
-VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
-                                            const char *name,
-                                            VHostUserWLWindow *window,
-                                            const VHostUserWLPluginOps *ops,
-                                            void *opaque, Error **errp)
+static void plugin_set_window(VHostUserWLPlugin *p, VHostUserWLWindow *window)
 {
-    g_autofree char *list = NULL;
-    g_autofree char *dmabufs = g_strdup(conf->dmabuf);
-    struct vwl_socket *sockets;
-    size_t n_sockets;
+    p->window = window;
+    if (window) {
+        p->host.shm_map = host_shm_map;
+        p->host.shm_unmap = host_shm_unmap;
+    } else {
+        p->host.shm_base = NULL;
+    }
+}
+
+QEMU_DISABLE_CFI
+static bool plugin_make_device(VHostUserWLPlugin *p,
+                               const VHostUserWLConf *conf, Error **errp)
+{
+    /* As in wayland-sock: a comma would have to be doubled. */
+    g_autofree char *dmabufs = conf->dmabuf
+                                   ? g_strdelimit(g_strdup(conf->dmabuf), ";",
+                                                  ',')
+                                   : NULL;
+    VHostUserWLPolicy policy;
     struct vwl_config config = {
         .size = sizeof(config),
-        .shm_window = window ? window->size : 0,
+        .shm_window = p->window ? p->window->size : 0,
         .max_vfds = conf->max_vfds,
         .max_contexts = conf->max_contexts,
         .max_in_flight = conf->max_in_flight,
@@ -373,16 +309,40 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
         .max_queued_bytes = conf->max_queued_bytes,
         .dmabufs = dmabufs,
         .poll_us = conf->poll_us,
+        .name = conf->vm_name,
     };
+    int ret;
+
+    if (!vhost_user_wl_policy_init(&policy, conf, errp)) {
+        vhost_user_wl_policy_finish(&policy);
+        return false;
+    }
+    config.sockets = (void *)policy.sockets->data;
+    config.n_sockets = policy.sockets->len;
+    config.socket_policies = (void *)policy.policies->data;
+    config.security_context = policy.security_context;
+    ret = p->table->device_new(&config, &p->host, &p->device);
+    vhost_user_wl_policy_finish(&policy);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret,
+                         "vhost-user-wl: the plugin (version %s) "
+                         "refuses the configuration",
+                         p->table->version ? p->table->version : "unknown");
+        return false;
+    }
+    return true;
+}
+
+VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
+                                            const char *name,
+                                            VHostUserWLWindow *window,
+                                            const VHostUserWLPluginOps *ops,
+                                            void *opaque, Error **errp)
+{
     const struct vwl_plugin *table;
     VHostUserWLPlugin *p;
     Object *gpu = NULL;
-    int ret;
 
-    /* As in wayland-sock: a comma would have to be doubled. */
-    if (dmabufs) {
-        g_strdelimit(dmabufs, ";", ',');
-    }
     if (conf->gpu) {
         gpu = vhost_user_wl_gpu_find(conf->gpu, errp);
         if (!gpu) {
@@ -393,38 +353,16 @@ VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
     if (!table) {
         return NULL;
     }
-    list = conf->wayland_sock ? g_strdup(conf->wayland_sock)
-                              : sockets_default(errp);
-    sockets = list ? sockets_parse(list, &n_sockets, errp) : NULL;
-    if (!sockets) {
-        return NULL;
-    }
-    config.sockets = sockets;
-    config.n_sockets = n_sockets;
-
     p = plugin_alloc(table, name, ops, opaque);
     p->iothread = conf->iothread;
     object_ref(p->iothread);
-    p->window = window;
-    if (window) {
-        p->host.shm_map = host_shm_map;
-        p->host.shm_unmap = host_shm_unmap;
-    } else {
-        p->host.shm_base = NULL;
-    }
+    plugin_set_window(p, window);
     if (gpu) {
         p->gpu = object_ref(gpu);
         p->host.foreign_request = host_foreign_request;
         p->host.fence_export = host_fence_export;
     }
-
-    ret = table->device_new(&config, &p->host, &p->device);
-    sockets_free(sockets, n_sockets);
-    if (ret < 0) {
-        error_setg_errno(errp, -ret,
-                         "vhost-user-wl: the plugin (version %s) "
-                         "refuses the configuration",
-                         table->version ? table->version : "unknown");
+    if (!plugin_make_device(p, conf, errp)) {
         vhost_user_wl_plugin_free(p);
         return NULL;
     }

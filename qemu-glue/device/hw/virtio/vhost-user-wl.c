@@ -180,13 +180,14 @@ static bool wl_new_daemon(VHostUserWL *s, Error **errp)
 {
     uint64_t size;
 
-    if (s->conf.plugin || s->conf.wayland_sock || s->conf.iothread ||
-        s->conf.gpu || s->conf.dmabuf || s->conf.poll_us) {
+    if (s->conf.plugin || s->conf.iothread || s->conf.gpu || s->conf.dmabuf ||
+        s->conf.poll_us || vhost_user_wl_policy_is_said(&s->conf)) {
         error_setg(errp,
-                   "vhost-user-wl: plugin, wayland-sock, iothread, gpu, "
-                   "dmabuf and poll-us have no meaning together with socket");
-        error_append_hint(errp, "The daemon has options for its sockets, "
-                                "buffers and limits.\n");
+                   "vhost-user-wl: plugin, wayland-sock and its policy, "
+                   "iothread, gpu, dmabuf, name, security-context and poll-us "
+                   "have no meaning together with socket");
+        error_append_hint(errp, "The daemon has options for its sockets, their "
+                                "policy, buffers and limits.\n");
         return false;
     }
     s->plugin = vhost_user_wl_plugin_new_daemon(
@@ -413,6 +414,16 @@ static WLProperty wl_properties[] = {
     DEFINE_PROP_STRING("socket", VHostUserWL, conf.socket),
     DEFINE_PROP_STRING("plugin", VHostUserWL, conf.plugin),
     DEFINE_PROP_STRING("wayland-sock", VHostUserWL, conf.wayland_sock),
+    DEFINE_PROP_STRING("allow", VHostUserWL, conf.allow),
+    DEFINE_PROP_STRING("deny", VHostUserWL, conf.deny),
+    DEFINE_PROP_STRING("policy-file", VHostUserWL, conf.policy_file),
+    DEFINE_PROP_STRING("title-prefix", VHostUserWL, conf.title_prefix),
+    DEFINE_PROP_STRING("app-id-prefix", VHostUserWL, conf.app_id_prefix),
+    DEFINE_PROP_STRING("clipboard", VHostUserWL, conf.clipboard),
+    DEFINE_PROP_STRING("primary", VHostUserWL, conf.primary),
+    DEFINE_PROP_STRING("drag", VHostUserWL, conf.drag),
+    DEFINE_PROP_STRING("name", VHostUserWL, conf.vm_name),
+    DEFINE_PROP_STRING("security-context", VHostUserWL, conf.security_context),
     DEFINE_PROP_LINK("iothread", VHostUserWL, conf.iothread, TYPE_IOTHREAD,
                      IOThread *),
     DEFINE_PROP_LINK("gpu", VHostUserWL, conf.gpu, TYPE_DEVICE, DeviceState *),

@@ -93,6 +93,11 @@ typedef struct VHostUserWLConf {
     char *socket; /* of a daemon; NULL: a plugin */
     char *plugin;
     char *wayland_sock;
+    char *allow, *deny, *policy_file;
+    char *title_prefix, *app_id_prefix;
+    char *clipboard, *primary, *drag;
+    char *vm_name;
+    char *security_context;
     char *dmabuf;
     char *migration; /* "refuse" or "lose-windows", as NULL is */
     IOThread *iothread;
@@ -107,6 +112,22 @@ typedef struct VHostUserWLConf {
     uint16_t virtio_id;
     uint16_t queue_size;
 } VHostUserWLConf;
+
+/* The host's sockets and their policy, as the plugin takes them. */
+typedef struct VHostUserWLPolicy {
+    GArray *sockets;  /* struct vwl_socket */
+    GArray *policies; /* const struct vwl_socket_policy * of each */
+    struct vwl_socket_policy policy;
+    uint32_t security_context;
+} VHostUserWLPolicy;
+
+/* conf must stay, and so must *p: it points into itself. */
+bool vhost_user_wl_policy_init(VHostUserWLPolicy *p,
+                               const VHostUserWLConf *conf, Error **errp);
+/* Also of one whose init failed. */
+void vhost_user_wl_policy_finish(VHostUserWLPolicy *p);
+/* Whether any of its properties is set. */
+bool vhost_user_wl_policy_is_said(const VHostUserWLConf *conf);
 
 /* name: for messages.  window may be NULL. */
 VHostUserWLPlugin *vhost_user_wl_plugin_new(const VHostUserWLConf *conf,
