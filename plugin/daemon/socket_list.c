@@ -92,11 +92,30 @@ static bool take_property(struct vwl_socket *socket, int *kind,
                   word, socket->path);
 }
 
+/* What is said; else a Wayland display is held to the policy. What a host gives
+ * away by anything else, it must have meant. */
+static bool find_kind(const struct vwl_socket *socket, int said, uint32_t *kind,
+                      GError **error)
+{
+    char *file = g_path_get_basename(socket->path);
+    bool wayland = !*socket->name || g_str_has_prefix(file, "wayland-");
+
+    g_free(file);
+    *kind = said < 0 ? VWL_POLICY_WAYLAND : (uint32_t)said;
+    return said >= 0 || wayland ||
+           refuse(error,
+                  "'%s' has a name, and is not called wayland-*: say "
+                  "policy=wayland if it is a compositor's, or policy=none, "
+                  "and guests may do all that its clients may",
+                  socket->path);
+}
+
 static bool take_socket(struct vwl_socket_list *list, const char **at,
                         GError **error)
 {
     struct vwl_socket socket = { .name = "", .path = take_word(list, at) };
-    int kind = -1;
+    uint32_t kind;
+    int said = -1;
 
     if (!*socket.path) {
         return refuse(error, "a path is empty");
@@ -106,12 +125,12 @@ static bool take_socket(struct vwl_socket_list *list, const char **at,
 
         (*at)++;
         word = take_word(list, at);
-        if (!take_property(&socket, &kind, word, error)) {
+        if (!take_property(&socket, &said, word, error)) {
             return false;
         }
     }
-    return add(list, &socket, kind < 0 ? VWL_POLICY_NONE : (uint32_t)kind,
-               error);
+    return find_kind(&socket, said, &kind, error) &&
+           add(list, &socket, kind, error);
 }
 
 bool vwl_socket_list_add(struct vwl_socket_list *list, const char *text,
@@ -150,5 +169,5 @@ bool vwl_socket_list_add_default(struct vwl_socket_list *list, GError **error)
     }
     g_ptr_array_add(list->strings, path);
     socket.path = path;
-    return add(list, &socket, VWL_POLICY_NONE, error);
+    return add(list, &socket, VWL_POLICY_WAYLAND, error);
 }

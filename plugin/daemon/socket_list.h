@@ -5,7 +5,8 @@
  *
  *     PATH[,name=NAME][,policy=wayland|none][;PATH...]...
  *
- * Without a policy a socket is a Wayland compositor's, and filtered as such.
+ * Without a policy, one that has no name, or whose file is called wayland-*, is
+ * a Wayland compositor's, and filtered as such; any other is refused.
  * A backslash in front of a comma, a semicolon or a backslash takes that
  * character as it is; in front of anything else it is a backslash.
  *

@@ -304,7 +304,7 @@ def strange_files(w):
                 (os.eventfd(0),), (os.open('/', os.O_RDONLY),)):
         params = w.params()
         w.add(params, fds[0], 0, 0, 2**32 - 1, 0, 0)
-        w.client.say(params, 'create', 8, 2**31 - 1, XR24, 0)
+        w.client.say(params, 'create', 8, 16384, XR24, 0)
         there = w.host.expect(w.ids[params], 'add')[0]
         assert os.fstat(there).st_ino == os.fstat(fds[0]).st_ino
         os.close(there)

@@ -267,8 +267,9 @@ def not_sound_at_all(p):
 NAME = '\u20acine Verbindung, 32 Bytes lang'
 assert len(NAME.encode()) == 32
 suite = world.Suite()
-tool = world.Tool(TOOL, f'--wayland-sock=@DIR@/other,name={NAME}',
-                  '--wayland-sock=@DIR@/nobody,name=nobody',
+tool = world.Tool(TOOL, '--wayland-sock=@DIR@/other,policy=none,name=' +
+                  NAME.replace(',', '\\,'),
+                  '--wayland-sock=@DIR@/nobody,name=nobody,policy=none',
                   f'--socket={NAME}:@DIR@/here', '--socket=nobody:@DIR@/x/y/z',
                   '--socket=unknown:x/unknown',
                   env={'XDG_RUNTIME_DIR': '@DIR@'})

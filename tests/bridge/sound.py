@@ -74,7 +74,7 @@ with tempfile.TemporaryDirectory(prefix='vwl-sound.') as folder, \
         soundserver.make(KIND, folder) as server:
     tool = world.Tool(
         sys.argv[1], f'--wayland-sock={server.native[len("unix:"):]}'
-        ',name=sound', '--socket=sound:@DIR@/guest-native')
+        ',name=sound,policy=none', '--socket=sound:@DIR@/guest-native')
     before = tool.fds_at_rest()
     main(suite, tool, server)
     with suite.case('descriptors are back where they began'):

@@ -32,8 +32,8 @@ LAYERS = {
     'qemu-glue/guest/bridge/handlers': {'qemu-glue/guest/bridge',
                                         'plugin/wayland'},
     'qemu-glue/guest/driver': {'include'},
-    'qemu-glue/loopback/tool': {'include', 'qemu-glue/loopback',
-                                'qemu-glue/guest',
+    'qemu-glue/loopback/tool': {'include', 'plugin/daemon',
+                                'qemu-glue/loopback', 'qemu-glue/guest',
                                 'qemu-glue/guest/bridge'},
     'qemu-glue/device': {'include'},
 }

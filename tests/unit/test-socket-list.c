@@ -36,19 +36,19 @@ static void test_forms(void)
 {
     EXPECT("/a", { "", "/a" });
     EXPECT("a b", { "", "a b" });
-    EXPECT("/a,name=x", { "x", "/a" });
-    EXPECT("/a;/b,name=x", { "", "/a" }, { "x", "/b" });
-    EXPECT("/a,name=x;/b;/c,name=y", { "x", "/a" }, { "", "/b" },
-           { "y", "/c" });
-    EXPECT("/a,name=x=y", { "x=y", "/a" });
+    EXPECT("/a,name=x,policy=none", { "x", "/a" });
+    EXPECT("/a;/b,name=x,policy=none", { "", "/a" }, { "x", "/b" });
+    EXPECT("/a,name=x,policy=none;/b;/c,policy=wayland,name=y", { "x", "/a" },
+           { "", "/b" }, { "y", "/c" });
+    EXPECT("/a,name=x=y,policy=none", { "x=y", "/a" });
 }
 
 static void test_escapes(void)
 {
     EXPECT("/a\\,b", { "", "/a,b" });
-    EXPECT("/a\\;b,name=x", { "x", "/a;b" });
-    EXPECT("/a\\\\,name=x", { "x", "/a\\" });
-    EXPECT("/a,name=x\\;y", { "x;y", "/a" });
+    EXPECT("/a\\;b,name=x,policy=none", { "x", "/a;b" });
+    EXPECT("/a\\\\,name=x,policy=none", { "x", "/a\\" });
+    EXPECT("/a,name=x\\;y,policy=none", { "x;y", "/a" });
     /* as systemd writes names */
     EXPECT("/run/a\\x2db", { "", "/run/a\\x2db" });
     EXPECT("/a\\", { "", "/a\\" });
@@ -84,9 +84,42 @@ static void test_refusals(void)
     refuse(NULL, "/a,name=b,name=c", "one name=NAME");
     refuse(NULL, "/a,name=", "is empty");
     refuse(NULL, "/a;/b", "without a name was given before");
-    refuse(NULL, "/a,name=x;/b,name=x", "'x' was given before");
-    refuse("/a,name=x", "/b,name=x", "'x' was given before");
+    refuse(NULL, "/wayland-1,name=x;/wayland-2,name=x", "'x' was given before");
+    refuse("/wayland-1,name=x", "/b,name=x,policy=none",
+           "'x' was given before");
     refuse("/a", "/b", "was given before");
+}
+
+static void expect_kinds(const char *text, uint32_t first, uint32_t last)
+{
+    struct vwl_socket_list list;
+
+    vwl_socket_list_init(&list);
+    g_assert_true(vwl_socket_list_add(&list, text, NULL));
+    g_assert_cmpuint(g_array_index(list.kinds, uint32_t, 0), ==, first);
+    g_assert_cmpuint(list.kinds->len, ==, list.sockets->len);
+    g_assert_cmpuint(g_array_index(list.kinds, uint32_t, list.kinds->len - 1),
+                     ==, last);
+    vwl_socket_list_finish(&list);
+}
+
+/* A compositor's socket is filtered unless it is said otherwise; what guests
+ * may do with another one must be said. */
+static void test_policies(void)
+{
+    expect_kinds("/a", VWL_POLICY_WAYLAND, VWL_POLICY_WAYLAND);
+    expect_kinds("/a,policy=none", VWL_POLICY_NONE, VWL_POLICY_NONE);
+    expect_kinds("/a;/run/wayland-1,name=x", VWL_POLICY_WAYLAND,
+                 VWL_POLICY_WAYLAND);
+    expect_kinds("/a;/b,policy=none,name=x", VWL_POLICY_WAYLAND,
+                 VWL_POLICY_NONE);
+    expect_kinds("/a,policy=none;/b,policy=wayland,name=x", VWL_POLICY_NONE,
+                 VWL_POLICY_WAYLAND);
+    refuse(NULL, "/run/pulse/native,name=sound", "policy=none");
+    refuse(NULL, "/run/wayland,name=x", "policy=wayland");
+    refuse(NULL, "/run/wayland-1/bus,name=x", "policy=none");
+    refuse(NULL, "/a,policy=other", "policy=");
+    refuse(NULL, "/a,policy=none,policy=none", "one policy=");
 }
 
 static void test_default(void)
@@ -109,6 +142,8 @@ static void test_default(void)
     g_assert_true(vwl_socket_list_add_default(&list, &error));
     g_assert_cmpstr(g_array_index(list.sockets, struct vwl_socket, 0).path, ==,
                     "/run;x/wayland,5");
+    g_assert_cmpuint(g_array_index(list.kinds, uint32_t, 0), ==,
+                     VWL_POLICY_WAYLAND);
     vwl_socket_list_finish(&list);
 }
 
@@ -118,6 +153,7 @@ int main(int argc, char **argv)
     g_test_add_func("/socket-list/forms", test_forms);
     g_test_add_func("/socket-list/escapes", test_escapes);
     g_test_add_func("/socket-list/refusals", test_refusals);
+    g_test_add_func("/socket-list/policies", test_policies);
     g_test_add_func("/socket-list/default", test_default);
     return g_test_run();
 }

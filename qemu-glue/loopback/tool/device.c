@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/socket_list.h"
 #include "exports.h"
 #include "vhost-user-wl/plugin.h"
 
@@ -100,34 +101,39 @@ static bool load(struct device *device, const char *path, GError **error)
     return true;
 }
 
-/* The texts are cut in place. */
-static GArray *sockets_of(char **upstream)
+static const struct vwl_socket_policy no_policy = {
+    .size = sizeof no_policy,
+    .kind = VWL_POLICY_NONE,
+};
+
+/* One for each socket. */
+static const struct vwl_socket_policy **policies_of(
+    const struct device_wishes *wishes)
 {
-    GArray *sockets = g_array_new(FALSE, FALSE, sizeof(struct vwl_socket));
+    const GArray *kinds = wishes->sockets->kinds;
+    const struct vwl_socket_policy **policies;
 
-    for (unsigned int i = 0; upstream[i] != NULL; i++) {
-        char *comma = strstr(upstream[i], ",name=");
-        struct vwl_socket socket = { "", upstream[i] };
+    policies = g_new(const struct vwl_socket_policy *, kinds->len);
+    for (guint i = 0; i < kinds->len; i++) {
+        bool none = g_array_index(kinds, uint32_t, i) == VWL_POLICY_NONE;
 
-        if (comma != NULL) {
-            *comma = '\0';
-            socket.name = comma + strlen(",name=");
-        }
-        g_array_append_val(sockets, socket);
+        policies[i] = none ? &no_policy : wishes->policy;
     }
-    return sockets;
+    return policies;
 }
 
 static bool start(struct device *device, const struct device_wishes *wishes,
                   int *fd, GError **error)
 {
-    GArray *sockets = sockets_of(wishes->upstream);
+    const GArray *sockets = wishes->sockets->sockets;
+    const struct vwl_socket_policy **policies = policies_of(wishes);
     struct vwl_config config = {
         .size = sizeof config,
         .sockets = (const struct vwl_socket *)(void *)sockets->data,
         .n_sockets = sockets->len,
         .dmabufs = wishes->dmabufs,
         .poll_us = wishes->poll_us,
+        .socket_policies = policies,
     };
     int pair[2], r;
 
@@ -139,7 +145,7 @@ static bool start(struct device *device, const struct device_wishes *wishes,
         .fence_export = on_fence,
     };
     r = device->plugin->device_new(&config, &device->host, &device->device);
-    g_array_unref(sockets);
+    g_free(policies);
     if (r < 0) {
         return fail(error, "cannot make a device", g_strerror(-r));
     }

@@ -9,11 +9,14 @@
 
 struct device;
 struct vwl_exports;
+struct vwl_socket_list;
+struct vwl_socket_policy;
 
 struct device_wishes {
     const char *plugin; /* NULL: the one built or installed with this program */
-    char **upstream;    /* PATH[,name=NAME] of the host's sockets; cut */
-    const char *dmabufs; /* as in vwl_config; NULL: off */
+    const struct vwl_socket_list *sockets;  /* of the host */
+    const struct vwl_socket_policy *policy; /* of those that have one */
+    const char *dmabufs;                    /* as in vwl_config; NULL: off */
     uint32_t poll_us;
     struct vwl_exports *exports; /* what foreign ids mean */
     bool verbose;

@@ -13,6 +13,7 @@
 
 #include "../../guest/transport.h"
 #include "../transport_daemon.h"
+#include "daemon/socket_list.h"
 #include "device.h"
 #include "exports.h"
 #include "serve.h"
@@ -20,9 +21,38 @@
 struct tool {
     struct vwl_serve serve;
     char **upstream, *daemon_socket, *plugin, *dmabufs;
+    char *allow, *deny, *policy_file;
     int poll_us;
     gboolean copy_pools, verbose, version;
 };
+
+static bool refuse(GError **error, const char *text)
+{
+    g_set_error_literal(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, text);
+    return false;
+}
+
+static bool check(const struct tool *tool, int argc, GError **error)
+{
+    bool for_device = tool->dmabufs != NULL || tool->poll_us != 0 ||
+                      tool->allow != NULL || tool->deny != NULL ||
+                      tool->policy_file != NULL;
+
+    if (argc > 1 || tool->serve.listen == NULL ||
+        (tool->upstream != NULL) == (tool->daemon_socket != NULL)) {
+        return refuse(error,
+                      "give --listen=PATH and either --wayland-sock=PATH or "
+                      "--daemon-socket=PATH");
+    }
+    if (tool->daemon_socket != NULL && for_device) {
+        return refuse(error, "give --dmabuf, --poll-us, --allow, --deny and "
+                             "--policy-file to the daemon");
+    }
+    if (tool->poll_us < 0) {
+        return refuse(error, "--poll-us: out of range");
+    }
+    return true;
+}
 
 static bool parse(struct tool *tool, int argc, char **argv, GError **error)
 {
@@ -30,7 +60,17 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
         { "wayland-sock", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &tool->upstream,
           "The host compositor's socket; the device runs in this process. "
           "With a name, another of the host's; may be repeated",
-          "PATH[,name=NAME]" },
+          "PATH[,name=NAME][,policy=wayland|none]" },
+        { "allow", 0, 0, G_OPTION_ARG_STRING, &tool->allow,
+          "Wayland interfaces that guests may use although they are off by "
+          "default",
+          "INTERFACE[,...]" },
+        { "deny", 0, 0, G_OPTION_ARG_STRING, &tool->deny,
+          "Wayland interfaces that guests may not use although they are on by "
+          "default",
+          "INTERFACE[,...]" },
+        { "policy-file", 0, 0, G_OPTION_ARG_FILENAME, &tool->policy_file,
+          "A key file with the Wayland policy, as the daemon's", "PATH" },
         { "daemon-socket", 0, 0, G_OPTION_ARG_FILENAME, &tool->daemon_socket,
           "A vhost-user-wl daemon's socket; it knows the compositor", "PATH" },
         { "plugin", 0, 0, G_OPTION_ARG_FILENAME, &tool->plugin,
@@ -58,26 +98,42 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
     g_option_context_add_main_entries(context, entries, NULL);
     ok = g_option_context_parse(context, &argc, &argv, error);
     g_option_context_free(context);
-    if (ok && !tool->version &&
-        (argc > 1 || tool->serve.listen == NULL ||
-         (tool->upstream != NULL) == (tool->daemon_socket != NULL))) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "give --listen=PATH and either --wayland-sock=PATH or "
-                    "--daemon-socket=PATH");
-        return false;
+    return ok && (tool->version || check(tool, argc, error));
+}
+
+/* The device in this process; *fd is a connection to it. NULL with *error. */
+static struct device *open_device(const struct tool *tool,
+                                  struct vwl_exports *exports, int *fd,
+                                  GError **error)
+{
+    const struct vwl_socket_policy policy = {
+        .size = sizeof policy,
+        .allow = tool->allow,
+        .deny = tool->deny,
+        .file = tool->policy_file,
+    };
+    struct vwl_socket_list sockets;
+    const struct device_wishes wishes = {
+        .plugin = tool->plugin,
+        .sockets = &sockets,
+        .policy = &policy,
+        .dmabufs = tool->dmabufs,
+        .poll_us = (uint32_t)tool->poll_us,
+        .exports = exports,
+        .verbose = tool->verbose,
+    };
+    struct device *device = NULL;
+    bool ok = true;
+
+    vwl_socket_list_init(&sockets);
+    for (char **at = tool->upstream; *at != NULL && ok; at++) {
+        ok = vwl_socket_list_add(&sockets, *at, error);
     }
-    if (ok && tool->daemon_socket != NULL &&
-        (tool->dmabufs != NULL || tool->poll_us != 0)) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "give --dmabuf and --poll-us to the daemon");
-        return false;
+    if (ok) {
+        device = device_open(&wishes, fd, error);
     }
-    if (ok && tool->poll_us < 0) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "--poll-us=%d: out of range", tool->poll_us);
-        return false;
-    }
-    return ok;
+    vwl_socket_list_finish(&sockets);
+    return device;
 }
 
 static bool run(struct tool *tool, GError **error)
@@ -91,16 +147,7 @@ static bool run(struct tool *tool, GError **error)
     if (tool->daemon_socket != NULL) {
         transport = vwl_transport_daemon(tool->daemon_socket);
     } else {
-        const struct device_wishes wishes = {
-            .plugin = tool->plugin,
-            .upstream = tool->upstream,
-            .dmabufs = tool->dmabufs,
-            .poll_us = (uint32_t)tool->poll_us,
-            .exports = exports,
-            .verbose = tool->verbose,
-        };
-
-        device = device_open(&wishes, &fd, error);
+        device = open_device(tool, exports, &fd, error);
         if (device == NULL) {
             vwl_exports_free(exports);
             return false;
@@ -154,5 +201,8 @@ int main(int argc, char **argv)
     g_free(tool.daemon_socket);
     g_free(tool.plugin);
     g_free(tool.dmabufs);
+    g_free(tool.allow);
+    g_free(tool.deny);
+    g_free(tool.policy_file);
     return status;
 }
