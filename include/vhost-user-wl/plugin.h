@@ -80,6 +80,13 @@ enum vwl_transfer_way {
     VWL_TRANSFER_ASK = 4, /* the host is asked each time: transfer_request */
 };
 
+/* What content is transferred by. */
+enum vwl_transfer_kind {
+    VWL_KIND_CLIPBOARD = 0,
+    VWL_KIND_PRIMARY = 1, /* the middle button's */
+    VWL_KIND_DRAG = 2,
+};
+
 /* The policy of a host socket; docs/security.md lists the interfaces. Lists
  * have commas between their names. */
 struct vwl_socket_policy {
@@ -254,6 +261,18 @@ struct vwl_host {
      * _VIRTGPU_FENCE or _VIRTGPU_SIGNALED_FENCE, with a fence's number.
      * -errno; -EOPNOTSUPP: the two above are tried. NULL: the same. */
     int (*foreign_request)(void *opaque, uint32_t kind, uint64_t id, int *fd);
+
+    /* [device] Whether content may be handed over now, in that direction
+     * (VWL_TRANSFER_TO_GUEST or _FROM_GUEST), by a client behind
+     * cfg->sockets[index] whose policy says VWL_TRANSFER_ASK. kind is an enum
+     * vwl_transfer_kind. Must not block: *fd becomes the plugin's end of an
+     * AF_UNIX SOCK_SEQPACKET pair, on which somebody sends one message, an
+     * int32_t: 0 is yes; all else, and the end of file, is no. Only that
+     * transfer waits, thirty seconds at most; the end of file at the host's
+     * end says that it does not wait any more. There are up to sixteen at
+     * once. -errno: no. NULL: device_new refuses VWL_TRANSFER_ASK. */
+    int (*transfer_request)(void *opaque, size_t index, uint32_t kind,
+                            uint32_t way, int *fd);
 };
 
 /* Allocated by the host, filled by device_stats. Gauges are of now, counters

@@ -179,7 +179,8 @@ static int configure(struct vwl_device *device, const struct vwl_config *config)
     if (copy_sockets(device, config) < 0) {
         return -EINVAL;
     }
-    return vwl_policies_create(config, &device->log, &core->rules);
+    return vwl_policies_create(config, device->host.transfer_request != NULL,
+                               &device->log, &core->rules);
 }
 
 static int open_allocators(struct vwl_device *device, const char *words)

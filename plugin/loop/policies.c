@@ -28,7 +28,21 @@ static int policy_create(const struct vwl_config *config, size_t i,
     return vwl_rules_create(policy, log, out);
 }
 
-int vwl_policies_create(const struct vwl_config *config, struct vwl_log *log,
+static int check_asks(const struct vwl_rules *rules, bool can_ask,
+                      const struct vwl_socket *socket, struct vwl_log *log)
+{
+    if (!rules || can_ask || !vwl_rules_ask(rules)) {
+        return 0;
+    }
+    log_host_bug(log,
+                 "policy of %s: a transfer is to be asked about, and this host "
+                 "has nobody to ask; say both, to-guest, from-guest or off",
+                 socket->path);
+    return -EINVAL;
+}
+
+int vwl_policies_create(const struct vwl_config *config, bool can_ask,
+                        struct vwl_log *log,
                         const struct vwl_rules *const **out)
 {
     struct vwl_rules **policies;
@@ -41,6 +55,9 @@ int vwl_policies_create(const struct vwl_config *config, struct vwl_log *log,
     policies = g_new0(struct vwl_rules *, config->n_sockets + 1);
     for (size_t i = 0; i < config->n_sockets && err == 0; i++) {
         err = policy_create(config, i, log, &policies[i]);
+        err = err < 0
+                  ? err
+                  : check_asks(policies[i], can_ask, &config->sockets[i], log);
     }
     *out = (const struct vwl_rules *const *)policies;
     return err;

@@ -3,14 +3,18 @@
 #ifndef VWL_LOOP_POLICIES_H
 #define VWL_LOOP_POLICIES_H
 
+#include <stdbool.h>
+
 #include "base/log.h"
 #include "vhost-user-wl/plugin.h"
 
 struct vwl_rules;
 
 /* Of each socket, as vwl_core_config takes them: an array of n_sockets.
- * -EINVAL: the log says why. */
-int vwl_policies_create(const struct vwl_config *config, struct vwl_log *log,
+ * can_ask: the host answers questions about transfers. -EINVAL: the log says
+ * why. */
+int vwl_policies_create(const struct vwl_config *config, bool can_ask,
+                        struct vwl_log *log,
                         const struct vwl_rules *const **out);
 void vwl_policies_destroy(const struct vwl_rules *const *policies,
                           size_t n_sockets); /* NULL is fine */

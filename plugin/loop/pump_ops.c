@@ -156,6 +156,16 @@ static int on_foreign(void *opaque, uint32_t kind, uint64_t value, int *fd)
                               : err;
 }
 
+static int on_transfer(void *opaque, size_t index, uint32_t kind, uint32_t way,
+                       int *fd)
+{
+    const struct vwl_host *host = ((struct vwl_pump *)opaque)->host;
+
+    return host->transfer_request
+               ? host->transfer_request(host->opaque, index, kind, way, fd)
+               : -EOPNOTSUPP;
+}
+
 const struct vwl_core_ops vwl_pump_core_ops = {
     .complete = on_complete,
     .shm_map = on_shm_map,
@@ -166,6 +176,7 @@ const struct vwl_core_ops vwl_pump_core_ops = {
     .buffer_offer = vwl_pump_buffer_offer,
     .buffer_alloc = vwl_pump_buffer_alloc,
     .foreign = on_foreign,
+    .transfer = on_transfer,
 };
 
 /* ---- what the session tells ------------------------------------------- */

@@ -42,6 +42,9 @@ struct vwl_filter_ops {
      * NULL: all are. */
     int (*ask)(void *opaque, enum vwl_transfer_kind kind, enum vwl_way way,
                uint32_t ticket);
+    /* It does not wait any more: its object or the connection is gone. May be
+     * NULL. */
+    void (*unask)(void *opaque, uint32_t ticket);
     /* Another descriptor of a file that may become longer; -1: it cannot, or
      * no more can be kept. The filter closes it. NULL: none is. */
     int (*keep_file)(void *opaque, int fd);

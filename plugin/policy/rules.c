@@ -161,3 +161,13 @@ bool vwl_rules_allow(const struct vwl_rules *rules,
 {
     return global && rules->allowed[vwl_table_index(global)];
 }
+
+bool vwl_rules_ask(const struct vwl_rules *rules)
+{
+    for (unsigned int kind = 0; kind < VWL_N_TRANSFER_KINDS; kind++) {
+        if (rules->transfer[kind] == VWL_TRANSFER_ASK) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -18,13 +18,8 @@
 
 struct vwl_table_row;
 
-/* What a guest's client could hand over or be handed. */
-enum vwl_transfer_kind {
-    VWL_KIND_CLIPBOARD,
-    VWL_KIND_PRIMARY,
-    VWL_KIND_DRAG,
-    VWL_N_TRANSFER_KINDS,
-};
+/* Of enum vwl_transfer_kind. */
+#define VWL_N_TRANSFER_KINDS 3u
 
 struct vwl_rules {
     bool *allowed; /* by the place of the global in the list */
@@ -45,6 +40,9 @@ struct vwl_rules {
 int vwl_rules_create(const struct vwl_socket_policy *policy,
                      struct vwl_log *log, struct vwl_rules **out);
 void vwl_rules_destroy(struct vwl_rules *rules); /* NULL is fine */
+
+/* Whether a transfer may have to wait for the host's word. */
+bool vwl_rules_ask(const struct vwl_rules *rules);
 
 /* NULL, for what is not listed, is not allowed. */
 bool vwl_rules_allow(const struct vwl_rules *rules,

@@ -160,7 +160,8 @@ int rules_file_apply(struct vwl_rules *rules, struct vwl_log *log,
     if (err == 0) {
         err = file_prefix(&rules->app_id_prefix, log, file, "app-id-prefix");
     }
-    for (int kind = 0; kind < VWL_N_TRANSFER_KINDS && err == 0; kind++) {
+    for (unsigned int kind = 0; kind < VWL_N_TRANSFER_KINDS && err == 0;
+         kind++) {
         err = file_transfer(rules, log, file, path,
                             (enum vwl_transfer_kind)kind);
     }

@@ -71,6 +71,9 @@ static void pending_drop(struct vwl_filter *filter, guint index)
                                              index);
 
     close_fd(filter, pending->fd);
+    if (filter->ops->unask) {
+        filter->ops->unask(filter->opaque, pending->ticket);
+    }
     g_bytes_unref(pending->message);
     g_array_remove_index(filter->pending, index);
 }

@@ -58,6 +58,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     vwl_foreigns_init(&core->foreigns, vwl_vfd_feed);
     vwl_list_init(&core->contexts);
     vwl_list_init(&core->others);
+    vwl_asks_init(&core->asks);
     vwl_list_init(&core->waiting);
     vwl_list_init(&core->lingering);
     vwl_list_init(&core->base_waiters);
@@ -92,6 +93,7 @@ void vwl_core_destroy(struct vwl_core *core)
     if (!core->config.closer) {
         vwl_closer_destroy(core->closer);
     }
+    vwl_asks_finish(&core->asks);
     vwl_fd_clear(&core->in_epoll);
     vwl_fd_clear(&core->out_epoll);
     g_hash_table_unref(core->vfds);
@@ -179,13 +181,15 @@ void vwl_core_dispatch_out(struct vwl_core *core)
 {
     struct epoll_event events[64];
     int n = epoll_wait(core->out_epoll, events, G_N_ELEMENTS(events), 0);
-    bool timers = false, foreigns = false;
+    bool timers = false, foreigns = false, asks = false;
 
     for (int i = 0; i < n; i++) {
         struct vwl_vfd *vfd = events[i].data.ptr;
 
         if (events[i].data.ptr == &core->foreigns) {
             foreigns = true;
+        } else if (events[i].data.ptr == &core->asks) {
+            asks = true;
         } else if (vfd && vfd->ops->on_ready) {
             vfd->ops->on_ready(vfd, events[i].events);
         } else if (vfd) {
@@ -197,6 +201,9 @@ void vwl_core_dispatch_out(struct vwl_core *core)
     /* last: they may free what has an event of this round */
     if (foreigns) {
         vwl_foreigns_dispatch(core);
+    }
+    if (asks) {
+        vwl_asks_dispatch(core);
     }
     if (timers) {
         vwl_timers_run(&core->timers);

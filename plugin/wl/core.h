@@ -107,6 +107,9 @@ struct vwl_core_ops {
      * with a descriptor that is the core's; -EINPROGRESS with a socket on
      * which it comes, as vwl_host says; other -errno or NULL: refused. */
     int (*foreign)(void *opaque, uint32_t kind, uint64_t value, int *fd);
+    /* As vwl_host's transfer_request; NULL: all are refused. */
+    int (*transfer)(void *opaque, size_t index, uint32_t kind, uint32_t way,
+                    int *fd);
 };
 
 /* -errno when descriptors cannot be had. */

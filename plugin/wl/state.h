@@ -15,6 +15,7 @@
 #include "wl/inbox/ready.h"
 #include "wl/inbox/share.h"
 #include "wl/memory/held.h"
+#include "wl/kinds/ctx_ask.h"
 #include "wl/memory/map.h"
 #include "wl/outbox/foreign.h"
 #include "wl/peer/peer.h"
@@ -36,6 +37,7 @@ struct vwl_core {
     struct vwl_timers timers;
     struct vwl_closer *closer;
     struct vwl_foreigns foreigns;
+    struct vwl_asks asks;
     GHashTable *refused; /* vwl_table_row: globals that the log has named */
 
     GHashTable *vfds; /* id: struct vwl_vfd */

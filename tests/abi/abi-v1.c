@@ -202,6 +202,45 @@ _Static_assert(offsetof(struct v1_host_state, state_done) ==
 _Static_assert(offsetof(struct v1_host_foreign, foreign_request) ==
                    offsetof(struct vwl_host, foreign_request),
                "moved");
+struct v1_host_transfer {
+    struct v1_host_foreign before;
+    int (*transfer_request)(void *, size_t, uint32_t, uint32_t, int *);
+};
+_Static_assert(offsetof(struct v1_host_transfer, transfer_request) ==
+                   offsetof(struct vwl_host, transfer_request),
+               "moved");
+struct v1_config_policies {
+    struct v1_config_context before;
+    const void *socket_policies;
+};
+_Static_assert(offsetof(struct v1_config_policies, socket_policies) ==
+                   offsetof(struct vwl_config, socket_policies),
+               "moved");
+struct v1_socket_policy {
+    size_t size;
+    uint32_t kind, clipboard, primary, drag;
+    const char *allow, *deny, *title_prefix, *app_id_prefix, *file;
+    uint32_t max_message_bytes, max_objects, max_registries, max_surfaces;
+    uint32_t max_buffers, max_pools, max_buffer_side, reserved;
+};
+SAME(socket_policy, size);
+SAME(socket_policy, kind);
+SAME(socket_policy, clipboard);
+SAME(socket_policy, primary);
+SAME(socket_policy, drag);
+SAME(socket_policy, allow);
+SAME(socket_policy, deny);
+SAME(socket_policy, title_prefix);
+SAME(socket_policy, app_id_prefix);
+SAME(socket_policy, file);
+SAME(socket_policy, max_message_bytes);
+SAME(socket_policy, max_objects);
+SAME(socket_policy, max_registries);
+SAME(socket_policy, max_surfaces);
+SAME(socket_policy, max_buffers);
+SAME(socket_policy, max_pools);
+SAME(socket_policy, max_buffer_side);
+GREW(socket_policy);
 _Static_assert(offsetof(struct v1_plugin_state, device_save) ==
                        offsetof(struct vwl_plugin, device_save) &&
                    offsetof(struct v1_plugin_state, device_load) ==

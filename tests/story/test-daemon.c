@@ -81,6 +81,9 @@ static void test_refusals(void)
     REFUSAL("PATH[,name=NAME]", place.socket_option, "--wayland-sock=/a,b");
     REFUSAL("a comma within a path is written \\,", place.socket_option,
             "--wayland-sock=/a;/b,c");
+    REFUSAL("policy=none", place.socket_option, "--wayland-sock=/a,name=b");
+    REFUSAL("nobody to ask", place.socket_option, "--wayland-sock=/a",
+            "--clipboard=ask");
     REFUSAL("given before", place.socket_option, "--wayland-sock=/a",
             "--wayland-sock=/b");
     REFUSAL("out of range", place.socket_option, place.peer_option,

@@ -131,6 +131,26 @@ static int rig_foreign(void *opaque, uint32_t kind, uint64_t value, int *fd)
     return rig->foreign_err;
 }
 
+static int rig_transfer(void *opaque, size_t index, uint32_t kind, uint32_t way,
+                        int *fd)
+{
+    struct core_rig *rig = opaque;
+    int sv[2];
+
+    if (!rig->asks_host) {
+        return -EOPNOTSUPP;
+    }
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv),
+                    ==, 0);
+    *fd = sv[0];
+    rig->transfer_fd = sv[1];
+    rig->transfer_index = index;
+    rig->transfer_kind = kind;
+    rig->transfer_way = way;
+    rig->n_transfers++;
+    return 0;
+}
+
 static const struct vwl_core_ops rig_ops = {
     .complete = rig_complete,
     .shm_map = rig_map,
@@ -141,6 +161,7 @@ static const struct vwl_core_ops rig_ops = {
     .buffer_offer = rig_buffer_offer,
     .buffer_alloc = rig_buffer_alloc,
     .foreign = rig_foreign,
+    .transfer = rig_transfer,
 };
 
 static void rig_log(void *opaque, enum vwl_log_level level, const char *line)

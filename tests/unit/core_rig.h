@@ -59,6 +59,12 @@ struct core_rig {
     uint64_t foreign_value;
     unsigned int n_foreign;
 
+    bool asks_host; /* about transfers: its end of the last pair */
+    int transfer_fd;
+    size_t transfer_index;
+    uint32_t transfer_kind, transfer_way;
+    unsigned int n_transfers;
+
     /* the allocator */
     bool has_buffers;
     int offer;                   /* what it says, if it is there */

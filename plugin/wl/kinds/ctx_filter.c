@@ -12,6 +12,7 @@
 #include "wayland/table.h"
 #include "wl/inbox/messages.h"
 #include "wl/kinds/ctx.h"
+#include "wl/kinds/ctx_ask.h"
 #include "wl/kinds/received.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
@@ -48,9 +49,22 @@ static void filter_close_fd(void *opaque, int fd)
     vwl_closer_close(vfd->core->closer, &fd);
 }
 
+static int filter_ask(void *opaque, enum vwl_transfer_kind kind,
+                      enum vwl_way way, uint32_t ticket)
+{
+    return vwl_ask_begin(opaque, kind, way, ticket);
+}
+
+static void filter_unask(void *opaque, uint32_t ticket)
+{
+    vwl_ask_end(opaque, ticket);
+}
+
 static const struct vwl_filter_ops filter_ops = {
     .file_bytes = filter_file_bytes,
     .close_fd = filter_close_fd,
+    .ask = filter_ask,
+    .unask = filter_unask,
     .keep_file = filter_keep_file,
 };
 

@@ -159,8 +159,9 @@ static int filtered_feed_request(struct vwl_vfd *vfd)
 
 int vwl_filtered_feed(struct vwl_vfd *vfd)
 {
-    int err = vwl_outbox_flush(vfd);
+    int err = vwl_filtered_flush(vfd);
 
+    err = err < 0 ? err : vwl_outbox_flush(vfd);
     while (err == 0 && vfd->first_wait && vfd->outbox.len == 0) {
         err = filtered_feed_request(vfd);
     }

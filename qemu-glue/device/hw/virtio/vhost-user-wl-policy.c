@@ -173,8 +173,8 @@ bool vhost_user_wl_policy_init(VHostUserWLPolicy *p,
                                const VHostUserWLConf *conf, Error **errp)
 {
     /* In the order of enum vwl_transfer_way and vwl_security_context. */
-    static const char *const ways[] = { "both", "to-guest", "from-guest", "off",
-                                        NULL };
+    static const char *const ways[] = { "both", "to-guest", "from-guest",
+                                        "off",  "ask",      NULL };
     static const char *const contexts[] = { "off", "auto", "require", NULL };
 
     *p = (VHostUserWLPolicy){
