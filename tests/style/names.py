@@ -165,6 +165,29 @@ def check_suites(tree, problems):
                 problems.append(f'status.md: no suite or test {name}')
 
 
+# Rows of docs/security.md that are no promise, but a list of what is allowed,
+# which a test of its own holds to the code.
+NO_TESTS = {'| interface | version | what it gives |'}
+
+
+def check_promises(tree, problems):
+    """Each row of docs/security.md names a test that exists."""
+    head = None
+    for line in (tree.root / 'docs/security.md').read_text().splitlines():
+        if not line.startswith('|'):
+            head = None
+        elif head is None:
+            head = line
+            if head not in NO_TESTS and not head.endswith('| test |'):
+                problems.append(f'security.md: no tests beside {head}')
+        elif head not in NO_TESTS and not line.startswith('|---'):
+            names = re.findall(r'`([\w.-]+)`', line.split('|')[-2])
+            unknown = set(names) - tree.tests - tree.suites
+            if not names or unknown:
+                problems.append(f'security.md: no test, or an unknown one, '
+                                f'beside {line[:60]}')
+
+
 def check_abi(root, problems):
     header = (root / 'include/vhost-user-wl/plugin.h').read_text()
     page = (root / 'docs/abi.md').read_text()
@@ -190,6 +213,7 @@ def main():
         check_words(tree, page, text, problems)
         check_quotes(root, page, text, problems)
     check_suites(tree, problems)
+    check_promises(tree, problems)
     check_abi(root, problems)
     print('1..1')
     for problem in dict.fromkeys(problems):
