@@ -25,7 +25,7 @@ struct vwl_contexts_config {
     const char *name; /* of the VM; may be NULL */
     const struct vwl_socket *sockets;
     size_t n_sockets;
-    struct vwl_closer *closer; /* outlives it */
+    struct vwl_closer *closer;            /* outlives it */
     const struct vwl_rules *const *rules; /* of each; or NULL: not told */
 };
 
