@@ -54,7 +54,10 @@ class Desktop:
         """SIGKILL: it crashes."""
         if self.process is None:
             return
-        os.kill(self.pid, how)
+        try:
+            os.kill(self.pid, how)
+        except ProcessLookupError:  # it has crashed by itself
+            pass
         self.process.terminate()
         self.process.wait(30)
         self.process.stdout.close()
