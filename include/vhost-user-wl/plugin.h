@@ -69,6 +69,12 @@ struct vwl_socket {
 enum vwl_policy_kind {
     VWL_POLICY_WAYLAND = 0, /* Wayland, filtered by what the host allows */
     VWL_POLICY_NONE = 1,    /* any bytes, passed on unread */
+    VWL_POLICY_PULSE = 2,   /* PulseAudio's native protocol: playback */
+};
+
+/* Flags of a policy. */
+enum vwl_policy_flags {
+    VWL_POLICY_MAY_RECORD = 1, /* PULSE: from real sources, too */
 };
 
 /* Which way the content of a transfer may go. */
@@ -112,7 +118,7 @@ struct vwl_socket_policy {
     uint32_t max_buffers;       /* 8192 */
     uint32_t max_pools;         /* 4096 */
     uint32_t max_buffer_side;   /* 16384 pixels */
-    uint32_t reserved;          /* 0 */
+    uint32_t flags;             /* enum vwl_policy_flags */
 };
 
 struct vwl_config {

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/closer.h"
 #include "base/fd.h"
+#include "policy/rules.h"
 #include "secctx/secctx.h"
 
 struct entry {
@@ -220,9 +221,11 @@ int vwl_contexts_connect(struct vwl_contexts *contexts, size_t index, int *fd)
 static enum vwl_secctx_bytes bytes_of(const struct vwl_contexts_config *config,
                                       size_t index)
 {
-    return !config->rules         ? VWL_SECCTX_UNTOLD
-           : config->rules[index] ? VWL_SECCTX_WAYLAND
-                                  : VWL_SECCTX_OTHER;
+    const struct vwl_rules *rules = config->rules ? config->rules[index] : NULL;
+
+    return !config->rules                               ? VWL_SECCTX_UNTOLD
+           : rules && rules->kind == VWL_POLICY_WAYLAND ? VWL_SECCTX_WAYLAND
+                                                        : VWL_SECCTX_OTHER;
 }
 
 struct vwl_contexts *vwl_contexts_create(

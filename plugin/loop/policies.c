@@ -16,9 +16,16 @@ static int policy_create(const struct vwl_config *config, size_t i,
         log_host_bug(log, "policy of socket %zu: it has no size", i);
         return -EINVAL;
     }
-    if (policy && policy->kind > VWL_POLICY_NONE) {
+    if (policy && policy->kind > VWL_POLICY_PULSE) {
         log_host_bug(log, "policy of socket %zu: no kind has the number %u", i,
                      policy->kind);
+        return -EINVAL;
+    }
+    if (policy && policy->size >= sizeof *policy &&
+        (policy->flags & ~(uint32_t)VWL_POLICY_MAY_RECORD ||
+         (policy->flags && policy->kind != VWL_POLICY_PULSE))) {
+        log_host_bug(log, "policy of socket %zu: its flags are 0x%x", i,
+                     policy->flags);
         return -EINVAL;
     }
     if (policy && policy->kind == VWL_POLICY_NONE) {

@@ -2,6 +2,7 @@
 #include "policy/filter.h"
 
 #include "policy/filter_priv.h"
+#include "policy/pulse/pulse.h"
 
 /* How many descriptors may have come before their messages. libwayland sends
  * up to 28 with one message; other compositors as many as a socket takes. */
@@ -43,23 +44,12 @@ static void judge(struct vwl_filter *filter, enum vwl_way way,
     }
 }
 
-/* Makes the part that long, or as long as it gets. Returns how much it took. */
-static size_t fill_part(GByteArray *part, size_t size, const uint8_t *data,
-                        size_t len)
-{
-    size_t lacks = size > part->len ? size - part->len : 0;
-    size_t some = MIN(lacks, len);
-
-    g_byte_array_append(part, data, (guint)some);
-    return some;
-}
-
 /* Goes on with a message that began earlier. Returns how much it took. */
 static size_t complete_part(struct vwl_filter *filter, enum vwl_way way,
                             const uint8_t *data, size_t len)
 {
     GByteArray *part = filter->stream[way].part;
-    size_t took = fill_part(part, VWL_WIRE_HEADER, data, len);
+    size_t took = filter_fill(part, VWL_WIRE_HEADER, data, len);
     size_t size;
 
     if (part->len < VWL_WIRE_HEADER) {
@@ -69,7 +59,7 @@ static size_t complete_part(struct vwl_filter *filter, enum vwl_way way,
     if (size == 0) {
         return took;
     }
-    took += fill_part(part, size, data + took, len - took);
+    took += filter_fill(part, size, data + took, len - took);
     if (part->len == size) {
         judge(filter, way, part->data, size);
         g_byte_array_set_size(part, 0);
@@ -97,34 +87,49 @@ static size_t next_message(struct vwl_filter *filter, enum vwl_way way,
     return len;
 }
 
+static size_t take(struct vwl_filter *filter, enum vwl_way way,
+                   const uint8_t *data, size_t len)
+{
+    return filter->pulse ? pulse_take(filter->pulse, way, data, len)
+           : filter->stream[way].part->len
+               ? complete_part(filter, way, data, len)
+               : next_message(filter, way, data, len);
+}
+
+/* After bytes that came with these descriptors, or before them. */
+static void check_fds(struct vwl_filter *filter, enum vwl_way way)
+{
+    guint n = filter->stream[way].fds->len;
+
+    if (filter->pulse) {
+        pulse_check_fds(filter->pulse, way);
+    } else if (n > fds_ahead[way] && way == VWL_TO_HOST) {
+        filter_refuse(filter, DISPLAY_ID, ERROR_IMPLEMENTATION,
+                      "%u descriptors that belong to no message", n);
+    } else if (n > fds_ahead[way]) {
+        filter_break(filter, "%u descriptors that belong to no message", n);
+    }
+}
+
 int vwl_filter_push(struct vwl_filter *filter, enum vwl_way way,
                     const void *data, size_t len, const int *fds,
                     unsigned int n_fds)
 {
-    struct stream *stream = &filter->stream[way];
     const uint8_t *at = data;
 
     if (filter->over) {
         filter_close_fds(filter, fds, n_fds);
         return filter->over;
     }
-    g_array_append_vals(stream->fds, fds, n_fds);
+    g_array_append_vals(filter->stream[way].fds, fds, n_fds);
     while (len > 0 && !filter->over) {
-        size_t took = stream->part->len ? complete_part(filter, way, at, len)
-                                        : next_message(filter, way, at, len);
+        size_t took = take(filter, way, at, len);
 
         at += took;
         len -= took;
     }
-    if (!filter->over && stream->fds->len > fds_ahead[way]) {
-        if (way == VWL_TO_HOST) {
-            filter_refuse(filter, DISPLAY_ID, ERROR_IMPLEMENTATION,
-                          "%u descriptors that belong to no message",
-                          stream->fds->len);
-        } else {
-            filter_break(filter, "%u descriptors that belong to no message",
-                         stream->fds->len);
-        }
+    if (!filter->over) {
+        check_fds(filter, way);
     }
     if (filter->over) {
         transfer_finish(filter);
@@ -155,6 +160,9 @@ struct vwl_filter *vwl_filter_create(const struct vwl_rules *rules,
         stream->out_fds = g_array_new(FALSE, FALSE,
                                       sizeof(struct vwl_passed_fd));
     }
+    if (rules->kind == VWL_POLICY_PULSE) {
+        filter->pulse = pulse_create(filter);
+    }
     return filter;
 }
 
@@ -165,6 +173,7 @@ void vwl_filter_destroy(struct vwl_filter *filter)
     }
     transfer_finish(filter);
     pools_finish(filter);
+    g_clear_pointer(&filter->pulse, pulse_destroy);
     for (int way = 0; way < VWL_N_WAYS; way++) {
         struct stream *stream = &filter->stream[way];
 
@@ -208,7 +217,7 @@ const char *vwl_filter_why(const struct vwl_filter *filter)
     return filter->why;
 }
 
-const struct vwl_table_row *vwl_filter_refused(const struct vwl_filter *filter)
+const void *vwl_filter_refused(const struct vwl_filter *filter)
 {
     return filter->refused;
 }

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The Wayland stream of one connection, both ways, held to the rules. Bytes
- * and descriptors go in as they come, in pieces of any size; whole messages
- * that may pass come out, changed where a rule says so, each descriptor with
- * the message that it belongs to.
+ * The stream of one connection, both ways, held to the rules of its socket.
+ * Bytes and descriptors go in as they come, in pieces of any size; what may
+ * pass comes out, changed where a rule says so, each descriptor with the
+ * message that it belongs to. Which protocol it is, the rules say.
  *
- * The filter knows the interface of every object (an id keeps it until the
- * compositor has told the client that it is free), so it finds each registry
- * however it was made, counts descriptors by what the messages take, and
- * fails closed: what it cannot walk, what names an object that does not exist,
- * and what binds a global that was not announced ends the connection, with the
- * protocol's own error for the client.
+ * Wayland: the filter knows the interface of every object (an id keeps it
+ * until the compositor has told the client that it is free), so it finds each
+ * registry however it was made, counts descriptors by what the messages take,
+ * and fails closed: what it cannot walk, what names an object that does not
+ * exist, and what binds a global that was not announced ends the connection,
+ * with the protocol's own error for the client.
+ *
+ * PulseAudio: commands are sorted by a table. What is refused is answered with
+ * the protocol's error, and the connection goes on; what cannot be read ends
+ * it. Audio passes as it comes, and no descriptor does.
  *
  * Pure: it makes no system call but by its ops, and allocates no more than the
  * limits of the rules and two messages. Device thread.
@@ -48,6 +52,9 @@ struct vwl_filter_ops {
     /* Another descriptor of a file that may become longer; -1: it cannot, or
      * no more can be kept. The filter closes it. NULL: none is. */
     int (*keep_file)(void *opaque, int fd);
+    /* The guest was refused this; it may go on. what: the same of the same
+     * thing, and of nothing else; text: for the log. NULL: nobody hears. */
+    void (*refused)(void *opaque, const void *what, const char *text);
 };
 
 /* A descriptor that passes, and the byte of the output that it must not come
@@ -74,7 +81,7 @@ void vwl_filter_destroy(struct vwl_filter *filter);
 /* Takes what came from the other end of that way, with its descriptors (which
  * are the filter's from here on, whatever it returns). 0; -EPROTO: the guest
  * is at fault and the connection is over: what still passes to the guest ends
- * with the error; -EBADMSG: the compositor is at fault, and it is over, too.
+ * with the error; -EBADMSG: the host's program is at fault, and it is over.
  * Afterwards nothing more is taken. Either way may have got output by it. */
 int vwl_filter_push(struct vwl_filter *filter, enum vwl_way way,
                     const void *data, size_t len, const int *fds,
@@ -91,7 +98,8 @@ void vwl_filter_taken(struct vwl_filter *filter, enum vwl_way way);
 
 /* Why it is over, for the log: no byte of the stream is in it. */
 const char *vwl_filter_why(const struct vwl_filter *filter);
-/* Of a bind that was refused: the global's row, or NULL. */
-const struct vwl_table_row *vwl_filter_refused(const struct vwl_filter *filter);
+/* What was refused, as `refused` of the ops tells it, if that ended it; or
+ * NULL. */
+const void *vwl_filter_refused(const struct vwl_filter *filter);
 
 #endif

@@ -95,7 +95,7 @@ void filter_drop_fds(struct vwl_filter *filter, enum vwl_way way,
     }
 }
 
-static void end(struct vwl_filter *filter, int err)
+void filter_end(struct vwl_filter *filter, int err)
 {
     filter->over = err;
     for (int way = 0; way < VWL_N_WAYS; way++) {
@@ -119,7 +119,7 @@ enum verdict filter_refuse(struct vwl_filter *filter, uint32_t object,
                 VWL_WIRE_HEADER + sizeof fields + string_bytes(filter->why));
     filter_emit(filter, VWL_TO_GUEST, fields, sizeof fields, 0);
     emit_string(filter, VWL_TO_GUEST, filter->why);
-    end(filter, -EPROTO);
+    filter_end(filter, -EPROTO);
     return VERDICT_OVER;
 }
 
@@ -130,6 +130,16 @@ enum verdict filter_break(struct vwl_filter *filter, const char *format, ...)
     va_start(args, format);
     g_vsnprintf(filter->why, sizeof filter->why, format, args);
     va_end(args);
-    end(filter, -EBADMSG);
+    filter_end(filter, -EBADMSG);
     return VERDICT_OVER;
+}
+
+size_t filter_fill(GByteArray *part, size_t size, const uint8_t *data,
+                   size_t len)
+{
+    size_t lacks = size > part->len ? size - part->len : 0;
+    size_t some = MIN(lacks, len);
+
+    g_byte_array_append(part, data, (guint)some);
+    return some;
 }

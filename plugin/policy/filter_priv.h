@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Private to policy/: the state of a filter, and what its files call of each
+ * other. filter.c frames the streams of Wayland, or has pulse/ do it for
+ * PulseAudio's; request.c and event.c judge a message; globals, transfers and
+ * marks have a file each.
+ */
+/*
+ * Private to policy/: the state of a filter, and what its files call of each
  * other. filter.c frames the streams; request.c and event.c judge a message;
  * globals, transfers and marks have a file each; all stand on filter_out.c.
  */
@@ -61,11 +67,14 @@ struct stream {
     GArray *out_fds; /* struct vwl_passed_fd */
 };
 
+struct pulse;
+
 struct vwl_filter {
     const struct vwl_rules *rules;
     const struct vwl_filter_ops *ops;
     void *opaque;
     struct stream stream[VWL_N_WAYS];
+    struct pulse *pulse; /* NULL: it is one of Wayland, as what follows */
     struct vwl_ids ids;
     GArray *announced; /* struct announced */
     guint announced_hint;
@@ -73,12 +82,14 @@ struct vwl_filter {
     GArray *kept;    /* struct kept; NULL: none so far */
     uint32_t next_ticket;
     int over; /* 0, or why nothing is taken any more */
-    const struct vwl_table_row *refused;
+    const void *refused;
     char why[192];
 };
 
 /* ---- filter_out.c ---- */
 
+/* Nothing more is taken, for this reason; filter->why says it. */
+void filter_end(struct vwl_filter *filter, int err);
 /* Ends the connection by an error of the guest's: nothing more is taken, and
  * filter.c drops what waits. Returns VERDICT_OVER. */
 enum verdict filter_refuse(struct vwl_filter *filter, uint32_t object,
@@ -105,6 +116,10 @@ void filter_drop_fds(struct vwl_filter *filter, enum vwl_way way,
                      unsigned int n);
 /* The next one, which is the caller's then. */
 int filter_take_fd(struct vwl_filter *filter, enum vwl_way way);
+/* Makes the part that long, or as long as it gets. Returns how much of data it
+ * took. */
+size_t filter_fill(GByteArray *part, size_t size, const uint8_t *data,
+                   size_t len);
 
 /* ---- request.c, event.c ---- */
 

@@ -137,6 +137,8 @@ int vwl_rules_create(const struct vwl_socket_policy *policy,
         memcpy(&said, policy, MIN(policy->size, sizeof said));
     }
     set_defaults(rules);
+    rules->kind = said.kind;
+    rules->may_record = said.flags & VWL_POLICY_MAY_RECORD;
     err = apply(rules, log, &said);
     if (err < 0) {
         vwl_rules_destroy(rules);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a host allows the Wayland clients behind one of its sockets: the
- * globals, the directions in which transfers may go, marks on windows, and
- * limits. Made once from what the host says (struct vwl_socket_policy, and the
- * key file that it may name), never changed afterwards; any number of filters
- * share it.
+ * What a host allows the clients behind one of its sockets, and of which
+ * protocol. Of Wayland: the globals, the directions in which transfers may go,
+ * marks on windows, and limits. Of PulseAudio: whether they may record. Made
+ * once from what the host says (struct vwl_socket_policy, and the key file that
+ * it may name), never changed afterwards; any number of filters share it.
  */
 #ifndef VWL_POLICY_RULES_H
 #define VWL_POLICY_RULES_H
@@ -22,7 +22,9 @@ struct vwl_table_row;
 #define VWL_N_TRANSFER_KINDS 3u
 
 struct vwl_rules {
-    bool *allowed; /* by the place of the global in the list */
+    enum vwl_policy_kind kind; /* a filter's: not VWL_POLICY_NONE */
+    bool may_record;           /* of VWL_POLICY_PULSE; all below is Wayland's */
+    bool *allowed;             /* by the place of the global in the list */
     enum vwl_transfer_way transfer[VWL_N_TRANSFER_KINDS];
     char *title_prefix;  /* NULL: titles are left alone */
     char *app_id_prefix; /* NULL: app ids are left alone */

@@ -9,11 +9,11 @@
 #include "base/fd.h"
 #include "base/iov.h"
 #include "policy/filter.h"
-#include "wayland/table.h"
 #include "wl/inbox/messages.h"
 #include "wl/kinds/ctx.h"
 #include "wl/kinds/ctx_ask.h"
 #include "wl/kinds/received.h"
+#include "wl/outbox/filtered.h"
 #include "wl/state.h"
 #include "wl/vfd.h"
 
@@ -60,12 +60,23 @@ static void filter_unask(void *opaque, uint32_t ticket)
     vwl_ask_end(opaque, ticket);
 }
 
+/* Each thing is named once: a guest may go on trying. */
+static void filter_refused(void *opaque, const void *what, const char *text)
+{
+    struct vwl_vfd *vfd = opaque;
+
+    if (g_hash_table_add(vfd->core->refused, (void *)(uintptr_t)what)) {
+        log_guest_bug(vfd->core->log, "ctx 0x%" PRIx32 ": %s", vfd->id, text);
+    }
+}
+
 static const struct vwl_filter_ops filter_ops = {
     .file_bytes = filter_file_bytes,
     .close_fd = filter_close_fd,
     .ask = filter_ask,
     .unask = filter_unask,
     .keep_file = filter_keep_file,
+    .refused = filter_refused,
 };
 
 void vwl_ctx_filter(struct vwl_vfd *vfd, const struct vwl_rules *rules)
@@ -73,10 +84,9 @@ void vwl_ctx_filter(struct vwl_vfd *vfd, const struct vwl_rules *rules)
     vfd->filter = vwl_filter_create(rules, &filter_ops, vfd);
 }
 
-/* Each interface is named once: a guest may go on trying. */
 static void ctx_log_end(struct vwl_vfd *vfd, int err)
 {
-    const struct vwl_table_row *row = vwl_filter_refused(vfd->filter);
+    const void *what = vwl_filter_refused(vfd->filter);
     struct vwl_core *core = vfd->core;
     const char *why = vwl_filter_why(vfd->filter);
 
@@ -84,8 +94,8 @@ static void ctx_log_end(struct vwl_vfd *vfd, int err)
         log_compositor_bug(core->log,
                            "ctx 0x%" PRIx32 ": its peer sent %s; it is closed",
                            vfd->id, why);
-    } else if (!row ||
-               g_hash_table_add(core->refused, (void *)(uintptr_t)row)) {
+    } else if (!what ||
+               g_hash_table_add(core->refused, (void *)(uintptr_t)what)) {
         log_guest_bug(core->log, "ctx 0x%" PRIx32 ": %s; it is closed", vfd->id,
                       why);
     }
@@ -115,6 +125,16 @@ static int ctx_queue_passed(struct vwl_vfd *vfd)
     return err;
 }
 
+/* What it is told is made by what it sends, which no queue holds back: a guest
+ * that takes none of it may not go on for ever. More than one peer's answer. */
+#define UNREAD_BYTES (UINT64_C(2) * 1024 * 1024)
+
+static bool ctx_is_unread(const struct vwl_vfd *vfd)
+{
+    return vfd->core->messages.queued_bytes >
+           vfd->core->config.max_queued_bytes + UNREAD_BYTES;
+}
+
 void vwl_ctx_filtered(struct vwl_vfd *vfd, int err)
 {
     int queued = ctx_queue_passed(vfd);
@@ -128,6 +148,21 @@ void vwl_ctx_filtered(struct vwl_vfd *vfd, int err)
                      "closed",
                      vfd->id, g_strerror(-queued));
         vwl_vfd_hang_up(vfd);
+    } else if (ctx_is_unread(vfd)) {
+        log_guest_bug(vfd->core->log,
+                      "ctx 0x%" PRIx32 ": the guest takes no answers; it is "
+                      "closed",
+                      vfd->id);
+        vwl_vfd_hang_up(vfd);
+    }
+}
+
+/* What its peer said made the filter send something. */
+static void ctx_flush(struct vwl_vfd *vfd)
+{
+    if (!vfd->send_broken && vwl_filtered_flush(vfd) == 0 &&
+        vfd->outbox.len > 0) {
+        vwl_vfd_watch(vfd);
     }
 }
 
@@ -174,6 +209,7 @@ ssize_t vwl_ctx_filtered_receive(struct vwl_vfd *vfd,
     }
     err = vwl_filter_push(vfd->filter, VWL_TO_GUEST, data, (size_t)n, fds,
                           n_fds);
+    ctx_flush(vfd);
     if (err < 0) {
         vwl_ctx_filtered(vfd, err);
         return 0;

@@ -32,8 +32,7 @@ static int filtered_flush_batch(struct vwl_vfd *vfd,
     return vwl_outbox_put(vfd, passed->data + from, to - from, fds, n);
 }
 
-/* Sends what has passed. 0 or -EPIPE. */
-static int flush_passed(struct vwl_vfd *vfd)
+int vwl_filtered_flush(struct vwl_vfd *vfd)
 {
     struct vwl_passed passed = vwl_filter_passed(vfd->filter, VWL_TO_HOST);
     unsigned int first = 0;
@@ -88,7 +87,7 @@ static int filtered_push_piece(struct vwl_vfd *vfd, struct vwl_request *request)
         vwl_parcel_destroy(parcel);
         request->waits_on = NULL;
     }
-    flushed = flush_passed(vfd);
+    flushed = vwl_filtered_flush(vfd);
     return err < 0 ? err : flushed;
 }
 

@@ -23,4 +23,7 @@ int vwl_filtered_send(struct vwl_vfd *vfd, struct vwl_request *request,
 /* As vwl_outbox_feed; -EPROTO. */
 int vwl_filtered_feed(struct vwl_vfd *vfd);
 
+/* Sends what has passed. 0 or -EPIPE. */
+int vwl_filtered_flush(struct vwl_vfd *vfd);
+
 #endif
