@@ -45,7 +45,7 @@ static const struct row {
     { "wayland-sock", 0, SOCKETS, AT(sockets),
       "Host sockets that guests may open (repeatable; default: "
       "$WAYLAND_DISPLAY)",
-      "PATH[,name=NAME][,policy=wayland|none][;...]" },
+      "PATH[,name=NAME][,policy=wayland|pulse|none][,record][;...]" },
     { "name", 0, TEXT, AT(name),
       "The VM's name, for the compositor's app id org.vhost_user_wl.vm.NAME "
       "(unnamed)",
@@ -372,23 +372,18 @@ static bool check_front_end(struct vwl_options *options, GError **error)
     return true;
 }
 
-/* All sockets have the same policy, but for those that have none. */
+/* All Wayland sockets have the same one. */
 static void complete_policies(struct vwl_options *options)
 {
-    const GArray *kinds = options->sockets.kinds;
+    guint n = options->sockets.sockets->len;
 
     options->policy.size = sizeof options->policy;
     options->policy.allow = options->allow;
     options->policy.deny = options->deny;
-    options->no_policy = (struct vwl_socket_policy){
-        .size = sizeof options->no_policy,
-        .kind = VWL_POLICY_NONE,
-    };
-    options->policies = g_new(const struct vwl_socket_policy *, kinds->len);
-    for (guint i = 0; i < kinds->len; i++) {
-        bool none = g_array_index(kinds, uint32_t, i) == VWL_POLICY_NONE;
-
-        options->policies[i] = none ? &options->no_policy : &options->policy;
+    options->policies = g_new(const struct vwl_socket_policy *, n);
+    for (guint i = 0; i < n; i++) {
+        options->policies[i] = vwl_socket_list_policy(&options->sockets, i,
+                                                      &options->policy);
     }
     options->config.socket_policies = options->policies;
 }

@@ -40,9 +40,9 @@ struct vwl_options {
     bool print_version;
     bool probe; /* print what the compositor offers, serve nobody */
     struct vwl_config config;
-    struct vwl_socket_list sockets; /* config points into it */
-    char *allow, *deny;             /* of policy */
-    struct vwl_socket_policy policy, no_policy;
+    struct vwl_socket_list sockets;            /* config points into it */
+    char *allow, *deny;                        /* of policy */
+    struct vwl_socket_policy policy;           /* of Wayland */
     const struct vwl_socket_policy **policies; /* of each socket */
 };
 

@@ -115,11 +115,40 @@ static void test_policies(void)
                  VWL_POLICY_NONE);
     expect_kinds("/a,policy=none;/b,policy=wayland,name=x", VWL_POLICY_NONE,
                  VWL_POLICY_WAYLAND);
-    refuse(NULL, "/run/pulse/native,name=sound", "policy=none");
+    expect_kinds("/a;/run/pulse/native,name=x,policy=pulse,record",
+                 VWL_POLICY_WAYLAND, VWL_POLICY_PULSE);
+    refuse(NULL, "/run/pulse/native,name=sound", "policy=pulse");
+    refuse(NULL, "/a,record", "goes with policy=pulse");
+    refuse(NULL, "/a,name=x,policy=none,record", "goes with policy=pulse");
+    refuse(NULL, "/a,name=x,policy=pulse,record,record", "one record");
     refuse(NULL, "/run/wayland,name=x", "policy=wayland");
     refuse(NULL, "/run/wayland-1/bus,name=x", "policy=none");
     refuse(NULL, "/a,policy=other", "policy=");
     refuse(NULL, "/a,policy=none,policy=none", "one policy=");
+}
+
+/* What each of them is held to. */
+static void test_policy_of(void)
+{
+    const struct vwl_socket_policy wayland = { .size = sizeof wayland }, *is;
+    struct vwl_socket_list list;
+
+    vwl_socket_list_init(&list);
+    g_assert_true(
+        vwl_socket_list_add(&list,
+                            "/a;/b,name=b,policy=none;/c,name=c,policy=pulse;"
+                            "/d,record,policy=pulse,name=d",
+                            NULL));
+    g_assert_true(vwl_socket_list_policy(&list, 0, &wayland) == &wayland);
+    is = vwl_socket_list_policy(&list, 1, &wayland);
+    g_assert_cmpuint(is->kind, ==, VWL_POLICY_NONE);
+    is = vwl_socket_list_policy(&list, 2, &wayland);
+    g_assert_cmpuint(is->kind, ==, VWL_POLICY_PULSE);
+    g_assert_cmpuint(is->flags, ==, 0);
+    is = vwl_socket_list_policy(&list, 3, &wayland);
+    g_assert_cmpuint(is->kind, ==, VWL_POLICY_PULSE);
+    g_assert_cmpuint(is->flags, ==, VWL_POLICY_MAY_RECORD);
+    vwl_socket_list_finish(&list);
 }
 
 static void test_default(void)
@@ -154,6 +183,7 @@ int main(int argc, char **argv)
     g_test_add_func("/socket-list/escapes", test_escapes);
     g_test_add_func("/socket-list/refusals", test_refusals);
     g_test_add_func("/socket-list/policies", test_policies);
+    g_test_add_func("/socket-list/policy-of", test_policy_of);
     g_test_add_func("/socket-list/default", test_default);
     return g_test_run();
 }

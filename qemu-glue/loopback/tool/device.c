@@ -101,23 +101,17 @@ static bool load(struct device *device, const char *path, GError **error)
     return true;
 }
 
-static const struct vwl_socket_policy no_policy = {
-    .size = sizeof no_policy,
-    .kind = VWL_POLICY_NONE,
-};
-
 /* One for each socket. */
 static const struct vwl_socket_policy **policies_of(
     const struct device_wishes *wishes)
 {
-    const GArray *kinds = wishes->sockets->kinds;
+    guint n = wishes->sockets->sockets->len;
     const struct vwl_socket_policy **policies;
 
-    policies = g_new(const struct vwl_socket_policy *, kinds->len);
-    for (guint i = 0; i < kinds->len; i++) {
-        bool none = g_array_index(kinds, uint32_t, i) == VWL_POLICY_NONE;
-
-        policies[i] = none ? &no_policy : wishes->policy;
+    policies = g_new(const struct vwl_socket_policy *, n);
+    for (guint i = 0; i < n; i++) {
+        policies[i] = vwl_socket_list_policy(wishes->sockets, i,
+                                             wishes->policy);
     }
     return policies;
 }

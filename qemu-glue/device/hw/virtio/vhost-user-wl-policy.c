@@ -17,6 +17,17 @@ static const struct vwl_socket_policy no_policy = {
     .kind = VWL_POLICY_NONE,
 };
 
+static const struct vwl_socket_policy play_policy = {
+    .size = sizeof(play_policy),
+    .kind = VWL_POLICY_PULSE,
+};
+
+static const struct vwl_socket_policy record_policy = {
+    .size = sizeof(record_policy),
+    .kind = VWL_POLICY_PULSE,
+    .flags = VWL_POLICY_MAY_RECORD,
+};
+
 /* ---- sockets ---- */
 
 /*
@@ -38,43 +49,68 @@ static char *word_take(const char **at)
     return g_string_free(word, false);
 }
 
-/* One word after the path.  said: an enum vwl_policy_kind, or -1. */
-static bool property_take(struct vwl_socket *s, int *said, const char *word,
-                          Error **errp)
+/* What was said of a socket. */
+struct said {
+    int kind; /* enum vwl_policy_kind, or -1 */
+    bool record;
+};
+
+/* One word after the path. */
+static bool property_take(struct vwl_socket *s, struct said *said,
+                          const char *word, Error **errp)
 {
+    static const char *const kinds[] = {
+        [VWL_POLICY_WAYLAND] = "policy=wayland",
+        [VWL_POLICY_NONE] = "policy=none",
+        [VWL_POLICY_PULSE] = "policy=pulse",
+    };
+
     if (g_str_has_prefix(word, "name=") && !s->name) {
         s->name = g_strdup(word + strlen("name="));
         return true;
     }
-    if (g_str_equal(word, "policy=wayland") && *said < 0) {
-        *said = VWL_POLICY_WAYLAND;
+    if (g_str_equal(word, "record") && !said->record) {
+        said->record = true;
         return true;
     }
-    if (g_str_equal(word, "policy=none") && *said < 0) {
-        *said = VWL_POLICY_NONE;
-        return true;
+    for (int i = 0; said->kind < 0 && i < ARRAY_SIZE(kinds); i++) {
+        if (g_str_equal(word, kinds[i])) {
+            said->kind = i;
+            return true;
+        }
     }
     error_setg(errp,
-               "wayland-sock: '%s' after '%s': expected one name=NAME, or "
-               "one policy= with wayland or none",
+               "wayland-sock: '%s' after '%s': expected one name=NAME, one "
+               "policy= with wayland, pulse or none, or one record",
                word, s->path);
     return false;
 }
 
 /* What is said; else a Wayland display is held to the policy. */
-static bool kind_find(const struct vwl_socket *s, int said, bool *none,
-                      Error **errp)
+static bool policy_find(const VHostUserWLPolicy *p, const struct vwl_socket *s,
+                        const struct said *said,
+                        const struct vwl_socket_policy **policy, Error **errp)
 {
     g_autofree char *file = g_path_get_basename(s->path);
 
-    *none = said == VWL_POLICY_NONE;
-    if (said >= 0 || !*s->name || g_str_has_prefix(file, "wayland-")) {
+    *policy = said->kind == VWL_POLICY_NONE    ? &no_policy
+              : said->kind != VWL_POLICY_PULSE ? &p->policy
+              : said->record                   ? &record_policy
+                                               : &play_policy;
+    if (said->record && said->kind != VWL_POLICY_PULSE) {
+        error_setg(errp,
+                   "wayland-sock: record after '%s' goes with policy=pulse",
+                   s->path);
+        return false;
+    }
+    if (said->kind >= 0 || !*s->name || g_str_has_prefix(file, "wayland-")) {
         return true;
     }
     error_setg(errp,
                "wayland-sock: '%s' has a name, and is not called wayland-*: "
-               "say policy=wayland if it is a compositor's, or policy=none, "
-               "and guests may do all that its clients may",
+               "say policy=wayland if it is a compositor's, policy=pulse if "
+               "it is PulseAudio's, or policy=none, and guests may do all "
+               "that its clients may",
                s->path);
     return false;
 }
@@ -82,9 +118,9 @@ static bool kind_find(const struct vwl_socket *s, int said, bool *none,
 static bool socket_take(VHostUserWLPolicy *p, const char **at, Error **errp)
 {
     struct vwl_socket s = { .path = word_take(at) };
-    const struct vwl_socket_policy *policy;
-    bool none = false, ok = *s.path;
-    int said = -1;
+    const struct vwl_socket_policy *policy = &p->policy;
+    struct said said = { .kind = -1 };
+    bool ok = *s.path;
 
     if (!ok) {
         error_setg(errp, "wayland-sock: empty path");
@@ -99,8 +135,7 @@ static bool socket_take(VHostUserWLPolicy *p, const char **at, Error **errp)
     if (!s.name) {
         s.name = g_strdup("");
     }
-    ok = ok && kind_find(&s, said, &none, errp);
-    policy = none ? &no_policy : &p->policy;
+    ok = ok && policy_find(p, &s, &said, &policy, errp);
     g_array_append_val(p->sockets, s);
     g_array_append_val(p->policies, policy);
     return ok;
