@@ -78,6 +78,12 @@ class Host:
         """No compositor: the filter could not read its stream."""
         return os.path.basename(sock) in ("peer", "full", "none")
 
+    def policy(self, sock, comma=","):
+        """What must be said of those that are no compositor's."""
+        if os.path.basename(sock) == "native":
+            return comma + "policy=pulse"
+        return comma + "policy=none" if self.echoes(sock) else ""
+
     def start_daemon(self, number=0):
         path = f"{self.dir}/vu{number}"
         line = [self.daemon_program, f"--plugin={self.plugin}",
@@ -85,7 +91,7 @@ class Host:
         for sock, name in self.sockets():
             line.append(f"--wayland-sock={sock}" +
                         (f",name={name}" if name else "") +
-                        (",policy=none" if self.echoes(sock) else ""))
+                        self.policy(sock))
         log = open(f"{self.dir}/daemon{number}", "ab")
         process = subprocess.Popen(line, stderr=log, stdout=log,
                                    preexec_fn=vm._die_with_parent)
@@ -112,7 +118,7 @@ class Host:
         """([arguments], the value of -device) for one device."""
         if self.mode == "plugin":
             socks = ";".join(path + (f",,name={name}" if name else "") +
-                             (",,policy=none" if self.echoes(path) else "")
+                             self.policy(path, ",,")
                              for path, name in self.sockets())
             return [], (f"vhost-user-wl-pci,id=wl{number},"
                         f"plugin={self.plugin},wayland-sock={socks}" +
