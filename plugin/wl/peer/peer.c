@@ -228,6 +228,19 @@ static ssize_t socket_look(int fd, const struct iovec *iov, unsigned int n_iov,
     return or_errno(n);
 }
 
+/* What was seen there is there, unless somebody else has read it: a refusal for
+ * the moment is asked about once more. */
+static ssize_t socket_get(int fd, int flags, const struct iovec *iov,
+                          unsigned int n_iov, int *fds, unsigned int *n_fds,
+                          bool *lost)
+{
+    ssize_t n = vwl_fds_receive(fd, flags, iov, n_iov, fds, n_fds, lost);
+
+    return n == -EAGAIN
+               ? vwl_fds_receive(fd, flags, iov, n_iov, fds, n_fds, lost)
+               : n;
+}
+
 /* Descriptors are duplicated first, and while the queue holds them, too, those
  * for which there is no room are dropped without waiting for anybody. */
 static ssize_t socket_duplicate(int fd, const struct iovec *iov,
@@ -241,7 +254,7 @@ static ssize_t socket_duplicate(int fd, const struct iovec *iov,
     if (vwl_closer_waiting(closer) >= VWL_CLOSER_FULL) {
         return -EBUSY;
     }
-    n = vwl_fds_receive(fd, MSG_PEEK, iov, n_iov, fds, n_fds, &lost);
+    n = socket_get(fd, MSG_PEEK, iov, n_iov, fds, n_fds, &lost);
     for (unsigned int i = 0; i < *n_fds; i++) {
         highest = MAX(highest, fds[i]);
     }
@@ -272,7 +285,7 @@ ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
     }
     /* no more than that: others may have come since, and with descriptors */
     n_iov = vwl_iov_slice(iov, n_iov, 0, (size_t)n, part, READ_PIECES, NULL);
-    n = vwl_fds_receive(fd, 0, part, n_iov, taken, &n_taken, &lost);
+    n = socket_get(fd, 0, part, n_iov, taken, &n_taken, &lost);
     vwl_closer_close_all(closer, taken, n_taken);
     if (n <= 0) { /* somebody else has read it */
         vwl_closer_close_all(closer, fds, *n_fds);
