@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -131,7 +132,9 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
     struct iovec iov;
     ssize_t n;
 
-    if (!inject_hit(CALL_RECVMSG, __builtin_return_address(0))) {
+    /* a look at the queue is never short of what lies there */
+    if ((is_short() && (flags & MSG_PEEK)) ||
+        !inject_hit(CALL_RECVMSG, __builtin_return_address(0))) {
         return next(fd, msg, flags);
     }
     if (!is_short()) {
@@ -411,17 +414,13 @@ int poll(struct pollfd *fds, nfds_t n, int timeout)
     return next(fds, n, timeout);
 }
 
-GThread *g_thread_try_new(const gchar *name, GThreadFunc run, gpointer data,
-                          GError **error)
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+                   void *(*run)(void *), void *data)
 {
-    REAL(g_thread_try_new);
+    REAL(pthread_create);
 
-    if (inject_hit(CALL_THREAD, __builtin_return_address(0))) {
-        g_set_error_literal(error, G_THREAD_ERROR, G_THREAD_ERROR_AGAIN,
-                            "no thread");
-        return NULL;
-    }
-    return next(name, run, data, error);
+    FAIL(CALL_THREAD, inject_error_now());
+    return next(thread, attr, run, data);
 }
 
 gpointer(g_try_malloc)(gsize len)

@@ -52,7 +52,7 @@ static const struct row rows[CALL_COUNT] = {
     [CALL_CLOSE] = { "close", false, { EINTR, EIO } },
     [CALL_PIPE] = { "pipe2", false, { EMFILE, ENFILE } },
     [CALL_POLL] = { "poll", false, { EINTR, ENOMEM } },
-    [CALL_THREAD] = { "g_thread_try_new", false, { EAGAIN } },
+    [CALL_THREAD] = { "pthread_create", false, { EAGAIN } },
     [CALL_MALLOC] = { "g_try_malloc", false, { ENOMEM } },
     [CALL_REALLOC] = { "g_try_realloc", false, { ENOMEM } },
 };
