@@ -71,7 +71,7 @@ static bool run(struct options *options, GError **error)
 int main(int argc, char **argv)
 {
     struct options options = {
-        .serve = { .program = "virtio-wl-bridge", .fd = -1 },
+        .serve = { .program = "virtio-wl-bridge", .wayland = VWL_LISTEN_NONE },
     };
     GError *error = NULL;
     int status = 0;

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "bridge.h"
@@ -67,42 +66,9 @@ static int activated(GError **error)
     return 1;
 }
 
-static bool is_served(const struct sockaddr_un *addr)
+static struct vwl_listen *named_at(struct vwl_serve *serve, guint i)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool served = fd >= 0 &&
-                  connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0;
-
-    if (fd >= 0) {
-        close(fd);
-    }
-    return served;
-}
-
-static int listen_at(const char *path)
-{
-    struct sockaddr_un addr = { .sun_family = AF_UNIX };
-    int fd, r;
-
-    if (strlen(path) >= sizeof addr.sun_path) {
-        return -ENAMETOOLONG;
-    }
-    strcpy(addr.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        return -errno;
-    }
-    r = bind(fd, (struct sockaddr *)&addr, sizeof addr);
-    if (r < 0 && errno == EADDRINUSE && !is_served(&addr)) {
-        unlink(path);
-        r = bind(fd, (struct sockaddr *)&addr, sizeof addr);
-    }
-    if (r < 0 || listen(fd, 128) < 0) {
-        r = -errno;
-        close(fd);
-        return r;
-    }
-    return fd;
+    return &g_array_index(serve->named, struct vwl_listen, i);
 }
 
 static bool default_path(struct vwl_serve *serve, GError **error)
@@ -116,21 +82,6 @@ static bool default_path(struct vwl_serve *serve, GError **error)
         return fail(error, "no --listen=PATH", "and no XDG_RUNTIME_DIR");
     }
     serve->listen = g_build_filename(folder, "wayland-0", NULL);
-    return true;
-}
-
-static bool listen_or_fail(const char *path, int *fd, GError **error)
-{
-    int r = listen_at(path);
-
-    if (r < 0) {
-        char *what = g_strdup_printf("cannot listen at %s", path);
-
-        fail(error, what, g_strerror(-r));
-        g_free(what);
-        return false;
-    }
-    *fd = r;
     return true;
 }
 
@@ -162,7 +113,7 @@ static bool open_named(struct vwl_serve *serve, GError **error)
          serve->sockets != NULL && serve->sockets[i] != NULL; i++) {
         const char *path;
         char *folder;
-        int fd = -1;
+        struct vwl_listen listen = VWL_LISTEN_NONE;
 
         if (!complete_named(&serve->sockets[i])) {
             return fail(error, serve->sockets[i],
@@ -172,10 +123,10 @@ static bool open_named(struct vwl_serve *serve, GError **error)
         folder = g_path_get_dirname(path);
         g_mkdir_with_parents(folder, 0700);
         g_free(folder);
-        if (!listen_or_fail(path, &fd, error)) {
+        if (!vwl_listen_open(&listen, path, false, error)) {
             return false;
         }
-        g_array_append_val(serve->named, fd);
+        g_array_append_val(serve->named, listen);
     }
     return true;
 }
@@ -184,19 +135,22 @@ bool vwl_serve_open(struct vwl_serve *serve, GError **error)
 {
     int r = activated(error);
 
-    serve->named = g_array_new(FALSE, FALSE, sizeof(int));
-
+    serve->named = g_array_new(FALSE, FALSE, sizeof(struct vwl_listen));
     if (r < 0) {
         return false;
     }
     if (r == 1) {
-        serve->fd = ACTIVATED_FD;
-        serve->activated = true;
+        if (!vwl_listen_adopt(&serve->wayland, ACTIVATED_FD)) {
+            fprintf(stderr,
+                    "%s: another compositor has the lock of this socket, and "
+                    "may have taken its place\n",
+                    serve->program);
+        }
         return open_named(serve, error);
     }
     /* whoever finds the first socket finds them all */
     return default_path(serve, error) && open_named(serve, error) &&
-           listen_or_fail(serve->listen, &serve->fd, error);
+           vwl_listen_open(&serve->wayland, serve->listen, true, error);
 }
 
 static void on_gone(void *opaque)
@@ -242,12 +196,12 @@ bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
     serve->loop = g_main_loop_new(NULL, FALSE);
     term = g_unix_signal_add(SIGTERM, on_signal, serve->loop);
     interrupt = g_unix_signal_add(SIGINT, on_signal, serve->loop);
-    vwl_bridge_listen(bridge, serve->fd, NULL);
+    vwl_bridge_listen(bridge, serve->wayland.fd, NULL);
     for (guint i = 0; i < serve->named->len; i++) {
         char *name = g_strndup(serve->sockets[i],
                                strcspn(serve->sockets[i], ":"));
 
-        vwl_bridge_listen(bridge, g_array_index(serve->named, int, i), name);
+        vwl_bridge_listen(bridge, named_at(serve, i)->fd, name);
         g_free(name);
     }
     g_main_loop_run(serve->loop);
@@ -260,15 +214,9 @@ bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
 
 void vwl_serve_finish(struct vwl_serve *serve)
 {
-    if (serve->fd >= 0) {
-        if (!serve->activated) {
-            unlink(serve->listen);
-        }
-        close(serve->fd);
-    }
+    vwl_listen_close(&serve->wayland);
     for (guint i = 0; serve->named != NULL && i < serve->named->len; i++) {
-        unlink(strchr(serve->sockets[i], ':') + 1);
-        close(g_array_index(serve->named, int, i));
+        vwl_listen_close(named_at(serve, i));
     }
     if (serve->named != NULL) {
         g_array_unref(serve->named);

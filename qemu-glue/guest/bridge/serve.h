@@ -7,6 +7,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "listen.h"
+
 struct vwl_transport;
 
 struct vwl_serve {
@@ -15,12 +17,11 @@ struct vwl_serve {
     char *title_prefix, *app_id_prefix;
     char **sockets; /* NAME:PATH, of other sockets than Wayland's */
     gboolean trace;
-    gboolean share_pools; /* as of struct vwl_bridge_options */
-    int fd;               /* that is listened at; the program's to set to -1 */
-    bool activated;       /* fd came from a service manager */
+    gboolean share_pools;      /* as of struct vwl_bridge_options */
+    struct vwl_listen wayland; /* the program's to set to VWL_LISTEN_NONE */
     /* private */
     GMainLoop *loop;
-    GArray *named; /* descriptors that go with sockets */
+    GArray *named; /* of struct vwl_listen, as sockets says */
     bool gone;
 };
 
@@ -34,7 +35,7 @@ bool vwl_serve_open(struct vwl_serve *serve, GError **error);
 /* Until a signal asks for the end (true) or the transport is gone. */
 bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport);
 
-/* Removes the socket, unless it is the service manager's. */
+/* Removes the sockets, unless they are somebody else's by now. */
 void vwl_serve_finish(struct vwl_serve *serve);
 
 #endif

@@ -178,7 +178,8 @@ static bool run(struct tool *tool, GError **error)
 int main(int argc, char **argv)
 {
     struct tool tool = {
-        .serve = { .program = "virtio-wl-loopback", .fd = -1 },
+        .serve = { .program = "virtio-wl-loopback",
+                   .wayland = VWL_LISTEN_NONE },
     };
     GError *error = NULL;
     int status = 0;
