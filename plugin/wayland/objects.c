@@ -43,6 +43,7 @@ void vwl_objects_init(struct vwl_objects *objects,
 {
     struct vwl_object *display;
 
+    objects->max = VWL_MAX_OBJECTS;
     objects->ops = ops;
     objects->opaque = opaque;
     objects->client = g_ptr_array_new();
@@ -98,7 +99,7 @@ struct vwl_object *vwl_objects_host(struct vwl_objects *objects, uint32_t id)
 
 bool vwl_objects_may_use(struct vwl_objects *objects, uint32_t client_id)
 {
-    return client_id > 1 && client_id < VWL_MAX_OBJECTS &&
+    return client_id > 1 && client_id < objects->max &&
            client_id <= objects->client->len &&
            at(objects->client, client_id) == NULL;
 }
@@ -112,7 +113,7 @@ bool vwl_objects_add_host(struct vwl_objects *objects,
     if (ids->len != 0) {
         id = g_array_index(ids, uint32_t, ids->len - 1);
         g_array_set_size(ids, ids->len - 1);
-    } else if (id >= 2 * VWL_MAX_OBJECTS) {
+    } else if (id >= 2 * objects->max) {
         return false;
     }
     set(objects->host, id, object);
@@ -148,7 +149,7 @@ struct vwl_object *vwl_objects_new_server(struct vwl_objects *objects,
 {
     struct vwl_object *object, *old;
 
-    if (id < VWL_SERVER_IDS || id - VWL_SERVER_IDS >= VWL_MAX_OBJECTS ||
+    if (id < VWL_SERVER_IDS || id - VWL_SERVER_IDS >= objects->max ||
         id - VWL_SERVER_IDS > objects->server->len) {
         return NULL;
     }

@@ -18,7 +18,7 @@
 #include <wayland-util.h>
 
 #define VWL_SERVER_IDS 0xff000000u
-#define VWL_MAX_OBJECTS 65536u
+#define VWL_MAX_OBJECTS 65536u /* unless the owner sets another max */
 
 struct vwl_object {
     const struct wl_interface *iface;
@@ -40,6 +40,7 @@ struct vwl_objects_ops {
 struct vwl_objects {
     GPtrArray *client, *host, *server; /* of struct vwl_object, by id */
     GArray *free_ids;                  /* of the host's side */
+    uint32_t max;                      /* ids of the client's */
     const struct vwl_objects_ops *ops;
     void *opaque;
 };

@@ -104,6 +104,8 @@ struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
 
     bridge->transport = transport;
     bridge->options = *options;
+    vwl_limits_complete(&bridge->options.limits);
+    vwl_limit_look_at_process(bridge);
     bridge->clients = g_ptr_array_new();
     bridge->transfers = g_ptr_array_new();
     bridge->arrivals = g_ptr_array_new();
@@ -175,6 +177,17 @@ static void on_connected(void *opaque, int result)
     g_free(arrival);
 }
 
+bool vwl_bridge_has_room(struct vwl_bridge *bridge)
+{
+    bool room = bridge->clients->len + bridge->arrivals->len <
+                (guint)bridge->options.limits.max[VWL_LIMIT_CLIENTS];
+
+    if (!room) {
+        vwl_limit_reached(bridge, NULL, VWL_LIMIT_CLIENTS);
+    }
+    return room;
+}
+
 static int start_connecting(const struct listener *listener, int fd)
 {
     struct vwl_bridge *bridge = listener->bridge;
@@ -209,7 +222,7 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
     struct vwl_bridge *bridge = listener->bridge;
     int connection = -1;
 
-    if (bridge->clients->len + bridge->arrivals->len < VWL_MAX_CLIENTS) {
+    if (vwl_bridge_has_room(bridge) && vwl_limit_has_room(bridge, fd)) {
         connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (connection < 0 &&
             (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)) {

@@ -11,10 +11,14 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "limit.h"
+
 struct vwl_transport;
 struct vwl_bridge;
 
 struct vwl_bridge_options {
+    const char *program;      /* for messages */
+    struct vwl_limits limits; /* complete */
     /* Of up to 1024 bytes, so that users can tell whose a window is; a
      * hostile guest can leave them out. May be NULL. */
     const char *title_prefix, *app_id_prefix;

@@ -12,8 +12,7 @@
 #include "watch.h"
 
 #define READ_SIZE 65536u
-#define MAX_WAITING_FDS 512u /* of a client, before their messages */
-#define ROUNDS 64u           /* records received at one go */
+#define ROUNDS 64u /* records received at one go */
 
 /* ---- what is said to the client ---- */
 
@@ -65,6 +64,15 @@ void vwl_client_event(struct vwl_client *client, uint32_t object,
     vwl_queue_put(&client->to_client, message, sizeof message, fd);
 }
 
+void vwl_client_bad_id(struct vwl_client *client, uint32_t id)
+{
+    if (id >= client->objects.max && id < VWL_SERVER_IDS) {
+        vwl_limit_reached(client->bridge, client, VWL_LIMIT_OBJECTS);
+    }
+    vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT, "invalid new id %u",
+                     id);
+}
+
 struct vwl_object *vwl_client_new_object(struct vwl_client *client,
                                          const struct wl_interface *iface,
                                          uint32_t version,
@@ -74,13 +82,13 @@ struct vwl_object *vwl_client_new_object(struct vwl_client *client,
     struct vwl_object *object;
 
     if (!vwl_objects_may_use(&client->objects, arg->value)) {
-        vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT,
-                         "invalid new id %u", arg->value);
+        vwl_client_bad_id(client, arg->value);
         return NULL;
     }
     object = vwl_objects_new(&client->objects, iface, version, arg->value,
                              true);
     if (object == NULL) {
+        vwl_limit_reached(client->bridge, client, VWL_LIMIT_OBJECTS);
         vwl_client_error(client, 1, WL_ERROR_NO_MEMORY, "too many objects");
         return NULL;
     }
@@ -211,6 +219,7 @@ void vwl_client_flush(struct vwl_client *client)
 
 static bool receive_fds(struct vwl_client *client, struct msghdr *msg)
 {
+    unsigned int max = vwl_limit_of(client, VWL_LIMIT_DESCRIPTORS);
     bool fits = (msg->msg_flags & MSG_CTRUNC) == 0;
 
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL;
@@ -226,9 +235,14 @@ static bool receive_fds(struct vwl_client *client, struct msghdr *msg)
 
             memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
             vwl_queue_attach(&client->from_client, fd, 0);
+            fits = fits && vwl_limit_may_hold(client, fd);
         }
     }
-    return fits && client->from_client.fds->len <= MAX_WAITING_FDS;
+    if (client->from_client.fds->len > max) {
+        vwl_limit_reached(client->bridge, client, VWL_LIMIT_DESCRIPTORS);
+        return false;
+    }
+    return fits;
 }
 
 static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)

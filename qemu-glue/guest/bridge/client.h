@@ -15,6 +15,7 @@
  *                table handlers/table.c
  *   transfer.c   pipes between the guest and the host (clipboard, drags)
  *   part.c       what a handler or speaker keeps for a client
+ *   limit.c      how much of what a program may have, and what all may
  *   trace.c, watch.c   helpers
  *
  * Who holds what. The bridge holds clients and transfers; a transfer outlives
@@ -42,7 +43,6 @@
 #include "wayland/objects.h"
 #include "wayland/wire.h"
 
-#define VWL_MAX_CLIENTS 512u
 /* Bytes on their way beyond which the sender is not read. */
 #define VWL_HIGH_WATER (1u << 20)
 
@@ -61,6 +61,8 @@ struct vwl_bridge {
     unsigned int counter;
     struct vwl_transport_gpu gpu; /* handlers/gpu.c */
     bool gpu_known;
+    unsigned int fds_max, fds_low;     /* limit.c: of the process */
+    bool limits_said[VWL_LIMITS_SAID]; /* by enum vwl_limit */
     bool again; /* more to receive than one round takes */
     bool gone;
 };
@@ -84,9 +86,13 @@ struct vwl_client {
     int hold; /* nothing is sent before it is readable; -1: none */
     guint hold_watch;
     unsigned int n_transfers;
+    unsigned int n_fds; /* of the process, that are held for it */
     struct vwl_objects objects;
     GArray *parts; /* part.c */
 };
+
+/* Whether there may be one more. */
+bool vwl_bridge_has_room(struct vwl_bridge *bridge);
 
 /* Takes both its ends, and a place among the bridge's clients. */
 struct vwl_client *vwl_client_new(struct vwl_bridge *bridge,
@@ -108,6 +114,8 @@ void vwl_client_fail(struct vwl_client *client, const char *why);
 void vwl_client_error(struct vwl_client *client, uint32_t object, uint32_t code,
                       const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Because of an id that it may not give to a new object. */
+void vwl_client_bad_id(struct vwl_client *client, uint32_t id);
 /* wl_display.delete_id. */
 void vwl_client_delete_id(struct vwl_client *client, uint32_t id);
 /* An event without arguments, but for a descriptor or -1. */

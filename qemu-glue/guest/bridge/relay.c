@@ -55,20 +55,34 @@ static bool request_object(struct vwl_client *client,
     return true;
 }
 
-/* -errno: the client failed. */
-static int request_pipe(struct vwl_client *client)
+/* What cannot be passed is one transfer that both sides see the end of: *shut,
+ * the VFD is closed once it was sent. -errno: the message cannot go. */
+static int request_pipe(struct vwl_client *client, bool *shut)
 {
     int fd = vwl_queue_take(&client->from_client);
     int vfd = vwl_transfer_from_client(client, &fd);
 
+    *shut = vfd < 0;
+    if (vfd < 0 && client->bridge->options.trace) {
+        fprintf(stderr, "[%u] no pipe: %s\n", client->number, g_strerror(-vfd));
+    }
+    if (vfd < 0) {
+        vfd = vwl_transfer_shut(client, fd);
+    }
     if (fd >= 0) {
         close(fd);
     }
-    if (vfd < 0) {
-        vwl_client_error(client, 1, WL_ERROR_NO_MEMORY, "no pipe: %s",
-                         g_strerror(-vfd));
-    }
     return vfd;
+}
+
+static bool makes_objects(const struct vwl_wire_message *msg)
+{
+    for (unsigned int i = 0; i < msg->n_args; i++) {
+        if (msg->args[i].type == 'n') {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Which interface a new object has, only a handler knows if the message does
@@ -91,6 +105,7 @@ static void request_pass(struct vwl_client *client, struct vwl_object *object,
 {
     const struct vwl_handler *handler;
     struct vwl_object *new = NULL;
+    bool shut = false;
     int vfd = -1;
 
     for (unsigned int i = 0; i < msg->n_args; i++) {
@@ -101,7 +116,11 @@ static void request_pass(struct vwl_client *client, struct vwl_object *object,
         }
     }
     if (msg->n_fds != 0) {
-        vfd = request_pipe(client);
+        vfd = request_pipe(client, &shut);
+        if (vfd < 0 && makes_objects(msg)) {
+            vwl_client_error(client, 1, WL_ERROR_NO_MEMORY, "no pipe: %s",
+                             g_strerror(-vfd));
+        }
         if (vfd < 0) {
             return;
         }
@@ -118,6 +137,9 @@ static void request_pass(struct vwl_client *client, struct vwl_object *object,
     }
     vwl_wire_put(data, 0, object->host_id);
     vwl_uplink_put(&client->uplink, data, msg->size, vfd);
+    if (shut) {
+        vwl_uplink_close(&client->uplink, vfd);
+    }
     handler = new != NULL ? new->role : NULL;
     if (handler != NULL && handler->made != NULL) {
         handler->made(client, object, new, msg);
@@ -220,6 +242,9 @@ static void event_pass(struct vwl_client *client,
 
     if (msg->n_fds != 0) {
         fd = event_fd(client, object, msg);
+        if (fd < 0 && !makes_objects(msg)) {
+            return; /* to the host, the end of a transfer */
+        }
     }
     for (unsigned int i = 0; i < msg->n_args; i++) {
         const struct vwl_wire_arg *arg = &msg->args[i];
@@ -360,6 +385,7 @@ static void begin(struct vwl_client *client)
     };
 
     vwl_objects_init(&client->objects, &ops, client);
+    client->objects.max = vwl_limit_of(client, VWL_LIMIT_OBJECTS);
 }
 
 static void end(struct vwl_client *client)

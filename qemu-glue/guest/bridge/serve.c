@@ -37,6 +37,7 @@ void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context)
     };
 
     g_option_context_add_main_entries(context, entries, NULL);
+    vwl_limits_add_options(&serve->limits, context);
 }
 
 static bool fail(GError **error, const char *what, const char *why)
@@ -133,8 +134,12 @@ static bool open_named(struct vwl_serve *serve, GError **error)
 
 bool vwl_serve_open(struct vwl_serve *serve, GError **error)
 {
-    int r = activated(error);
+    const char *wrong = vwl_limits_complete(&serve->limits);
+    int r = wrong == NULL ? activated(error) : -1;
 
+    if (wrong != NULL) {
+        fail(error, wrong, "not a limit that can be kept");
+    }
     serve->named = g_array_new(FALSE, FALSE, sizeof(struct vwl_listen));
     if (r < 0) {
         return false;
@@ -181,6 +186,8 @@ static void raise_descriptor_limit(void)
 bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
 {
     const struct vwl_bridge_options options = {
+        .program = serve->program,
+        .limits = serve->limits,
         .title_prefix = serve->title_prefix,
         .app_id_prefix = serve->app_id_prefix,
         .trace = serve->trace,

@@ -7,6 +7,7 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "limit.h"
 #include "listen.h"
 
 struct vwl_transport;
@@ -16,6 +17,7 @@ struct vwl_serve {
     char *listen;        /* default: wayland-0 in XDG_RUNTIME_DIR */
     char *title_prefix, *app_id_prefix;
     char **sockets; /* NAME:PATH, of other sockets than Wayland's */
+    struct vwl_limits limits;
     gboolean trace;
     gboolean share_pools;      /* as of struct vwl_bridge_options */
     struct vwl_listen wayland; /* the program's to set to VWL_LISTEN_NONE */

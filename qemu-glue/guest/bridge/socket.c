@@ -87,6 +87,10 @@ static void on_client_bytes(struct vwl_client *client)
 
         if (!client->failed && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)) {
             vfd = vwl_transfer_from_client(client, &fd);
+            if (vfd < 0) {
+                vfd = vwl_transfer_shut(client, fd);
+                vwl_uplink_close_after(&client->uplink, vfd, bytes->len);
+            }
         }
         if (fd >= 0) {
             close(fd);
@@ -110,7 +114,7 @@ static int adopt(struct vwl_client *client, int vfd)
     struct vwl_bridge *bridge = client->bridge;
     int pair[2];
 
-    if (bridge->clients->len >= VWL_MAX_CLIENTS ||
+    if (!vwl_bridge_has_room(bridge) ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         return -EMFILE;
     }

@@ -12,7 +12,8 @@
 #include "client.h"
 #include "watch.h"
 
-#define MAX_TRANSFERS 64u /* of a client */
+/* Descriptors that one holds: its own, its VFD, and a pipe in between. */
+#define FDS 4u
 #define CHUNK 65536u
 #define ROUNDS 32u
 
@@ -25,7 +26,8 @@ struct vwl_transfer {
     int mid[2];    /* a pipe of our own before fd; -1: none */
     size_t in_mid; /* of the first of what waits, this much is there, too */
     bool sending, dead, ended, retry;
-    guint watch;
+    guint watch;         /* for the next piece */
+    guint hup_watch;     /* for the end of who only reads */
     GByteArray *waiting; /* received and not yet written; or read, not sent */
 };
 
@@ -42,6 +44,7 @@ static struct vwl_transfer *transfer_new(struct vwl_client *client, int fd,
     transfer->mid[0] = transfer->mid[1] = -1;
     transfer->waiting = g_byte_array_new();
     client->n_transfers++;
+    client->n_fds += FDS;
     g_ptr_array_add(client->bridge->transfers, transfer);
     vwl_transport_watch(client->bridge->transport, vfd, 1);
     return transfer;
@@ -60,6 +63,10 @@ static void close_ends(struct vwl_transfer *transfer)
     if (transfer->watch != 0) {
         g_source_remove(transfer->watch);
         transfer->watch = 0;
+    }
+    if (transfer->hup_watch != 0) {
+        g_source_remove(transfer->hup_watch);
+        transfer->hup_watch = 0;
     }
     if (transfer->vfd >= 0) {
         if (transfer->client != NULL) {
@@ -91,6 +98,7 @@ static void transfer_end(struct vwl_transfer *transfer)
     close_ends(transfer);
     if (transfer->client != NULL) {
         transfer->client->n_transfers--;
+        transfer->client->n_fds -= FDS;
     }
     transfer->bridge->again = true;
 }
@@ -105,6 +113,17 @@ void vwl_transfer_free(struct vwl_transfer *transfer)
     transfer_end(transfer);
     g_byte_array_unref(transfer->waiting);
     g_free(transfer);
+}
+
+/* Whoever only reads says nothing when it has had enough: what it would read
+ * may not come for long, and its writer is to know. */
+static gboolean on_given_up(gint fd, GIOCondition condition, gpointer data)
+{
+    struct vwl_transfer *transfer = data;
+
+    transfer->hup_watch = 0;
+    transfer_end(transfer);
+    return G_SOURCE_REMOVE;
 }
 
 static gboolean on_writable(gint fd, GIOCondition condition, gpointer data);
@@ -310,6 +329,26 @@ static int borrow(int fd, bool is_socket, int mid[2])
     return own;
 }
 
+/* Whether a client may have one more; the reason is said. */
+static bool has_room(struct vwl_client *client)
+{
+    if (client->n_transfers < vwl_limit_of(client, VWL_LIMIT_PIPES)) {
+        return true;
+    }
+    vwl_limit_reached(client->bridge, client, VWL_LIMIT_PIPES);
+    return false;
+}
+
+/* A pipe whose guest's end is shut as soon as it was sent. */
+int vwl_transfer_shut(struct vwl_client *client, int fd)
+{
+    bool outwards = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+    int vfd = -1,
+        r = vwl_transport_pipe(client->bridge->transport, outwards, &vfd);
+
+    return r < 0 ? r : vfd;
+}
+
 int vwl_transfer_from_client(struct vwl_client *client, int *fd)
 {
     int flags = fcntl(*fd, F_GETFL), mid[2] = { -1, -1 }, vfd = -1, own, r;
@@ -317,7 +356,7 @@ int vwl_transfer_from_client(struct vwl_client *client, int *fd)
     struct vwl_transfer *transfer;
     struct stat st;
 
-    if (client->n_transfers >= MAX_TRANSFERS) {
+    if (!has_room(client) || !vwl_limit_may_hold(client, *fd)) {
         return -EMFILE;
     }
     /* opening or writing another kind of file may block */
@@ -350,6 +389,9 @@ int vwl_transfer_from_client(struct vwl_client *client, int *fd)
     if (outwards) {
         transfer->watch = vwl_watch_add(own, G_IO_IN | G_IO_HUP, on_readable,
                                         transfer);
+    } else {
+        transfer->hup_watch = vwl_watch_add(own, G_IO_ERR | G_IO_HUP,
+                                            on_given_up, transfer);
     }
     return vfd;
 }
@@ -359,7 +401,12 @@ int vwl_transfer_from_host(struct vwl_client *client, int *vfd)
     struct vwl_transfer *transfer;
     int ends[2];
 
-    if (client->n_transfers >= MAX_TRANSFERS || pipe2(ends, O_CLOEXEC) < 0) {
+    if (!has_room(client) || pipe2(ends, O_CLOEXEC) < 0) {
+        return -EMFILE;
+    }
+    if (!vwl_limit_may_hold(client, ends[1])) {
+        close(ends[0]);
+        close(ends[1]);
         return -EMFILE;
     }
     fcntl(ends[0], F_SETFL, O_NONBLOCK);

@@ -16,6 +16,10 @@ struct vwl_transfer;
 /* fd, the client's end of a pipe, becomes a VFD to be sent, or -errno. Takes
  * it if it returns a VFD. */
 int vwl_transfer_from_client(struct vwl_client *client, int *fd);
+/* What goes in its place when that is refused: a VFD that the caller closes as
+ * soon as it was sent, so that the host sees the end of the transfer, as the
+ * client does when fd is closed. -errno: nothing can be sent. */
+int vwl_transfer_shut(struct vwl_client *client, int fd);
 /* A VFD from the host becomes a descriptor for the client, or -errno. Takes it
  * if it returns one. */
 int vwl_transfer_from_host(struct vwl_client *client, int *vfd);

@@ -97,8 +97,16 @@ void vwl_uplink_alone(struct vwl_uplink *uplink, uint32_t object,
 
 void vwl_uplink_close(struct vwl_uplink *uplink, int vfd)
 {
-    struct vwl_attached entry = { vfd, vwl_uplink_len(uplink) };
+    vwl_uplink_close_after(uplink, vfd, 0);
+}
 
+void vwl_uplink_close_after(struct vwl_uplink *uplink, int vfd, size_t more)
+{
+    struct vwl_attached entry = { vfd, vwl_uplink_len(uplink) + more };
+
+    if (vfd < 0) {
+        return;
+    }
     if (entry.at == 0) {
         vwl_transport_close(uplink->transport, vfd);
     } else {

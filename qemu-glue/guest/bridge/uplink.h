@@ -57,6 +57,9 @@ void vwl_uplink_alone(struct vwl_uplink *uplink, uint32_t object,
                       const struct vwl_lone *lone);
 /* Closes a VFD after all that waits was sent. */
 void vwl_uplink_close(struct vwl_uplink *uplink, int vfd);
+/* After that and so many bytes more, which are to be put next. A negative VFD
+ * is none. */
+void vwl_uplink_close_after(struct vwl_uplink *uplink, int vfd, size_t more);
 
 /* Sends to the context what may go in one message; done follows if it returns
  * 0. -EBUSY: later. */

@@ -23,7 +23,6 @@ enum {
 };
 
 #define MAX_PLANES 4u
-#define MAX_HELD 1024u /* descriptors of a client's params */
 #define WITHOUT_FEEDBACK 3u
 
 struct plane {
@@ -71,6 +70,7 @@ static void planes_drop(struct vwl_client *client, struct params *params)
             close(params->planes[i].fd);
             params->planes[i].fd = -1;
             held_of(client)->n--;
+            client->n_fds--;
         }
     }
 }
@@ -97,11 +97,13 @@ static void plane_add(struct vwl_client *client, struct vwl_object *object,
     } else if (params->planes[index].fd >= 0) {
         vwl_client_error(client, object->client_id, PLANE_SET,
                          "plane %u was already set", index);
-    } else if (held_of(client)->n >= MAX_HELD) {
+    } else if (held_of(client)->n >= vwl_limit_of(client, VWL_LIMIT_PLANES)) {
+        vwl_limit_reached(client->bridge, client, VWL_LIMIT_PLANES);
         vwl_client_error(client, 1, WL_ERROR_NO_MEMORY, "too many planes");
     } else {
         params->planes[index] = plane;
         held_of(client)->n++;
+        client->n_fds++;
         return;
     }
     close(plane.fd);
@@ -190,6 +192,7 @@ static bool planes_import(struct vwl_client *client, struct params *params,
     while (i < n && vwl_transport_import(t, false, &params->planes[i].fd,
                                          &handles[i]) == 0) {
         held_of(client)->n--;
+        client->n_fds--;
         params->planes[i++].fd = -1;
     }
     if (i == n) {
@@ -227,8 +230,7 @@ static bool buffer_new(struct vwl_client *client,
                                                 arg->value, true);
 
     if (buffer == NULL) {
-        vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT,
-                         "invalid new id %u", arg->value);
+        vwl_client_bad_id(client, arg->value);
         return false;
     }
     *host_id = buffer->host_id;

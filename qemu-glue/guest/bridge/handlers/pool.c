@@ -9,7 +9,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define MAX_POOLS 4096u
 /* Maps are few in a process; smaller pools are read nearly as fast. */
 #define MAP_MIN_BYTES (256 << 10)
 #define MAX_MAPPED 16u
@@ -31,7 +30,12 @@ static struct shm *shm_of(struct vwl_client *client)
 
 bool vwl_pool_has_room(struct vwl_client *client)
 {
-    return shm_of(client)->n_pools < MAX_POOLS;
+    bool room = shm_of(client)->n_pools < vwl_limit_of(client, VWL_LIMIT_POOLS);
+
+    if (!room) {
+        vwl_limit_reached(client->bridge, client, VWL_LIMIT_POOLS);
+    }
+    return room;
 }
 
 struct vwl_pool *vwl_pool_new(struct vwl_client *client, int fd, int64_t size)
@@ -42,6 +46,7 @@ struct vwl_pool *vwl_pool_new(struct vwl_client *client, int fd, int64_t size)
     pool->fd = fd;
     pool->size = size;
     shm_of(client)->n_pools++;
+    client->n_fds++;
     return pool;
 }
 
@@ -61,6 +66,7 @@ void vwl_pool_unref(struct vwl_client *client, struct vwl_pool *pool)
         close(pool->fd);
         g_free(pool);
         shm_of(client)->n_pools--;
+        client->n_fds--;
     }
 }
 

@@ -231,8 +231,7 @@ static void create_pool(struct vwl_client *client, const struct vwl_object *shm,
                                    shm->version, msg->args[0].value, shared);
     if (object == NULL) {
         close(fd);
-        vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT,
-                         "invalid new id %u", msg->args[0].value);
+        vwl_client_bad_id(client, msg->args[0].value);
         return;
     }
     pool = vwl_pool_new(client, fd, size);

@@ -8,7 +8,6 @@ enum { SHM_CREATE_POOL = 0 };
 enum { POOL_CREATE_BUFFER = 0, POOL_DESTROY = 1 };
 enum { BUFFER_DESTROY = 0, BUFFER_RELEASE = 0 };
 
-#define MAX_MEMORY ((size_t)1 << 30) /* of the host's, for one client */
 #define MAX_IDLE 8u
 #define MAX_IDLE_BYTES ((size_t)64 << 20)
 
@@ -62,6 +61,7 @@ static void memory_free(struct vwl_client *client, struct vwl_memory *memory)
                            NULL, 0, -1);
     }
     shmbufs_of(client)->memory_bytes -= memory->mem.size;
+    client->n_fds--;
     vwl_transport_unmap(t, &memory->mem);
     vwl_uplink_close(&client->uplink, memory->mem.vfd);
     g_free(memory);
@@ -102,13 +102,14 @@ static struct vwl_memory *memory_reuse(struct vwl_client *client, size_t size)
 static struct vwl_memory *memory_new(struct vwl_client *client, size_t size,
                                      uint32_t host_shm)
 {
+    uint64_t max = (uint64_t)vwl_limit_of(client, VWL_LIMIT_MEMORY) << 20;
     struct vwl_transport_mem mem;
     struct vwl_memory *memory;
     struct vwl_object *pool;
     uint32_t args[2];
 
-    if (size > MAX_MEMORY ||
-        shmbufs_of(client)->memory_bytes > MAX_MEMORY - size) {
+    if (shmbufs_of(client)->memory_bytes + (uint64_t)size > max) {
+        vwl_limit_reached(client->bridge, client, VWL_LIMIT_MEMORY);
         return NULL;
     }
     pool = vwl_objects_new(&client->objects, &wl_shm_pool_interface, 1, 0,
@@ -125,6 +126,7 @@ static struct vwl_memory *memory_new(struct vwl_client *client, size_t size,
     memory->pool = pool;
     pool->in_use = true;
     shmbufs_of(client)->memory_bytes += mem.size;
+    client->n_fds++;
     args[0] = pool->host_id;
     args[1] = (uint32_t)mem.size;
     vwl_uplink_request(&client->uplink, host_shm, SHM_CREATE_POOL, args, 2,
@@ -154,8 +156,7 @@ struct vwl_shmbuf *vwl_shmbuf_new(struct vwl_client *client,
     struct vwl_shmbuf *buffer;
 
     if (object == NULL) {
-        vwl_client_error(client, 1, WL_ERROR_INVALID_OBJECT,
-                         "invalid new id %u", arg->value);
+        vwl_client_bad_id(client, arg->value);
         return NULL;
     }
     buffer = g_memdup2(like, sizeof *like);
