@@ -9,8 +9,8 @@
  *
  * Adding to what guests may have: a TABLED row in table.c. The build looks for
  * the tables (struct wl_interface) of the global and of all that it makes in
- * the XML of the installed wayland-protocols; where that lacks them, a file
- * listed in meson.build defines them by hand. wayland/interfaces.h, which the
+ * the XML of the installed wayland-protocols; where that lacks them, in
+ * byhand.txt, or a file listed in meson.build defines them. wayland/interfaces.h, which the
  * build makes, declares them. A row without tables cannot be let through, as
  * nobody could tell what its messages mean.
  */

@@ -9,9 +9,15 @@ import array
 import collections
 import os
 import pathlib
+import re
 import socket
 import struct
+import sys
 import xml.etree.ElementTree
+
+HERE = pathlib.Path(__file__).resolve().parents[2] / 'plugin/wayland'
+sys.path.append(str(HERE))
+import tables
 
 SERVER_IDS = 0xff000000
 
@@ -41,26 +47,43 @@ def _message(node):
                    node.get('type') == 'destructor', args)
 
 
+def _interface(node):
+    return Interface(node.get('name'), int(node.get('version')),
+                     [_message(m) for m in node.findall('request')],
+                     [_message(m) for m in node.findall('event')])
+
+
 def load(*paths):
     """{interface name: Interface} of XML files."""
     interfaces = {}
     for path in paths:
         tree = xml.etree.ElementTree.parse(path)
         for node in tree.iter('interface'):
-            interfaces[node.get('name')] = Interface(
-                node.get('name'), int(node.get('version')),
-                [_message(m) for m in node.findall('request')],
-                [_message(m) for m in node.findall('event')])
+            interfaces[node.get('name')] = _interface(node)
     return interfaces
 
 
+def by_hand():
+    """The same of what this project describes itself."""
+    return {name: _interface(node) for name, node in
+            tables.read_by_hand(HERE / 'byhand.txt').items()}
+
+
+def caps():
+    """{global: the version beyond which it is not offered}"""
+    rows = re.findall(r'TABLED\((\w+), VWL_\w+, (\d+),',
+                      (HERE / 'table.c').read_text())
+    return {name: int(version) for name, version in rows}
+
+
 def load_all(core, protocols):
-    """Of Debian's packages; what was never stable comes first, so that the
-    newest description of an interface counts."""
+    """Of Debian's packages, and where they lack it of our own; what was never
+    stable comes first, so that the newest description of an interface counts.
+    """
     paths = []
     for kind in ('unstable', 'staging', 'stable'):
         paths += sorted(pathlib.Path(protocols).glob(kind + '/*/*.xml'))
-    return load(*paths, core)
+    return by_hand() | load(*paths, core)
 
 
 class Peer:

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "handler.h"
+#include "part.h"
 
 #define SECOND INT64_C(1000000000)
 #define PERIOD (10 * SECOND)
@@ -21,6 +22,7 @@
 
 enum { CLOCK_ID = 0 };
 enum { PRESENTED = 1 };
+enum { SET_TIMESTAMP = 0 };
 enum { SEC_HIGH, SEC_LOW, NSEC, REFRESH, SEQ_HIGH, SEQ_LOW, FLAGS };
 
 /* Of a wp_presentation. */
@@ -39,6 +41,16 @@ struct clock {
 struct asked {
     struct clock *clock;
     int64_t when;
+};
+
+/* Of each client: what the last answer added to the host's time. */
+struct shift {
+    bool known;
+    int64_t ns;
+};
+
+static const struct vwl_part shift_part = {
+    .size = sizeof(struct shift),
 };
 
 static int64_t clock_now(const struct clock *clock)
@@ -154,12 +166,14 @@ static int64_t clock_offset(struct clock *clock, int64_t asked, int64_t host,
 }
 
 /* The times become the guest's. */
-static void feedback_presented(struct vwl_object *feedback,
+static void feedback_presented(struct vwl_client *client,
+                               struct vwl_object *feedback,
                                const struct vwl_wire_message *msg, void *data)
 {
     const struct vwl_wire_arg *args = msg->args;
     struct asked *asked = feedback->data;
     int64_t now, seconds, time, offset;
+    struct shift *shift;
 
     if (msg->opcode != PRESENTED || asked == NULL) {
         return;
@@ -173,6 +187,9 @@ static void feedback_presented(struct vwl_object *feedback,
     }
     time = seconds * SECOND + args[NSEC].value;
     offset = clock_offset(asked->clock, asked->when, time, now);
+    shift = vwl_part_of(client, &shift_part);
+    shift->known = true;
+    shift->ns = offset;
     if (offset == 0 || time + offset < 0) {
         return;
     }
@@ -188,7 +205,7 @@ static enum vwl_outcome feedback_event(struct vwl_client *client,
                                        const struct vwl_wire_message *msg,
                                        void *data)
 {
-    feedback_presented(feedback, msg, data);
+    feedback_presented(client, feedback, msg, data);
     return VWL_PASS;
 }
 
@@ -196,4 +213,43 @@ const struct vwl_handler vwl_handle_presentation_feedback = {
     .made = feedback_made,
     .event = feedback_event,
     .freed = feedback_freed,
+};
+
+/* ---- wp_commit_timer_v1 ---- */
+
+/* A time of the guest's becomes one of the host's. As long as no answer has
+ * told the difference the frame goes without: a time that is far ahead on the
+ * host would hold it for as long. */
+static enum vwl_outcome timer_request(struct vwl_client *client,
+                                      struct vwl_object *timer,
+                                      const struct vwl_wire_message *msg,
+                                      void *data)
+{
+    const struct shift *shift = vwl_part_of(client, &shift_part);
+    const struct vwl_wire_arg *args = msg->args;
+    int64_t seconds, time;
+
+    if (msg->opcode != SET_TIMESTAMP) {
+        return VWL_PASS;
+    }
+    seconds = (int64_t)((uint64_t)args[SEC_HIGH].value << 32 |
+                        args[SEC_LOW].value);
+    if (args[NSEC].value >= SECOND) {
+        return VWL_PASS; /* an error, which the host tells */
+    }
+    if (!shift->known || seconds < 0 || seconds > MAX_SECONDS) {
+        return VWL_DROP;
+    }
+    time = seconds * SECOND + args[NSEC].value - shift->ns;
+    if (time < 0) {
+        return VWL_DROP;
+    }
+    vwl_wire_put(data, args[SEC_HIGH].at, (uint32_t)(time / SECOND >> 32));
+    vwl_wire_put(data, args[SEC_LOW].at, (uint32_t)(time / SECOND));
+    vwl_wire_put(data, args[NSEC].at, (uint32_t)(time % SECOND));
+    return VWL_PASS;
+}
+
+const struct vwl_handler vwl_handle_commit_timer = {
+    .request = timer_request,
 };

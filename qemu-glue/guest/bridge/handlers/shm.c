@@ -13,7 +13,7 @@
 
 #include "shmbuf.h"
 
-enum { SHM_CREATE_POOL = 0 };
+enum { SHM_CREATE_POOL = 0, SHM_RELEASE = 1 };
 enum { POOL_CREATE_BUFFER = 0, POOL_DESTROY = 1, POOL_RESIZE = 2 };
 enum { INVALID_FORMAT = 0, INVALID_STRIDE = 1, INVALID_FD = 2 };
 
@@ -251,10 +251,15 @@ static enum vwl_outcome shm_request(struct vwl_client *client,
                                     const struct vwl_wire_message *msg,
                                     void *data)
 {
-    if (msg->opcode != SHM_CREATE_POOL) {
-        return VWL_PASS;
+    uint32_t id = shm->client_id;
+
+    if (msg->opcode == SHM_CREATE_POOL) {
+        create_pool(client, shm, msg);
+    } else if (msg->opcode == SHM_RELEASE) {
+        /* the host's stays: buffers that live on are given memory by it */
+        vwl_objects_drop_client(&client->objects, shm);
+        vwl_client_delete_id(client, id);
     }
-    create_pool(client, shm, msg);
     return VWL_DONE;
 }
 
