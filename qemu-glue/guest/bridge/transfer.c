@@ -267,19 +267,26 @@ static void send_out(struct vwl_transfer *transfer)
     }
 }
 
+/* All that is there, and whether that was all: most data comes in one piece,
+ * and its reader waits for the end. */
 static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 {
     struct vwl_transfer *transfer = data;
+    guint len = 0;
     ssize_t n;
 
     g_byte_array_set_size(transfer->waiting, CHUNK);
-    n = read(fd, transfer->waiting->data, CHUNK);
-    g_byte_array_set_size(transfer->waiting, n > 0 ? (guint)n : 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+    do {
+        n = read(fd, transfer->waiting->data + len, CHUNK - len);
+        len += n > 0 ? (guint)n : 0;
+    } while ((n > 0 && len < CHUNK) || (n < 0 && errno == EINTR));
+    g_byte_array_set_size(transfer->waiting, len);
+    transfer->ended = n == 0 || (n < 0 && errno != EAGAIN);
+    if (len == 0 && !transfer->ended) {
         return G_SOURCE_CONTINUE;
     }
     transfer->watch = 0;
-    if (n <= 0) {
+    if (len == 0) {
         transfer_end(transfer);
     } else {
         send_out(transfer);
