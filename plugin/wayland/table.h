@@ -10,9 +10,9 @@
  * Adding to what guests may have: a TABLED row in table.c. The build looks for
  * the tables (struct wl_interface) of the global and of all that it makes in
  * the XML of the installed wayland-protocols; where that lacks them, in
- * byhand.txt, or a file listed in meson.build defines them. wayland/interfaces.h, which the
- * build makes, declares them. A row without tables cannot be let through, as
- * nobody could tell what its messages mean.
+ * byhand.txt, or a file listed in meson.build defines them.
+ * wayland/interfaces.h, which the build makes, declares them. A row without
+ * tables cannot be let through, as nobody could tell what its messages mean.
  */
 #ifndef VWL_WAYLAND_TABLE_H
 #define VWL_WAYLAND_TABLE_H

@@ -16,10 +16,11 @@ import sys
 # Options and properties of other people's programs that the docs show.
 FOREIGN_OPTIONS = {
     'apt': {'no-install-recommends'},
-    'meson': {'suite', 'benchmark', 'buildtype'},
+    'meson': {'suite', 'benchmark', 'buildtype', 'prefix'},
     'mokutil': {'import'},
     'pkg-config': {'variable', 'cflags'},
-    'systemctl': {'user', 'now'},
+    'systemctl': {'user', 'now', 'global'},
+    'udevadm': {'subsystem-match'},
     'weston': {'backend', 'use-pixman', 'xwayland'},
 }
 FOREIGN_PROPERTIES = {'id', 'bus', 'addr', 'ats', 'packed', 'iommu_platform',

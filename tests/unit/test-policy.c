@@ -142,7 +142,7 @@ static void test_binds(void)
     refuse_bind("invalid global 1", 1, screencopy, 1, 3);
     refuse_bind("invalid global 77", 77, "wl_shm", 1, 3);
     refuse_bind("global 5 is refused", 5, "no_such_thing", 1, 3);
-    refuse_bind("invalid global 2", 2, "wl_shm", 2, 3); /* capped at 1 */
+    refuse_bind("invalid global 2", 2, "wl_shm", 3, 3); /* capped at 2 */
     refuse_bind("invalid global 2", 2, "wl_shm", 0, 3);
     refuse_bind("cannot be used", 2, "wl_shm", 1, 1);
     refuse_bind("cannot be used", 2, "wl_shm", 1, REGISTRY);
