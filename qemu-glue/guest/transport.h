@@ -76,6 +76,7 @@ struct vwl_transport_ops {
                         struct vwl_transport_dmabuf *buffer);
     int (*dmabuf_sync)(struct vwl_transport *t, int vfd, uint32_t flags);
     int (*gpu)(struct vwl_transport *t, struct vwl_transport_gpu *gpu);
+    bool gpu_waits; /* for seconds, maybe; it may be called by a thread */
     int (*import)(struct vwl_transport *t, bool fence, int *fd, int *handle);
     int (*send_checked)(struct vwl_transport *t, int vfd, const void *data,
                         size_t len, const int *vfds, unsigned int n_vfds,

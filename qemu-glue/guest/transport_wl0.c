@@ -337,6 +337,7 @@ static const struct vwl_transport_ops ops = {
     .alloc_dmabuf = alloc_dmabuf,
     .dmabuf_sync = dmabuf_sync,
     .gpu = wl0_gpu,
+    .gpu_waits = true,
     .import = wl0_import,
     .send_checked = wl0_send_checked,
     .export_fence = wl0_export_fence,

@@ -118,12 +118,12 @@ static bool is_taken(int ctx, int fd)
     return ioctl(ctx, WL0_IOC_SEND, &txn) == 0;
 }
 
-static int connect_once(struct wl0 *wl0)
+static int connect_once(const char *path, int *fd)
 {
     struct wl0_new new;
 
     wl0_fill_ctx(&new, NULL);
-    return wl0_make(wl0->path, &wl0->fd, &new);
+    return wl0_make(path, fd, &new);
 }
 
 static void ask(int ctx, int node, struct vwl_transport_gpu *gpu)
@@ -147,10 +147,10 @@ static void ask(int ctx, int node, struct vwl_transport_gpu *gpu)
 }
 
 /* Whether the device makes buffers itself. */
-static bool has_dmabufs(struct wl0 *wl0)
+static bool has_dmabufs(const char *path, int *fd)
 {
     struct wl0_new new = { .type = WL0_NEW_DMABUF };
-    int r = wl0_make(wl0->path, &wl0->fd, &new);
+    int r = wl0_make(path, fd, &new);
 
     if (r >= 0) {
         close(r);
@@ -158,25 +158,32 @@ static bool has_dmabufs(struct wl0 *wl0)
     return r != -ENOTTY;
 }
 
+/* In a thread: with a descriptor of its own, as the transport may exchange its
+ * one meanwhile. */
 int wl0_gpu(struct vwl_transport *t, struct vwl_transport_gpu *gpu)
 {
-    struct wl0 *wl0 = (struct wl0 *)(void *)t;
-    int node = open_node(), ctx;
+    const char *path = ((struct wl0 *)(void *)t)->path;
+    int fd = open(path, O_RDWR | O_CLOEXEC), node, ctx, r = 0;
 
+    if (fd < 0) {
+        return -errno;
+    }
+    node = open_node();
     if (node >= 0) {
-        ctx = connect_once(wl0);
-        if (ctx < 0) {
-            close(node);
-            return ctx;
+        ctx = connect_once(path, &fd);
+        if (ctx >= 0) {
+            ask(ctx, node, gpu);
+            close(ctx);
+        } else {
+            r = ctx;
         }
-        ask(ctx, node, gpu);
-        close(ctx);
         close(node);
     }
-    if (!gpu->buffers) {
-        gpu->buffers = has_dmabufs(wl0);
+    if (r == 0 && !gpu->buffers) {
+        gpu->buffers = has_dmabufs(path, &fd);
     }
-    return 0;
+    close(fd);
+    return r;
 }
 
 /* The driver takes descriptors as they are. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "gpu.h"
 #include "transfer.h"
 
 #define ACCEPT_PAUSE_MS 100
@@ -177,17 +178,6 @@ static void on_connected(void *opaque, int result)
     g_free(arrival);
 }
 
-bool vwl_bridge_has_room(struct vwl_bridge *bridge)
-{
-    bool room = bridge->clients->len + bridge->arrivals->len <
-                (guint)bridge->options.limits.max[VWL_LIMIT_CLIENTS];
-
-    if (!room) {
-        vwl_limit_reached(bridge, NULL, VWL_LIMIT_CLIENTS);
-    }
-    return room;
-}
-
 static int start_connecting(const struct listener *listener, int fd)
 {
     struct vwl_bridge *bridge = listener->bridge;
@@ -222,7 +212,7 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
     struct vwl_bridge *bridge = listener->bridge;
     int connection = -1;
 
-    if (vwl_bridge_has_room(bridge) && vwl_limit_has_room(bridge, fd)) {
+    if (vwl_client_has_room(bridge) && vwl_limit_has_room(bridge, fd)) {
         connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (connection < 0 &&
             (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)) {
@@ -260,6 +250,7 @@ void vwl_bridge_free(struct vwl_bridge *bridge)
         listener_free(bridge->listeners->pdata[i]);
     }
     g_ptr_array_unref(bridge->listeners);
+    vwl_gpu_finish(bridge);
     for (guint i = 0; i < bridge->transfers->len; i++) {
         vwl_transfer_free(bridge->transfers->pdata[i]);
     }

@@ -337,7 +337,11 @@ void vwl_client_from_host(struct vwl_client *client)
     unsigned int round;
     ssize_t r = 1;
 
-    for (round = 0; round < ROUNDS && !client->dead && !client->host_eof;
+    if (client->later) {
+        client->speaker->from_host(client);
+    }
+    for (round = 0;
+         round < ROUNDS && !client->dead && !client->host_eof && !client->later;
          round++) {
         client->full = client->to_client.bytes->len > VWL_HIGH_WATER;
         if (client->full || vwl_transport_poll(t, client->ctx, 0) != 1) {
@@ -353,7 +357,7 @@ void vwl_client_from_host(struct vwl_client *client)
     client->host_eof |= r <= 0 && r != -ETIMEDOUT;
     if (round == ROUNDS) {
         client->bridge->again = true;
-    } else if ((client->host_eof || client->host_gone) &&
+    } else if ((client->host_eof || client->host_gone) && !client->later &&
                client->speaker->host_left != NULL) {
         client->speaker->host_left(client);
     }
@@ -361,6 +365,17 @@ void vwl_client_from_host(struct vwl_client *client)
 }
 
 /* ---- the life ---- */
+
+bool vwl_client_has_room(struct vwl_bridge *bridge)
+{
+    bool room = bridge->clients->len + bridge->arrivals->len <
+                (guint)bridge->options.limits.max[VWL_LIMIT_CLIENTS];
+
+    if (!room) {
+        vwl_limit_reached(bridge, NULL, VWL_LIMIT_CLIENTS);
+    }
+    return room;
+}
 
 struct vwl_client *vwl_client_new(struct vwl_bridge *bridge,
                                   const struct vwl_speaker *speaker, int ctx,

@@ -59,8 +59,10 @@ struct vwl_bridge {
     GPtrArray *arrivals;
     GPtrArray *listeners;
     unsigned int counter;
-    struct vwl_transport_gpu gpu; /* handlers/gpu.c */
+    struct vwl_transport_gpu gpu; /* gpu.c */
     bool gpu_known;
+    gint64 gpu_pause;
+    struct vwl_gpu_question *gpu_question;
     unsigned int fds_max, fds_low;     /* limit.c: of the process */
     bool limits_said[VWL_LIMITS_SAID]; /* by enum vwl_limit */
     bool again; /* more to receive than one round takes */
@@ -82,6 +84,7 @@ struct vwl_client {
     bool host_eof;  /* nothing will come */
     bool eof, deaf; /* the client's end: said all, hears nothing */
     bool full;      /* to_client: the host is not read meanwhile */
+    bool later;     /* from_host: its first message cannot be dealt with yet */
     bool failed, dead;
     int hold; /* nothing is sent before it is readable; -1: none */
     guint hold_watch;
@@ -92,7 +95,7 @@ struct vwl_client {
 };
 
 /* Whether there may be one more. */
-bool vwl_bridge_has_room(struct vwl_bridge *bridge);
+bool vwl_client_has_room(struct vwl_bridge *bridge);
 
 /* Takes both its ends, and a place among the bridge's clients. */
 struct vwl_client *vwl_client_new(struct vwl_bridge *bridge,

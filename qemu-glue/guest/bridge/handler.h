@@ -19,10 +19,13 @@ enum vwl_outcome {
     VWL_DROP,   /* the other side is not to hear of it; descriptors go */
     VWL_DONE,   /* the handler has dealt with it, and with its descriptors */
     VWL_FAILED, /* the client has come to its end (vwl_client_error) */
+    VWL_LATER,  /* of offers and event: nothing was done, the same in a while;
+                   a dispatch will follow */
 };
 
 struct vwl_handler {
-    /* A global of this interface: PASS or DROP. The version may be lowered. */
+    /* A global of this interface: PASS, DROP or LATER. The version may be
+     * lowered. */
     enum vwl_outcome (*offers)(struct vwl_client *client, uint32_t *version);
     /* A request of the client's, checked against the interface; ids in msg
      * and data are the client's. A PASS that failed the client does not go. */

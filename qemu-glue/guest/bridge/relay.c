@@ -146,7 +146,8 @@ static void request_pass(struct vwl_client *client, struct vwl_object *object,
     }
 }
 
-static void relay_request(struct vwl_client *client, void *data, size_t size)
+/* Each of both: whether the message is dealt with. */
+static bool relay_request(struct vwl_client *client, void *data, size_t size)
 {
     const struct vwl_handler *handler;
     const struct wl_message *proto;
@@ -159,7 +160,7 @@ static void relay_request(struct vwl_client *client, void *data, size_t size)
     object = vwl_objects_client(&client->objects, id);
     if (object == NULL) {
         invalid_object(client, id);
-        return;
+        return true;
     }
     proto = opcode < object->iface->method_count
                 ? &object->iface->methods[opcode]
@@ -171,7 +172,7 @@ static void relay_request(struct vwl_client *client, void *data, size_t size)
                          "invalid request %s#%u.%s (opcode %u)",
                          object->iface->name, id,
                          proto != NULL ? proto->name : "?", opcode);
-        return;
+        return true;
     }
     if (client->bridge->options.trace) {
         vwl_trace_message(client, "->", object, proto, &msg, data);
@@ -179,11 +180,12 @@ static void relay_request(struct vwl_client *client, void *data, size_t size)
     handler = object->role;
     if (handler != NULL && handler->request != NULL &&
         handler->request(client, object, &msg, data) != VWL_PASS) {
-        return;
+        return true;
     }
     if (!client->failed) {
         request_pass(client, object, &msg, data);
     }
+    return true;
 }
 
 /* ---- events ---- */
@@ -271,7 +273,7 @@ static void event_pass(struct vwl_client *client,
     vwl_queue_put(&client->to_client, data, msg->size, fd);
 }
 
-static void relay_event(struct vwl_client *client, void *data, size_t size)
+static bool relay_event(struct vwl_client *client, void *data, size_t size)
 {
     enum vwl_outcome verdict = VWL_PASS;
     const struct vwl_handler *handler;
@@ -285,16 +287,16 @@ static void relay_event(struct vwl_client *client, void *data, size_t size)
     vwl_wire_header(data, &id, &opcode);
     object = vwl_objects_host(&client->objects, id);
     if (object == NULL) {
-        return; /* destroyed while this was on its way */
+        return true; /* destroyed while this was on its way */
     }
     proto = opcode < object->iface->event_count ? &object->iface->events[opcode]
                                                 : NULL;
     if (proto == NULL || vwl_wire_walk(proto, data, size, &msg) < 0 ||
         msg.n_fds > client->from_host.fds->len) {
         vwl_client_fail(client, "the host sent an invalid event");
-        return;
+        return true;
     }
-    if (client->bridge->options.trace) {
+    if (client->bridge->options.trace && !client->later) {
         vwl_trace_message(client, "<-", object, proto, &msg, data);
     }
     handler = object->role;
@@ -302,17 +304,19 @@ static void relay_event(struct vwl_client *client, void *data, size_t size)
     if (handler != NULL && handler->event != NULL) {
         verdict = handler->event(client, object, &msg, data);
     }
+    client->later = verdict == VWL_LATER;
     if (verdict == VWL_PASS && !ours) {
         event_pass(client, object, &msg, data);
     } else if (verdict == VWL_DROP || verdict == VWL_PASS) {
         event_drop(client, &msg);
     }
+    return !client->later;
 }
 
 /* ---- the speaker ---- */
 
 static void relay_all(struct vwl_client *client, struct vwl_queue *queue,
-                      void (*one)(struct vwl_client *, void *, size_t))
+                      bool (*one)(struct vwl_client *, void *, size_t))
 {
     GByteArray *bytes = queue->bytes;
     size_t at = 0;
@@ -324,10 +328,9 @@ static void relay_all(struct vwl_client *client, struct vwl_queue *queue,
             vwl_client_error(client, 1, WL_ERROR_INVALID_METHOD,
                              "invalid message size");
         }
-        if (size <= 0) {
+        if (size <= 0 || !one(client, bytes->data + at, (size_t)size)) {
             break;
         }
-        one(client, bytes->data + at, (size_t)size);
         at += (size_t)size;
     }
     if (at != 0) {

@@ -114,7 +114,7 @@ static int adopt(struct vwl_client *client, int vfd)
     struct vwl_bridge *bridge = client->bridge;
     int pair[2];
 
-    if (!vwl_bridge_has_room(bridge) ||
+    if (!vwl_client_has_room(bridge) ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         return -EMFILE;
     }

@@ -321,6 +321,9 @@ static enum vwl_outcome dmabuf_offers(struct vwl_client *client,
 {
     const struct vwl_transport_gpu *gpu = vwl_gpu_of(client->bridge);
 
+    if (gpu == NULL) {
+        return VWL_LATER;
+    }
     if (!gpu->feedback) {
         *version = MIN(*version, WITHOUT_FEEDBACK);
     }
@@ -337,7 +340,8 @@ static enum vwl_outcome feedback_event(struct vwl_client *client,
                                        const struct vwl_wire_message *msg,
                                        void *data)
 {
-    uint64_t device = vwl_gpu_of(client->bridge)->device;
+    const struct vwl_transport_gpu *gpu = vwl_gpu_of(client->bridge);
+    uint64_t device = gpu != NULL ? gpu->device : 0;
 
     if ((msg->opcode == MAIN_DEVICE || msg->opcode == TARGET_DEVICE) &&
         device != 0 && msg->args[0].value == sizeof device) {

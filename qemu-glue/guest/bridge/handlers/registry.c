@@ -152,9 +152,12 @@ static enum vwl_outcome on_global(struct vwl_client *client,
     }
     version = MIN(msg->args[2].value, vwl_table_version(row));
     handler = client->objects.ops->role(row->iface);
-    if (handler != NULL && handler->offers != NULL &&
-        handler->offers(client, &version) != VWL_PASS) {
-        return VWL_DROP;
+    if (handler != NULL && handler->offers != NULL) {
+        enum vwl_outcome verdict = handler->offers(client, &version);
+
+        if (verdict != VWL_PASS) {
+            return verdict;
+        }
     }
     g_hash_table_insert(globals_of(client),
                         GUINT_TO_POINTER(msg->args[0].value),

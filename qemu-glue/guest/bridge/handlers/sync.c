@@ -137,7 +137,12 @@ static void set_fence(struct vwl_client *client, struct vwl_object *sync,
 static enum vwl_outcome factory_offers(struct vwl_client *client,
                                        uint32_t *version)
 {
-    return vwl_gpu_of(client->bridge)->buffers ? VWL_PASS : VWL_DROP;
+    const struct vwl_transport_gpu *gpu = vwl_gpu_of(client->bridge);
+
+    if (gpu == NULL) {
+        return VWL_LATER;
+    }
+    return gpu->buffers ? VWL_PASS : VWL_DROP;
 }
 
 static enum vwl_outcome factory_request(struct vwl_client *client,
