@@ -61,6 +61,30 @@ static void test_first_steps(void)
     core_rig_free(rig);
 }
 
+/* Descriptors come once, with their message, however the one before it ends
+ * with the guest's buffer. */
+static void test_full_buffer(void)
+{
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1);
+    int keymap = sealed_file(5000, F_SEAL_SHRINK | F_SEAL_WRITE);
+    char *full = g_malloc0(3968);
+    size_t len;
+
+    socket_send(compositor, full, 3968, NULL, 0);
+    socket_send(compositor, "key", 3, &keymap, 1);
+    expect_recv(rig, 1, 0, &len);
+    g_assert_cmpuint(len, ==, 3968);
+    expect_new(rig, 0, 0, 5000);
+    expect_recv(rig, 1, 1, &len);
+    g_assert_cmpuint(len, ==, 3);
+    g_assert_cmpint(next_message(rig), ==, 0);
+    g_free(full);
+    close(keymap);
+    close(compositor);
+    core_rig_free(rig);
+}
+
 static void test_receive(void)
 {
     struct core_rig *rig = core_rig_new(MODE_K23);
@@ -454,6 +478,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/ctx/small-buffers", test_small_buffers);
     g_test_add_func("/core/ctx/round-robin", test_round_robin);
     g_test_add_func("/core/ctx/close-with-messages", test_close_with_messages);
+    g_test_add_func("/core/ctx/full-buffer", test_full_buffer);
     g_test_add_func("/core/ctx/descriptors-alone", test_descriptors_alone);
     g_test_add_func("/core/ctx/own-socket", test_own_socket);
     g_test_add_func("/core/ctx/received-socket", test_received_socket);

@@ -287,9 +287,12 @@ ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
     n_iov = vwl_iov_slice(iov, n_iov, 0, (size_t)n, part, READ_PIECES, NULL);
     n = socket_get(fd, 0, part, n_iov, taken, &n_taken, &lost);
     vwl_closer_close_all(closer, taken, n_taken);
-    if (n <= 0) { /* somebody else has read it */
-        vwl_closer_close_all(closer, fds, *n_fds);
-        *n_fds = 0;
+    /* Where a message ends with the buffer, Linux shows the descriptors of the
+     * one behind it, too: they are still in the queue. None is left either if
+     * somebody else has read them. */
+    if (n_taken < *n_fds) {
+        vwl_closer_close_all(closer, fds + n_taken, *n_fds - n_taken);
+        *n_fds = n_taken;
     }
     return n;
 }
