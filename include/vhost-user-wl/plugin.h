@@ -112,7 +112,7 @@ struct vwl_socket_policy {
     const char *file;
     /* Limits of one connection; 0 = the default. Exceeding one ends it. */
     uint32_t max_message_bytes; /* 4096; up to 65532 */
-    uint32_t max_objects;       /* 65536 */
+    uint32_t max_objects;       /* 262144 */
     uint32_t max_registries;    /* 1024; clients cannot destroy them */
     uint32_t max_surfaces;      /* 4096 */
     uint32_t max_buffers;       /* 8192 */

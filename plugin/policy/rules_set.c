@@ -21,7 +21,7 @@ const struct rules_limit rules_limits[RULES_N_LIMITS] = {
             offsetof(struct vwl_rules, max_##name), usual, least, most \
     }
     LIMIT("message-bytes", message_bytes, 4096, 64, 65532),
-    LIMIT("objects", objects, 65536, 16, 1 << 20),
+    LIMIT("objects", objects, 262144, 16, 1 << 20),
     LIMIT("registries", registries, 1024, 1, 1 << 20),
     LIMIT("surfaces", surfaces, 4096, 1, 1 << 20),
     LIMIT("buffers", buffers, 8192, 1, 1 << 20),
