@@ -44,7 +44,8 @@ org_kde_kwin_slide_manager'''.split()
 # What the device lets them see only where its host says so.
 ASKED = '''zxdg_exporter_v1 zxdg_importer_v1 zxdg_exporter_v2 zxdg_importer_v2
 zwp_idle_inhibit_manager_v1 ext_idle_notifier_v1 zwp_pointer_constraints_v1
-zwp_keyboard_shortcuts_inhibit_manager_v1'''.split()
+zwp_keyboard_shortcuts_inhibit_manager_v1 xdg_toplevel_tag_manager_v1
+org_kde_kwin_idle'''.split()
 
 # What hosts may have and guests are not to see.
 HIDDEN = '''vwl_unheard_of_v1 wl_drm weston_debug_v1 weston_screenshooter
