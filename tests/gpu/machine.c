@@ -165,7 +165,7 @@ void machine_init(struct machine *m, bool blob, const char *dmabuf)
     qtest = g_build_filename(m->folder, "qtest", NULL);
     qtest_arg = g_strdup_printf("unix:%s", qtest);
     wl = g_strdup_printf("vhost-user-wl-pci,addr=5,gpu=gpu0,shm-size=16M,"
-                         "plugin=%s,wayland-sock=%s%s%s",
+                         "plugin=%s,wayland-sock=%s,,policy=none%s%s",
                          g_getenv("VWL_PLUGIN"), m->path,
                          dmabuf ? ",dmabuf=" : "", dmabuf ? dmabuf : "");
     listener = listen_at(qtest);

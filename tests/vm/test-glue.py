@@ -182,7 +182,7 @@ class Driver:
         self.m = m = qtest.Machine(
             f"{run.qemu} -plugin {run.glue}", run.dir, "-device",
             f"vhost-user-wl-pci,addr=5,plugin={plugin},"
-            f"wayland-sock={self.path},shm-size=16M")
+            f"wayland-sock={self.path},,policy=none,shm-size=16M")
         self.device = qtest.Virtio(m, 5)
         self.device.set_up(1 << 32, [self.IN, out])
         desc, avail, _ = self.IN
