@@ -74,7 +74,8 @@ class Machine:
                  "-qtest", f"unix:{places[0]},server=on,wait=off",
                  "-qtest-log", "/dev/null",
                  "-qmp", f"unix:{places[1]},server=on,wait=off", *args],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=vms._die_with_parent)
         try:
             self._qtest, self._qmp = map(self._connect, places)
             self._qmp.readline()
