@@ -91,10 +91,15 @@ static unsigned int until_fds(unsigned int n)
 /* One that lingers keeps nobody else waiting. */
 static void test_beside_one(void)
 {
-    struct vwl_closer *closer = vwl_closer_create();
+    struct vwl_closer *closer;
     struct linger_pair slow;
-    unsigned int before = count_fds();
+    unsigned int before;
 
+    if (!linger_is_possible()) {
+        return;
+    }
+    closer = vwl_closer_create();
+    before = count_fds();
     linger_make(&slow);
     vwl_closer_close(closer, &slow.fd);
     for (unsigned int i = 0; i < 500; i++) {
