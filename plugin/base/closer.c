@@ -30,6 +30,7 @@ struct vwl_closer {
     GMutex lock;
     GCond idle;
     GQueue jobs;        /* of struct job, oldest first */
+    int waiting;        /* its length, for those that do not lock */
     unsigned int hands; /* threads */
     int refs;           /* the owner's and the threads' */
 };
@@ -67,6 +68,7 @@ static void *closer_run(void *data)
     pthread_setname_np(pthread_self(), "vwl-closer");
     g_mutex_lock(&closer->lock);
     while ((job = g_queue_pop_head(&closer->jobs))) {
+        g_atomic_int_add(&closer->waiting, -1);
         g_mutex_unlock(&closer->lock);
         job_run(job);
         g_mutex_lock(&closer->lock);
@@ -109,6 +111,7 @@ static void closer_push(struct vwl_closer *closer, const struct job *job)
     *kept = *job;
     g_mutex_lock(&closer->lock);
     g_queue_push_tail(&closer->jobs, kept);
+    g_atomic_int_inc(&closer->waiting);
     closer_start(closer);
     g_mutex_unlock(&closer->lock);
 }
@@ -206,10 +209,5 @@ void vwl_closer_call(struct vwl_closer *closer, void (*work)(void *data),
 
 unsigned int vwl_closer_waiting(struct vwl_closer *closer)
 {
-    unsigned int n;
-
-    g_mutex_lock(&closer->lock);
-    n = closer->jobs.length;
-    g_mutex_unlock(&closer->lock);
-    return n;
+    return (unsigned int)g_atomic_int_get(&closer->waiting);
 }

@@ -33,7 +33,7 @@ void vwl_closer_close_all(struct vwl_closer *closer, int *fds, unsigned int n);
 void vwl_closer_call(struct vwl_closer *closer, void (*work)(void *data),
                      void *data);
 
-/* How many wait for a thread. */
+/* How many wait for a thread; takes no lock, since each new VFD asks. */
 unsigned int vwl_closer_waiting(struct vwl_closer *closer);
 
 #endif

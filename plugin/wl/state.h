@@ -38,7 +38,7 @@ struct vwl_core {
     struct vwl_closer *closer;
     struct vwl_foreigns foreigns;
     struct vwl_asks asks;
-    GHashTable *refused; /* vwl_table_row: globals that the log has named */
+    GHashTable *refused; /* rows of policies' tables that the log has named */
 
     GHashTable *vfds; /* id: struct vwl_vfd */
     /* of vwl_vfd.all: the same, so that a reset needs no memory */

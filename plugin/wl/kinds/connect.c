@@ -110,9 +110,11 @@ static int connect_take_answer(struct vwl_ctx *ctx)
     if (err == -EINPROGRESS) {
         return err;
     }
-    vwl_connect_forget_answer(ctx);
     if (err == 0) {
+        vwl_fd_clear(&ctx->answer_fd); /* nothing else is in its queue */
         err = vwl_fd_admit(fd);
+    } else {
+        vwl_connect_forget_answer(ctx);
     }
     if (err == 0) {
         ctx->vfd.fd = vwl_fd_steal(&fd);
