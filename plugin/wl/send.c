@@ -146,7 +146,8 @@ static int cargo_check(struct vwl_core *core, const struct vwl_request *request,
         }
         if (vfd && cargo->fds[i] < 0) {
             err = cargo_refuse(cargo, -VWL_EBADTYPE,
-                               "a VFD that it carries has no descriptor");
+                               "a VFD that it carries cannot be given "
+                               "away");
         }
     }
     return err;

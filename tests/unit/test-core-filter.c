@@ -145,6 +145,26 @@ static void test_refused(void)
     refuse(create_pool, sizeof create_pool, "there is no object 3");
 }
 
+/* The guest cannot have a duplicate of its connection, by which it would write
+ * to the compositor without the filter: a clipboard's owner gets the descriptor
+ * of whoever pastes. */
+static void test_kept(void)
+{
+    int compositor;
+    struct core_rig *rig = begin(&compositor);
+    const uint32_t id = 1;
+
+    announce(rig, compositor);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, bind_shm, sizeof bind_shm), ==,
+                    RESP_INVALID_TYPE);
+    expect_silence(compositor);
+    send_all(rig, bind_shm, sizeof bind_shm);
+    expect_sent(compositor, bind_shm, sizeof bind_shm);
+    close(compositor);
+    expect_hup(rig, 1);
+    core_rig_free(rig);
+}
+
 /* A peer that takes nothing for a while gets all of it afterwards, in order:
  * a request that waits is read from where it stood. */
 static void test_waits(void)
@@ -201,6 +221,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/core-filter/passes", test_passes);
     g_test_add_func("/core-filter/refused", test_refused);
+    g_test_add_func("/core-filter/kept", test_kept);
     g_test_add_func("/core-filter/waits", test_waits);
     g_test_add_func("/core-filter/none", test_none);
     return g_test_run();

@@ -126,11 +126,8 @@ static int connect_take_answer(struct vwl_ctx *ctx)
 static int connect_done(struct vwl_ctx *ctx)
 {
     struct vwl_vfd *vfd = &ctx->vfd;
-    const struct vwl_rules *const *rules = vfd->core->config.rules;
 
-    if (rules && rules[ctx->socket]) {
-        vwl_ctx_filter(vfd, rules[ctx->socket]);
-    }
+    vwl_ctx_filter(vfd);
     vfd->how = VWL_PEER_SOCKET;
     vfd->flags = VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE;
     vwl_vfd_open(vfd);

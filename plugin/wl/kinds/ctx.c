@@ -59,9 +59,11 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
     return vwl_recv_end(&recv, vfd, (size_t)n);
 }
 
+/* A guest that gets a duplicate back (as a paste's descriptor, say) would
+ * write past the filter. */
 static int ctx_fd_to_send(const struct vwl_vfd *vfd)
 {
-    return vfd->fd;
+    return vwl_ctx_rules(vfd) ? -1 : vfd->fd;
 }
 
 static void ctx_on_ready(struct vwl_vfd *vfd, uint32_t events)

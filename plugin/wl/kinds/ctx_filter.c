@@ -79,9 +79,21 @@ static const struct vwl_filter_ops filter_ops = {
     .refused = filter_refused,
 };
 
-void vwl_ctx_filter(struct vwl_vfd *vfd, const struct vwl_rules *rules)
+const struct vwl_rules *vwl_ctx_rules(const struct vwl_vfd *vfd)
 {
-    vfd->filter = vwl_filter_create(rules, &filter_ops, vfd);
+    const struct vwl_rules *const *rules = vfd->core->config.rules;
+    const struct vwl_ctx *ctx = (const struct vwl_ctx *)(const void *)vfd;
+
+    return rules ? rules[ctx->socket] : NULL;
+}
+
+void vwl_ctx_filter(struct vwl_vfd *vfd)
+{
+    const struct vwl_rules *rules = vwl_ctx_rules(vfd);
+
+    if (rules) {
+        vfd->filter = vwl_filter_create(rules, &filter_ops, vfd);
+    }
 }
 
 static void ctx_log_end(struct vwl_vfd *vfd, int err)

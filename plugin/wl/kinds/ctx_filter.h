@@ -13,8 +13,10 @@
 struct vwl_rules;
 struct vwl_vfd;
 
-/* From here on; the rules are borrowed for the core's life. */
-void vwl_ctx_filter(struct vwl_vfd *vfd, const struct vwl_rules *rules);
+/* What its socket is held to; NULL: nothing. */
+const struct vwl_rules *vwl_ctx_rules(const struct vwl_vfd *vfd);
+/* From here on, if its socket has rules. */
+void vwl_ctx_filter(struct vwl_vfd *vfd);
 
 /* As receive and filtered of struct vwl_vfd_ops. */
 ssize_t vwl_ctx_filtered_receive(struct vwl_vfd *vfd,
