@@ -148,9 +148,8 @@ enum verdict announced_bind(struct vwl_filter *filter, const uint8_t *data,
         return refuse(filter, message, known);
     }
     if (!vwl_ids_add_client(&filter->ids, id, known->global->iface, version)) {
-        return filter_refuse(filter, message->object, ERROR_INVALID_OBJECT,
-                             "%s: the id %u cannot be used now",
-                             known->global->name, id);
+        return filter_refuse_id(filter, message->object, known->global->name,
+                                id);
     }
     return VERDICT_PASS;
 }

@@ -33,11 +33,15 @@ static enum verdict judge(struct vwl_filter *filter, uint8_t kind,
         if (message->opcode == WL_DISPLAY_DELETE_ID) {
             transfer_forget(filter, message->args[0].value);
             pools_forget(filter, message->args[0].value);
+            pools_params_done(filter, message->args[0].value);
             vwl_ids_remove(&filter->ids, message->args[0].value);
         }
         return VERDICT_PASS;
     case VWL_OBJECT_REGISTRY:
         return announced_event(filter, data, message);
+    case VWL_OBJECT_PARAMS: /* created, or failed */
+        pools_params_done(filter, message->object);
+        return VERDICT_PASS;
     default:
         return transfer_event(filter, data, message, kind);
     }

@@ -150,7 +150,7 @@ struct vwl_filter *vwl_filter_create(const struct vwl_rules *rules,
     filter->ops = ops;
     filter->opaque = opaque;
     filter->announced = g_array_new(FALSE, FALSE, sizeof(struct announced));
-    vwl_ids_init(&filter->ids, rules->max_objects);
+    vwl_ids_init(&filter->ids, rules->max_objects, ops->charge, opaque);
     for (int way = 0; way < VWL_N_WAYS; way++) {
         struct stream *stream = &filter->stream[way];
 

@@ -52,6 +52,9 @@ struct vwl_filter_ops {
     /* Another descriptor of a file that may become longer; -1: it cannot, or
      * no more can be kept. The filter closes it. NULL: none is. */
     int (*keep_file)(void *opaque, int fd);
+    /* Bytes of memory for what it knows of objects, below 0 when they are free
+     * again. False: it may not have them. NULL: nobody counts. */
+    bool (*charge)(void *opaque, int64_t bytes);
     /* The guest was refused this; it may go on. what: the same of the same
      * thing, and of nothing else; text: for the log. NULL: nobody hears. */
     void (*refused)(void *opaque, const void *what, const char *text);

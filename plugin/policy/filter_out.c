@@ -123,6 +123,17 @@ enum verdict filter_refuse(struct vwl_filter *filter, uint32_t object,
     return VERDICT_OVER;
 }
 
+enum verdict filter_refuse_id(struct vwl_filter *filter, uint32_t object,
+                              const char *name, uint32_t id)
+{
+    if (id && id == filter->ids.n_client) {
+        return filter_refuse(filter, object, ERROR_NO_MEMORY,
+                             "%s: %u objects are too many", name, id);
+    }
+    return filter_refuse(filter, object, ERROR_INVALID_OBJECT,
+                         "%s: the id %u cannot be used now", name, id);
+}
+
 enum verdict filter_break(struct vwl_filter *filter, const char *format, ...)
 {
     va_list args;

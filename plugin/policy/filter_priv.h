@@ -2,13 +2,8 @@
 /*
  * Private to policy/: the state of a filter, and what its files call of each
  * other. filter.c frames the streams of Wayland, or has pulse/ do it for
- * PulseAudio's; request.c and event.c judge a message; globals, transfers and
- * marks have a file each.
- */
-/*
- * Private to policy/: the state of a filter, and what its files call of each
- * other. filter.c frames the streams; request.c and event.c judge a message;
- * globals, transfers and marks have a file each; all stand on filter_out.c.
+ * PulseAudio's; request.c and event.c judge a message; globals, transfers,
+ * pools and marks have a file each; all stand on filter_out.c.
  */
 #ifndef VWL_POLICY_FILTER_PRIV_H
 #define VWL_POLICY_FILTER_PRIV_H
@@ -78,8 +73,9 @@ struct vwl_filter {
     struct vwl_ids ids;
     GArray *announced; /* struct announced */
     guint announced_hint;
-    GArray *pending; /* struct pending; NULL: none so far */
-    GArray *kept;    /* struct kept; NULL: none so far */
+    GArray *pending;     /* struct pending; NULL: none so far */
+    GArray *kept;        /* struct kept; NULL: none so far */
+    uint32_t n_creating; /* buffers that the server will make */
     uint32_t next_ticket;
     int over; /* 0, or why nothing is taken any more */
     const void *refused;
@@ -95,6 +91,9 @@ void filter_end(struct vwl_filter *filter, int err);
 enum verdict filter_refuse(struct vwl_filter *filter, uint32_t object,
                            uint32_t code, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
+/* The same: the client may not give this id to a new object. */
+enum verdict filter_refuse_id(struct vwl_filter *filter, uint32_t object,
+                              const char *name, uint32_t id);
 /* The same by one of the compositor's. */
 enum verdict filter_break(struct vwl_filter *filter, const char *format, ...)
     G_GNUC_PRINTF(2, 3);
@@ -129,10 +128,10 @@ int filter_event(struct vwl_filter *filter, const uint8_t *data, size_t size);
 
 /* ---- pools.c ---- */
 
-/* A picture of this width (an argument) and the height after it. */
-enum verdict pools_check_sides(struct vwl_filter *filter,
-                               const struct vwl_wire_message *message,
-                               unsigned int width);
+/* To what makes a buffer of dmabufs; and that it has, or never will. */
+enum verdict pools_params_request(struct vwl_filter *filter,
+                                  const struct vwl_wire_message *message);
+void pools_params_done(struct vwl_filter *filter, uint32_t params);
 
 /* To wl_shm, or a pool of it. */
 enum verdict pools_request(struct vwl_filter *filter,

@@ -34,17 +34,40 @@ static uint8_t kind_of(const struct wl_interface *iface)
     return VWL_OBJECT_PLAIN;
 }
 
-/* The slot, of which all before it have been in use; NULL: too many. */
-static struct vwl_id *slot_at(struct vwl_id **slots, uint32_t *n, uint32_t *cap,
-                              uint32_t index, uint32_t max)
+static bool charge_slots(struct vwl_ids *ids, int64_t n)
 {
-    if (index > *n || index >= max) {
+    return !ids->charge ||
+           ids->charge(ids->opaque, n * (int64_t)sizeof(struct vwl_id));
+}
+
+static bool grow(struct vwl_ids *ids, struct vwl_id **slots, uint32_t *cap)
+{
+    uint32_t wanted = MIN(MAX(*cap * 2, 32), ids->max);
+    struct vwl_id *grown;
+
+    if (!charge_slots(ids, wanted - *cap)) {
+        return false;
+    }
+    grown = g_try_renew(struct vwl_id, *slots, wanted);
+    if (!grown) {
+        charge_slots(ids, -(int64_t)(wanted - *cap));
+        return false;
+    }
+    *slots = grown;
+    *cap = wanted;
+    return true;
+}
+
+/* The slot, of which all before it have been in use; NULL: too many. */
+static struct vwl_id *slot_at(struct vwl_ids *ids, struct vwl_id **slots,
+                              uint32_t *n, uint32_t *cap, uint32_t index)
+{
+    if (index > *n || index >= ids->max) {
         return NULL;
     }
     if (index == *n) {
-        if (*n == *cap) {
-            *cap = MIN(MAX(*cap * 2, 32), max);
-            *slots = g_renew(struct vwl_id, *slots, *cap);
+        if (*n == *cap && !grow(ids, slots, cap)) {
+            return NULL;
         }
         (*slots)[index].iface = NULL;
         ++*n;
@@ -52,25 +75,28 @@ static struct vwl_id *slot_at(struct vwl_id **slots, uint32_t *n, uint32_t *cap,
     return &(*slots)[index];
 }
 
-static void fill(struct vwl_id *slot, const struct wl_interface *iface,
-                 uint32_t version)
+static void fill(struct vwl_ids *ids, struct vwl_id *slot,
+                 const struct wl_interface *iface, uint32_t version)
 {
     *slot = (struct vwl_id){
         .iface = iface,
         .version = version,
         .kind = kind_of(iface),
     };
+    ids->live[slot->kind]++;
 }
 
-void vwl_ids_init(struct vwl_ids *ids, uint32_t max)
+void vwl_ids_init(struct vwl_ids *ids, uint32_t max, vwl_ids_charge charge,
+                  void *opaque)
 {
-    *ids = (struct vwl_ids){ .max = max };
-    slot_at(&ids->client, &ids->n_client, &ids->cap_client, 0, max);
+    *ids = (struct vwl_ids){ .max = max, .charge = charge, .opaque = opaque };
+    slot_at(ids, &ids->client, &ids->n_client, &ids->cap_client, 0);
     vwl_ids_add_client(ids, 1, &wl_display_interface, 1);
 }
 
 void vwl_ids_finish(struct vwl_ids *ids)
 {
+    charge_slots(ids, -((int64_t)ids->cap_client + ids->cap_server));
     g_free(ids->client);
     g_free(ids->server);
 }
@@ -92,15 +118,14 @@ struct vwl_id *vwl_ids_add_client(struct vwl_ids *ids, uint32_t id,
                                   const struct wl_interface *iface,
                                   uint32_t version)
 {
-    struct vwl_id *slot = id ? slot_at(&ids->client, &ids->n_client,
-                                       &ids->cap_client, id, ids->max)
+    struct vwl_id *slot = id ? slot_at(ids, &ids->client, &ids->n_client,
+                                       &ids->cap_client, id)
                              : NULL;
 
     if (!slot || slot->iface) {
         return NULL;
     }
-    fill(slot, iface, version);
-    ids->live[slot->kind]++;
+    fill(ids, slot, iface, version);
     return slot;
 }
 
@@ -111,11 +136,12 @@ struct vwl_id *vwl_ids_add_server(struct vwl_ids *ids, uint32_t id,
     struct vwl_id *slot = NULL;
 
     if (id >= VWL_FIRST_SERVER_ID) {
-        slot = slot_at(&ids->server, &ids->n_server, &ids->cap_server,
-                       id - VWL_FIRST_SERVER_ID, ids->max);
+        slot = slot_at(ids, &ids->server, &ids->n_server, &ids->cap_server,
+                       id - VWL_FIRST_SERVER_ID);
     }
     if (slot) {
-        fill(slot, iface, version);
+        vwl_ids_end(ids, id);
+        fill(ids, slot, iface, version);
     }
     return slot;
 }
@@ -128,5 +154,16 @@ void vwl_ids_remove(struct vwl_ids *ids, uint32_t id)
     if (slot) {
         ids->live[slot->kind]--;
         slot->iface = NULL;
+    }
+}
+
+void vwl_ids_end(struct vwl_ids *ids, uint32_t id)
+{
+    struct vwl_id *slot = id >= VWL_FIRST_SERVER_ID ? vwl_ids_find(ids, id)
+                                                    : NULL;
+
+    if (slot && !slot->ended) {
+        ids->live[slot->kind]--;
+        slot->ended = true;
     }
 }

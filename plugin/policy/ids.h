@@ -2,8 +2,10 @@
 /*
  * Which interface each id of a connection has: those that the client numbers
  * (from 1, without gaps), and those that the server does (from 0xff000000).
- * An id of the client's is taken until the server says that it is free; one of
- * the server's until it gives the id away again.
+ * An id of the client's is taken until the server says that it is free. One of
+ * the server's keeps its interface until the server gives it away again, as
+ * events may be on their way; but the client may not use it after it destroyed
+ * it: by then the server may have given it to something else.
  */
 #ifndef VWL_POLICY_IDS_H
 #define VWL_POLICY_IDS_H
@@ -40,6 +42,7 @@ enum vwl_object_kind {
 enum vwl_mark {
     VWL_MARK_SELECTION = 1 << 0,
     VWL_MARK_DRAG = 1 << 1,
+    VWL_MARK_CREATING = 1 << 2, /* params: the server will make a buffer */
 };
 
 struct vwl_id {
@@ -48,18 +51,27 @@ struct vwl_id {
     uint32_t version;
     uint8_t kind;
     uint8_t marks;
+    bool ended; /* of the server's: the client destroyed it */
 };
+
+/* Asks for bytes of memory, or gives them back (below 0). False: there are no
+ * more. */
+typedef bool (*vwl_ids_charge)(void *opaque, int64_t bytes);
 
 struct vwl_ids {
     struct vwl_id *client, *server;
     uint32_t n_client, n_server; /* slots in use so far */
     uint32_t cap_client, cap_server;
-    uint32_t live[VWL_N_OBJECT_KINDS]; /* of the client's ids */
+    uint32_t live[VWL_N_OBJECT_KINDS]; /* of both */
     uint32_t max;
+    vwl_ids_charge charge;
+    void *opaque;
 };
 
-/* With the display. max: how many ids of either kind there may be. */
-void vwl_ids_init(struct vwl_ids *ids, uint32_t max);
+/* With the display. max: how many ids of either kind there may be. charge:
+ * NULL if nobody counts. */
+void vwl_ids_init(struct vwl_ids *ids, uint32_t max, vwl_ids_charge charge,
+                  void *opaque);
 void vwl_ids_finish(struct vwl_ids *ids);
 
 /* NULL: there is no such object. Valid until the next one is added. */
@@ -75,5 +87,7 @@ struct vwl_id *vwl_ids_add_server(struct vwl_ids *ids, uint32_t id,
                                   uint32_t version);
 /* The server told that the client's id is free. */
 void vwl_ids_remove(struct vwl_ids *ids, uint32_t id);
+/* The client destroyed what the server has made. */
+void vwl_ids_end(struct vwl_ids *ids, uint32_t id);
 
 #endif

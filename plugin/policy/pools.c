@@ -3,11 +3,14 @@
  * Pools of shared memory: one that is longer than its file is a fault for
  * whoever reads it. Clients make a file longer and then tell of it, so a file
  * that can grow is kept, to be measured again; most of what comes from guests
- * cannot.
+ * cannot. Buffers of dmabufs, of which the server numbers some: those that it
+ * will make count as well.
  */
 #include "policy/filter_priv.h"
 
 enum {
+    PARAMS_CREATE = 2,
+    PARAMS_CREATE_IMMED = 3,
     WL_SHM_CREATE_POOL = 0,
     WL_SHM_POOL_CREATE_BUFFER = 0,
     WL_SHM_POOL_DESTROY = 1,
@@ -101,9 +104,10 @@ static enum verdict resize(struct vwl_filter *filter,
                : VERDICT_PASS;
 }
 
-enum verdict pools_check_sides(struct vwl_filter *filter,
-                               const struct vwl_wire_message *message,
-                               unsigned int width)
+/* A picture of this width (an argument) and the height after it. */
+static enum verdict check_sides(struct vwl_filter *filter,
+                                const struct vwl_wire_message *message,
+                                unsigned int width)
 {
     uint32_t most = filter->rules->max_buffer_side;
 
@@ -115,6 +119,51 @@ enum verdict pools_check_sides(struct vwl_filter *filter,
     return VERDICT_PASS;
 }
 
+static enum verdict creating(struct vwl_filter *filter, uint32_t params)
+{
+    struct vwl_id *object = vwl_ids_find(&filter->ids, params);
+    uint32_t most = filter->rules->max_buffers;
+
+    if (object->marks & VWL_MARK_CREATING) {
+        return VERDICT_PASS; /* an error, which the server tells */
+    }
+    if (filter->ids.live[VWL_OBJECT_BUFFER] + filter->n_creating >= most) {
+        return filter_refuse(filter, DISPLAY_ID, ERROR_NO_MEMORY,
+                             "more than %u objects wl_buffer", most);
+    }
+    object->marks |= VWL_MARK_CREATING;
+    filter->n_creating++;
+    return VERDICT_PASS;
+}
+
+enum verdict pools_params_request(struct vwl_filter *filter,
+                                  const struct vwl_wire_message *message)
+{
+    enum verdict verdict;
+
+    switch (message->opcode) {
+    case PARAMS_CREATE:
+        verdict = check_sides(filter, message, 0);
+        return verdict == VERDICT_PASS ? creating(filter, message->object)
+                                       : verdict;
+    case PARAMS_CREATE_IMMED:
+        return check_sides(filter, message, 1);
+    default:
+        return VERDICT_PASS;
+    }
+}
+
+void pools_params_done(struct vwl_filter *filter, uint32_t params)
+{
+    struct vwl_id *object = vwl_ids_find(&filter->ids, params);
+
+    if (object && (object->marks & VWL_MARK_CREATING) &&
+        object->kind == VWL_OBJECT_PARAMS) {
+        object->marks &= (uint8_t)~VWL_MARK_CREATING;
+        filter->n_creating--;
+    }
+}
+
 enum verdict pools_request(struct vwl_filter *filter,
                            const struct vwl_wire_message *message, uint8_t kind)
 {
@@ -124,7 +173,7 @@ enum verdict pools_request(struct vwl_filter *filter,
     }
     switch (message->opcode) {
     case WL_SHM_POOL_CREATE_BUFFER:
-        return pools_check_sides(filter, message, 2);
+        return check_sides(filter, message, 2);
     case WL_SHM_POOL_DESTROY:
         pools_forget(filter, message->object);
         return VERDICT_PASS;

@@ -4,8 +4,6 @@
 #include "policy/filter_priv.h"
 
 enum {
-    PARAMS_CREATE = 2,
-    PARAMS_CREATE_IMMED = 3,
     XDG_SURFACE_GET_TOPLEVEL = 1,
     XDG_TOPLEVEL_SET_TITLE = 2,
     XDG_TOPLEVEL_SET_APP_ID = 3,
@@ -38,9 +36,7 @@ static enum verdict add_object(struct vwl_filter *filter, uint32_t id,
 
     added = vwl_ids_add_client(&filter->ids, id, iface, version);
     if (!added) {
-        return filter_refuse(filter, DISPLAY_ID, ERROR_INVALID_OBJECT,
-                             "%s: the id %u cannot be used now", iface->name,
-                             id);
+        return filter_refuse_id(filter, DISPLAY_ID, iface->name, id);
     }
     if (filter->ids.live[added->kind] > most_of(filter->rules, added->kind)) {
         return filter_refuse(filter, DISPLAY_ID, ERROR_NO_MEMORY,
@@ -112,10 +108,7 @@ static enum verdict judge(struct vwl_filter *filter, uint8_t kind,
     case VWL_OBJECT_POOL:
         return pools_request(filter, message, kind);
     case VWL_OBJECT_PARAMS:
-        return opcode == PARAMS_CREATE ? pools_check_sides(filter, message, 0)
-               : opcode == PARAMS_CREATE_IMMED
-                   ? pools_check_sides(filter, message, 1)
-                   : VERDICT_PASS;
+        return pools_params_request(filter, message);
     case VWL_OBJECT_XDG_SURFACE:
         return judge_xdg_surface(filter, data, message);
     case VWL_OBJECT_TOPLEVEL:
@@ -137,7 +130,7 @@ static const struct wl_message *find_proto(struct vwl_filter *filter,
 {
     const struct wl_message *proto;
 
-    if (!object) {
+    if (!object || object->ended) {
         filter_refuse(filter, DISPLAY_ID, ERROR_INVALID_OBJECT,
                       "there is no object %u", id);
         return NULL;
@@ -156,6 +149,7 @@ static const struct wl_message *find_proto(struct vwl_filter *filter,
 
 int filter_request(struct vwl_filter *filter, const uint8_t *data, size_t size)
 {
+    const struct wl_interface *iface;
     const struct wl_message *proto;
     const struct vwl_id *object;
     struct vwl_wire_message message;
@@ -172,16 +166,20 @@ int filter_request(struct vwl_filter *filter, const uint8_t *data, size_t size)
     }
     kind = object->kind;
     version = object->version;
+    iface = object->iface;
     if (vwl_wire_walk(proto, data, size, &message) < 0 ||
         message.n_fds > filter->stream[VWL_TO_HOST].fds->len) {
         filter_refuse(filter, id, ERROR_INVALID_METHOD,
                       "%s.%s: its arguments are not as they must be",
-                      object->iface->name, proto->name);
+                      iface->name, proto->name);
         return filter->over;
     }
     verdict = add_objects(filter, &message, version);
     if (verdict == VERDICT_PASS && kind != VWL_OBJECT_PLAIN) {
         verdict = judge(filter, kind, data, &message);
+    }
+    if (id >= VWL_FIRST_SERVER_ID && vwl_table_ends(iface, opcode)) {
+        vwl_ids_end(&filter->ids, id);
     }
     if (verdict == VERDICT_PASS) {
         filter_emit(filter, VWL_TO_HOST, data, size, message.n_fds);

@@ -333,3 +333,13 @@ uint32_t vwl_table_version(const struct vwl_table_row *row)
 {
     return row->iface ? MIN(row->version, (uint32_t)row->iface->version) : 0;
 }
+
+bool vwl_table_ends(const struct wl_interface *iface, uint16_t opcode)
+{
+    const struct vwl_wayland_ends *ends = vwl_wayland_ends;
+
+    while (ends->iface && ends->iface != iface) {
+        ends++;
+    }
+    return opcode < 64 && (ends->requests >> opcode & 1);
+}

@@ -17,6 +17,7 @@
 #ifndef VWL_WAYLAND_TABLE_H
 #define VWL_WAYLAND_TABLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <wayland-util.h>
 
@@ -52,5 +53,8 @@ const struct vwl_table_row *vwl_table_row(unsigned int i);
 /* The highest version to offer. Messages of higher ones are unknown, or were
  * not read. 0: it has no tables. */
 uint32_t vwl_table_version(const struct vwl_table_row *row);
+
+/* Whether that request is a destructor. Looks through a list. */
+bool vwl_table_ends(const struct wl_interface *iface, uint16_t opcode);
 
 #endif

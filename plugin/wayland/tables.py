@@ -6,7 +6,8 @@
 
 Each `TABLED(NAME, ...)` of the sources is looked for in the XML of Wayland and
 of the folder PROTOCOLS (wayland-protocols); OUT_C is what wayland-scanner makes
-of the files where they are, OUT_H declares all interfaces of these. An
+of the files where they are, and which requests end an object, which the scanner
+leaves out; OUT_H declares all interfaces of these. An
 interface that a source defines by hand is declared, and not looked for. What
 no XML describes is taken from BY_HAND (byhand.txt), as its first lines say."""
 
@@ -31,6 +32,14 @@ HEAD = """\
 #define VWL_WAYLAND_INTERFACES_H
 
 #include <wayland-util.h>
+
+struct vwl_wayland_ends {
+    const struct wl_interface *iface;
+    unsigned long long requests; /* bit i: the object is gone after that */
+};
+
+/* iface is NULL at their end. */
+extern const struct vwl_wayland_ends vwl_wayland_ends[];
 
 """
 
@@ -89,6 +98,19 @@ def made_by(node):
             if arg.get('interface')]
 
 
+def ends_of(nodes):
+    """The C array of which requests are destructors."""
+    rows = []
+    for node in nodes:
+        bits = sum(1 << i for i, request in enumerate(node.findall('request'))
+                   if request.get('type') == 'destructor')
+        if bits:
+            rows.append(f'    {{ &{node.get("name")}_interface, {bits:#x}ull }},')
+    return '\n'.join(['#include "interfaces.h"', '',
+                      'const struct vwl_wayland_ends vwl_wayland_ends[] = {',
+                      *rows, '    { NULL, 0 },', '};', ''])
+
+
 def code_by_hand(scanner, rows, by_hand, described):
     """(code, interfaces) of the rows, and of all that they make, that no XML
     has."""
@@ -134,6 +156,10 @@ def main():
     code = [private_code(scanner, file) for file in files] + [more]
     names = sorted({*by_hand, *more_names, *(name for name, file in described.items()
                                 if file in files)})
+    nodes = [node for file in files for node in
+             xml.etree.ElementTree.parse(file).getroot().iter('interface')]
+    nodes += [noted[name] for name in more_names]
+    code.append(ends_of(nodes))
     pathlib.Path(out_c).write_text('\n'.join(code), encoding='utf-8')
     pathlib.Path(out_h).write_text(
         HEAD + ''.join(f'extern const struct wl_interface {name}_interface;\n'

@@ -38,7 +38,8 @@ struct vwl_core {
     struct vwl_closer *closer;
     struct vwl_foreigns foreigns;
     struct vwl_asks asks;
-    GHashTable *refused; /* rows of policies' tables that the log has named */
+    int64_t objects_bytes; /* of what filters know of objects */
+    GHashTable *refused;   /* rows of policies' tables that the log has named */
 
     GHashTable *vfds; /* id: struct vwl_vfd */
     /* of vwl_vfd.all: the same, so that a reset needs no memory */

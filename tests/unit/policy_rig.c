@@ -37,11 +37,23 @@ static int rig_keep_file(void *opaque, int fd)
     return rig->kept ? rig->kept : -1;
 }
 
+static bool rig_charge(void *opaque, int64_t bytes)
+{
+    struct policy_rig *rig = opaque;
+
+    if (bytes > 0 && rig->most && rig->charged + bytes > rig->most) {
+        return false;
+    }
+    rig->charged += bytes;
+    return true;
+}
+
 static const struct vwl_filter_ops rig_ops = {
     .file_bytes = rig_file_bytes,
     .close_fd = rig_close_fd,
     .ask = rig_ask,
     .keep_file = rig_keep_file,
+    .charge = rig_charge,
 };
 
 void rig_log(void *opaque, enum vwl_log_level level, const char *line)

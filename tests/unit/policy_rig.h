@@ -31,6 +31,7 @@ struct policy_rig {
     enum vwl_transfer_kind asked_kind;
     enum vwl_way asked_way;
     uint32_t ticket;
+    int64_t charged, most; /* bytes; most 0: as many as are asked for */
     int kept; /* what a file that can grow is kept as; 0: none can */
 };
 

@@ -355,6 +355,41 @@ static void test_marks_cut(void)
     finish(&rig);
 }
 
+/* The server gives an id away again as soon as the client has destroyed its
+ * object, before the client hears of it. What the client then says of the old
+ * object would be taken for a request to the new one: here `accept` (the length
+ * of a string, and the string) for `receive` of the selection that is off. */
+static void test_reused_id(void)
+{
+    const struct vwl_socket_policy policy = { .size = sizeof policy,
+                                              .primary = VWL_TRANSFER_OFF };
+    struct policy_rig rig;
+    int fd = 55;
+
+    begin(&rig, &policy);
+    offer(&rig, 0);
+    pass(&rig, VWL_TO_HOST, SERVER_ID, 0, "us", 11u, "text/plain");
+    pass(&rig, VWL_TO_HOST, SERVER_ID, 2, "");
+    /* events that were on their way */
+    pass(&rig, VWL_TO_GUEST, SERVER_ID, 0, "s", "text/html");
+    g_assert_cmpint(push_fds(&rig, VWL_TO_HOST,
+                             message(SERVER_ID, 0, "us", 11u, "text/plain"),
+                             &fd, 1),
+                    ==, -EPROTO);
+    expect_error(&rig, DISPLAY, 0, "there is no object 4278190080");
+    finish(&rig);
+
+    begin(&rig, &policy);
+    offer(&rig, 0);
+    pass(&rig, VWL_TO_HOST, SERVER_ID, 2, "");
+    offer_primary(&rig, 0);
+    g_assert_false(moves(&rig, VWL_TO_HOST, SERVER_ID, 0));
+    pass(&rig, VWL_TO_HOST, SERVER_ID, 1, "");
+    offer(&rig, 0);
+    g_assert_true(moves(&rig, VWL_TO_HOST, SERVER_ID, 1));
+    finish(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -363,6 +398,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy-transfer/drag-refused", test_drag_refused);
     g_test_add_func("/policy-transfer/ask", test_ask);
     g_test_add_func("/policy-transfer/ask-gone", test_ask_gone);
+    g_test_add_func("/policy-transfer/reused-id", test_reused_id);
     g_test_add_func("/policy-transfer/marks", test_marks);
     g_test_add_func("/policy-transfer/marks-cut", test_marks_cut);
     return g_test_run();

@@ -479,7 +479,7 @@ static void test_limits(void)
         pass(&rig, VWL_TO_HOST, DISPLAY, 0, "u", id);
     }
     g_assert_cmpint(push(&rig, VWL_TO_HOST, DISPLAY, 0, "u", 16u), ==, -EPROTO);
-    expect_error(&rig, DISPLAY, 0, "the id 16 cannot be used");
+    expect_error(&rig, DISPLAY, 2, "16 objects are too many");
     rig_finish(&rig);
 
     rig_init(&rig, &policy);
@@ -490,6 +490,56 @@ static void test_limits(void)
     g_assert_cmpint(push(&rig, VWL_TO_HOST, 3, 0, "u", 6u), ==, -EPROTO);
     expect_error(&rig, DISPLAY, 2, "more than 2 objects wl_surface");
     rig_finish(&rig);
+}
+
+/* Buffers that the server numbers count, from when they are asked for until
+ * they are destroyed. */
+static void test_server_buffers(void)
+{
+    struct vwl_socket_policy policy = { .size = sizeof policy,
+                                        .max_buffers = 2 };
+    struct policy_rig rig;
+
+    rig_init(&rig, &policy);
+    announce(&rig, (const char *const[]){ "zwp_linux_dmabuf_v1", NULL }, 3);
+    pass(&rig, VWL_TO_HOST, REGISTRY, 0, "usuu", 1u, "zwp_linux_dmabuf_v1", 3u,
+         3u);
+    for (uint32_t params = 4; params < 8; params++) {
+        pass(&rig, VWL_TO_HOST, 3, 1, "u", params);
+    }
+    pass(&rig, VWL_TO_HOST, 4, 2, "uuuu", 1u, 1u, 1u, 0u);
+    pass(&rig, VWL_TO_HOST, 5, 2, "uuuu", 1u, 1u, 1u, 0u);
+    pass(&rig, VWL_TO_GUEST, 5, 1, ""); /* failed */
+    pass(&rig, VWL_TO_HOST, 6, 2, "uuuu", 1u, 1u, 1u, 0u);
+    pass(&rig, VWL_TO_GUEST, 4, 0, "u", SERVER_ID);
+    pass(&rig, VWL_TO_GUEST, 6, 0, "u", SERVER_ID + 1);
+    pass(&rig, VWL_TO_HOST, SERVER_ID, 0, ""); /* destroyed */
+    pass(&rig, VWL_TO_HOST, 7, 2, "uuuu", 1u, 1u, 1u, 0u);
+    pass(&rig, VWL_TO_GUEST, 7, 0, "u", SERVER_ID);
+    pass(&rig, VWL_TO_HOST, 3, 1, "u", 8u);
+    g_assert_cmpint(push(&rig, VWL_TO_HOST, 8, 2, "uuuu", 1u, 1u, 1u, 0u), ==,
+                    -EPROTO);
+    expect_error(&rig, DISPLAY, 2, "more than 2 objects wl_buffer");
+    rig_finish(&rig);
+}
+
+/* What is known of objects takes memory, which all connections share. */
+static void test_memory(void)
+{
+    struct policy_rig rig = { 0 };
+    uint32_t id = 2;
+
+    rig_init(&rig, NULL);
+    g_assert_cmpint(rig.charged, >, 0);
+    rig.most = rig.charged + 4096;
+    while (push(&rig, VWL_TO_HOST, DISPLAY, 0, "u", id) == 0) {
+        g_assert_cmpuint(++id, <, 4096);
+    }
+    g_assert_cmpuint(id, >, 32);
+    g_byte_array_unref(take(&rig, VWL_TO_HOST));
+    expect_error(&rig, DISPLAY, 2, "objects are too many");
+    rig_finish(&rig);
+    g_assert_cmpint(rig.charged, ==, 0);
 }
 
 /* A compositor that breaks the protocol costs its own connection, without an
@@ -527,6 +577,8 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/surplus", test_surplus);
     g_test_add_func("/policy/zombie", test_zombie);
     g_test_add_func("/policy/limits", test_limits);
+    g_test_add_func("/policy/server-buffers", test_server_buffers);
+    g_test_add_func("/policy/memory", test_memory);
     g_test_add_func("/policy/compositor", test_compositor);
     return g_test_run();
 }

@@ -60,6 +60,22 @@ static void filter_unask(void *opaque, uint32_t ticket)
     vwl_ask_end(opaque, ticket);
 }
 
+/* Of all connections; a desktop's programs have some thousand objects, of 24
+ * bytes each. */
+#define OBJECTS_BYTES (INT64_C(64) * 1024 * 1024)
+
+static bool filter_charge(void *opaque, int64_t bytes)
+{
+    const struct vwl_vfd *vfd = opaque;
+    int64_t *sum = &vfd->core->objects_bytes;
+
+    if (bytes > 0 && *sum + bytes > OBJECTS_BYTES) {
+        return false;
+    }
+    *sum += bytes;
+    return true;
+}
+
 /* Each thing is named once: a guest may go on trying. */
 static void filter_refused(void *opaque, const void *what, const char *text)
 {
@@ -76,6 +92,7 @@ static const struct vwl_filter_ops filter_ops = {
     .ask = filter_ask,
     .unask = filter_unask,
     .keep_file = filter_keep_file,
+    .charge = filter_charge,
     .refused = filter_refused,
 };
 
