@@ -2,6 +2,8 @@
 #include "base/fd.h"
 
 #include <fcntl.h>
+#include <glib.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -9,15 +11,76 @@
 
 #include "base/closer.h"
 
-int vwl_fd_admit(int fd)
+/* The calls of vwl_fd_has_room until it looks again. */
+#define LOOKS_EVERY 256
+
+/* Of the whole process, so of all devices in it. */
+static struct {
+    gint highest; /* number that was seen */
+    gint limit;   /* of numbers that guests may have */
+    gint looks;   /* that need not be made */
+} table;
+
+static int table_limit(void)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
-        limit.rlim_cur == RLIM_INFINITY) {
-        return 0;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX) {
+        return INT_MAX;
     }
-    return (rlim_t)fd + VWL_FD_RESERVE < limit.rlim_cur ? 0 : -EMFILE;
+    return (int)limit.rlim_cur - VWL_FD_RESERVE;
+}
+
+static void table_note(int fd)
+{
+    if (fd > g_atomic_int_get(&table.highest)) {
+        g_atomic_int_set(&table.highest, fd);
+    }
+}
+
+int vwl_fd_admit(int fd)
+{
+    int limit = table_limit();
+
+    table_note(fd);
+    g_atomic_int_set(&table.limit, limit);
+    return fd < limit ? 0 : -EMFILE;
+}
+
+/* Those that had the high numbers may be gone. */
+static void table_forget(int limit)
+{
+    int first = limit - VWL_FDS_MAX;
+
+    for (int fd = first; fd < limit; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) {
+            return;
+        }
+    }
+    g_atomic_int_set(&table.highest, first - 1);
+}
+
+static void table_look(int any)
+{
+    int limit = table_limit();
+    vwl_autofd int lowest = fcntl(any, F_DUPFD_CLOEXEC, 0);
+
+    table_note(lowest < 0 ? INT_MAX - VWL_FDS_MAX : lowest);
+    g_atomic_int_set(&table.limit, limit);
+    if (limit > VWL_FDS_MAX &&
+        g_atomic_int_get(&table.highest) >= limit - VWL_FDS_MAX) {
+        table_forget(limit);
+    }
+}
+
+bool vwl_fd_has_room(int fd)
+{
+    if (g_atomic_int_add(&table.looks, -1) <= 0) {
+        g_atomic_int_set(&table.looks, LOOKS_EVERY);
+        table_look(fd);
+    }
+    return g_atomic_int_get(&table.highest) <
+           g_atomic_int_get(&table.limit) - VWL_FDS_MAX;
 }
 
 int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd)

@@ -54,6 +54,12 @@ static inline int vwl_fd_steal(int *fd)
  * kernel gives the lowest free number, so that says how full the table is. */
 int vwl_fd_admit(int fd);
 
+/* Whether VWL_FDS_MAX more than are there surely have a place: what a message
+ * brings beyond that the kernel drops, in the thread that reads it. Known from
+ * the numbers that were admitted, and from a duplicate of fd now and then: who
+ * takes so many in between, or lowers the limit, is seen a little later. */
+bool vwl_fd_has_room(int fd);
+
 /* A zeroed file of that size that nobody can shrink, grow or seal further:
  * a peer must not be able to take the guest's memory away. */
 int vwl_sealed_memfd(const char *name, uint64_t size_bytes, int *fd);

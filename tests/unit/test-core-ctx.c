@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,6 +84,22 @@ static void test_full_buffer(void)
     close(keymap);
     close(compositor);
     core_rig_free(rig);
+}
+
+/* The same when the process has few descriptors left, which it sees after a
+ * while. */
+static void test_full_buffer_tight(void)
+{
+    struct rlimit before, tight;
+
+    getrlimit(RLIMIT_NOFILE, &before);
+    tight = before;
+    tight.rlim_cur = 200;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &tight), ==, 0);
+    for (unsigned int i = 0; i < 256; i++) {
+        test_full_buffer();
+    }
+    setrlimit(RLIMIT_NOFILE, &before);
 }
 
 static void test_receive(void)
@@ -479,6 +496,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/ctx/round-robin", test_round_robin);
     g_test_add_func("/core/ctx/close-with-messages", test_close_with_messages);
     g_test_add_func("/core/ctx/full-buffer", test_full_buffer);
+    g_test_add_func("/core/ctx/full-buffer-tight", test_full_buffer_tight);
     g_test_add_func("/core/ctx/descriptors-alone", test_descriptors_alone);
     g_test_add_func("/core/ctx/own-socket", test_own_socket);
     g_test_add_func("/core/ctx/received-socket", test_received_socket);

@@ -80,32 +80,90 @@ static void test_received_socket(void)
     core_rig_free(rig);
 }
 
-/* There is no room in this process for what came. */
+#define MANY 28
+
+static void open_many(int files[MANY])
+{
+    for (unsigned int i = 0; i < MANY; i++) {
+        files[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    }
+}
+
+static void send_many(int compositor, int files[MANY])
+{
+    socket_send(compositor, "x", 1, files, MANY);
+    for (unsigned int i = 0; i < MANY; i++) {
+        close(files[i]);
+    }
+}
+
+/* For numbers below that; what it was. */
+static struct rlimit set_limit(int end)
+{
+    struct rlimit before, now;
+
+    getrlimit(RLIMIT_NOFILE, &before);
+    now = before;
+    now.rlim_cur = (rlim_t)end;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &now), ==, 0);
+    return before;
+}
+
+/* The limit is not asked for at each read. */
+static void read_on(struct core_rig *rig, int compositor, uint32_t id)
+{
+    size_t len;
+
+    for (unsigned int i = 0; i < 256; i++) {
+        socket_send(compositor, "z", 1, NULL, 0);
+        expect_recv(rig, id, 0, &len);
+    }
+}
+
+/* There is no room in this process for what came: some do, and then none. */
 static void test_cut_off(void)
 {
     struct core_rig *rig = core_rig_new(MODE_K23);
     struct linger_pair slow;
-    struct rlimit before, tight;
-    int compositor = open_ctx(rig, 1), all[28];
+    struct rlimit before;
+    int compositor = open_ctx(rig, 1), quiet = open_ctx(rig, 2), files[MANY];
 
     linger_make(&slow);
-    for (unsigned int i = 0; i + 1 < G_N_ELEMENTS(all); i++) {
-        all[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
-    }
-    all[27] = slow.fd;
-    socket_send(compositor, "x", 1, all, G_N_ELEMENTS(all));
-    for (unsigned int i = 0; i < G_N_ELEMENTS(all); i++) {
-        close(all[i]);
-    }
-    getrlimit(RLIMIT_NOFILE, &before);
-    tight = before;
-    tight.rlim_cur = (rlim_t)all[8]; /* some come, and then none */
-    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &tight), ==, 0);
+    open_many(files);
+    close(files[MANY - 1]);
+    files[MANY - 1] = slow.fd;
+    before = set_limit(files[8]);
+    read_on(rig, quiet, 2);
+    send_many(compositor, files);
     expect_hup(rig, 1);
     setrlimit(RLIMIT_NOFILE, &before);
     expect_closing(rig);
     linger_end(&slow, 1);
+    read_on(rig, quiet, 2); /* and the room is seen */
     close(compositor);
+    close(quiet);
+    core_rig_free(rig);
+}
+
+/* The same, and the kernel cuts before the device knows. */
+static void test_unnoticed(void)
+{
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    struct rlimit before;
+    int compositor = open_ctx(rig, 1), quiet = open_ctx(rig, 2), files[MANY];
+    size_t len;
+
+    read_on(rig, quiet, 2);
+    open_many(files);
+    before = set_limit(files[8]);
+    send_many(compositor, files);
+    expect_hup(rig, 1);
+    socket_send(quiet, "z", 1, NULL, 0);
+    expect_recv(rig, 2, 0, &len);
+    setrlimit(RLIMIT_NOFILE, &before);
+    read_on(rig, quiet, 2);
+    close(compositor);
+    close(quiet);
     core_rig_free(rig);
 }
 
@@ -185,5 +243,6 @@ int main(int argc, char **argv)
     add("/core/slow-close/received-socket", test_received_socket);
     add("/core/slow-close/cut-off", test_cut_off);
     add("/core/slow-close/full", test_full);
+    g_test_add_func("/core/slow-close/unnoticed", test_unnoticed);
     return g_test_run();
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/closer.h"
@@ -121,10 +122,60 @@ static void test_answer(void)
     vwl_closer_destroy(closer);
 }
 
+/* Until what is known of the limit is what it is. */
+static bool has_room_in_the_end(int fd)
+{
+    bool has_room = false;
+
+    for (unsigned int i = 0; i < 1000; i++) {
+        has_room = vwl_fd_has_room(fd);
+    }
+    return has_room;
+}
+
+/* Wherever they lie, there is room for a message full of them, or it is said
+ * that there is none. */
+static void test_room(void)
+{
+    int limit = 1000, high = limit - VWL_FD_RESERVE - VWL_FDS_MAX, fd, at;
+    unsigned int before = count_open();
+    struct rlimit old, now;
+
+    getrlimit(RLIMIT_NOFILE, &old);
+    now = old;
+    now.rlim_cur = (rlim_t)limit;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &now), ==, 0);
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    g_assert_true(has_room_in_the_end(fd));
+    at = fcntl(fd, F_DUPFD_CLOEXEC, high - 1);
+    g_assert_cmpint(vwl_fd_admit(at), ==, 0);
+    g_assert_true(vwl_fd_has_room(fd));
+    close(at);
+    at = fcntl(fd, F_DUPFD_CLOEXEC, high);
+    g_assert_cmpint(vwl_fd_admit(at), ==, 0);
+    g_assert_false(vwl_fd_has_room(fd));
+    g_assert_false(has_room_in_the_end(fd));
+    close(at);
+    g_assert_true(has_room_in_the_end(fd));
+    at = fcntl(fd, F_DUPFD_CLOEXEC, limit - VWL_FD_RESERVE);
+    g_assert_cmpint(vwl_fd_admit(at), ==, -EMFILE);
+    g_assert_false(vwl_fd_has_room(fd));
+    close(at);
+    g_assert_true(has_room_in_the_end(fd));
+    now.rlim_cur = VWL_FDS_MAX;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &now), ==, 0);
+    g_assert_false(has_room_in_the_end(fd));
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
+    g_assert_true(has_room_in_the_end(fd));
+    close(fd);
+    g_assert_cmpuint(count_open(), ==, before);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/fd/receive", test_receive);
     g_test_add_func("/fd/answer", test_answer);
+    g_test_add_func("/fd/room", test_room);
     return g_test_run();
 }

@@ -241,34 +241,52 @@ static ssize_t socket_get(int fd, int flags, const struct iovec *iov,
                : n;
 }
 
+static int highest_of(const int *fds, unsigned int n_fds)
+{
+    int highest = -1;
+
+    for (unsigned int i = 0; i < n_fds; i++) {
+        highest = MAX(highest, fds[i]);
+    }
+    return highest;
+}
+
+/* Whether all that came may be kept; else it is closed. */
+static int socket_admit(int *fds, unsigned int *n_fds, bool lost,
+                        struct vwl_closer *closer)
+{
+    if (!lost && (*n_fds == 0 || vwl_fd_admit(highest_of(fds, *n_fds)) == 0)) {
+        return 0;
+    }
+    vwl_closer_close_all(closer, fds, *n_fds);
+    *n_fds = 0;
+    return -EMFILE;
+}
+
 /* Descriptors are duplicated first, and while the queue holds them, too, those
  * for which there is no room are dropped without waiting for anybody. */
 static ssize_t socket_duplicate(int fd, const struct iovec *iov,
                                 unsigned int n_iov, int *fds,
                                 unsigned int *n_fds, struct vwl_closer *closer)
 {
-    int highest = -1;
     bool lost;
     ssize_t n;
+    int err;
 
     if (vwl_closer_waiting(closer) >= VWL_CLOSER_FULL) {
         return -EBUSY;
     }
     n = socket_get(fd, MSG_PEEK, iov, n_iov, fds, n_fds, &lost);
-    for (unsigned int i = 0; i < *n_fds; i++) {
-        highest = MAX(highest, fds[i]);
-    }
-    if (lost || (highest >= 0 && vwl_fd_admit(highest) < 0)) {
-        vwl_closer_close_all(closer, fds, *n_fds);
-        *n_fds = 0;
-        return -EMFILE;
-    }
-    return n;
+    err = socket_admit(fds, n_fds, lost, closer);
+    return err < 0 ? err : n;
 }
 
-ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
-                          int *fds, unsigned int *n_fds,
-                          struct vwl_closer *closer)
+/* For when this process has few descriptors left, or too many wait to be
+ * closed. */
+static ssize_t socket_take_carefully(int fd, const struct iovec *iov,
+                                     unsigned int n_iov, int *fds,
+                                     unsigned int *n_fds,
+                                     struct vwl_closer *closer)
 {
     int taken[VWL_FDS_MAX];
     unsigned int n_taken;
@@ -276,7 +294,6 @@ ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
     bool has_fds, lost;
     ssize_t n = socket_look(fd, iov, n_iov, &has_fds);
 
-    *n_fds = 0;
     if (n > 0 && has_fds) {
         n = socket_duplicate(fd, iov, n_iov, fds, n_fds, closer);
     }
@@ -295,6 +312,23 @@ ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
         *n_fds = n_taken;
     }
     return n;
+}
+
+ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
+                          int *fds, unsigned int *n_fds,
+                          struct vwl_closer *closer)
+{
+    bool lost;
+    ssize_t n;
+    int err;
+
+    *n_fds = 0;
+    if (vwl_closer_waiting(closer) >= VWL_CLOSER_FULL || !vwl_fd_has_room(fd)) {
+        return socket_take_carefully(fd, iov, n_iov, fds, n_fds, closer);
+    }
+    n = vwl_fds_receive(fd, 0, iov, n_iov, fds, n_fds, &lost);
+    err = socket_admit(fds, n_fds, lost, closer);
+    return err < 0 ? err : n;
 }
 
 static ssize_t socket_read(int fd, const struct iovec *iov, unsigned int n_iov,

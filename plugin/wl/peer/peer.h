@@ -48,7 +48,7 @@ ssize_t vwl_peer_read(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
 
 /* The same for a socket whose descriptors are wanted: up to VWL_PEER_MAX_FDS,
  * all CLOEXEC. -EMFILE: this process has none to spare; -EBUSY: some come,
- * and the closer is full. Both leave them in the socket's queue. */
+ * and the closer is full. Who reads on finds those that came, or not. */
 ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
                           int *fds, unsigned int *n_fds,
                           struct vwl_closer *closer);
