@@ -194,6 +194,18 @@ void vwl_closer_close(struct vwl_closer *closer, int *fd)
     closer_push(closer, &(struct job){ .fd = vwl_fd_steal(fd) });
 }
 
+void vwl_closer_close_shut(struct vwl_closer *closer, int *fd)
+{
+    char byte;
+
+    if (*fd >= 0 && shutdown(*fd, SHUT_RDWR) == 0 &&
+        recv(*fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+        vwl_fd_clear(fd);
+    } else {
+        vwl_closer_close(closer, fd);
+    }
+}
+
 void vwl_closer_close_all(struct vwl_closer *closer, int *fds, unsigned int n)
 {
     for (unsigned int i = 0; i < n; i++) {

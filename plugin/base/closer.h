@@ -27,6 +27,9 @@ void vwl_closer_destroy(struct vwl_closer *closer);
 /* Takes *fd, a descriptor that a host peer sent, or one that may have such
  * descriptors in its queue. */
 void vwl_closer_close(struct vwl_closer *closer, int *fd);
+/* The same for a connected Unix stream socket, which ends for all that hold it:
+ * with nothing in its queue then, nothing comes any more. */
+void vwl_closer_close_shut(struct vwl_closer *closer, int *fd);
 void vwl_closer_close_all(struct vwl_closer *closer, int *fds, unsigned int n);
 /* Calls work(data) on one of its threads, in its turn: for a library that
  * closes such descriptors itself. */

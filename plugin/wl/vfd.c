@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include "base/closer.h"
 #include "policy/filter.h"
@@ -181,10 +180,11 @@ static void vfd_cut(struct vwl_vfd *vfd)
 {
     vwl_watch_end(vfd);
     /* a socket of ours may have been sent to somebody: closing would not do */
-    if (vfd->ops->is_context && vfd->fd >= 0) {
-        shutdown(vfd->fd, SHUT_RDWR);
+    if (vfd->ops->is_context) {
+        vwl_closer_close_shut(vfd->core->closer, &vfd->fd);
+    } else {
+        vfd_release_fd(vfd, &vfd->fd);
     }
-    vfd_release_fd(vfd, &vfd->fd);
 }
 
 void vwl_vfd_in_end(struct vwl_vfd *vfd)

@@ -147,11 +147,43 @@ static void test_at_once(void)
     vwl_closer_destroy(closer);
 }
 
+/* A connection of ours whose peer could write until now. */
+static void test_shut(void)
+{
+    struct vwl_closer *closer = vwl_closer_create();
+    int pair[2], none = -1, unconnected;
+    unsigned int before;
+    char byte;
+
+    hold_hands(closer, VWL_CLOSER_HANDS);
+    before = count_fds();
+    make_pair(pair);
+    vwl_closer_close_shut(closer, &pair[0]);
+    g_assert_cmpint(pair[0], ==, -1);
+    g_assert_cmpuint(count_fds(), ==, before + 1);
+    g_assert_cmpint(recv(pair[1], &byte, 1, MSG_DONTWAIT), ==, 0);
+    close(pair[1]);
+    vwl_closer_close_shut(closer, &none);
+    g_assert_cmpuint(vwl_closer_waiting(closer), ==, 0);
+    make_pair(pair);
+    socket_send(pair[1], "x", 1, &pair[1], 1);
+    vwl_closer_close_shut(closer, &pair[0]);
+    g_assert_cmpuint(vwl_closer_waiting(closer), ==, 1);
+    unconnected = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    vwl_closer_close_shut(closer, &unconnected);
+    g_assert_cmpint(unconnected, ==, -1);
+    let_through(VWL_CLOSER_HANDS);
+    close(pair[1]);
+    g_assert_cmpuint(until_fds(before), ==, before);
+    vwl_closer_destroy(closer);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/closer/order", test_order);
     g_test_add_func("/closer/beside-one", test_beside_one);
     g_test_add_func("/closer/at-once", test_at_once);
+    g_test_add_func("/closer/shut", test_shut);
     return g_test_run();
 }
