@@ -36,7 +36,7 @@ DECLARED = {
 
 PLUGIN = 'plugin/' # each folder there is one
 FOLDERS = ('qemu-glue/guest', 'qemu-glue/guest/bridge', 'qemu-glue/loopback',
-           'qemu-glue/loopback/tool')
+           'qemu-glue/loopback/tool', 'qemu-glue/vwl/channel')
 BY_SOURCE = ('qemu-glue/guest/driver', 'qemu-glue/device')
 
 

@@ -36,6 +36,7 @@ LAYERS = {
                                 'qemu-glue/loopback', 'qemu-glue/guest',
                                 'qemu-glue/guest/bridge'},
     'qemu-glue/device': {'include'},
+    'qemu-glue/vwl/channel': set(),
 }
 
 # layers below the main loop: GLib's data types only
@@ -68,7 +69,7 @@ def find(root, path, name):
     """The layer of the file that is included, None if it is not ours."""
     for base in (path.parent, *(root / base for base in (
             'include', 'plugin', 'qemu-glue/guest', 'qemu-glue/loopback',
-            'qemu-glue/guest/bridge'))):
+            'qemu-glue/guest/bridge', 'qemu-glue/vwl'))):
         if (base / name).exists():
             where = (base / name).resolve().relative_to(root)
             return layer_of(where.as_posix())
