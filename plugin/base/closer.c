@@ -196,10 +196,11 @@ void vwl_closer_close(struct vwl_closer *closer, int *fd)
 
 void vwl_closer_close_shut(struct vwl_closer *closer, int *fd)
 {
-    char byte;
+    int unread = 1;
 
+    /* FIONREAD counts an urgent byte, too, which reading does not show */
     if (*fd >= 0 && shutdown(*fd, SHUT_RDWR) == 0 &&
-        recv(*fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+        ioctl(*fd, FIONREAD, &unread) == 0 && unread == 0) {
         vwl_fd_clear(fd);
     } else {
         vwl_closer_close(closer, fd);

@@ -169,11 +169,16 @@ static void test_shut(void)
     socket_send(pair[1], "x", 1, &pair[1], 1);
     vwl_closer_close_shut(closer, &pair[0]);
     g_assert_cmpuint(vwl_closer_waiting(closer), ==, 1);
+    close(pair[1]);
+    make_pair(pair);
+    g_assert_cmpint(send(pair[1], "x", 1, MSG_OOB), ==, 1);
+    vwl_closer_close_shut(closer, &pair[0]);
+    g_assert_cmpuint(vwl_closer_waiting(closer), ==, 2);
+    close(pair[1]);
     unconnected = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     vwl_closer_close_shut(closer, &unconnected);
     g_assert_cmpint(unconnected, ==, -1);
     let_through(VWL_CLOSER_HANDS);
-    close(pair[1]);
     g_assert_cmpuint(until_fds(before), ==, before);
     vwl_closer_destroy(closer);
 }
