@@ -78,6 +78,7 @@ struct vwl_chain {
     struct vwl_mem *mem;
     uint16_t id;       /* head descriptor, or the packed buffer id */
     uint16_t slots;    /* ring slots that it took (packed) */
+    uint16_t entries;  /* of the ring's descriptors: all that it keeps in use */
     uint16_t track;    /* its entry in the in-flight region */
     uint32_t position; /* ring position it was taken from, for unpop */
     uint64_t in_flight_no;

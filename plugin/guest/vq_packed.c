@@ -124,6 +124,7 @@ static int packed_walk(struct vwl_vq *vq, struct vwl_chain_box *box)
         if (rc > 0) {
             box->chain.id = desc.id;
             box->chain.slots = (uint16_t)n;
+            box->chain.entries = (uint16_t)n;
             return 1;
         }
         advance(vq, &place.slot, &place.wrap, 1);

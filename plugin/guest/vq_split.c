@@ -114,6 +114,7 @@ static int walk_from(struct vwl_vq *vq, uint16_t head,
         int rc;
 
         ring_desc(desc_at(vq, at), &desc, false);
+        box->chain.entries = (uint16_t)(steps + 1);
         if (steps == 0) {
             box->token = desc.address;
         }

@@ -222,6 +222,19 @@ static void apply_features(struct vwl_pump *pump)
     vwl_core_set_features(pump->core, pump->told.bits, pump->told.shm);
 }
 
+/* Without a limit that somebody chose, all that the ring has is for whoever
+ * needs it alone. */
+static void set_in_flight_limit(struct vwl_pump *pump, unsigned int size)
+{
+    unsigned int limit = pump->max_in_flight, most = limit;
+
+    if (!limit) {
+        limit = MAX(size / 2, 1);
+        most = size;
+    }
+    vwl_core_set_in_flight_limit(pump->core, limit, most, size);
+}
+
 static void on_ring_started(void *opaque, unsigned int index, bool keep)
 {
     struct vwl_pump *pump = opaque;
@@ -232,9 +245,7 @@ static void on_ring_started(void *opaque, unsigned int index, bool keep)
                                                   VIRTIO_WL_QUEUE_OUT);
 
         apply_features(pump);
-        vwl_core_set_in_flight_limit(pump->core, pump->max_in_flight
-                                                     ? pump->max_in_flight
-                                                     : MAX(size / 2, 1));
+        set_in_flight_limit(pump, size);
         if (!keep) {
             pump->discarding = true;
             vwl_core_fail_requests(pump->core, NULL, NULL);

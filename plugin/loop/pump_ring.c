@@ -22,6 +22,7 @@ static void run_request(struct vwl_pump *pump, struct vwl_chain *chain)
     request->payload = chain->out;
     request->n_payload = chain->n_out;
     request->response_room = chain->in_bytes;
+    request->entries = chain->entries;
     if (chain->resubmitted) {
         const uint32_t err = GUINT32_TO_LE(VIRTIO_WL_RESP_ERR);
 

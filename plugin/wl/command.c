@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "wl/answer.h"
+#include "wl/crowd.h"
 #include "wl/kinds/dmabuf.h"
 #include "wl/kinds/kinds.h"
 #include "wl/request.h"
@@ -305,6 +306,7 @@ int vwl_command_execute(struct vwl_core *core, struct vwl_request *request)
 {
     int err;
 
+    vwl_crowd_look(core); /* before: it may end what waits */
     core->counters.requests++;
     request->response_bytes = 0;
     request->waits_on = NULL;

@@ -8,6 +8,7 @@
 #include "base/closer.h"
 #include "base/fd.h"
 #include "wl/command.h"
+#include "wl/crowd.h"
 #include "wl/kinds/dmabuf.h"
 #include "wl/kinds/memory.h"
 #include "wl/outbox/wait.h"
@@ -50,7 +51,9 @@ int vwl_core_create(const struct vwl_core_config *config,
     core->config = *config;
     core->in_epoll = core->out_epoll = core->anchor_fd = -1;
     core->timers.fd = core->bounce.fd[0] = core->bounce.fd[1] = -1;
-    core->in_flight_limit = VIRTIO_WL_QUEUE_SIZE / 2;
+    vwl_core_set_in_flight_limit(core, VIRTIO_WL_QUEUE_SIZE / 2,
+                                 VIRTIO_WL_QUEUE_SIZE, VIRTIO_WL_QUEUE_SIZE);
+    vwl_timer_init(&core->crowd, vwl_crowd_on_timer);
     core->next_host_id = VIRTIO_WL_VFD_HOST_ID_BIT;
     core->vfds = g_hash_table_new(NULL, NULL);
     core->refused = g_hash_table_new(NULL, NULL);
@@ -108,9 +111,12 @@ void vwl_core_set_features(struct vwl_core *core, uint64_t features,
     core->has_shm = has_shm;
 }
 
-void vwl_core_set_in_flight_limit(struct vwl_core *core, unsigned int limit)
+void vwl_core_set_in_flight_limit(struct vwl_core *core, unsigned int limit,
+                                  unsigned int most, unsigned int entries)
 {
     core->in_flight_limit = limit;
+    core->in_flight_most = MAX(most, limit);
+    core->ring_entries = entries;
 }
 
 static void core_drop_requests(struct vwl_core *core)
@@ -124,6 +130,7 @@ static void core_drop_requests(struct vwl_core *core)
         vwl_list_remove(&vfd->waiting);
     }
     core->in_flight = 0;
+    vwl_timer_cancel(&core->timers, &core->crowd);
 }
 
 static void core_close_all(struct vwl_list *vfds)

@@ -46,6 +46,7 @@ struct vwl_request {
                                      never interpreted */
     unsigned int n_payload;
     size_t response_room; /* writable bytes of the request */
+    unsigned int entries; /* of the out queue's descriptors that it keeps */
     void *user;           /* the caller's */
     /* filled by the core */
     uint8_t response[VWL_RESPONSE_BYTES];
@@ -122,8 +123,10 @@ void vwl_core_destroy(struct vwl_core *core); /* NULL is fine; as reset */
  * somebody can map into region 0. Set while nothing is open. */
 void vwl_core_set_features(struct vwl_core *core, uint64_t features,
                            bool has_shm);
-/* How many requests may wait at all (set from the ring's size). */
-void vwl_core_set_in_flight_limit(struct vwl_core *core, unsigned int limit);
+/* How many requests may wait at all; how many if one VFD alone has more than a
+ * quarter of that, which nobody else needs; the out queue's descriptors. */
+void vwl_core_set_in_flight_limit(struct vwl_core *core, unsigned int limit,
+                                  unsigned int most, unsigned int entries);
 
 /* Device reset: everything the guest had is closed at once; requests that wait
  * are dropped without completion. unmap: mappings are still there and are

@@ -29,7 +29,9 @@ struct vwl_core {
 
     uint64_t features;
     bool has_shm;
-    unsigned int in_flight_limit;
+    unsigned int in_flight_limit; /* all together */
+    unsigned int in_flight_most;  /* if one of them has too many */
+    unsigned int ring_entries;    /* descriptors of the out queue */
 
     int in_epoll;
     int out_epoll;
@@ -52,9 +54,11 @@ struct vwl_core {
     struct vwl_list waiting;   /* of vwl_vfd.waiting: requests wait there */
     struct vwl_list lingering; /* of vwl_vfd.lingering, oldest first */
     unsigned int n_lingering;
-    unsigned int in_flight; /* requests that wait */
-    uint64_t next_number;   /* of a request that waits */
-    uint64_t outbox_bytes;  /* in all outboxes */
+    unsigned int in_flight;   /* requests that wait */
+    uint64_t waiting_entries; /* descriptors of those that wait for a peer */
+    struct vwl_timer crowd;   /* set while they fill the queue */
+    uint64_t next_number;     /* of a request that waits */
+    uint64_t outbox_bytes;    /* in all outboxes */
 
     struct vwl_messages messages;
     struct vwl_ready ready;

@@ -277,6 +277,7 @@ void vwl_vfd_feed(struct vwl_vfd *vfd)
                      vfd->ops->name, vfd->id, g_strerror(-err));
         vwl_vfd_hang_up(vfd);
     } else {
+        vwl_wait_moved(vfd);
         vwl_vfd_watch(vfd);
         if (vfd->outbox.len == 0 && vfd->life == VWL_VFD_CLOSED) {
             vwl_vfd_end_linger(vfd);
@@ -314,7 +315,7 @@ static int vfd_make_room(struct vwl_core *core, const struct vwl_vfd *vfd)
 
 int vwl_vfd_wait(struct vwl_vfd *vfd, struct vwl_request *request)
 {
-    if (!vwl_wait_has_share(vfd) || vfd_make_room(vfd->core, vfd) < 0) {
+    if (vfd_make_room(vfd->core, vfd) < 0) {
         log_compositor_bug(vfd->core->log,
                            "%s 0x%" PRIx32 ": its peer does not read,"
                            " and %u requests wait for that; it is closed",

@@ -170,6 +170,8 @@ struct vwl_vfd {
     struct vwl_outbox outbox;
     struct vwl_request *first_wait, *last_wait;
     unsigned int n_waiting;
+    uint64_t still_since;      /* its peer took nothing: in others' requests */
+    uint64_t still_since_us;   /* and by the clock, if too many wait */
     struct vwl_list waiting;   /* in vwl_core.waiting */
     struct vwl_list lingering; /* in vwl_core.lingering */
 

@@ -177,7 +177,7 @@ static void load_fresh(struct world *world, const GByteArray *stream,
     }
     vwl_core_destroy(world->core);
     world->core = core;
-    vwl_core_set_in_flight_limit(core, 16);
+    vwl_core_set_in_flight_limit(core, 16, 16, 32);
     g_array_set_size(world->front.ranges, 0);
     world_was_reset(world, false);
     world->front.forgot = false;

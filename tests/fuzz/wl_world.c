@@ -171,6 +171,7 @@ static void do_front(struct world *world)
 static void do_rare(struct world *world)
 {
     struct vwl_stats stats = { 0 };
+    unsigned int most;
     uint64_t offset;
 
     switch (pick(&world->in, 8)) {
@@ -185,7 +186,8 @@ static void do_rare(struct world *world)
         vwl_core_fail_requests(world->core, is_even, NULL);
         break;
     case 3:
-        vwl_core_set_in_flight_limit(world->core, pick(&world->in, 40));
+        most = pick(&world->in, 40);
+        vwl_core_set_in_flight_limit(world->core, most, most + most / 4, most);
         break;
     case 4:
         vwl_core_stats(world->core, &stats);
@@ -275,7 +277,7 @@ void world_init(struct world *world, const uint8_t *data, size_t size)
     world->features = how & 0xe;
     world->has_shm = true;
     vwl_core_set_features(world->core, world->features, true);
-    vwl_core_set_in_flight_limit(world->core, 16);
+    vwl_core_set_in_flight_limit(world->core, 16, 16, 32);
 }
 
 void world_finish(struct world *world)

@@ -436,10 +436,11 @@ static void test_busy_ends(void)
     g_assert_cmphex(get32(asked[0]->request.response), ==, RESP_ERR);
     close(device);
     device = next_buffer(rig, 4096);
-    vwl_core_set_in_flight_limit(rig->core, 8);
+    vwl_core_set_in_flight_limit(rig->core, 8, 8, 16);
     g_assert_cmphex(ask_dmabuf(rig, 7), ==, RESP_VFD_NEW_DMABUF);
     asked[2] = sync_later(rig, 7, 1);
     asked[3] = sync_later(rig, 7, 1);
+    vwl_core_set_in_flight_limit(rig->core, 2, 2, 16);
     g_assert_cmphex(ask_sync(rig, 7, 1), ==, RESP_ERR);
     g_assert_cmpuint(rig->completed->len, ==, 4);
     expect_hup(rig, 7);

@@ -266,7 +266,7 @@ static void test_random(gconstpointer mode)
     limits.shm_window = 1 << 21;
     world.rig = core_rig_new_limits(GPOINTER_TO_UINT(mode), &limits);
     world.big = g_malloc0(500000);
-    vwl_core_set_in_flight_limit(world.rig->core, 16);
+    vwl_core_set_in_flight_limit(world.rig->core, 16, 16, 32);
     for (int i = 0; i < PEERS; i++) {
         world.peers[i] = -1;
     }

@@ -11,6 +11,7 @@
 #include "bytes.h"
 #include "fds.h"
 #include "socket.h"
+#include "wl/state.h"
 
 #define BIG (4u << 20)
 
@@ -211,8 +212,16 @@ static void test_peer_dies(void)
     core_rig_free(rig);
 }
 
-/* More than a quarter of the limit for one, or more than all of it together:
- * somebody hangs up, and the queue never fills. */
+/* So many asked requests, freed. */
+static void free_all(struct asked **asked, unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++) {
+        asked_free(asked[i]);
+    }
+}
+
+/* More than all together may have: somebody hangs up, and the queue never
+ * fills. */
 static void test_in_flight_limit(void)
 {
     struct core_rig *rig = core_rig_new(MODE_K23);
@@ -221,28 +230,28 @@ static void test_in_flight_limit(void)
     struct asked *asked[16];
     struct vwl_stats stats = { 0 };
 
-    vwl_core_set_in_flight_limit(rig->core, 8);
+    vwl_core_set_in_flight_limit(rig->core, 8, 8, 16);
     for (uint32_t i = 0; i < 6; i++) {
         fds[i] = open_ctx(rig, i + 1);
     }
-    asked[0] = stuff(rig, 1, big);
-    asked[1] = stuff(rig, 1, big);
-    asked[2] = send_init(1, NULL, 0, "x", 1);
-    g_assert_cmpint(vwl_core_execute(rig->core, &asked[2]->request), ==, 0);
-    g_assert_cmphex(get32(asked[2]->request.response), ==, RESP_ERR);
-    g_assert_cmpuint(rig->completed->len, ==, 2);
+    /* what one may have that was given a limit: all of it, and no more */
+    for (int i = 0; i < 8; i++) {
+        asked[i] = stuff(rig, 1, big);
+    }
+    asked[8] = send_init(1, NULL, 0, "x", 1);
+    g_assert_cmpint(vwl_core_execute(rig->core, &asked[8]->request), ==, 0);
+    g_assert_cmphex(get32(asked[8]->request.response), ==, RESP_ERR);
+    g_assert_cmpuint(rig->completed->len, ==, 8);
     g_assert_cmphex(get32(asked[0]->request.response), ==, RESP_ERR);
     expect_hup(rig, 1);
-    for (int i = 0; i < 3; i++) {
-        asked_free(asked[i]);
-    }
+    free_all(asked, 9);
     /* eight of four, then one more: the oldest goes */
     for (uint32_t i = 0; i < 8; i++) {
         asked[i] = stuff(rig, 2 + i / 2, big);
     }
-    g_assert_cmpuint(rig->completed->len, ==, 2);
+    g_assert_cmpuint(rig->completed->len, ==, 8);
     asked[8] = stuff(rig, 6, big);
-    g_assert_cmpuint(rig->completed->len, ==, 4);
+    g_assert_cmpuint(rig->completed->len, ==, 10);
     g_assert_cmphex(get32(asked[0]->request.response), ==, RESP_ERR);
     g_assert_cmphex(get32(asked[1]->request.response), ==, RESP_ERR);
     expect_hup(rig, 2);
@@ -252,15 +261,96 @@ static void test_in_flight_limit(void)
     g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, RESP_ERR);
     /* dropped without an answer */
     vwl_core_reset(rig->core, false);
-    g_assert_cmpuint(rig->completed->len, ==, 4);
+    g_assert_cmpuint(rig->completed->len, ==, 10);
     vwl_core_stats(rig->core, &stats);
     g_assert_cmpuint(stats.in_flight, ==, 0);
-    for (int i = 0; i < 9; i++) {
-        asked_free(asked[i]);
-    }
+    free_all(asked, 9);
     for (int i = 0; i < 6; i++) {
         close(fds[i]);
     }
+    core_rig_free(rig);
+}
+
+/* One VFD may have what nobody else needs; others that ask on and on end it, if
+ * it stands still meanwhile. */
+static void test_greedy(void)
+{
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int stuck = open_ctx(rig, 1), good = open_ctx(rig, 2);
+    g_autofree char *big = pattern(BIG), *back = g_malloc(1u << 20);
+    struct asked *asked[12];
+    unsigned int n_fds, asks = 0;
+    int fds[28];
+
+    vwl_core_set_in_flight_limit(rig->core, 8, 16, 64);
+    for (int i = 0; i < 12; i++) {
+        asked[i] = stuff(rig, 1, big);
+    }
+    /* it moves after each of many */
+    for (int i = 0; i < 30; i++) {
+        g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, RESP_OK);
+        while (!is_readable(vwl_core_out_fd(rig->core))) {
+            g_assert_cmpint(socket_receive(stuck, back, 1u << 20, fds, &n_fds),
+                            >, 0);
+        }
+        run_out(rig);
+    }
+    g_assert_cmpint(next_message(rig), ==, 0);
+    /* it does not */
+    while (next_message(rig) == 0) {
+        g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, RESP_OK);
+        g_assert_cmpuint(asks++, <, 20);
+    }
+    g_assert_cmpuint(asks, >, 7);
+    g_assert_cmphex(get32(rig->message), ==, CMD_VFD_HUP);
+    g_assert_cmphex(get32(rig->message + 8), ==, 1);
+    g_assert_cmpuint(rig->completed->len, ==, 12);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, RESP_ERR);
+    free_all(asked, 12);
+    close(stuck);
+    close(good);
+    core_rig_free(rig);
+}
+
+/* It stands still, and the driver has no room for anybody: it goes, in less
+ * time than a driver waits. With room nobody cares. */
+static void test_full_ring(void)
+{
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int stuck = open_ctx(rig, 1);
+    g_autofree char *big = pattern(BIG);
+    struct asked *asked[8];
+
+    for (unsigned int entries = 1; entries <= 2; entries++) {
+        vwl_core_set_in_flight_limit(rig->core, 8, 16, 20);
+        for (int i = 0; i < 8; i++) {
+            asked[i] = send_init(entries, NULL, 0, big, BIG);
+            asked[i]->request.entries = entries;
+            g_assert_cmpint(vwl_core_execute(rig->core, &asked[i]->request), ==,
+                            -EINPROGRESS);
+        }
+        g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 9, VFD_WRITE, 0), ==,
+                        RESP_VFD_NEW);
+        if (entries == 1) {
+            g_assert_true(vwl_list_is_empty(&rig->core->crowd.link));
+            g_assert_cmphex(ask_close(rig, 1), ==, RESP_OK);
+            g_assert_cmpuint(rig->completed->len, ==, 8);
+            close(stuck);
+            stuck = open_ctx(rig, 2);
+        } else {
+            while (next_message(rig) == 0) {
+                struct pollfd wait = { vwl_core_out_fd(rig->core), POLLIN, 0 };
+
+                g_assert_cmpint(poll(&wait, 1, 10000), ==, 1);
+                vwl_core_dispatch_out(rig->core);
+            }
+            g_assert_cmphex(get32(rig->message), ==, CMD_VFD_HUP);
+            g_assert_cmpuint(rig->completed->len, ==, 16);
+        }
+        g_assert_cmphex(ask_close(rig, 9), ==, RESP_OK);
+        free_all(asked, 8);
+    }
+    close(stuck);
     core_rig_free(rig);
 }
 
@@ -370,6 +460,8 @@ int main(int argc, char **argv)
     g_test_add_func("/core/waits/close-stuck", test_close_stuck);
     g_test_add_func("/core/waits/peer-dies", test_peer_dies);
     g_test_add_func("/core/waits/in-flight-limit", test_in_flight_limit);
+    g_test_add_func("/core/waits/greedy", test_greedy);
+    g_test_add_func("/core/waits/full-ring", test_full_ring);
     g_test_add_func("/core/waits/fail-requests", test_fail_requests);
     g_test_add_func("/core/waits/full-backlog", test_full_backlog);
     return g_test_run();

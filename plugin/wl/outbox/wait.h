@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Requests in flight: those that wait for a peer, in order for each VFD. They
- * may never fill the out queue, since a driver gives up after a second: a VFD
- * has a share of it, and when they are too many together, the one that has
- * waited for longest must go. Who goes is said here; vfd.c hangs it up.
+ * may not fill the out queue for long, since a driver gives up after a second.
+ * A quarter of what may wait is each VFD's share; above it a VFD is greedy and
+ * uses what others leave, but goes when they need it. When all are within
+ * their shares and too many together, the one that has waited for longest
+ * goes. Who goes is said here; vfd.c and crowd.c hang it up.
  */
 #ifndef VWL_WL_OUTBOX_WAIT_H
 #define VWL_WL_OUTBOX_WAIT_H
@@ -18,8 +20,13 @@ struct vwl_vfd;
  * -EBUSY: only vfd itself could make room. */
 int vwl_wait_check_room(struct vwl_core *core, const struct vwl_vfd *vfd,
                         struct vwl_vfd **victim);
-/* Whether one more may wait for this VFD. */
-bool vwl_wait_has_share(const struct vwl_vfd *vfd);
+/* Something of what waits went to its peer. */
+void vwl_wait_moved(struct vwl_vfd *vfd);
+/* A greedy VFD that stands still while others need its room; NULL. */
+struct vwl_vfd *vwl_wait_find_intruder(struct vwl_core *core);
+/* Whether greedy VFDs leave the driver less than a quarter of its queue: then
+ * somebody may be one soon. */
+bool vwl_wait_fills_ring(struct vwl_core *core);
 
 /* Appends it. What it waits on (a parcel, or NULL) goes with it. */
 void vwl_wait_push(struct vwl_vfd *vfd, struct vwl_request *request);
