@@ -36,7 +36,11 @@ LAYERS = {
                                 'qemu-glue/loopback', 'qemu-glue/guest',
                                 'qemu-glue/guest/bridge'},
     'qemu-glue/device': {'include'},
+    'qemu-glue/vwl': set(),
     'qemu-glue/vwl/channel': set(),
+    'qemu-glue/vwl/client': {'qemu-glue/vwl'},
+    'qemu-glue/vwl/service': {'qemu-glue/vwl', 'qemu-glue/vwl/channel',
+                              'qemu-glue/vwl/desktop'},
 }
 
 # layers below the main loop: GLib's data types only

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A user of `vwl` for tests: folders of his own, doubles of QEMU and of the
+compositor, and the programs that were built.
+
+    with World(vwl) as world:
+        done = world.vwl("run", "box", "--print")
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import traceback
+
+
+class Error(Exception):
+    pass
+
+
+def expect(is_so, what):
+    if not is_so:
+        raise Error(what)
+
+
+class World:
+    def __init__(self, vwl):
+        self.program = vwl
+        self.dir = tempfile.mkdtemp(prefix="vwl-world-")
+        self.env = {key: value for key, value in os.environ.items()
+                    if key in ("PATH", "LD_LIBRARY_PATH", "ASAN_OPTIONS",
+                               "LSAN_OPTIONS", "UBSAN_OPTIONS")}
+        for name, folder in (("XDG_DATA_HOME", "data"),
+                             ("XDG_STATE_HOME", "state"),
+                             ("XDG_CACHE_HOME", "cache"),
+                             ("XDG_RUNTIME_DIR", "run"), ("HOME", "home")):
+            os.mkdir(f"{self.dir}/{folder}", 0o700)
+            self.env[name] = f"{self.dir}/{folder}"
+        self.env["WAYLAND_DISPLAY"] = "wayland-0"
+        self.env["LC_ALL"] = "C"
+        self.compositor = socket.socket(socket.AF_UNIX)
+        self.compositor.bind(f"{self.dir}/run/wayland-0")
+        self.compositor.listen()
+
+    def script(self, name, text):
+        path = f"{self.dir}/{name}"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, 0o755)
+        return path
+
+    def write(self, name, data):
+        path = f"{self.dir}/{name}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    def vwl(self, *words, timeout=60, **more):
+        return subprocess.run([self.program, *words], text=True,
+                              capture_output=True, timeout=timeout,
+                              env=self.env, stdin=subprocess.DEVNULL, **more)
+
+    def says(self, status, what, *words):
+        """The command ends so, and says so on standard error."""
+        done = self.vwl(*words)
+        expect(done.returncode == status and what in done.stderr,
+               f"vwl {' '.join(words)}: {done.returncode}, not {status} with "
+               f"'{what}':\n{done.stdout}{done.stderr}")
+        return done
+
+    def check(self, *words):
+        """What a command that must succeed prints."""
+        done = self.vwl(*words)
+        expect(done.returncode == 0, f"vwl {' '.join(words)}: "
+               f"{done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def close(self):
+        self.compositor.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def tap(tests, *args):
+    """Calls each; prints TAP; says whether one failed."""
+    failed = False
+    print(f"1..{len(tests)}", flush=True)
+    for number, test in enumerate(tests, 1):
+        name = test.__name__.replace("_", "-")
+        try:
+            test(*args)
+            print(f"ok {number} - {name}", flush=True)
+        except (Error, OSError, subprocess.SubprocessError):
+            failed = True
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}", flush=True)
+            print(f"not ok {number} - {name}", flush=True)
+    return failed
