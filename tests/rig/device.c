@@ -123,7 +123,8 @@ static void create_in_process(struct rig *r)
     for (unsigned int i = 0; i < r->n_peers; i++) {
         g_snprintf(names[i], sizeof names[i], "peer%u", i);
         sockets[1 + i] = (struct vwl_socket){ names[i], r->peers[i].path };
-        policies[1 + i] = &none;
+        policies[1 + i] = r->options.peer_policy ? r->options.peer_policy
+                                                 : &none;
     }
     config.sockets = sockets;
     config.n_sockets = 1 + r->n_peers;
@@ -145,6 +146,7 @@ static void create_in_process(struct rig *r)
         r->host.resource_export = r->options.host->resource_export;
         r->host.fence_export = r->options.host->fence_export;
         r->host.foreign_request = r->options.host->foreign_request;
+        r->host.transfer_request = r->options.host->transfer_request;
     }
     if (r->options.device == RIG_CONTEXT) {
         r->context = g_main_context_new();

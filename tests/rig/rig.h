@@ -41,8 +41,9 @@ struct rig_options {
     /* In-process: what else of the host there is (its first argument stays
      * the rig). May be NULL. */
     const struct vwl_host *host;
-    /* In-process: of the compositor; NULL: the default. Peers have none. */
-    const struct vwl_socket_policy *policy;
+    /* In-process: of the compositor; NULL: the default. Of the peers; NULL:
+     * none. */
+    const struct vwl_socket_policy *policy, *peer_policy;
     const char *const *daemon_args; /* NULL-terminated; may be NULL */
     unsigned int n_peers;
     int backlog;       /* of the peers; 0 = 64 */
