@@ -1,34 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Both ends of a connection against the filter between them. What passes is
- * read again by a checker that knows no objects: whole messages alone pass, no
- * registry announces or binds what the rules hide, each descriptor passes once
- * or is closed once, nothing passes after the end, and bytes pass alike in
- * pieces of any size.
+ * read again by a checker: whole messages alone pass, no registry announces or
+ * binds what the rules hide, no pool is longer than its file, nothing is asked
+ * of an object that the client gave up, each descriptor passes once or is
+ * closed once, each question to the host ends, nothing passes after the end,
+ * and bytes pass alike in pieces of any size.
  */
 #include <errno.h>
-#include <glib.h>
 
-#include "fuzz.h"
-#include "policy/filter_priv.h"
+#include "policy_world.h"
 
 #define MAX_OPS 96
-#define MAX_NUMBERS 4096 /* of descriptors, which are numbers here */
-#define FIRST_FD 10
-
-enum { FD_UNUSED, FD_INSIDE, FD_PASSED, FD_CLOSED };
-
-struct policy_world {
-    struct fuzz_input in;
-    struct vwl_log log;
-    struct vwl_rules *rules;
-    struct vwl_filter *filter;
-    struct vwl_filter *twin; /* gets the same in pieces */
-    uint8_t fds[MAX_NUMBERS];
-    int next_fd;
-    GHashTable *registries; /* ids, as the checker sees them */
-    bool over;
-};
+#define FEW_BYTES 4096 /* of memory for objects */
 
 static const char *const names[] = {
     "wl_compositor",
@@ -53,17 +37,69 @@ static const char *const names[] = {
 
 /* ---- what the filter asks ----------------------------------------------- */
 
+uint64_t policy_file_bytes(const struct policy_world *world, int fd)
+{
+    int file = fd & ~KEPT;
+
+    return (uint64_t)(file % 16 + world->grown[file]) * 4096;
+}
+
 static uint64_t file_bytes(void *opaque, int fd)
 {
-    return (uint64_t)(fd % 16) * 4096;
+    return policy_file_bytes(opaque, fd);
 }
 
 static void close_fd(void *opaque, int fd)
 {
     struct policy_world *world = opaque;
 
+    if (fd & KEPT) {
+        fuzz_check(world->kept[fd & ~KEPT]-- > 0);
+        return;
+    }
     fuzz_check(world->fds[fd] == FD_INSIDE);
     world->fds[fd] = FD_CLOSED;
+}
+
+static int keep_file(void *opaque, int fd)
+{
+    struct policy_world *world = opaque;
+
+    if (fd % 3 == 0) {
+        return -1;
+    }
+    fuzz_check(world->fds[fd] == FD_INSIDE);
+    world->kept[fd]++;
+    return fd | KEPT;
+}
+
+static int keep_twin(void *opaque, int fd)
+{
+    return fd % 3 == 0 ? -1 : fd | KEPT;
+}
+
+static bool charge_one(int64_t *sum, int64_t most, int64_t bytes)
+{
+    if (bytes > 0 && most && *sum + bytes > most) {
+        return false;
+    }
+    *sum += bytes;
+    fuzz_check(*sum >= 0);
+    return true;
+}
+
+static bool charge(void *opaque, int64_t bytes)
+{
+    struct policy_world *world = opaque;
+
+    return charge_one(&world->charged, world->most, bytes);
+}
+
+static bool charge_twin(void *opaque, int64_t bytes)
+{
+    struct policy_world *world = opaque;
+
+    return charge_one(&world->twin_charged, world->most, bytes);
 }
 
 static void close_twin(void *opaque, int fd)
@@ -73,95 +109,58 @@ static void close_twin(void *opaque, int fd)
 static int ask(void *opaque, enum vwl_transfer_kind kind, enum vwl_way way,
                uint32_t ticket)
 {
+    struct policy_world *world = opaque;
+
     fuzz_check(kind < VWL_N_TRANSFER_KINDS && way < VWL_N_WAYS);
-    return ticket % 5 == 4 ? -EOPNOTSUPP : 0;
-}
-
-static const struct vwl_filter_ops ops = { file_bytes, close_fd, ask };
-static const struct vwl_filter_ops twin_ops = { file_bytes, close_twin, ask };
-
-/* ---- the checker -------------------------------------------------------- */
-
-static bool may_bind(struct policy_world *world, const uint8_t *data,
-                     size_t size, size_t version_behind)
-{
-    uint32_t len = vwl_wire_get(data, 12);
-    size_t padded = (len + 3u) & ~3u;
-    const struct vwl_table_row *row;
-
-    fuzz_check(size >= 16 + padded + version_behind);
-    fuzz_check(memchr(data + 16, 0, len) == data + 16 + len - 1);
-    row = vwl_table_find((const char *)data + 16);
-    return vwl_rules_allow(world->rules, row) &&
-           vwl_wire_get(data, 16 + padded) <= vwl_table_version(row);
-}
-
-static void check_message(struct policy_world *world, enum vwl_way way,
-                          const uint8_t *data, size_t size)
-{
-    uint32_t object = vwl_wire_get(data, 0);
-    uint32_t opcode = vwl_wire_get(data, 4) & 0xffff;
-    gpointer first = GUINT_TO_POINTER(size >= 12 ? vwl_wire_get(data, 8) : 0);
-
-    if (way == VWL_TO_HOST) {
-        fuzz_check(size <= world->rules->max_message_bytes);
-        if (object == 1 && opcode == 1) {
-            fuzz_check(g_hash_table_add(world->registries, first));
-        } else if (g_hash_table_contains(world->registries,
-                                         GUINT_TO_POINTER(object))) {
-            fuzz_check(opcode == 0 && may_bind(world, data, size, 8));
-        }
-    } else if (object == 1 && opcode == 1) {
-        g_hash_table_remove(world->registries, first);
-    } else if (opcode == 0 && g_hash_table_contains(world->registries,
-                                                    GUINT_TO_POINTER(object))) {
-        fuzz_check(may_bind(world, data, size, 4));
+    if (world->busy) {
+        return -EBUSY;
     }
+    fuzz_check(ticket < MAX_TICKETS && world->tickets[ticket] == TICKET_UNUSED);
+    world->tickets[ticket] = TICKET_OPEN;
+    fuzz_check(++world->n_open <= 16);
+    return 0;
 }
 
-static void check_fds(struct policy_world *world,
-                      const struct vwl_passed *passed)
+static void close_ticket(struct policy_world *world, uint32_t ticket)
 {
-    size_t at = 0;
-
-    for (unsigned int i = 0; i < passed->n_fds; i++) {
-        int fd = passed->fds[i].fd;
-
-        fuzz_check(passed->fds[i].at >= at && passed->fds[i].at < passed->len);
-        fuzz_check(world->fds[fd] == FD_INSIDE);
-        at = passed->fds[i].at;
-        world->fds[fd] = FD_PASSED;
-    }
+    fuzz_check(ticket < MAX_TICKETS && world->tickets[ticket] == TICKET_OPEN);
+    world->tickets[ticket] = TICKET_OVER;
+    world->n_open--;
 }
 
-static void check_way(struct policy_world *world, enum vwl_way way)
+static void unask(void *opaque, uint32_t ticket)
 {
-    struct vwl_passed passed = vwl_filter_passed(world->filter, way);
-    struct vwl_passed twin = vwl_filter_passed(world->twin, way);
-    size_t size;
-
-    fuzz_check(passed.len == twin.len && passed.n_fds == twin.n_fds);
-    fuzz_check(!passed.len || memcmp(passed.data, twin.data, passed.len) == 0);
-    for (unsigned int i = 0; i < passed.n_fds; i++) {
-        fuzz_check(passed.fds[i].fd == twin.fds[i].fd &&
-                   passed.fds[i].at == twin.fds[i].at);
-    }
-    fuzz_check(!world->over || passed.len == 0);
-    for (size_t at = 0; at < passed.len; at += size) {
-        fuzz_check(passed.len - at >= VWL_WIRE_HEADER);
-        size = vwl_wire_get(passed.data + at, 4) >> 16;
-        fuzz_check(size >= VWL_WIRE_HEADER && size <= passed.len - at);
-        check_message(world, way, passed.data + at, size);
-    }
-    check_fds(world, &passed);
-    vwl_filter_taken(world->filter, way);
-    vwl_filter_taken(world->twin, way);
+    close_ticket(opaque, ticket);
 }
+
+static int ask_twin(void *opaque, enum vwl_transfer_kind kind, enum vwl_way way,
+                    uint32_t ticket)
+{
+    const struct policy_world *world = opaque;
+
+    return world->busy ? -EBUSY : 0;
+}
+
+static const struct vwl_filter_ops ops = {
+    .file_bytes = file_bytes,
+    .close_fd = close_fd,
+    .ask = ask,
+    .unask = unask,
+    .keep_file = keep_file,
+    .charge = charge,
+};
+static const struct vwl_filter_ops twin_ops = {
+    .file_bytes = file_bytes,
+    .close_fd = close_twin,
+    .ask = ask_twin,
+    .keep_file = keep_twin,
+    .charge = charge_twin,
+};
 
 static void check(struct policy_world *world)
 {
-    check_way(world, VWL_TO_HOST);
-    check_way(world, VWL_TO_GUEST);
+    policy_check_way(world, VWL_TO_HOST);
+    policy_check_way(world, VWL_TO_GUEST);
     fuzz_check(world->filter->over == world->twin->over);
     world->over = world->filter->over != 0;
 }
@@ -171,8 +170,12 @@ static void check(struct policy_world *world)
 static void push(struct policy_world *world, enum vwl_way way,
                  const uint8_t *data, size_t len, unsigned int n_fds)
 {
-    size_t piece = n_fds ? len : 1 + pick(&world->in, 8);
+    /* so many may be there before the message that they belong to */
+    bool may_cut = world->filter->stream[way].fds->len + n_fds <= 28;
+    size_t piece = 1 + pick(&world->in, 8);
     int fds[FUZZ_MAX_FDS];
+
+    piece = may_cut ? piece : len;
 
     for (unsigned int i = 0; i < n_fds; i++) {
         fds[i] = world->next_fd++;
@@ -345,11 +348,54 @@ static void op_start(struct policy_world *world)
     }
 }
 
+static void push_words(struct policy_world *world, enum vwl_way way,
+                       uint32_t object, uint16_t opcode, uint32_t first,
+                       uint32_t second, unsigned int n, bool with_fd)
+{
+    const uint32_t words[] = { object, (8 + n * 4) << 16 | opcode, first,
+                               second };
+
+    push(world, way, (const uint8_t *)words, 8 + (size_t)n * 4,
+         room_for(world, with_fd));
+}
+
+/* What a desktop's program has: a surface, a pool, a clipboard with offers. */
+static void op_desk(struct policy_world *world)
+{
+    enum { COMPOSITOR = 3, SHM, SEAT, MANAGER, PRIMARY, DMABUF = 9 };
+    const struct vwl_ids *ids = &world->filter->ids;
+    uint32_t device, server = VWL_FIRST_SERVER_ID + ids->n_server;
+
+    op_start(world);
+    device = ids->n_client;
+    push_words(world, VWL_TO_HOST, MANAGER, 1, device, SEAT, 2, false);
+    push_words(world, VWL_TO_HOST, MANAGER, 0, device + 1, 0, 1, false);
+    push_words(world, VWL_TO_HOST, device, 1, device + 1, 1, 2, false);
+    push_words(world, VWL_TO_HOST, PRIMARY, 1, device + 2, SEAT, 2, false);
+    push_words(world, VWL_TO_HOST, COMPOSITOR, 0, device + 3, 0, 1, false);
+    push_words(world, VWL_TO_HOST, SHM, 0, device + 4, 0x800, 2, true);
+    push_words(world, VWL_TO_HOST, DMABUF, 1, device + 5, 0, 1, false);
+    push_words(world, VWL_TO_GUEST, device, 0, server, 0, 1, false);
+    push_words(world, VWL_TO_GUEST, device, 5, server, 0, 1, false);
+    push_words(world, VWL_TO_GUEST, device + 2, 0, server + 1, 0, 1, false);
+}
+
+static void op_grow(struct policy_world *world)
+{
+    int fd = FIRST_FD + (int)pick(&world->in, 64);
+
+    world->grown[fd] += (uint16_t)pick(&world->in, 4);
+    world->busy = pick(&world->in, 4) == 3;
+}
+
 static void op_answer(struct policy_world *world)
 {
     uint32_t ticket = pick(&world->in, 24);
     bool allow = pick(&world->in, 2);
 
+    if (world->tickets[ticket] == TICKET_OPEN && allow) {
+        close_ticket(world, ticket); /* else the filter says that it is over */
+    }
     vwl_filter_answer(world->filter, ticket, allow);
     vwl_filter_answer(world->twin, ticket, allow);
     check(world);
@@ -357,7 +403,7 @@ static void op_answer(struct policy_world *world)
 
 static void step(struct policy_world *world)
 {
-    switch (pick(&world->in, 8)) {
+    switch (pick(&world->in, 10)) {
     case 0:
         op_start(world);
         break;
@@ -373,8 +419,14 @@ static void step(struct policy_world *world)
     case 6:
         op_bytes(world, (enum vwl_way)pick(&world->in, VWL_N_WAYS));
         break;
-    default:
+    case 7:
         op_answer(world);
+        break;
+    case 8:
+        op_desk(world);
+        break;
+    default:
+        op_grow(world);
         break;
     }
 }
@@ -398,11 +450,14 @@ static void world_init(struct policy_world *world, const uint8_t *data,
     policy.max_registries = choice & 32 ? 2 : 0;
     policy.max_surfaces = choice & 32 ? 2 : 0;
     policy.max_message_bytes = choice & 64 ? 64 : 0;
+    world->most = choice & 128 ? FEW_BYTES : 0;
     vwl_log_init(&world->log, fuzz_log, NULL);
     fuzz_check(vwl_rules_create(&policy, &world->log, &world->rules) == 0);
     world->filter = vwl_filter_create(world->rules, &ops, world);
     world->twin = vwl_filter_create(world->rules, &twin_ops, world);
     world->registries = g_hash_table_new(NULL, NULL);
+    world->pools = g_hash_table_new(NULL, NULL);
+    world->ended = g_hash_table_new(NULL, NULL);
 }
 
 static void world_finish(struct policy_world *world)
@@ -411,9 +466,14 @@ static void world_finish(struct policy_world *world)
     vwl_filter_destroy(world->twin);
     for (int fd = FIRST_FD; fd < world->next_fd; fd++) {
         fuzz_check(world->fds[fd] == FD_PASSED || world->fds[fd] == FD_CLOSED);
+        fuzz_check(world->kept[fd] == 0);
     }
+    fuzz_check(world->n_open == 0);
+    fuzz_check(world->charged == 0 && world->twin_charged == 0);
     vwl_rules_destroy(world->rules);
     g_hash_table_unref(world->registries);
+    g_hash_table_unref(world->pools);
+    g_hash_table_unref(world->ended);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
