@@ -5,7 +5,8 @@
  * device by virtio-wl-loopback (in one process with it, or before a daemon),
  * and through waypipe with its default settings, if that is there. All of them
  * in turns in one run, on one processor (a wake-up across processors would hide
- * everything else); the stub looks at pixels of every frame.
+ * everything else); the stub looks at pixels of every frame. Then the same work
+ * through two devices of which one reads the stream: what the policy costs.
  * Needs VWL_DAEMON, VWL_PLUGIN and VWL_LOOPBACK.
  */
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include "wayland.h"
 
 #define ROUNDS 5
+#define POLICY_ROUNDS 15 /* few percents are to be seen */
 /* Where everything runs, and the client when it is to paint beside that. */
 #define CPU 1
 #define CLIENT_CPU 0
@@ -91,11 +93,12 @@ static void start_relay(struct bench *bench)
 }
 
 static void start_loopback(struct bench *bench, const char *name,
-                           const char *option)
+                           const char *policy, const char *option)
 {
     struct route *route = add(bench, name, name);
     char *listen = g_strdup_printf("--listen=%s", route->path);
-    char *stub = g_strdup_printf("--wayland-sock=%s", bench->stub_path);
+    char *stub = g_strdup_printf("--wayland-sock=%s,policy=%s",
+                                 bench->stub_path, policy);
     char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
     const char *argv[] = {
         g_getenv("VWL_LOOPBACK"), listen, stub, plugin, option, NULL
@@ -267,15 +270,15 @@ static double cpu_of(pid_t stub, const struct route *route)
     return us;
 }
 
-static void measure(struct bench *bench, const struct work *work)
+static void measure(struct bench *bench, const struct work *work,
+                    const char *group, const char *base, unsigned int rounds)
 {
-    struct bench_figure *figure = bench_figure("wayland", work->name,
-                                               work->unit, work->more,
-                                               "native");
+    struct bench_figure *figure = bench_figure(group, work->name, work->unit,
+                                               work->more, base);
     double used[G_N_ELEMENTS(bench->routes)] = { 0 };
 
     bench_pin(0, work->beside ? CLIENT_CPU : CPU);
-    for (int i = 0; i < (int)bench_times(ROUNDS); i++) {
+    for (unsigned int i = 0; i < bench_times(rounds); i++) {
         for (unsigned int j = 0; j < bench->n_routes; j++) {
             const struct route *route = &bench->routes[j];
             double before = cpu_of(bench->stub, route);
@@ -289,7 +292,7 @@ static void measure(struct bench *bench, const struct work *work)
     }
     for (unsigned int j = 0; j < bench->n_routes; j++) {
         const struct route *route = &bench->routes[j];
-        unsigned int n = times_of(route, work) * bench_times(ROUNDS);
+        unsigned int n = times_of(route, work) * bench_times(rounds);
 
         if (route->groups[0] && n > 0) {
             bench_note(figure, route->name, "cpu", used[j] / n);
@@ -298,10 +301,43 @@ static void measure(struct bench *bench, const struct work *work)
     bench_done(figure);
 }
 
+static void measure_all(struct bench *bench, const char *only)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {
+        if (strstr(works[i].name, only)) {
+            measure(bench, &works[i], "wayland", "native", ROUNDS);
+        }
+    }
+}
+
+/* With the same compositor. Selections are pipes, which nobody reads. */
+static void measure_policy(struct bench *bench, const char *only)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {
+        if (strstr(works[i].name, only) && !works[i].beside &&
+            works[i].run != clipboard) {
+            measure(bench, &works[i], "policy", "none", POLICY_ROUNDS);
+        }
+    }
+}
+
+static void stop(struct bench *bench)
+{
+    for (unsigned int i = 0; i < bench->n_routes; i++) {
+        bench_kill_group(bench->routes[i].groups[1]);
+        bench_kill_group(bench->routes[i].groups[0]);
+        g_free(bench->routes[i].path);
+    }
+    bench->n_routes = 0;
+}
+
+/* The arguments: words of the works to measure, and `policy` for that part
+ * alone. */
 int main(int argc, char **argv)
 {
     struct bench bench = { 0 };
-    const char *only = argc > 1 ? argv[1] : "";
+    bool is_policy = argc > 1 && strcmp(argv[1], "policy") == 0;
+    const char *only = argc > 1 + is_policy ? argv[1 + is_policy] : "";
 
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -313,22 +349,20 @@ int main(int argc, char **argv)
         bench_stub(bench.stub_path);
     }
     wait_path(bench.stub_path);
-    add(&bench, "native", "stub");
-    start_relay(&bench);
-    start_loopback(&bench, "device", "--copy-pools");
-    start_loopback(&bench, "loopback", NULL);
-    start_daemon(&bench);
-    start_waypipe(&bench);
-    for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {
-        if (strstr(works[i].name, only)) {
-            measure(&bench, &works[i]);
-        }
+    if (!is_policy) {
+        add(&bench, "native", "stub");
+        start_relay(&bench);
+        start_loopback(&bench, "device", "wayland", "--copy-pools");
+        start_loopback(&bench, "loopback", "wayland", NULL);
+        start_daemon(&bench);
+        start_waypipe(&bench);
+        measure_all(&bench, only);
+        stop(&bench);
     }
-    for (unsigned int i = 0; i < bench.n_routes; i++) {
-        bench_kill_group(bench.routes[i].groups[1]);
-        bench_kill_group(bench.routes[i].groups[0]);
-        g_free(bench.routes[i].path);
-    }
+    start_loopback(&bench, "none", "none", "--copy-pools");
+    start_loopback(&bench, "wayland", "wayland", "--copy-pools");
+    measure_policy(&bench, only);
+    stop(&bench);
     bench_kill_group(bench.stub);
     bench_remove_folder(bench.folder);
     return 0;
