@@ -2,13 +2,16 @@
 /*
  * What one guest's stuck peers and many VFDs cost the others: a ping on one
  * context, undisturbed and beside a compositor that never reads and a pipe
- * that nobody drains; 10,000 VFDs and 500 contexts opened and closed; the
+ * that nobody drains, and beside sockets that linger when they are closed;
+ * 10,000 VFDs and 500 contexts opened and closed; the
  * price of closing one VFD among 100 and among 10,000. Figures only: nothing
  * is asserted. Needs VWL_DAEMON and VWL_PLUGIN.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -25,6 +28,8 @@
 #define PING_BYTES 64
 #define STUCK_SENDS 24
 #define STUCK_BYTES 65536
+#define LINGERERS 6
+#define LINGER_S 60 /* their ends are closed long before */
 #define MANY_VFDS 10000
 #define MANY_CONTEXTS 500
 
@@ -192,6 +197,104 @@ static void isolation(struct vwl_drv *drv)
     }
 }
 
+/* A TCP connection whose close waits: its other end, *end, reads nothing. */
+static int lingering(int *end)
+{
+    static char junk[65536];
+    struct linger linger = { .l_onoff = 1, .l_linger = LINGER_S };
+    struct sockaddr_in sin = { .sin_family = AF_INET };
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof sin;
+
+    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    must(bind(listener, (struct sockaddr *)&sin, sizeof sin), 0, "bind");
+    must(getsockname(listener, (struct sockaddr *)&sin, &len), 0, "name");
+    must(listen(listener, 1), 0, "listen");
+    must(connect(fd, (struct sockaddr *)&sin, sizeof sin), 0, "connect");
+    *end = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    close(listener);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    while (write(fd, junk, sizeof junk) > 0) {
+    }
+    fcntl(fd, F_SETFL, 0);
+    must(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0,
+         "SO_LINGER");
+    return fd;
+}
+
+/* The guest gets the descriptor; the id of its VFD. */
+static uint32_t give(struct vwl_drv *drv, uint32_t id, int peer, int fd)
+{
+    char byte = 'f', control[CMSG_SPACE(sizeof fd)] = { 0 };
+    struct iovec iov = { &byte, 1 };
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = control,
+                          .msg_controllen = sizeof control };
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+    unsigned int n_ids = 1;
+    uint32_t got = 0;
+
+    cmsg->cmsg_level = SOL_SOCKET;
+    cmsg->cmsg_type = SCM_RIGHTS;
+    cmsg->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(cmsg), &fd, sizeof fd);
+    must((int)sendmsg(peer, &msg, 0), 1, "giving a descriptor");
+    must((int)vwl_drv_recv(drv, id, &byte, 1, &got, &n_ids, 10000), 1,
+         "getting it");
+    must((int)n_ids, 1, "a descriptor");
+    return got;
+}
+
+static double one_close(struct vwl_drv *drv, uint32_t id)
+{
+    double start = now_us();
+
+    must(vwl_drv_close(drv, id), VIRTIO_WL_RESP_OK, "close");
+    return now_us() - start;
+}
+
+/* The guest closes such sockets, and the connection in whose queue one lies. */
+static void beside_lingering(struct vwl_drv *drv, int listener)
+{
+    int ends[LINGERERS], pair[2], peer, fd;
+    double quiet, beside, closes[2][LINGERERS];
+    uint32_t id;
+
+    must(vwl_drv_new_ctx(drv, 1, NULL), VIRTIO_WL_RESP_VFD_NEW, "context");
+    must(vwl_drv_new_ctx(drv, 2, "own"), VIRTIO_WL_RESP_VFD_NEW, "own");
+    peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    ping_median(drv, 1);
+    quiet = ping_median(drv, 1);
+    for (int i = 0; i < LINGERERS; i++) {
+        must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0,
+             "a pair");
+        id = give(drv, 2, peer, pair[0]);
+        close(pair[0]);
+        closes[0][i] = one_close(drv, id);
+        close(pair[1]);
+        fd = lingering(&ends[i]);
+        id = give(drv, 2, peer, fd);
+        close(fd);
+        closes[1][i] = one_close(drv, id);
+    }
+    beside = ping_median(drv, 1);
+    printf("ping beside lingering sockets     %8.2f us\n", beside);
+    printf("ratio                             %8.2f\n", beside / quiet);
+    printf("close a socket, one that lingers  %8.2f  %8.2f us\n",
+           median(closes[0], LINGERERS), median(closes[1], LINGERERS));
+    printf("ratio                             %8.2f\n",
+           median(closes[1], LINGERERS) / median(closes[0], LINGERERS));
+    for (int i = 0; i < LINGERERS; i++) {
+        close(ends[i]);
+    }
+    close(peer);
+    vwl_drv_close(drv, 1);
+    vwl_drv_close(drv, 2);
+    vwl_fe_settle(drv->fe, 50);
+}
+
 /* Medians of the time for one close among n VFDs. */
 static double close_cost(struct vwl_drv *drv, uint32_t n)
 {
@@ -262,16 +365,19 @@ int main(int argc, char **argv)
     char *folder = g_dir_make_tmp("vwl-bench-XXXXXX", NULL);
     char *echo = g_build_filename(folder, "echo", NULL);
     char *stuck = g_build_filename(folder, "stuck", NULL);
+    char *own = g_build_filename(folder, "own", NULL);
     char *vhost = g_build_filename(folder, "vhost", NULL);
     char *a = g_strdup_printf("--socket-path=%s", vhost);
     char *b = g_strdup_printf("--wayland-sock=%s,policy=none", echo);
     char *c = g_strdup_printf("--wayland-sock=%s,name=stuck,policy=none",
                               stuck);
+    char *d = g_strdup_printf("--wayland-sock=%s,name=own,policy=none", own);
     struct vwl_fe_options options = { .dialect = VWL_FE_STANDARD,
                                       .plain_table = true };
     struct vwl_drv_options drv_options = { 0 };
     int echo_fd = process_listen(echo, 1024);
     int stuck_fd = process_listen(stuck, 16);
+    int own_fd = process_listen(own, 16);
     struct process daemon = { 0 };
     struct vwl_drv *drv;
     struct vwl_fe *fe;
@@ -283,12 +389,13 @@ int main(int argc, char **argv)
     if (helper == 0) {
         peers(echo_fd, stuck_fd);
     }
-    process_daemon(&daemon, false, (const char *const[]){ a, b, c, NULL });
+    process_daemon(&daemon, false, (const char *const[]){ a, b, c, d, NULL });
     must(vwl_fe_connect(vhost, 30000, &fd), 0, "connect");
     must(vwl_fe_create(&options, &fd, &fe), 0, "front-end");
     must(vwl_fe_handshake(fe), 0, "handshake");
     must(vwl_drv_create(fe, &drv_options, &drv), 0, "driver");
     isolation(drv);
+    beside_lingering(drv, own_fd);
     scale(drv, daemon.pid);
     vwl_drv_destroy(drv);
     vwl_fe_destroy(fe);
@@ -297,6 +404,7 @@ int main(int argc, char **argv)
     waitpid(helper, NULL, 0);
     g_unlink(echo);
     g_unlink(stuck);
+    g_unlink(own);
     g_rmdir(folder);
     return 0;
 }
