@@ -23,7 +23,7 @@ struct vwl_parser *vwl_parser_create(enum vwl_side from)
     struct vwl_parser *parser = g_new0(struct vwl_parser, 1);
 
     parser->from = from;
-    parser->bytes = g_byte_array_new();
+    parser->bytes = g_byte_array_sized_new(4096);
     parser->strings = g_ptr_array_new();
     parser->fds = g_array_new(FALSE, FALSE, sizeof(int));
     return parser;
