@@ -38,7 +38,7 @@
 
 #define VWL_MAX_APPS 512u
 #define VWL_MAX_ICON_TOTAL (32u << 20) /* bytes of pixels in one list */
-#define VWL_LIST_BURST 8u /* whole lists in that time */
+#define VWL_LIST_BURST 8u              /* whole lists in that time */
 #define VWL_LIST_MS 12000u
 #define VWL_MAX_NAME_CHARS 64u
 #define VWL_MAX_COMMENT_CHARS 128u
