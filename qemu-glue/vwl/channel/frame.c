@@ -297,10 +297,12 @@ bool vwl_frame_encode(GByteArray *out, enum vwl_side from,
 }
 
 bool vwl_frame_put(GByteArray *out, enum vwl_side from,
-                   enum vwl_frame_type type, uint16_t job, ...)
+                   enum vwl_frame_type type, unsigned int job, ...)
 {
     const char *strings[8];
-    struct vwl_frame frame = { .type = type, .job = job, .strings = strings };
+    struct vwl_frame frame = { .type = type,
+                               .job = (uint16_t)job,
+                               .strings = strings };
     va_list list;
 
     va_start(list, job);

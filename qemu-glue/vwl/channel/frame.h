@@ -129,7 +129,7 @@ const char *vwl_frame_cap(enum vwl_side from, unsigned int type, size_t *cap);
 /* Appends a frame, its strings up to a NULL. Returns false and appends nothing
  * if the other side would refuse it: text was too long, say. */
 bool vwl_frame_put(GByteArray *out, enum vwl_side from,
-                   enum vwl_frame_type type, uint16_t job,
+                   enum vwl_frame_type type, unsigned int job,
                    ...) G_GNUC_NULL_TERMINATED;
 /* The same for any frame, but for its descriptors. */
 bool vwl_frame_encode(GByteArray *out, enum vwl_side from,
