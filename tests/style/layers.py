@@ -38,6 +38,7 @@ LAYERS = {
     'qemu-glue/device': {'include'},
     'qemu-glue/vwl': set(),
     'qemu-glue/vwl/channel': set(),
+    'qemu-glue/vwl/desktop': {'qemu-glue/vwl/channel'},
     'qemu-glue/vwl/client': {'qemu-glue/vwl'},
     'qemu-glue/vwl/service': {'qemu-glue/vwl', 'qemu-glue/vwl/channel',
                               'qemu-glue/vwl/desktop'},
