@@ -37,8 +37,9 @@ DECLARED = {
 PLUGIN = 'plugin/' # each folder there is one
 FOLDERS = ('qemu-glue/guest', 'qemu-glue/guest/bridge', 'qemu-glue/loopback',
            'qemu-glue/loopback/tool', 'qemu-glue/vwl',
-           'qemu-glue/vwl/channel', 'qemu-glue/vwl/client',
-           'qemu-glue/vwl/desktop')
+           'qemu-glue/vwl/bus', 'qemu-glue/vwl/channel',
+           'qemu-glue/vwl/client', 'qemu-glue/vwl/desktop',
+           'qemu-glue/vwl/service')
 BY_SOURCE = ('qemu-glue/guest/driver', 'qemu-glue/device')
 
 

@@ -39,8 +39,11 @@ LAYERS = {
     'qemu-glue/vwl': set(),
     'qemu-glue/vwl/channel': set(),
     'qemu-glue/vwl/desktop': {'qemu-glue/vwl/channel'},
-    'qemu-glue/vwl/client': {'qemu-glue/vwl'},
-    'qemu-glue/vwl/service': {'qemu-glue/vwl', 'qemu-glue/vwl/channel',
+    'qemu-glue/vwl/bus': {'qemu-glue/vwl'},
+    'qemu-glue/vwl/client': {'qemu-glue/vwl', 'qemu-glue/vwl/bus',
+                             'qemu-glue/vwl/channel'},
+    'qemu-glue/vwl/service': {'qemu-glue/vwl', 'qemu-glue/vwl/bus',
+                              'qemu-glue/vwl/channel',
                               'qemu-glue/vwl/desktop'},
 }
 

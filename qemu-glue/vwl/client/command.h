@@ -23,6 +23,7 @@ struct vwl_command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct vwl_command vwl_command_run;
+extern const struct vwl_command vwl_command_delete, vwl_command_exec,
+    vwl_command_list, vwl_command_logs, vwl_command_run, vwl_command_stop;
 
 #endif

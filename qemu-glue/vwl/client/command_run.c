@@ -7,10 +7,13 @@
 #include "host.h"
 #include "line.h"
 #include "say.h"
+#include "service.h"
+#include "start.h"
 #include "target.h"
 
 static gboolean print, libvirt;
 static char *new_name;
+static int seconds = 300;
 
 static const GOptionEntry entries[] = {
     { "name", 0, 0, G_OPTION_ARG_STRING, &new_name,
@@ -19,6 +22,8 @@ static const GOptionEntry entries[] = {
       "Only print the two command lines: the device's, QEMU's", NULL },
     { "libvirt", 0, 0, G_OPTION_ARG_NONE, &libvirt,
       "Only print a domain for libvirt's session mode", NULL },
+    { "timeout", 0, 0, G_OPTION_ARG_INT, &seconds,
+      "Wait so long for its agent; 0: do not wait (300)", "SECONDS" },
     G_OPTION_ENTRY_NULL,
 };
 
@@ -74,6 +79,60 @@ static int print_only(const struct vwl_machine *machine)
     return error ? vwl_complain(error) : VWL_STATUS_OK;
 }
 
+/* ---- starting ----------------------------------------------------------- */
+
+static bool is_on(VwlBusMachine *machine)
+{
+    const char *state = vwl_bus_machine_get_state(machine);
+
+    return g_strcmp0(state, "running") == 0;
+}
+
+static void report(VwlBusMachine *machine, bool was_on, gint64 began)
+{
+    const char *name = vwl_bus_machine_get_name(machine);
+
+    if (was_on) {
+        vwl_say("%s runs already", name);
+    } else if (seconds > 0) {
+        vwl_say("%s is up (%s, %.1f s). Run a program: vwl exec %s foot", name,
+                vwl_bus_machine_get_accelerator(machine),
+                (double)(g_get_monotonic_time() - began) / G_USEC_PER_SEC,
+                name);
+    }
+}
+
+/* What was given is remembered, but where the windows go. */
+static bool save(struct vwl_machine *machine, GError **error)
+{
+    char *display = g_steal_pointer(&machine->display);
+    bool ok = vwl_folder_make(machine->folder, error) &&
+              vwl_machine_save(machine, error);
+
+    machine->display = display;
+    return ok;
+}
+
+static int start(struct vwl_machine *machine)
+{
+    gint64 began = g_get_monotonic_time();
+    GError *error = NULL;
+    VwlBusMachine *proxy = NULL;
+    bool was_on;
+
+    if (save(machine, &error)) {
+        proxy = vwl_service_machine(machine->name, &error);
+    }
+    if (proxy) {
+        was_on = is_on(proxy);
+        if (vwl_start(proxy, machine->display, (unsigned int)seconds, &error)) {
+            report(proxy, was_on, began);
+        }
+        g_object_unref(proxy);
+    }
+    return error ? vwl_complain(error) : VWL_STATUS_OK;
+}
+
 /* ---- the command -------------------------------------------------------- */
 
 static int run(int argc, char **argv)
@@ -82,7 +141,7 @@ static int run(int argc, char **argv)
     GError *error = NULL;
     int status = VWL_STATUS_OK;
 
-    if (argc > 2) {
+    if (argc > 2 || seconds < 0) {
         return vwl_refuse("run: one machine or disk at a time; see: vwl run "
                           "--help");
     }
@@ -93,7 +152,7 @@ static int run(int argc, char **argv)
     if (print || libvirt) {
         status = print_only(machine);
     } else {
-        status = vwl_refuse("run: there is no service yet; say --print");
+        status = start(machine);
     }
     vwl_machine_free(machine);
     return status;

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "box.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "fail.h"
+#include "folders.h"
+#include "line.h"
+#include "prepare.h"
+#include "process.h"
+#include "qmp.h"
+#include "running.h"
+#include "serial.h"
+
+#define STOP_SECONDS 60
+#define ASK_SECONDS 5    /* between two requests to power off */
+#define KILL_SECONDS 5   /* from a request to the end of patience */
+#define DAEMON_SECONDS 1 /* until a daemon is started again */
+
+struct waiter {
+    vwl_box_done_fn done;
+    void *data;
+};
+
+struct vwl_box {
+    char *name, *runtime, *logs;
+    const struct vwl_box_ops *ops;
+    void *data;
+    enum vwl_box_state state;
+    bool is_preparing; /* a thread looks at the host */
+    bool powered_off;  /* the guest did, or was told to */
+    char *error, *agent;
+    struct vwl_running running;
+    gint64 since;
+    struct vwl_process *qemu, *daemon;
+    struct vwl_qmp *qmp;
+    struct vwl_serial *serial;
+    struct vwl_link *session, *root;
+    GQueue stops;                        /* struct waiter */
+    unsigned int again, ask, late, kill; /* timers */
+};
+
+static void set_state(struct vwl_box *box, enum vwl_box_state state)
+{
+    box->state = state;
+    box->ops->changed(box->data);
+}
+
+static void set_text(char **to, const char *text)
+{
+    g_free(*to);
+    *to = g_strdup(text);
+}
+
+static char *own_path(const struct vwl_box *box, const char *file)
+{
+    return g_build_filename(box->runtime, file, NULL);
+}
+
+static void answer_stops(struct vwl_box *box, const GError *error)
+{
+    struct waiter *waiter;
+
+    while ((waiter = g_queue_pop_head(&box->stops))) {
+        waiter->done(waiter->data, error);
+        g_free(waiter);
+    }
+}
+
+/* ---- the end ------------------------------------------------------------ */
+
+static void clear_timers(struct vwl_box *box)
+{
+    g_clear_handle_id(&box->again, g_source_remove);
+    g_clear_handle_id(&box->ask, g_source_remove);
+    g_clear_handle_id(&box->late, g_source_remove);
+    g_clear_handle_id(&box->kill, g_source_remove);
+}
+
+static void let_go(struct vwl_box *box)
+{
+    clear_timers(box);
+    g_clear_pointer(&box->qmp, vwl_qmp_destroy);
+    g_clear_pointer(&box->serial, vwl_serial_destroy);
+    g_clear_pointer(&box->session, vwl_link_destroy);
+    g_clear_pointer(&box->root, vwl_link_destroy);
+    g_clear_pointer(&box->qemu, vwl_process_forget);
+    g_clear_pointer(&box->daemon, vwl_process_forget);
+}
+
+static char *last_line(const struct vwl_box *box, const char *log)
+{
+    char *path = g_build_filename(box->logs, log, NULL), *text = NULL;
+    char *line = NULL;
+
+    if (g_file_get_contents(path, &text, NULL, NULL)) {
+        char *start = strrchr(g_strchomp(text), '\n');
+
+        line = g_utf8_make_valid(start ? start + 1 : text, -1);
+    }
+    g_free(text);
+    g_free(path);
+    return line ? line : g_strdup("");
+}
+
+static void on_all_ended(struct vwl_box *box)
+{
+    bool meant = box->powered_off || box->state == VWL_BOX_STOPPING;
+
+    if (!meant && !box->error[0]) {
+        char *line = last_line(box, "qemu.log");
+
+        g_free(box->error);
+        box->error = g_strdup_printf("QEMU has ended: %s; see: vwl logs %s",
+                                     line, box->name);
+        g_free(line);
+    }
+    let_go(box);
+    vwl_folder_remove(box->runtime, NULL);
+    vwl_running_finish(&box->running);
+    vwl_running_init(&box->running);
+    box->since = 0;
+    set_state(box, meant ? VWL_BOX_OFF : VWL_BOX_FAILED);
+    answer_stops(box, NULL);
+}
+
+static gboolean on_kill(gpointer data)
+{
+    struct vwl_box *box = data;
+
+    if (box->qemu) {
+        vwl_process_signal(box->qemu, SIGKILL);
+    } else if (box->daemon) {
+        vwl_process_signal(box->daemon, SIGKILL);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static void kill_later(struct vwl_box *box)
+{
+    if (box->kill == 0) {
+        box->kill = g_timeout_add_seconds(KILL_SECONDS, on_kill, box);
+    }
+}
+
+static void on_qemu_ended(void *data)
+{
+    struct vwl_box *box = data;
+
+    g_clear_pointer(&box->qemu, vwl_process_forget);
+    g_clear_pointer(&box->qmp, vwl_qmp_destroy);
+    g_clear_handle_id(&box->again, g_source_remove);
+    if (box->daemon) {
+        vwl_process_signal(box->daemon, SIGTERM);
+        kill_later(box);
+    } else {
+        on_all_ended(box);
+    }
+}
+
+/* ---- the daemon --------------------------------------------------------- */
+
+static bool start_daemon(struct vwl_box *box, GError **error);
+
+static gboolean on_again(gpointer data)
+{
+    struct vwl_box *box = data;
+    GError *error = NULL;
+
+    if (!start_daemon(box, &error)) {
+        set_text(&box->running.warning, error->message);
+        g_error_free(error);
+        box->ops->changed(box->data);
+        return G_SOURCE_CONTINUE;
+    }
+    box->again = 0;
+    return G_SOURCE_REMOVE;
+}
+
+static void on_daemon_ended(void *data)
+{
+    struct vwl_box *box = data;
+
+    g_clear_pointer(&box->daemon, vwl_process_forget);
+    if (!box->qemu) {
+        on_all_ended(box);
+    } else if (box->again == 0) {
+        g_message("%s: its device has ended, and is started again", box->name);
+        box->again = g_timeout_add_seconds(DAEMON_SECONDS, on_again, box);
+    }
+}
+
+static struct vwl_process *start_process(struct vwl_box *box, char **line,
+                                         const char *what, GError **error)
+{
+    char *file = g_strconcat(what, ".pid", NULL), *pid = own_path(box, file);
+    char *log_name = g_strconcat(what, ".log", NULL);
+    char *log = g_build_filename(box->logs, log_name, NULL);
+    char *unit = g_strdup_printf("vwl-%s-%s", box->name, what);
+    struct vwl_process *process = vwl_process_start(line, pid, log, unit,
+                                                    error);
+
+    g_free(unit);
+    g_free(log);
+    g_free(log_name);
+    g_free(pid);
+    g_free(file);
+    return process;
+}
+
+static bool start_daemon(struct vwl_box *box, GError **error)
+{
+    char *socket = own_path(box, VWL_SOCKET_DEVICE);
+
+    unlink(socket);
+    g_free(socket);
+    box->daemon = start_process(box, box->running.daemon, "device", error);
+    if (box->daemon) {
+        vwl_process_watch(box->daemon, on_daemon_ended, box);
+    }
+    return box->daemon != NULL;
+}
+
+/* ---- QEMU's monitor ----------------------------------------------------- */
+
+static void on_status(void *data, JsonNode *value, const char *why)
+{
+    struct vwl_box *box = data;
+    const char *status = value && JSON_NODE_HOLDS_OBJECT(value)
+                             ? json_object_get_string_member_with_default(
+                                   json_node_get_object(value), "status", "")
+                             : "";
+
+    if (strcmp(status, "internal-error") == 0) {
+        g_free(box->error);
+        box->error = g_strdup_printf(
+            "KVM does not get along with this guest; run: vwl run %s "
+            "--accel=tcg",
+            box->name);
+        vwl_process_signal(box->qemu, SIGKILL);
+    } else if (strcmp(status, "io-error") == 0) {
+        set_text(&box->running.warning,
+                 "the machine waits, as its disk cannot be written; make room "
+                 "on the host, then stop it by force and run it again");
+        box->ops->changed(box->data);
+    }
+}
+
+static void on_event(void *data, const char *name, JsonObject *details)
+{
+    struct vwl_box *box = data;
+
+    if (strcmp(name, "SHUTDOWN") == 0) {
+        box->powered_off = true;
+    } else if (strcmp(name, "STOP") == 0) {
+        vwl_qmp_send(box->qmp, "query-status", on_status, box);
+    }
+}
+
+static void on_qmp_ready(void *data)
+{
+}
+
+static void on_qmp_closed(void *data)
+{
+    struct vwl_box *box = data;
+
+    g_clear_pointer(&box->qmp, vwl_qmp_destroy);
+}
+
+static const struct vwl_qmp_ops qmp_ops = {
+    .ready = on_qmp_ready,
+    .event = on_event,
+    .closed = on_qmp_closed,
+};
+
+/* ---- the agents --------------------------------------------------------- */
+
+static void on_ready(void *data, const char *software)
+{
+    struct vwl_box *box = data;
+
+    set_text(&box->agent, software);
+    set_state(box,
+              box->state == VWL_BOX_STARTING ? VWL_BOX_RUNNING : box->state);
+}
+
+static void on_gone(void *data)
+{
+    struct vwl_box *box = data;
+
+    set_text(&box->agent, "");
+    box->ops->changed(box->data);
+}
+
+static void on_frame(void *data, const struct vwl_frame *frame)
+{
+    struct vwl_box *box = data;
+
+    box->ops->frame(box->data, frame);
+}
+
+/* Root's agent only runs what it is told. */
+static void on_root_ready(void *data, const char *software)
+{
+}
+
+static void on_root_gone(void *data)
+{
+}
+
+static void on_root_frame(void *data, const struct vwl_frame *frame)
+{
+}
+
+static const struct vwl_link_ops session_ops = {
+    .ready = on_ready,
+    .gone = on_gone,
+    .frame = on_frame,
+};
+static const struct vwl_link_ops root_ops = {
+    .ready = on_root_ready,
+    .gone = on_root_gone,
+    .frame = on_root_frame,
+};
+
+static bool make_links(struct vwl_box *box, GError **error)
+{
+    char *session = own_path(box, VWL_SOCKET_CHANNEL);
+    char *root = own_path(box, VWL_SOCKET_ROOT);
+
+    box->session = vwl_link_create(session, box->name, &session_ops, box,
+                                   error);
+    box->root = box->session
+                    ? vwl_link_create(root, box->name, &root_ops, box, error)
+                    : NULL;
+    g_free(root);
+    g_free(session);
+    return box->root != NULL;
+}
+
+static void attach(struct vwl_box *box)
+{
+    char *qmp = own_path(box, VWL_SOCKET_QMP);
+    char *serial = own_path(box, VWL_SOCKET_SERIAL);
+    char *log = g_build_filename(box->logs, "serial.log", NULL);
+
+    box->since = vwl_process_since(box->qemu);
+    box->qmp = vwl_qmp_create(qmp, &qmp_ops, box);
+    box->serial = vwl_serial_create(serial, log);
+    vwl_process_watch(box->qemu, on_qemu_ended, box);
+    g_free(log);
+    g_free(serial);
+    g_free(qmp);
+}
+
+/* ---- start -------------------------------------------------------------- */
+
+struct start {
+    struct vwl_box *box;
+    struct waiter waiter;
+};
+
+static bool launch(struct vwl_box *box, const struct vwl_prepared *prepared,
+                   GError **error)
+{
+    const struct vwl_host *host = &prepared->host;
+    char **line;
+
+    if (!vwl_folder_make(box->runtime, error) ||
+        !vwl_folder_make(box->logs, error) || !make_links(box, error)) {
+        return false;
+    }
+    g_strfreev(box->running.daemon);
+    box->running.daemon = vwl_line_daemon(prepared->machine, host,
+                                          box->runtime);
+    box->running.memory = host->memory;
+    set_text(&box->running.accelerator, host->kvm ? "KVM" : "TCG");
+    set_text(&box->running.warning, host->why_no_kvm ? host->why_no_kvm : "");
+    if (!vwl_running_save(&box->running, box->runtime, error) ||
+        !start_daemon(box, error)) {
+        return false;
+    }
+    line = vwl_line_qemu(prepared->machine, host, box->runtime);
+    box->qemu = start_process(box, line, "qemu", error);
+    g_strfreev(line);
+    return box->qemu != NULL;
+}
+
+static void on_prepared(void *data, const struct vwl_prepared *prepared,
+                        const GError *why)
+{
+    struct start *start = data;
+    struct vwl_box *box = start->box;
+    GError *error = why ? g_error_copy(why) : NULL;
+
+    box->is_preparing = false;
+    if (!error && launch(box, prepared, &error)) {
+        attach(box);
+        set_state(box, VWL_BOX_STARTING);
+    } else {
+        set_text(&box->error, error->message);
+        if (box->daemon) {
+            vwl_process_signal(box->daemon, SIGKILL);
+        }
+        let_go(box);
+        set_state(box, VWL_BOX_FAILED);
+    }
+    start->waiter.done(start->waiter.data, error);
+    g_clear_error(&error);
+    g_free(start);
+}
+
+void vwl_box_start(struct vwl_box *box, const char *display, const char *sound,
+                   vwl_box_done_fn done, void *data)
+{
+    GError *error = NULL;
+    struct start *start;
+
+    if (box->state == VWL_BOX_STARTING || box->state == VWL_BOX_RUNNING) {
+        done(data, NULL);
+        return;
+    }
+    if (vwl_box_is_alive(box) || box->is_preparing) {
+        vwl_fail(&error, VWL_FAIL_REFUSED,
+                 "%s is just starting or stopping; try again", box->name);
+        done(data, error);
+        g_error_free(error);
+        return;
+    }
+    box->is_preparing = true;
+    box->powered_off = false;
+    set_text(&box->error, "");
+    start = g_new(struct start, 1);
+    *start = (struct start){ box, { done, data } };
+    vwl_prepare(box->name, display, sound, on_prepared, start);
+}
+
+/* ---- stop --------------------------------------------------------------- */
+
+static gboolean on_ask(gpointer data)
+{
+    struct vwl_box *box = data;
+
+    vwl_qmp_send(box->qmp, "system_powerdown", NULL, NULL);
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_late(gpointer data)
+{
+    struct vwl_box *box = data;
+    GError *error = NULL;
+
+    clear_timers(box);
+    set_state(box, vwl_link_is_ready(box->session) ? VWL_BOX_RUNNING
+                                                   : VWL_BOX_STARTING);
+    vwl_fail(&error, VWL_FAIL_FAILED,
+             "%s did not stop in %d s; run: vwl stop --force %s, which loses "
+             "what was not saved in it",
+             box->name, STOP_SECONDS, box->name);
+    answer_stops(box, error);
+    g_error_free(error);
+    return G_SOURCE_REMOVE;
+}
+
+static void force_stop(struct vwl_box *box)
+{
+    if (!vwl_qmp_send(box->qmp, "quit", NULL, NULL) && box->qemu) {
+        vwl_process_signal(box->qemu, SIGTERM);
+    }
+    kill_later(box);
+}
+
+void vwl_box_stop(struct vwl_box *box, bool force, vwl_box_done_fn done,
+                  void *data)
+{
+    struct waiter *waiter;
+
+    if (!vwl_box_is_alive(box)) {
+        done(data, NULL);
+        return;
+    }
+    waiter = g_new(struct waiter, 1);
+    *waiter = (struct waiter){ done, data };
+    g_queue_push_tail(&box->stops, waiter);
+    if (box->state != VWL_BOX_STOPPING) {
+        set_state(box, VWL_BOX_STOPPING);
+    }
+    if (force) {
+        force_stop(box);
+    } else if (box->ask == 0) {
+        on_ask(box);
+        box->ask = g_timeout_add_seconds(ASK_SECONDS, on_ask, box);
+        box->late = g_timeout_add_seconds(STOP_SECONDS, on_late, box);
+    }
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+/* Of the service before this one. */
+static void take_over(struct vwl_box *box)
+{
+    char *qemu = own_path(box, "qemu.pid");
+    char *device = own_path(box, "device.pid");
+    GError *error = NULL;
+
+    box->qemu = vwl_process_find(qemu);
+    box->daemon = vwl_process_find(device);
+    if (box->qemu) {
+        vwl_running_finish(&box->running);
+        vwl_running_load(&box->running, box->runtime);
+        attach(box);
+        if (box->daemon) {
+            vwl_process_watch(box->daemon, on_daemon_ended, box);
+        } else {
+            box->again = g_timeout_add_seconds(DAEMON_SECONDS, on_again, box);
+        }
+        if (!make_links(box, &error)) {
+            set_text(&box->running.warning, error->message);
+            g_error_free(error);
+        }
+        box->state = VWL_BOX_STARTING;
+    } else if (box->daemon) {
+        vwl_process_signal(box->daemon, SIGTERM);
+        g_clear_pointer(&box->daemon, vwl_process_forget);
+    }
+    g_free(device);
+    g_free(qemu);
+}
+
+struct vwl_box *vwl_box_create(const char *name, const struct vwl_box_ops *ops,
+                               void *data)
+{
+    struct vwl_box *box = g_new0(struct vwl_box, 1);
+
+    box->name = g_strdup(name);
+    box->runtime = vwl_folder_runtime(name);
+    box->logs = vwl_folder_state(name);
+    box->ops = ops;
+    box->data = data;
+    box->error = g_strdup("");
+    box->agent = g_strdup("");
+    g_queue_init(&box->stops);
+    vwl_running_init(&box->running);
+    take_over(box);
+    return box;
+}
+
+void vwl_box_destroy(struct vwl_box *box)
+{
+    if (!box) {
+        return;
+    }
+    let_go(box);
+    answer_stops(box, NULL);
+    vwl_running_finish(&box->running);
+    g_free(box->agent);
+    g_free(box->error);
+    g_free(box->logs);
+    g_free(box->runtime);
+    g_free(box->name);
+    g_free(box);
+}
+
+const char *vwl_box_name(const struct vwl_box *box)
+{
+    return box->name;
+}
+
+void vwl_box_look(const struct vwl_box *box, struct vwl_box_view *view)
+{
+    *view = (struct vwl_box_view){
+        .state = box->state,
+        .error = box->error,
+        .warning = box->running.warning,
+        .agent = box->agent,
+        .accelerator = box->running.accelerator,
+        .since = box->since,
+        .memory = box->running.memory,
+    };
+}
+
+bool vwl_box_is_alive(const struct vwl_box *box)
+{
+    return box->qemu || box->daemon || box->is_preparing;
+}
+
+struct vwl_link *vwl_box_link(struct vwl_box *box, bool root)
+{
+    return root ? box->root : box->session;
+}

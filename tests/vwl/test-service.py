@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The service and its commands, whole, on a session bus of their own: QEMU,
+the daemon and the guest's agent are doubles.
+
+    test-service.py VWL SERVICE
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import agents
+import worlds
+from worlds import expect
+
+
+class Desk(worlds.World):
+    """A world with a bus, and the service as the bus starts it."""
+
+    def __init__(self, vwl, service):
+        super().__init__(vwl)
+        self.write("data/dbus-1/services/org.vhost_user_wl.Vwl.service",
+                   "[D-BUS Service]\nName=org.vhost_user_wl.Vwl\n"
+                   f"Exec={service}\n".encode())
+        address = f"unix:path={self.dir}/run/bus"
+        self.bus = subprocess.Popen(
+            ["dbus-daemon", "--session", "--nofork", "--nosyslog",
+             f"--address={address}", "--print-address"], env=self.env,
+            stdout=subprocess.PIPE, text=True,
+            stderr=open(f"{self.dir}/bus.log", "wb"))
+        self.bus.stdout.readline()
+        self.env["DBUS_SESSION_BUS_ADDRESS"] = address
+        self.script("qemu", agents.QEMU)
+        self.script("daemon", agents.DAEMON)
+        self.agent = None
+
+    def options(self):
+        return [f"--qemu={self.dir}/qemu", f"--glue={self.dir}/glue.so",
+                f"--daemon={self.dir}/daemon", "--accel=tcg"]
+
+    def new(self, name, *more):
+        disk = self.write(f"disks/{name}.img", bytes(4096))
+        return self.vwl("run", disk, "--timeout=0", *self.options(), *more)
+
+    def path(self, name, file="channel"):
+        return f"{self.dir}/run/vwl/{name}/{file}"
+
+    def state(self, name):
+        rows = json.loads(self.check("list", "--json"))
+        return [row["state"] for row in rows if row["name"] == name][0]
+
+    def wait_state(self, name, state):
+        self.wait(lambda: self.state(name) == state,
+                  lambda: f"{name} is {self.state(name)}, not {state}")
+
+    @staticmethod
+    def wait(what, why, timeout=30):
+        deadline = time.monotonic() + timeout
+        while not what():
+            if time.monotonic() > deadline:
+                raise worlds.Error(why() if callable(why) else why)
+            time.sleep(0.05)
+
+    def pid(self, name, what):
+        with open(self.path(name, f"{what}.pid"), encoding="ascii") as file:
+            return int(file.read().split()[0])
+
+    def service_pid(self):
+        done = subprocess.run(
+            ["gdbus", "call", "--session", "--dest", "org.freedesktop.DBus",
+             "--object-path", "/org/freedesktop/DBus", "--method",
+             "org.freedesktop.DBus.GetConnectionUnixProcessID",
+             "org.vhost_user_wl.Vwl"], env=self.env, capture_output=True,
+            text=True, check=True)
+        return int(done.stdout.split()[1].rstrip(",)"))
+
+    def exec(self, *words, data=None, timeout=60):
+        return subprocess.run([self.program, "exec", "box", *words],
+                              env=self.env, input=data, timeout=timeout,
+                              capture_output=True, check=False)
+
+    def close(self):
+        if self.agent:
+            self.agent.close()
+        self.vwl("stop", "--all", "--force")
+        self.bus.terminate()
+        self.bus.wait()
+        self.bus.stdout.close()
+        super().close()
+
+
+def none(desk):
+    done = desk.vwl("list")
+    expect(done.returncode == 0 and "vwl create test" in done.stderr and
+           done.stdout == "", done)
+    expect(json.loads(desk.check("list", "--json")) == [], "not empty")
+
+
+def run(desk):
+    """It starts, and is ready when its agent has spoken."""
+    done = desk.new("box", "--memory=300M")
+    expect(done.returncode == 0, done)
+    expect(desk.state("box") == "starting", desk.state("box"))
+    desk.agent = agents.Agent(desk.path("box")).serve()
+    desk.wait_state("box", "running")
+    done = desk.vwl("run", "box")
+    expect(done.returncode == 0 and "box runs already" in done.stderr, done)
+    row = json.loads(desk.check("list", "--json"))[0]
+    expect(row["memory"] == 300 and row["accelerator"] == "TCG" and
+           row["since"] > 0, row)
+    table = desk.check("list").splitlines()
+    expect(len(table) == 2 and table[1].split()[:2] == ["box", "running"],
+           table)
+    expect(desk.check("list", "-q") == "box\n", "list -q")
+
+
+def logs(desk):
+    desk.wait(lambda: "serial: it boots\n" in desk.check("logs", "--serial"),
+              "no line of the serial port")
+    text = desk.check("logs", "box")
+    expect("device: the device is there\n" in text, text)
+
+
+def statuses(desk):
+    done = desk.exec("sh", "-c", "echo out; echo err >&2; exit 7")
+    expect((done.returncode, done.stdout, done.stderr) ==
+           (7, b"out\n", b"err\n"), done)
+    done = desk.exec("no-such-program")
+    expect(done.returncode == 127 and
+           b"vwl: box: no-such-program: not found" in done.stderr, done)
+    done = desk.exec("/etc")
+    expect(done.returncode == 126, done)
+    done = desk.exec("sh", "-c", "kill -TERM $$")
+    expect(done.returncode == 143, done)
+    done = desk.vwl("exec", "box")
+    expect(done.returncode == 125 and "vwl exec test foot" in done.stderr,
+           done)
+    done = desk.vwl("exec", "none", "true")
+    expect(done.returncode == 125, done)
+    done = desk.exec("--", "sh", "-c", "exit 3", "--json")
+    expect(done.returncode == 3, done)
+
+
+def streams(desk):
+    """A megabyte each way, and the end of it."""
+    data = os.urandom(1 << 20)
+    done = desk.exec("cat", data=data)
+    expect(done.returncode == 0 and done.stdout == data,
+           f"{done.returncode}, {len(done.stdout)} bytes of {len(data)}")
+    done = desk.vwl("exec", "-e", "WHAT=that", "-w", "/usr", "box", "sh", "-c",
+                    "echo $WHAT; pwd")
+    expect(done.stdout == "that\n/usr\n", done)
+
+
+def interrupt(desk):
+    """Ctrl-C is the program's, not ours."""
+    with subprocess.Popen(
+            [desk.program, "exec", "box", "sh", "-c",
+             "trap 'echo caught; exit 9' INT; echo up; "
+             "while :; do sleep 0.1; done"], env=desk.env,
+            stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+        expect(process.stdout.readline() == b"up\n", "it does not start")
+        process.send_signal(signal.SIGINT)
+        expect(process.stdout.readline() == b"caught\n", "not caught")
+        expect(process.wait(30) == 9, process.returncode)
+
+
+def killed_client(desk):
+    """Whoever goes takes his program with him."""
+    process = subprocess.Popen(
+        [desk.program, "exec", "box", "sh", "-c", "echo up; sleep 1000"],
+        env=desk.env, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    expect(process.stdout.readline() == b"up\n", "it does not start")
+    expect(len(desk.agent.running) == 1, desk.agent.running)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    desk.wait(lambda: not desk.agent.running, "it runs on")
+
+
+def agent_goes(desk):
+    with subprocess.Popen(
+            [desk.program, "exec", "box", "sh", "-c", "echo up; sleep 1000"],
+            env=desk.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL) as process:
+        expect(process.stdout.readline() == b"up\n", "it does not start")
+        desk.agent.close()
+        errors = process.stderr.read()
+        expect(process.wait(30) == 125 and b"agent has gone" in errors, errors)
+    done = desk.exec("true")
+    expect(done.returncode == 125 and b"has no agent (yet); see: vwl logs"
+           in done.stderr, done)
+    desk.agent = agents.Agent(desk.path("box")).serve()
+    desk.wait(lambda: desk.exec("true").returncode == 0, "it does not come")
+
+
+def rude_agent(desk):
+    """What breaks a rule is hung up on; the next one is served."""
+    desk.agent.send(200, 0, "what?")
+    desk.wait(lambda: desk.exec("true").returncode == 125, "it may go on")
+    with agents.Agent(desk.path("box")) as silent:
+        expect(silent.receive()[0] == agents.HELLO, "no HELLO")
+        expect(silent.receive() is None, "the silent one is not hung up on")
+    desk.agent = agents.Agent(desk.path("box")).serve()
+    desk.wait(lambda: desk.exec("true").returncode == 0, "it does not come")
+
+
+def service_killed(desk):
+    """Machines go on, and the next service has them."""
+    pids = [desk.pid("box", what) for what in ("qemu", "device")]
+    os.kill(desk.service_pid(), signal.SIGKILL)
+    desk.agent.close()
+    desk.wait_state("box", "starting")
+    expect([desk.pid("box", what) for what in ("qemu", "device")] == pids,
+           "they are others")
+    desk.agent = agents.Agent(desk.path("box")).serve()
+    desk.wait_state("box", "running")
+    row = json.loads(desk.check("list", "--json"))[0]
+    expect(row["memory"] == 300 and row["accelerator"] == "TCG", row)
+    expect(desk.exec("sh", "-c", "exit 4").returncode == 4, "exec")
+
+
+def daemon_killed(desk):
+    old = desk.pid("box", "device")
+    os.kill(old, signal.SIGKILL)
+
+    def is_new():
+        try:
+            return desk.pid("box", "device") != old
+        except (OSError, IndexError):
+            return False
+    desk.wait(is_new, "it is not started again")
+    expect(desk.state("box") == "running", desk.state("box"))
+
+
+def stop(desk):
+    qemu = desk.pid("box", "qemu")
+    desk.check("stop", "box")
+    expect(desk.state("box") == "off", desk.state("box"))
+    expect(not os.path.exists(f"/proc/{qemu}") or
+           b"Z" in open(f"/proc/{qemu}/stat", "rb").read(), "QEMU lives")
+    expect(not os.path.exists(desk.path("box", "")), "something is left")
+    desk.check("stop", "box")
+    done = desk.exec("true")
+    expect(done.returncode == 125 and b"box is stopped; run: vwl run box"
+           in done.stderr, done)
+
+
+def force(desk):
+    expect(desk.new("stubborn").returncode == 0, "it does not start")
+    desk.check("stop", "--force", "stubborn")
+    expect(desk.state("stubborn") == "off", desk.state("stubborn"))
+
+
+def broken(desk):
+    done = desk.new("broken", "--timeout=60")
+    expect(done.returncode == 1 and "this machine cannot be" in done.stderr and
+           "vwl logs broken" in done.stderr, done)
+    expect(desk.state("broken") == "failed", desk.state("broken"))
+
+
+def no_agent(desk):
+    done = desk.vwl("run", "stubborn", "--timeout=1")
+    expect(done.returncode == 1 and "no agent after 1 s (the machine runs on)"
+           in done.stderr and "it boots" in done.stderr, done)
+    expect(desk.state("stubborn") == "starting", desk.state("stubborn"))
+
+
+def delete(desk):
+    desk.says(1, "stubborn runs; run: vwl stop stubborn", "delete", "--yes",
+              "stubborn")
+    desk.check("stop", "--force", "stubborn")
+    desk.says(2, "vwl delete --yes stubborn", "delete", "stubborn")
+    desk.check("delete", "--yes", "stubborn")
+    desk.says(1, "no machine 'stubborn'", "logs", "stubborn")
+    names = desk.check("list", "-q").split()
+    expect(names == ["box", "broken"], names)
+    expect(os.path.exists(f"{desk.dir}/disks/stubborn.img"),
+           "the disk was not ours")
+    expect(not os.path.exists(f"{desk.dir}/state/vwl/stubborn"), "logs")
+
+
+TESTS = [none, run, logs, statuses, streams, interrupt, killed_client,
+         agent_goes, rude_agent, service_killed, daemon_killed, stop, force,
+         broken, no_agent, delete]
+
+
+def main():
+    with Desk(*sys.argv[1:3]) as desk:
+        return worlds.tap(TESTS, desk)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
