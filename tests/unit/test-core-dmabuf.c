@@ -22,6 +22,10 @@
 #include "fds.h"
 #include "socket.h"
 
+static GMutex sync_lock; /* a thread of the device's may call */
+static GCond sync_over;
+static bool sync_holds;  /* a device uses the buffer: the call waits */
+static int sync_fd = -1; /* of the last one that began something */
 static unsigned int n_syncs;
 static uint64_t last_sync;
 static int sync_errno;
@@ -42,9 +46,25 @@ int ioctl(int fd, unsigned long request, ...)
         errno = sync_errno;
         return -1;
     }
+    g_mutex_lock(&sync_lock);
     n_syncs++;
     last_sync = sync->flags;
+    if (!(sync->flags & DMA_BUF_SYNC_END)) {
+        g_atomic_int_set(&sync_fd, fd);
+    }
+    while (sync_holds) {
+        g_cond_wait(&sync_over, &sync_lock);
+    }
+    g_mutex_unlock(&sync_lock);
     return 0;
+}
+
+static void hold_syncs(bool holds)
+{
+    g_mutex_lock(&sync_lock);
+    sync_holds = holds;
+    g_cond_broadcast(&sync_over);
+    g_mutex_unlock(&sync_lock);
 }
 
 /* The next buffer that the allocator gives out; returns its device's end. */
@@ -410,6 +430,69 @@ static void test_busy(void)
     core_rig_free(rig);
 }
 
+/* The thread is through with it. */
+static void wait_sync_fd(void)
+{
+    while (fcntl(sync_fd, F_GETFD) >= 0) {
+        g_usleep(1000);
+    }
+}
+
+/* A device begins to use the buffer when nobody looks any more: the call waits
+ * for it, and nothing else does. Closing the buffer ends that, too. */
+static void test_raced(void)
+{
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), device = next_buffer(rig, 4096);
+    const uint32_t id = 7;
+    struct asked *asked[3];
+    unsigned int n_fds;
+    int fds[253];
+    char byte;
+
+    g_assert_cmphex(ask_dmabuf(rig, id), ==, RESP_VFD_NEW_DMABUF);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, RESP_OK);
+    g_assert_cmpint(socket_receive(compositor, &byte, 1, fds, &n_fds), ==, 1);
+    close(fds[0]);
+    g_assert_cmpint(write(device, "x", 1), ==, 1);
+    hold_syncs(true);
+    asked[0] = sync_later(rig, id, 1);
+    asked[1] = sync_later(rig, id, 5);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 8, 0, 4096), ==, RESP_VFD_NEW);
+    g_assert_cmphex(ask_close(rig, 8), ==, RESP_OK);
+    g_assert_false(is_readable(vwl_core_out_fd(rig->core)));
+    g_assert_cmpuint(rig->completed->len, ==, 0);
+    hold_syncs(false);
+    while (!is_readable(vwl_core_out_fd(rig->core))) {
+        g_usleep(1000);
+    }
+    vwl_core_dispatch_out(rig->core);
+    g_assert_cmpuint(rig->completed->len, ==, 2);
+    g_assert_cmphex(get32(asked[0]->request.response), ==, RESP_OK);
+    g_assert_cmphex(get32(asked[1]->request.response), ==, RESP_OK);
+    g_assert_false(is_readable(vwl_core_out_fd(rig->core)));
+    wait_sync_fd();
+
+    sync_fd = -1;
+    hold_syncs(true);
+    asked[2] = sync_later(rig, id, 3);
+    g_assert_cmphex(ask_close(rig, id), ==, RESP_OK);
+    g_assert_cmpuint(rig->completed->len, ==, 3);
+    g_assert_cmphex(get32(asked[2]->request.response), ==, RESP_ERR);
+    while (g_atomic_int_get(&sync_fd) < 0) {
+        g_usleep(1000);
+    }
+    hold_syncs(false);
+    wait_sync_fd();
+    for (int i = 0; i < 3; i++) {
+        asked_free(asked[i]);
+    }
+    close(device);
+    close(compositor);
+    expect_hup(rig, 1);
+    core_rig_free(rig);
+}
+
 static void fill_socket(int fd)
 {
     static const char bytes[4096];
@@ -473,5 +556,6 @@ int main(int argc, char **argv)
     g_test_add_func("/core/dmabuf/sync", test_sync);
     g_test_add_func("/core/dmabuf/busy", test_busy);
     g_test_add_func("/core/dmabuf/busy-ends", test_busy_ends);
+    g_test_add_func("/core/dmabuf/raced", test_raced);
     return g_test_run();
 }

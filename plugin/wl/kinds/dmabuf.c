@@ -2,13 +2,12 @@
 #include "wl/kinds/dmabuf.h"
 
 #include <errno.h>
-#include <linux/dma-buf.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 
 #include "base/fd.h"
 #include "wl/answer.h"
+#include "wl/kinds/dmabuf_sync.h"
 #include "wl/kinds/kinds.h"
 #include "wl/kinds/memory.h"
 #include "wl/outbox/wait.h"
@@ -21,9 +20,11 @@
 
 struct vwl_dmabuf {
     struct vwl_memory memory;
-    struct vwl_buffer_wish wish; /* of the guest */
-    struct vwl_buffer layout;    /* strides and offsets alone */
-    uint32_t watched;            /* epoll events of send_fd; 0 */
+    struct vwl_buffer_wish wish;  /* of the guest */
+    struct vwl_buffer layout;     /* strides and offsets alone */
+    uint32_t watched;             /* epoll events of send_fd; 0 */
+    bool received;                /* a host peer has it */
+    struct vwl_dmabuf_sync *sync; /* the first request waits for it; NULL */
 };
 
 static struct vwl_dmabuf *dmabuf_of(struct vwl_vfd *vfd)
@@ -60,22 +61,59 @@ static bool sync_is_ready(const struct vwl_vfd *vfd, uint32_t flags)
     return p.events == 0 || poll(&p, 1, 0) != 0;
 }
 
-static int sync_carry_out(const struct vwl_vfd *vfd, uint32_t flags)
+/* Nobody but us has it, or what is asked waits for nobody. */
+static bool sync_is_instant(const struct vwl_vfd *vfd, uint32_t flags)
 {
-    struct dma_buf_sync sync = { .flags = flags };
-    int ret;
+    const struct vwl_dmabuf *dmabuf = (const struct vwl_dmabuf *)(const void *)
+        vfd;
 
-    do {
-        ret = ioctl(vfd->send_fd, DMA_BUF_IOCTL_SYNC, &sync);
-    } while (ret < 0 && errno == EINTR);
-    if (ret < 0) {
+    return sync_awaits(flags) == 0 ||
+           (!dmabuf->received && !dmabuf->memory.sent);
+}
+
+static int sync_result(const struct vwl_vfd *vfd, int err)
+{
+    if (err < 0) {
         log_host_bug(vfd->core->log,
                      "dmabuf 0x%" PRIx32
                      ": its device does not synchronise: %s",
-                     vfd->id, g_strerror(errno));
+                     vfd->id, g_strerror(-err));
         return -EIO;
     }
     return 0;
+}
+
+static int sync_carry_out(const struct vwl_vfd *vfd, uint32_t flags)
+{
+    return sync_result(vfd, vwl_dmabuf_sync_now(vfd->send_fd, flags));
+}
+
+/* It goes on when the thread is back. 0 or -errno. */
+static int sync_by_thread(struct vwl_vfd *vfd, uint32_t flags)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = vfd };
+    struct vwl_dmabuf *dmabuf = dmabuf_of(vfd);
+    struct vwl_core *core = vfd->core;
+    int err = vwl_dmabuf_sync_begin(core->closer, vfd->send_fd, flags,
+                                    &dmabuf->sync);
+
+    if (err == 0 && epoll_ctl(core->out_epoll, EPOLL_CTL_ADD,
+                              vwl_dmabuf_sync_fd(dmabuf->sync), &event) < 0) {
+        err = -errno;
+        vwl_dmabuf_sync_end(g_steal_pointer(&dmabuf->sync));
+    }
+    return err;
+}
+
+/* What the thread's call has returned; -EINPROGRESS: nothing yet. */
+static int sync_take(struct vwl_dmabuf *dmabuf)
+{
+    struct pollfd p = { .fd = vwl_dmabuf_sync_fd(dmabuf->sync),
+                        .events = POLLIN };
+
+    return poll(&p, 1, 0) == 1
+               ? vwl_dmabuf_sync_end(g_steal_pointer(&dmabuf->sync))
+               : -EINPROGRESS;
 }
 
 /* False: it cannot be watched. */
@@ -86,7 +124,7 @@ static bool dmabuf_watch(struct vwl_vfd *vfd)
     uint32_t wanted = 0;
     int how;
 
-    if (vfd->first_wait) {
+    if (vfd->first_wait && !dmabuf->sync) {
         /* EPOLLIN and EPOLLOUT have the values of POLLIN and POLLOUT */
         wanted = (uint32_t)sync_awaits(sync_flags(vfd->first_wait));
     }
@@ -102,11 +140,36 @@ static bool dmabuf_watch(struct vwl_vfd *vfd)
            !wanted;
 }
 
+/* The first request that waits, as far as it goes. -EINPROGRESS: it waits. */
+static int sync_first(struct vwl_vfd *vfd)
+{
+    struct vwl_dmabuf *dmabuf = dmabuf_of(vfd);
+    uint32_t flags = sync_flags(vfd->first_wait);
+    int err;
+
+    if (dmabuf->sync) {
+        err = sync_take(dmabuf);
+        return err == -EINPROGRESS ? err : sync_result(vfd, err);
+    }
+    if (!sync_is_ready(vfd, flags)) {
+        return -EINPROGRESS;
+    }
+    if (sync_is_instant(vfd, flags)) {
+        return sync_carry_out(vfd, flags);
+    }
+    err = sync_by_thread(vfd, flags);
+    return err < 0 ? sync_result(vfd, err) : -EINPROGRESS;
+}
+
 static void dmabuf_on_ready(struct vwl_vfd *vfd, uint32_t events)
 {
-    while (vfd->first_wait && sync_is_ready(vfd, sync_flags(vfd->first_wait))) {
-        vwl_wait_complete(vfd,
-                          sync_carry_out(vfd, sync_flags(vfd->first_wait)));
+    while (vfd->first_wait) {
+        int err = sync_first(vfd);
+
+        if (err == -EINPROGRESS) {
+            break;
+        }
+        vwl_wait_complete(vfd, err);
     }
     if (!dmabuf_watch(vfd)) {
         vwl_wait_fail(vfd, -EIO);
@@ -120,12 +183,13 @@ int vwl_dmabuf_sync(struct vwl_vfd *vfd, struct vwl_request *request)
     if (vfd->send_fd < 0) {
         return -EPIPE;
     }
-    if (!vfd->first_wait && sync_is_ready(vfd, sync_flags(request))) {
+    if (!vfd->first_wait && sync_is_ready(vfd, sync_flags(request)) &&
+        sync_is_instant(vfd, sync_flags(request))) {
         return sync_carry_out(vfd, sync_flags(request));
     }
     ret = vwl_vfd_wait(vfd, request);
-    if (ret == -EINPROGRESS && !dmabuf_watch(vfd)) {
-        vwl_wait_fail(vfd, -EIO);
+    if (ret == -EINPROGRESS) {
+        dmabuf_on_ready(vfd, 0);
     }
     return ret;
 }
@@ -138,6 +202,9 @@ static void dmabuf_unwatch(struct vwl_vfd *vfd)
     if (dmabuf->watched) {
         epoll_ctl(vfd->core->out_epoll, EPOLL_CTL_DEL, vfd->send_fd, &event);
         dmabuf->watched = 0;
+    }
+    if (dmabuf->sync) {
+        vwl_dmabuf_sync_end(g_steal_pointer(&dmabuf->sync));
     }
 }
 
@@ -164,6 +231,7 @@ static int dmabuf_adopt(struct vwl_vfd *vfd, int *fd,
                         const struct vwl_fd_info *info, uint64_t *copied)
 {
     vfd->send_fd = vwl_fd_steal(fd);
+    dmabuf_of(vfd)->received = true;
     if (info->size_bytes > UINT32_MAX) {
         return -EFBIG;
     }
