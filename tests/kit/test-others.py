@@ -72,8 +72,8 @@ def asked(lines, program):
 def installed(system):
     for path in ('usr/bin/virtio-wl-bridge', 'usr/bin/virtio-wl-x11',
                  'etc/profile.d/virtio-wl.sh',
-                 'usr/src/virtio-wl-0.1.0/dkms.conf',
-                 'usr/src/virtio-wl-0.1.0/include/vhost-user-wl/virtio_wl.h'):
+                 'usr/src/virtio-wl-0.2.0/dkms.conf',
+                 'usr/src/virtio-wl-0.2.0/include/vhost-user-wl/virtio_wl.h'):
         assert system.has(path), path
 
 
@@ -86,7 +86,7 @@ def fedora(make):
     assert 'kernel-devel-6.12.9-0-virt' in packages
     assert 'wayland-protocols-devel' in packages
     assert asked(lines, 'dkms')[-1] == \
-        'dkms install --force virtio-wl/0.1.0 -k 6.12.9-0-virt'
+        'dkms install --force virtio-wl/0.2.0 -k 6.12.9-0-virt'
     assert asked(lines, 'modprobe') == ['modprobe virtio_wl']
     assert 'systemctl --global enable virtio-wl-bridge.socket' in lines
     assert 'udevadm control --reload' in lines

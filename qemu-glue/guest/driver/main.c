@@ -328,4 +328,4 @@ module_exit(wl_exit);
 MODULE_DESCRIPTION("virtio-wl driver");
 MODULE_AUTHOR("The vhost-user-wl project");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION("0.2.0");
