@@ -58,6 +58,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     core->vfds = g_hash_table_new(NULL, NULL);
     core->refused = g_hash_table_new(NULL, NULL);
     core->closer = config->closer ? config->closer : vwl_closer_create();
+    core->syncer = vwl_closer_create();
     vwl_foreigns_init(&core->foreigns, vwl_vfd_feed);
     vwl_list_init(&core->contexts);
     vwl_list_init(&core->others);
@@ -93,6 +94,7 @@ void vwl_core_destroy(struct vwl_core *core)
     vwl_bounce_finish(&core->bounce);
     vwl_timers_finish(&core->timers);
     vwl_foreigns_finish(&core->foreigns);
+    vwl_closer_destroy(core->syncer);
     if (!core->config.closer) {
         vwl_closer_destroy(core->closer);
     }

@@ -38,6 +38,7 @@ struct vwl_core {
     struct vwl_bounce bounce;
     struct vwl_timers timers;
     struct vwl_closer *closer;
+    struct vwl_closer *syncer; /* of dmabufs: what closes holds up none */
     struct vwl_foreigns foreigns;
     struct vwl_asks asks;
     int64_t objects_bytes; /* of what filters know of objects */

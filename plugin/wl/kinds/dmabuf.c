@@ -94,7 +94,7 @@ static int sync_by_thread(struct vwl_vfd *vfd, uint32_t flags)
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = vfd };
     struct vwl_dmabuf *dmabuf = dmabuf_of(vfd);
     struct vwl_core *core = vfd->core;
-    int err = vwl_dmabuf_sync_begin(core->closer, vfd->send_fd, flags,
+    int err = vwl_dmabuf_sync_begin(core->syncer, vfd->send_fd, flags,
                                     &dmabuf->sync);
 
     if (err == 0 && epoll_ctl(core->out_epoll, EPOLL_CTL_ADD,

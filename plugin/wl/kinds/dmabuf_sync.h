@@ -2,7 +2,8 @@
 /*
  * Beginning to use a dmabuf waits for the devices that use it, and a device may
  * begin to between any look and the call; the kernel has no call that does not
- * wait. So a thread makes it, one of the closer's.
+ * wait. So a thread makes it, one of a closer that closes nothing: others would
+ * hold it up.
  *
  * Device thread; the thread itself touches nothing else.
  */
@@ -17,8 +18,8 @@ struct vwl_dmabuf_sync;
 /* The call itself, here and now: 0 or -errno. */
 int vwl_dmabuf_sync_now(int fd, uint32_t flags);
 
-/* Has it made by a thread, with a duplicate of fd. -errno; -EBUSY: too many
- * threads wait as it is. */
+/* Has it made by a thread of the closer's, with a duplicate of fd. -errno;
+ * -EBUSY: too many wait as it is. */
 int vwl_dmabuf_sync_begin(struct vwl_closer *closer, int fd, uint32_t flags,
                           struct vwl_dmabuf_sync **out);
 /* Readable when it has returned. */
