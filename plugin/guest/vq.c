@@ -22,7 +22,7 @@ static void release(struct vwl_vq *vq)
     g_clear_pointer(&vq->pending, g_free);
     g_clear_pointer(&vq->again, g_free);
     vq->n_pending = vq->n_again = vq->next_again = 0;
-    vq->last_pop = NULL;
+    vq->n_popped = 0;
     g_array_set_size(vq->unscanned, 0);
     vq->scanned = 0;
 }

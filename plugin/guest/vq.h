@@ -123,9 +123,9 @@ void vwl_vq_set_log(struct vwl_vq *vq, bool log_used, uint64_t log_gpa);
  * already: publish it. *out is set for 1 alone. */
 int vwl_vq_pop(struct vwl_vq *vq, struct vwl_chain **out);
 
-/* Puts the chain that was popped last back, unread; it is freed. Only the
- * most recent pop, and only if nothing was popped since (else the ring
- * breaks). */
+/* Puts the chain that was popped last back, unread; it is freed. Several go
+ * back the last one first: all that was popped since must be back, too (else
+ * the ring breaks). */
 void vwl_vq_unpop(struct vwl_vq *vq, struct vwl_chain **chain);
 
 /* Gives a chain back with `written` bytes in its device-writable pieces

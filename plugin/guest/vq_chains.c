@@ -76,7 +76,7 @@ int vwl_vq_pop(struct vwl_vq *vq, struct vwl_chain **out)
         struct vwl_chain *chain = &box->chain;
 
         box->epoch = vq->epoch;
-        vq->last_pop = box;
+        box->n_before = vq->n_popped++;
         if (vwl_box_fill(vq, box) < 0) {
             vwl_vq_push(vq, &chain, 0);
             rc = -ENOMEM;
@@ -105,17 +105,18 @@ void vwl_vq_unpop(struct vwl_vq *vq, struct vwl_chain **chain)
 
     *chain = NULL;
     if (belongs(vq, box) && vq->state != VWL_VQ_BROKEN) {
-        if (box != vq->last_pop) {
+        if (box->n_before + 1 != vq->n_popped) {
             vwl_vq_set_broken(vq, vwl_vq_fail(vq, -EPROTO,
                                               "an unpop of an older chain"));
         } else if (box->chain.resubmitted) {
+            vq->n_popped--;
             vq->next_again--;
         } else {
+            vq->n_popped--;
             vq->ops->untake(vq, box);
             vq->scanned += places_of(vq, box);
         }
     }
-    vq->last_pop = NULL;
     vwl_box_put(vq, box);
 }
 
@@ -136,9 +137,6 @@ void vwl_vq_push(struct vwl_vq *vq, struct vwl_chain **chain, uint32_t written)
 
     *chain = NULL;
     written = (uint32_t)MIN(written, box->chain.in_bytes);
-    if (vq->last_pop == box) {
-        vq->last_pop = NULL;
-    }
     if (belongs(vq, box)) {
         mark_written(vq, &box->chain, written);
         if (vq->state == VWL_VQ_BROKEN) {

@@ -57,8 +57,9 @@ struct vwl_range {
 struct vwl_chain_box {
     struct vwl_chain chain; /* must be first */
     struct vwl_chain_box *next_spare;
-    uint64_t token; /* address of the first descriptor */
-    uint64_t epoch; /* the start of vq that it belongs to */
+    uint64_t token;    /* address of the first descriptor */
+    uint64_t epoch;    /* the start of vq that it belongs to */
+    uint64_t n_before; /* pops of that ring before this one */
     const struct vwl_vq *vq;
     bool tracked;             /* chain.track is its entry in the region */
     struct vwl_range *ranges; /* only with an IOTLB */
@@ -198,7 +199,7 @@ struct vwl_vq {
 
     struct vwl_gather gather;
     struct vwl_track_stage stage;
-    struct vwl_chain_box *last_pop;
+    uint64_t n_popped; /* and not put back */
     struct vwl_chain_box *spare;
     unsigned int n_spare;
 };

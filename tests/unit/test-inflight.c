@@ -221,6 +221,10 @@ static void test_split_bytes(void)
                      get64(g.region + SPLIT(1) + 8));
     vwl_vq_unpop(g.vq, &c);
     g_assert_cmpuint(g.region[SPLIT(2)], ==, 0);
+    vwl_vq_unpop(g.vq, &b);
+    g_assert_cmpuint(g.region[SPLIT(1)], ==, 0);
+    b = pop(&g);
+    g_assert_cmpuint(b->id, ==, 1);
     vwl_vq_push(g.vq, &a, 1);
     g_assert_cmpuint(g.region[SPLIT(3)], ==, 1);
     g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);
@@ -417,6 +421,10 @@ static void test_packed_bytes(void)
     g_assert_cmpuint(g.region[PACKED(2)], ==, 0);
     g_assert_cmpuint(get16(g.region + 12), ==, 2);
     g_assert_cmpuint(get16(g.region + 14), ==, 2);
+    vwl_vq_unpop(g.vq, &a);
+    g_assert_cmpuint(g.region[PACKED(0)], ==, 0);
+    g_assert_cmpuint(get16(g.region + 12), ==, 0);
+    a = pop(&g);
     b = pop(&g);
     vwl_vq_push(g.vq, &b, 1);
     g_assert_cmpint(vwl_vq_publish(g.vq), ==, 1);

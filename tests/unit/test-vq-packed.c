@@ -384,6 +384,37 @@ static void test_scan_unpop(void)
     guest_finish(&g);
 }
 
+static void test_unpop_several(void)
+{
+    struct guest g;
+    struct vwl_chain *first, *second, *third;
+
+    guest_init(&g, true, 4);
+    g.setup.base |= 3 | 3u << 16;
+    guest_start(&g);
+    slot(&g, 3, GPA + 1, 1, 0, ROUND(1));
+    slot(&g, 0, GPA + 2, 1, 0, NEXT | ROUND(0));
+    slot(&g, 1, GPA + 3, 1, 1, ROUND(0));
+    slot(&g, 2, GPA + 4, 1, 2, ROUND(0));
+    first = pop(&g);
+    second = pop(&g);
+    third = pop(&g);
+    g_assert_cmpuint(vwl_chain_token(third), ==, GPA + 4);
+    vwl_vq_unpop(g.vq, &third);
+    vwl_vq_unpop(g.vq, &second);
+    vwl_vq_unpop(g.vq, &first);
+    first = pop(&g);
+    second = pop(&g);
+    g_assert_cmpuint(vwl_chain_token(first), ==, GPA + 1);
+    g_assert_cmpuint(vwl_chain_token(second), ==, GPA + 2);
+    give(&g, &first, 3, 1);
+    vwl_vq_unpop(g.vq, &second);
+    second = pop(&g);
+    g_assert_cmpuint(vwl_chain_token(second), ==, GPA + 2);
+    vwl_chain_discard(&second);
+    guest_finish(&g);
+}
+
 static void test_dirty(void)
 {
     struct guest g;
@@ -502,6 +533,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vq-packed/notify", test_notify);
     g_test_add_func("/vq-packed/notify-event", test_notify_event);
     g_test_add_func("/vq-packed/scan-unpop", test_scan_unpop);
+    g_test_add_func("/vq-packed/unpop-several", test_unpop_several);
     g_test_add_func("/vq-packed/scan-event", test_scan_event);
     g_test_add_func("/vq-packed/dirty", test_dirty);
     g_test_add_func("/vq-packed/iotlb", test_iotlb);

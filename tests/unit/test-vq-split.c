@@ -326,6 +326,40 @@ static void test_scan_unpop(void)
     guest_finish(&g);
 }
 
+/* Several go back, the last one first, and come again in their order. */
+static void test_unpop_several(void)
+{
+    struct guest g;
+    struct vwl_chain *chains[4];
+
+    guest_init(&g, false, 4);
+    guest_start(&g);
+    scan_is(&g, "", 0);
+    for (unsigned int i = 0; i < 4; i++) {
+        desc(&g, i, GPA + i, 1, WRITE, 0);
+        offer(&g, i);
+    }
+    for (unsigned int i = 0; i < 4; i++) {
+        chains[i] = pop(&g);
+    }
+    for (unsigned int i = 4; i-- > 1;) {
+        vwl_vq_unpop(g.vq, &chains[i]);
+    }
+    vwl_vq_push(g.vq, &chains[0], 0);
+    g_assert_cmpuint(vwl_vq_waiting(g.vq), ==, 3);
+    scan_is(&g, "0 1 2 3 ", 4);
+    for (unsigned int i = 1; i < 4; i++) {
+        chains[i] = pop(&g);
+        g_assert_cmpuint(vwl_chain_token(chains[i]), ==, GPA + i);
+    }
+    /* one behind it was given back */
+    vwl_vq_push(g.vq, &chains[3], 0);
+    vwl_vq_unpop(g.vq, &chains[2]);
+    g_assert_true(vwl_vq_is_broken(g.vq));
+    vwl_chain_discard(&chains[1]);
+    guest_finish(&g);
+}
+
 /* The driver sends a kick only if the event is among what it adds just now:
  * one for an entry that was seen and left alone would end all kicks. */
 static void test_scan_event(void)
@@ -371,6 +405,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vq-split/notify-flags", test_notify_flags);
     g_test_add_func("/vq-split/notify-event", test_notify_event);
     g_test_add_func("/vq-split/scan-unpop", test_scan_unpop);
+    g_test_add_func("/vq-split/unpop-several", test_unpop_several);
     g_test_add_func("/vq-split/scan-event", test_scan_event);
     return g_test_run();
 }
