@@ -109,6 +109,14 @@ struct vwl_pump {
     enum vwl_pump_in in;
     bool suspended;
 
+    /* buffers behind the one that the core fills, taken for it */
+    struct {
+        struct vwl_chain *chain[VWL_MORE_MAX];
+        unsigned int n;
+        size_t last_bytes;
+        bool stuck; /* something behind them was given back already */
+    } more;
+
     struct {
         bool known;
         uint64_t gpa;
@@ -151,6 +159,10 @@ bool vwl_pump_runs(struct vwl_pump *pump, unsigned int index);
 /* Takes what is in a ring, at most a budget; sets is_due when there is more. */
 void vwl_pump_run_out(struct vwl_pump *pump);
 void vwl_pump_run_in(struct vwl_pump *pump);
+/* Of vwl_core_ops. */
+unsigned int vwl_pump_more_buffers(void *opaque, unsigned int max,
+                                   struct vwl_whole_buffer *buffers);
+void vwl_pump_more_filled(void *opaque, unsigned int n, size_t last_bytes);
 /* Makes what was pushed visible and calls the driver. */
 void vwl_pump_publish(struct vwl_pump *pump, unsigned int index);
 /* A ring's call said -errno: asks for the translation that is missing, or

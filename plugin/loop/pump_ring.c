@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "wl/inbox/messages.h"
+
 /* Chains of one ring in one dispatch: then the other sources have a turn. */
 #define BUDGET 256
 /* Pieces of all these: finding one takes as long as a small request. */
@@ -111,8 +113,80 @@ static void note_buffers(struct vwl_pump *pump, struct vwl_vq *vq)
     }
 }
 
-/* One message into one buffer; false when there is nothing more to do. */
-static bool deliver(struct vwl_pump *pump, struct vwl_vq *vq)
+#define LONGEST_BYTES (VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES)
+
+static bool is_whole(const struct vwl_chain *chain)
+{
+    return chain->n_in == 1 && chain->in[0].len >= LONGEST_BYTES;
+}
+
+/* Back into the ring, or empty to the driver if something behind it went there
+ * already. */
+static void give_back(struct vwl_pump *pump, struct vwl_vq *vq,
+                      struct vwl_chain **chain)
+{
+    if (pump->more.stuck) {
+        vwl_vq_push(vq, chain, 0);
+    } else {
+        vwl_vq_unpop(vq, chain);
+    }
+}
+
+unsigned int vwl_pump_more_buffers(void *opaque, unsigned int max,
+                                   struct vwl_whole_buffer *buffers)
+{
+    struct vwl_pump *pump = opaque;
+    struct vwl_vq *vq = vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_IN);
+    unsigned int n = 0;
+
+    while (n < max) {
+        struct vwl_chain *chain;
+        int got = vwl_vq_pop(vq, &chain);
+
+        if (got == -ENOMEM) {
+            pump->ring[VIRTIO_WL_QUEUE_IN].is_pushed = true;
+            pump->more.stuck = true;
+        }
+        if (got != 1) {
+            break; /* what is wrong shows when it is asked for alone */
+        }
+        if (!is_whole(chain)) {
+            give_back(pump, vq, &chain);
+            break;
+        }
+        buffers[n] = (struct vwl_whole_buffer){ chain->in[0].base,
+                                                vwl_chain_token(chain) };
+        pump->more.chain[n++] = chain;
+    }
+    pump->more.n = n;
+    return n;
+}
+
+void vwl_pump_more_filled(void *opaque, unsigned int n, size_t last_bytes)
+{
+    struct vwl_pump *pump = opaque;
+    struct vwl_vq *vq = vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_IN);
+
+    while (pump->more.n > n) {
+        give_back(pump, vq, &pump->more.chain[--pump->more.n]);
+    }
+    pump->more.last_bytes = last_bytes;
+}
+
+/* Those that were filled, after the one in front of them. */
+static void push_filled(struct vwl_pump *pump, struct vwl_vq *vq)
+{
+    for (unsigned int i = 0; i < pump->more.n; i++) {
+        size_t bytes = i + 1 == pump->more.n ? pump->more.last_bytes
+                                             : LONGEST_BYTES;
+
+        vwl_vq_push(vq, &pump->more.chain[i], (uint32_t)bytes);
+    }
+}
+
+/* Messages into a buffer and perhaps those behind it: how many; 0 when there is
+ * nothing more to do. */
+static unsigned int deliver(struct vwl_pump *pump, struct vwl_vq *vq)
 {
     struct iovec pieces[IN_PIECES];
     struct vwl_chain *chain;
@@ -122,28 +196,30 @@ static bool deliver(struct vwl_pump *pump, struct vwl_vq *vq)
 
     if (got == 0) {
         if (vwl_vq_want_kick(vq, true)) {
-            return true;
+            return 1;
         }
         pump->in = VWL_IN_STARVED;
-        return false;
+        return 0;
     }
     if (got == -ENOMEM) {
         pump->ring[VIRTIO_WL_QUEUE_IN].is_pushed = true;
-        return true;
+        return 1;
     }
     if (got < 0) {
         if (got == -EAGAIN) {
             pump->in = VWL_IN_MISSING;
         }
         vwl_pump_ring_failed(pump, VIRTIO_WL_QUEUE_IN, got);
-        return false;
+        return 0;
     }
     token = vwl_chain_token(chain);
+    pump->more.n = 0;
+    pump->more.stuck = false;
     n = vwl_core_next_message(pump->core, pieces, in_pieces(chain, pieces),
                               token);
     if (n == 0) {
-        vwl_vq_unpop(vq, &chain);
-        return false;
+        give_back(pump, vq, &chain);
+        return 0;
     }
     if (n < 0) {
         log_guest_bug(pump->log, "in queue: a buffer of %zu bytes is too small",
@@ -151,15 +227,16 @@ static bool deliver(struct vwl_pump *pump, struct vwl_vq *vq)
         n = 0;
     }
     vwl_vq_push(vq, &chain, (uint32_t)n);
+    push_filled(pump, vq);
     pump->ring[VIRTIO_WL_QUEUE_IN].is_pushed = true;
     pump->moved = true;
-    return true;
+    return 1 + pump->more.n;
 }
 
 void vwl_pump_run_in(struct vwl_pump *pump)
 {
     struct vwl_vq *vq;
-    unsigned int budget = BUDGET;
+    unsigned int given = 0, n;
 
     pump->ring[VIRTIO_WL_QUEUE_IN].is_due = false;
     if (!vwl_pump_runs(pump, VIRTIO_WL_QUEUE_IN)) {
@@ -169,8 +246,9 @@ void vwl_pump_run_in(struct vwl_pump *pump)
     pump->in = VWL_IN_OPEN;
     vwl_vq_want_kick(vq, false);
     note_buffers(pump, vq);
-    while (deliver(pump, vq) && vwl_core_has_more(pump->core)) {
-        if (--budget == 0) {
+    while ((n = deliver(pump, vq)) > 0 && vwl_core_has_more(pump->core)) {
+        given += n;
+        if (given >= BUDGET) {
             pump->ring[VIRTIO_WL_QUEUE_IN].is_due = true;
             break;
         }

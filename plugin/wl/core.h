@@ -77,6 +77,15 @@ struct vwl_core_config {
     uint64_t max_queued_bytes;
 };
 
+/* A buffer of the guest in one piece that takes the longest VFD_RECV. */
+struct vwl_whole_buffer {
+    uint8_t *base;
+    uint64_t token; /* as of vwl_core_next_message */
+};
+
+/* So many more than the one that is asked for. */
+#define VWL_MORE_MAX 15u
+
 /* What the core needs from around it. None may call back into the core, except
  * that shm_map may end in vwl_core_map_done later. */
 struct vwl_core_ops {
@@ -96,6 +105,15 @@ struct vwl_core_ops {
     /* vwl_core_next_message may have something although nothing is readable:
      * look when the guest has room. */
     void (*message_ready)(void *opaque);
+    /* In vwl_core_next_message alone: the guest's buffers behind that one, for
+     * a peer that fills several at once. At most max (of VWL_MORE_MAX), and
+     * only while they are whole ones: how many. NULL: none. */
+    unsigned int (*more_buffers)(void *opaque, unsigned int max,
+                                 struct vwl_whole_buffer *buffers);
+    /* After that, if there were any: the first n of them have messages, too,
+     * the last one of last_bytes and the others of the longest; the rest is
+     * not used. */
+    void (*more_filled)(void *opaque, unsigned int n, size_t last_bytes);
     /* As vwl_host's; -EOPNOTSUPP or NULL: the core connects by path. */
     int (*socket_connect)(void *opaque, size_t index, int *fd);
     /* Whether guests can have dmabufs: 0; -EOPNOTSUPP or NULL: they cannot;

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "wl/turns.h"
 
+#include <string.h>
+
 #include "wl/state.h"
 #include "wl/vfd.h"
+
+/* Whoever filled all its buffers may fill so many times as many. */
+#define FILLS_MORE 4
+#define FILLS_MAX (1 + VWL_MORE_MAX)
 
 static void turns_hold_back(struct vwl_vfd *vfd, struct vwl_list *list,
                             enum vwl_pause reason)
@@ -48,21 +54,96 @@ static ssize_t turns_deliver_queued(struct vwl_core *core,
     return n;
 }
 
+static void turns_had(struct vwl_vfd *vfd, size_t data_bytes, bool full)
+{
+    vfd->core->counters.received_bytes += data_bytes;
+    vwl_ready_had(&vfd->core->ready, vfd, full);
+}
+
 /* Reads one peer: what came of it, or 0 when it had nothing, or only what was
  * queued. */
 static ssize_t turns_read(struct vwl_vfd *vfd, const struct iovec *buffer,
                           unsigned int n_buffer, uint64_t token)
 {
-    struct vwl_core *core = vfd->core;
     ssize_t n = vfd->ops->receive(vfd, buffer, n_buffer);
+    bool full = n == VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES;
 
     if (n > 0) {
-        core->counters.received_bytes += (uint64_t)n - VWL_RECV_HEAD_BYTES;
-        turns_delivered(core, vfd, token);
-        vwl_ready_had(&core->ready, vfd,
-                      n == VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES);
+        turns_delivered(vfd->core, vfd, token);
+        vfd->fills = full ? FILLS_MORE : 1;
+        turns_had(vfd, (size_t)n - VWL_RECV_HEAD_BYTES, full);
     }
     return n;
+}
+
+/* How many buffers a peer may fill now that mostly fills them, and that nobody
+ * waits for: no more than would soon be its share anyway. */
+static unsigned int turns_fills(const struct vwl_vfd *vfd,
+                                const struct iovec *buffer,
+                                unsigned int n_buffer)
+{
+    const struct vwl_core *core = vfd->core;
+    const struct vwl_share *share = &core->share;
+    unsigned int free = share->n_free > vfd->n_lent
+                            ? share->n_free - vfd->n_lent
+                            : 0;
+
+    if (vfd->fills <= 1 || !vfd->ops->read || vfd->filter || n_buffer != 1 ||
+        buffer->iov_len < VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES ||
+        !core->ops->more_buffers || !vwl_ready_is_alone(&core->ready)) {
+        return 1;
+    }
+    return share->ring_size ? MIN(vfd->fills, 1 + free / 4) : vfd->fills;
+}
+
+/* They are full but the last, which has so many bytes. */
+static void turns_filled(struct vwl_vfd *vfd,
+                         const struct vwl_whole_buffer *buffers, unsigned int n)
+{
+    uint8_t head[VWL_RECV_HEAD_BYTES];
+
+    vwl_messages_recv_head(head, vfd->id, 0);
+    for (unsigned int i = 0; i < n; i++) {
+        memcpy(buffers[i].base, head, sizeof head);
+        turns_delivered(vfd->core, vfd, buffers[i].token);
+    }
+}
+
+/* As turns_read, into up to so many buffers; the length of the message in the
+ * first one. */
+static ssize_t turns_read_many(struct vwl_vfd *vfd, const struct iovec *buffer,
+                               uint64_t token, unsigned int max)
+{
+    struct vwl_whole_buffer buffers[1 + VWL_MORE_MAX];
+    struct iovec iov[1 + VWL_MORE_MAX];
+    struct vwl_core *core = vfd->core;
+    unsigned int n = 1, used;
+    size_t last;
+    ssize_t got;
+
+    buffers[0] = (struct vwl_whole_buffer){ buffer->iov_base, token };
+    n += core->ops->more_buffers(core->opaque, max - 1, buffers + 1);
+    if (n == 1) {
+        return turns_read(vfd, buffer, 1, token);
+    }
+    for (unsigned int i = 0; i < n; i++) {
+        iov[i].iov_base = buffers[i].base + VWL_RECV_HEAD_BYTES;
+        iov[i].iov_len = VWL_RECV_DATA_BYTES;
+    }
+    got = vfd->ops->read(vfd, iov, n);
+    if (got <= 0) {
+        core->ops->more_filled(core->opaque, 0, 0);
+        return got;
+    }
+    used = ((unsigned int)got - 1) / VWL_RECV_DATA_BYTES + 1;
+    last = (size_t)got - (used - 1) * (size_t)VWL_RECV_DATA_BYTES;
+    turns_filled(vfd, buffers, used);
+    core->ops->more_filled(core->opaque, used - 1, VWL_RECV_HEAD_BYTES + last);
+    vfd->fills = (uint8_t)(used < n ? used : MIN(n * FILLS_MORE, FILLS_MAX));
+    turns_had(vfd, (size_t)got, used == n && last == VWL_RECV_DATA_BYTES);
+    vwl_ready_ask_next(&core->ready);
+    return VWL_RECV_HEAD_BYTES +
+           (ssize_t)(used > 1 ? VWL_RECV_DATA_BYTES : last);
 }
 
 static ssize_t turns_next(struct vwl_core *core, const struct iovec *buffer,
@@ -72,6 +153,7 @@ static ssize_t turns_next(struct vwl_core *core, const struct iovec *buffer,
 
     for (;;) {
         struct vwl_vfd *vfd;
+        unsigned int max;
         ssize_t n;
 
         if (!vwl_messages_is_empty(&core->messages)) {
@@ -84,7 +166,9 @@ static ssize_t turns_next(struct vwl_core *core, const struct iovec *buffer,
         if (!vfd->in_watched || turns_is_held_back(core, vfd)) {
             continue;
         }
-        n = turns_read(vfd, buffer, n_buffer, token);
+        max = turns_fills(vfd, buffer, n_buffer);
+        n = max > 1 ? turns_read_many(vfd, buffer, token, max)
+                    : turns_read(vfd, buffer, n_buffer, token);
         if (n > 0) {
             return n;
         }

@@ -125,6 +125,10 @@ struct vwl_vfd_ops {
      * nothing now, or it was queued. NULL: nothing to read. */
     ssize_t (*receive)(struct vwl_vfd *vfd, const struct iovec *buffer,
                        unsigned int n_buffer);
+    /* Reads the bytes of several messages, if it has no filter: how many; 0: as
+     * above. NULL: it has only one at a time. */
+    ssize_t (*read)(struct vwl_vfd *vfd, const struct iovec *iov,
+                    unsigned int n_iov);
     /* The descriptor that stands for it in a SEND, borrowed; -1: none. */
     int (*fd_to_send)(const struct vwl_vfd *vfd);
     /* Its filter let something pass to the guest, or ended the connection
@@ -157,6 +161,7 @@ struct vwl_vfd {
     unsigned int pause;     /* mask of enum vwl_pause */
     int ready_slot;         /* in vwl_ready.vfds; -1 */
     bool answers;           /* it spoke next after it was sent something */
+    uint8_t fills;          /* buffers at once, as far as is known; or 0 */
     struct vwl_list all;    /* in vwl_core.contexts, or .others */
     struct vwl_list paused; /* in a list of those that wait to be read */
 

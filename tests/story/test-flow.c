@@ -122,6 +122,74 @@ static void test_reader_that_keeps(gconstpointer data)
     rig_free(r);
 }
 
+/* What one sends at once fills many buffers by one read: all of it comes in
+ * order, and a descriptor with or before its byte. */
+static void test_many_at_once(void)
+{
+    struct rig_options options = { .n_peers = 1, .drv.record = true };
+    struct rig *r = rig_new(&options);
+    int peer = rig_open_ctx(r, 1, 0), file = story_memfd(4096, 0, 'f');
+    const size_t total = 150000, at = 100000;
+    uint8_t *bytes = g_malloc(total), back[8192];
+    size_t got = 0, ids = 0;
+
+    rig_settle(r);
+    for (size_t i = 0; i < total; i++) {
+        bytes[i] = (uint8_t)(i % 251);
+    }
+    g_assert_cmpint(peer_send(peer, bytes, at, NULL, 0), ==, (ssize_t)at);
+    g_assert_cmpint(peer_send(peer, bytes + at, 10, &file, 1), ==, 10);
+    g_assert_cmpint(peer_send(peer, bytes + at + 10, total - at - 10, NULL, 0),
+                    ==, (ssize_t)(total - at - 10));
+    while (got < total) {
+        uint32_t fresh[28];
+        unsigned int n = G_N_ELEMENTS(fresh);
+        int64_t len = vwl_drv_recv(r->drv, 1, back, sizeof back, fresh, &n,
+                                   RIG_TIMEOUT_MS);
+
+        g_assert_cmpint(len, >, 0);
+        g_assert_cmpmem(back, (size_t)len, bytes + got, (size_t)len);
+        g_assert_true(n == 0 || got <= at);
+        got += (size_t)len;
+        ids += n;
+    }
+    g_assert_cmpuint(ids, ==, 1);
+    close(file);
+    close(peer);
+    g_free(bytes);
+    rig_free(r);
+}
+
+/* Thirty readers that keep what they got, and one that is served. */
+static void test_thirty_that_keep(void)
+{
+    struct rig_options options = {
+        .n_peers = 1,
+        .drv = { .hold_buffers = true },
+    };
+    struct rig *r = rig_new(&options);
+    int peers[31];
+
+    for (uint32_t i = 0; i < G_N_ELEMENTS(peers); i++) {
+        peers[i] = rig_open_ctx(r, 1 + i, 0);
+    }
+    rig_settle(r);
+    for (unsigned int round = 0; round < 4; round++) {
+        for (unsigned int i = 0; i < 30; i++) {
+            peer_fill(peers[i]);
+        }
+        rig_settle(r);
+        story_alive(r, 31, peers[30]);
+    }
+    for (unsigned int i = 0; i < 20; i++) {
+        story_alive(r, 31, peers[30]);
+    }
+    for (unsigned int i = 0; i < G_N_ELEMENTS(peers); i++) {
+        close(peers[i]);
+    }
+    rig_free(r);
+}
+
 /* A driver whose buffers have a new address each time gives none back; it is
  * not taken for one that keeps them. */
 static void test_fresh_addresses(void)
@@ -527,6 +595,8 @@ int main(int argc, char **argv)
                          test_reader_that_keeps);
     g_test_add_data_func("/flow/reader-that-keeps/8", GUINT_TO_POINTER(8),
                          test_reader_that_keeps);
+    g_test_add_func("/flow/many-at-once", test_many_at_once);
+    g_test_add_func("/flow/thirty-that-keep", test_thirty_that_keep);
     g_test_add_func("/flow/fresh-addresses", test_fresh_addresses);
     for (unsigned int i = 0; i < 4; i++) {
         char *path = g_strdup_printf("/flow/small-queue/%u", 1u << i);

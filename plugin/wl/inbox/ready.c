@@ -105,6 +105,16 @@ void vwl_ready_had(struct vwl_ready *ready, struct vwl_vfd *vfd, bool full)
     }
 }
 
+bool vwl_ready_is_alone(const struct vwl_ready *ready)
+{
+    return !ready->guessed && ready->n == 1 && !ready->more && !ready->n_kept;
+}
+
+void vwl_ready_ask_next(struct vwl_ready *ready)
+{
+    ready->rounds = ROUNDS_MAX;
+}
+
 bool vwl_ready_has_more(const struct vwl_ready *ready)
 {
     return ready->more || ready->n_kept || ready->next < ready->n;

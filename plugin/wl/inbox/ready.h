@@ -32,6 +32,10 @@ struct vwl_vfd *vwl_ready_next(struct vwl_ready *ready, int epoll,
                                bool *polled);
 /* It was read, and had something; full: as much as a buffer takes. */
 void vwl_ready_had(struct vwl_ready *ready, struct vwl_vfd *vfd, bool full);
+/* Nobody but the one that was just handed out had something. */
+bool vwl_ready_is_alone(const struct vwl_ready *ready);
+/* It took long: others may have something by now. */
+void vwl_ready_ask_next(struct vwl_ready *ready);
 /* Whether another call may find one without any change outside. */
 bool vwl_ready_has_more(const struct vwl_ready *ready);
 

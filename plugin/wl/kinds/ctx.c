@@ -26,20 +26,14 @@ static void ctx_free(struct vwl_vfd *vfd)
 }
 
 /* From the host to the guest. */
-static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
-                           unsigned int n_buffer)
+static ssize_t ctx_read(struct vwl_vfd *vfd, const struct iovec *iov,
+                        unsigned int n_iov)
 {
-    struct vwl_recv recv;
-    int fds[VWL_PEER_MAX_FDS];
+    int fds[VWL_PEER_MAX_FDS], err;
     unsigned int n_fds = 0;
-    ssize_t n;
+    ssize_t n = vwl_peer_read_fds(vfd->fd, iov, n_iov, fds, &n_fds,
+                                  vfd->core->closer);
 
-    if (vfd->filter) {
-        return vwl_ctx_filtered_receive(vfd, buffer, n_buffer);
-    }
-    vwl_recv_begin(&recv, buffer, n_buffer);
-    n = vwl_peer_read_fds(vfd->fd, recv.iov, recv.n_iov, fds, &n_fds,
-                          vfd->core->closer);
     if (n == -EAGAIN) {
         return 0;
     }
@@ -47,16 +41,29 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
         vwl_ctx_read_end(vfd, (int)n);
         return 0;
     }
-    if (n_fds) {
-        int err = vwl_received_message(vwl_ctx_of(vfd), fds, n_fds, recv.iov,
-                                       recv.n_iov, (size_t)n);
-
-        if (err < 0) {
-            vwl_ctx_break(vfd, "no VFDs for the descriptors of its peer", err);
-        }
-        return 0;
+    if (n_fds == 0) {
+        return n;
     }
-    return vwl_recv_end(&recv, vfd, (size_t)n);
+    err = vwl_received_message(vwl_ctx_of(vfd), fds, n_fds, iov, n_iov,
+                               (size_t)n);
+    if (err < 0) {
+        vwl_ctx_break(vfd, "no VFDs for the descriptors of its peer", err);
+    }
+    return 0;
+}
+
+static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
+                           unsigned int n_buffer)
+{
+    struct vwl_recv recv;
+    ssize_t n;
+
+    if (vfd->filter) {
+        return vwl_ctx_filtered_receive(vfd, buffer, n_buffer);
+    }
+    vwl_recv_begin(&recv, buffer, n_buffer);
+    n = ctx_read(vfd, recv.iov, recv.n_iov);
+    return n > 0 ? vwl_recv_end(&recv, vfd, (size_t)n) : 0;
 }
 
 /* A guest that gets a duplicate back (as a paste's descriptor, say) would
@@ -97,6 +104,7 @@ const struct vwl_vfd_ops vwl_ctx_ops = {
     .finish = ctx_finish,
     .answer = ctx_answer,
     .receive = ctx_receive,
+    .read = ctx_read,
     .fd_to_send = ctx_fd_to_send,
     .filtered = vwl_ctx_filtered,
     .on_ready = ctx_on_ready,

@@ -131,6 +131,7 @@ const struct vwl_vfd_ops vwl_pipe_ops = {
     .answer = pipe_answer,
     .adopt = pipe_adopt,
     .receive = vwl_stream_receive,
+    .read = vwl_stream_read,
     .fd_to_send = pipe_fd_to_send,
     .sent = pipe_sent,
     .saved = {

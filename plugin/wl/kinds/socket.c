@@ -40,6 +40,7 @@ const struct vwl_vfd_ops vwl_socket_ops = {
     .bytes = sizeof(struct vwl_vfd),
     .adopt = socket_adopt,
     .receive = vwl_stream_receive,
+    .read = vwl_stream_read,
     .fd_to_send = socket_fd_to_send,
     .saved = {
         .kind = VWL_IMAGE_SOCKET,

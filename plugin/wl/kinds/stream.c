@@ -6,15 +6,12 @@
 #include "wl/inbox/recv.h"
 #include "wl/state.h"
 
-ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
-                           unsigned int n_buffer)
+ssize_t vwl_stream_read(struct vwl_vfd *vfd, const struct iovec *iov,
+                        unsigned int n_iov)
 {
-    struct vwl_recv recv;
-    ssize_t n;
+    ssize_t n = vwl_peer_read(vfd->how, vfd->fd, &vfd->core->bounce, iov, n_iov,
+                              vfd->core->closer);
 
-    vwl_recv_begin(&recv, buffer, n_buffer);
-    n = vwl_peer_read(vfd->how, vfd->fd, &vfd->core->bounce, recv.iov,
-                      recv.n_iov, vfd->core->closer);
     if (n == -EAGAIN) {
         return 0;
     }
@@ -22,7 +19,18 @@ ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
         vwl_vfd_in_end(vfd);
         return 0;
     }
-    return vwl_recv_end(&recv, vfd, (size_t)n);
+    return n;
+}
+
+ssize_t vwl_stream_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
+                           unsigned int n_buffer)
+{
+    struct vwl_recv recv;
+    ssize_t n;
+
+    vwl_recv_begin(&recv, buffer, n_buffer);
+    n = vwl_stream_read(vfd, recv.iov, recv.n_iov);
+    return n > 0 ? vwl_recv_end(&recv, vfd, (size_t)n) : 0;
 }
 
 bool vwl_stream_has_unread(const struct vwl_vfd *vfd)
