@@ -156,6 +156,7 @@ struct vwl_vfd {
     enum vwl_peer_how how;  /* to move bytes through fd */
     int send_fd;            /* memory, or the other end of a pipe; -1: none */
     bool send_broken;       /* nothing more is sent */
+    bool is_wide;           /* counted in vwl_core.n_wide */
     bool in_watched;        /* in in_epoll */
     uint32_t out_watched;   /* in out_epoll: 0, or epoll events */
     unsigned int pause;     /* mask of enum vwl_pause */

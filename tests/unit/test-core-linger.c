@@ -85,7 +85,7 @@ static int closed_pipe(struct core_rig *rig, int compositor, uint32_t id)
     g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, RESP_OK);
     g_assert_cmpint(socket_receive(compositor, &byte, 1, fds, &n_fds), ==, 1);
     g_assert_cmpuint(n_fds, ==, 1);
-    g_assert_cmpint(fcntl(fds[0], F_GETPIPE_SZ), ==, PIPE_BYTES);
+    g_assert_cmpint(fcntl(fds[0], F_SETPIPE_SZ, PIPE_BYTES), ==, PIPE_BYTES);
     g_assert_cmphex(ask_send(rig, id, NULL, 0, bytes, PIPE_BYTES + REST), ==,
                     RESP_OK);
     g_assert_cmphex(ask_close(rig, id), ==, RESP_OK);

@@ -304,6 +304,42 @@ static void test_in_pieces(void)
     core_rig_free(rig);
 }
 
+static int size_of_next(struct core_rig *rig, int compositor, uint32_t id)
+{
+    unsigned int n_fds;
+    int fds[253], size;
+    char byte;
+
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, id, VFD_READ, 0), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmphex(ask_send(rig, 1, &id, 1, "x", 1), ==, RESP_OK);
+    g_assert_cmpint(socket_receive(compositor, &byte, 1, fds, &n_fds), ==, 1);
+    g_assert_cmpuint(n_fds, ==, 1);
+    size = fcntl(fds[0], F_GETPIPE_SZ);
+    close(fds[0]);
+    return size;
+}
+
+/* Not for all that a guest may make. */
+static void test_wide(void)
+{
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), first, least;
+
+    first = least = size_of_next(rig, compositor, 2);
+    for (uint32_t id = 3; id < 36; id++) {
+        int size = size_of_next(rig, compositor, id);
+
+        least = MIN(least, size);
+    }
+    g_assert_cmpint(least, <, 256 * 1024);
+    g_assert_cmphex(ask_close(rig, 2), ==, RESP_OK);
+    /* where this user may have wide ones at all */
+    g_assert_cmpint(size_of_next(rig, compositor, 2), ==, first);
+    close(compositor);
+    core_rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -314,5 +350,6 @@ int main(int argc, char **argv)
     g_test_add_func("/core/pipe/shared-read", test_shared_read);
     g_test_add_func("/core/pipe/linger", test_linger);
     g_test_add_func("/core/pipe/in-pieces", test_in_pieces);
+    g_test_add_func("/core/pipe/wide", test_wide);
     return g_test_run();
 }
