@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import agents
 import worlds
@@ -54,16 +53,8 @@ class Desk(worlds.World):
         return [row["state"] for row in rows if row["name"] == name][0]
 
     def wait_state(self, name, state):
-        self.wait(lambda: self.state(name) == state,
+        worlds.wait(lambda: self.state(name) == state,
                   lambda: f"{name} is {self.state(name)}, not {state}")
-
-    @staticmethod
-    def wait(what, why, timeout=30):
-        deadline = time.monotonic() + timeout
-        while not what():
-            if time.monotonic() > deadline:
-                raise worlds.Error(why() if callable(why) else why)
-            time.sleep(0.05)
 
     def pid(self, name, what):
         with open(self.path(name, f"{what}.pid"), encoding="ascii") as file:
@@ -119,10 +110,10 @@ def run(desk):
 
 
 def logs(desk):
-    desk.wait(lambda: "serial: it boots\n" in desk.check("logs", "--serial"),
+    worlds.wait(lambda: "serial: it boots\n" in desk.check("logs", "--serial"),
               "no line of the serial port")
-    text = desk.check("logs", "box")
-    expect("device: the device is there\n" in text, text)
+    worlds.wait(lambda: "device: the device is there\n" in
+              desk.check("logs", "box"), "no line of the device")
 
 
 def statuses(desk):
@@ -175,11 +166,11 @@ def killed_client(desk):
         [desk.program, "exec", "box", "sh", "-c", "echo up; sleep 1000"],
         env=desk.env, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     expect(process.stdout.readline() == b"up\n", "it does not start")
-    expect(len(desk.agent.running) == 1, desk.agent.running)
+    worlds.wait(lambda: len(desk.agent.running) == 1, "it does not run")
     process.kill()
     process.wait()
     process.stdout.close()
-    desk.wait(lambda: not desk.agent.running, "it runs on")
+    worlds.wait(lambda: not desk.agent.running, "it runs on")
 
 
 def agent_goes(desk):
@@ -195,18 +186,18 @@ def agent_goes(desk):
     expect(done.returncode == 125 and b"has no agent (yet); see: vwl logs"
            in done.stderr, done)
     desk.agent = agents.Agent(desk.path("box")).serve()
-    desk.wait(lambda: desk.exec("true").returncode == 0, "it does not come")
+    worlds.wait(lambda: desk.exec("true").returncode == 0, "it does not come")
 
 
 def rude_agent(desk):
     """What breaks a rule is hung up on; the next one is served."""
     desk.agent.send(200, 0, "what?")
-    desk.wait(lambda: desk.exec("true").returncode == 125, "it may go on")
+    worlds.wait(lambda: desk.exec("true").returncode == 125, "it may go on")
     with agents.Agent(desk.path("box")) as silent:
         expect(silent.receive()[0] == agents.HELLO, "no HELLO")
         expect(silent.receive() is None, "the silent one is not hung up on")
     desk.agent = agents.Agent(desk.path("box")).serve()
-    desk.wait(lambda: desk.exec("true").returncode == 0, "it does not come")
+    worlds.wait(lambda: desk.exec("true").returncode == 0, "it does not come")
 
 
 def service_killed(desk):
@@ -233,7 +224,7 @@ def daemon_killed(desk):
             return desk.pid("box", "device") != old
         except (OSError, IndexError):
             return False
-    desk.wait(is_new, "it is not started again")
+    worlds.wait(is_new, "it is not started again")
     expect(desk.state("box") == "running", desk.state("box"))
 
 
@@ -241,8 +232,7 @@ def stop(desk):
     qemu = desk.pid("box", "qemu")
     desk.check("stop", "box")
     expect(desk.state("box") == "off", desk.state("box"))
-    expect(not os.path.exists(f"/proc/{qemu}") or
-           b"Z" in open(f"/proc/{qemu}/stat", "rb").read(), "QEMU lives")
+    expect(worlds.is_over(qemu), "QEMU lives")
     expect(not os.path.exists(desk.path("box", "")), "something is left")
     desk.check("stop", "box")
     done = desk.exec("true")
@@ -290,6 +280,8 @@ TESTS = [none, run, logs, statuses, streams, interrupt, killed_client,
 
 
 def main():
+    # A shell's background job has it ignored, and all its children, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Desk(*sys.argv[1:3]) as desk:
         return worlds.tap(TESTS, desk)
 

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 import traceback
 
 
@@ -21,6 +22,24 @@ class Error(Exception):
 def expect(is_so, what):
     if not is_so:
         raise Error(what)
+
+
+def wait(what, why, timeout=30):
+    """Until what() is true; why may be a function, too."""
+    deadline = time.monotonic() + timeout
+    while not what():
+        if time.monotonic() > deadline:
+            raise Error(why() if callable(why) else why)
+        time.sleep(0.05)
+
+
+def is_over(pid):
+    """The process has ended, though nobody may have asked how."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return True
 
 
 class World:

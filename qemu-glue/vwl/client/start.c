@@ -39,7 +39,7 @@ char *vwl_last_lines(const char *name, const char *log, unsigned int lines)
                 break;
             }
         }
-        for (char *line = text + from; line;) {
+        for (char *line = length > 0 ? text + from : NULL; line;) {
             char *end = strchr(line, '\n'), *clean;
 
             if (end) {
