@@ -14,8 +14,10 @@ import subprocess
 import threading
 import time
 
-HELLO, LIST, APP, ICON, DONE, LAUNCH, EXEC, SIGNAL, RESIZE, ANSWER = \
-    range(1, 11)
+HELLO, LIST, APP, ICON, DONE, LAUNCH, EXEC, SIGNAL, RESIZE, ANSWER, OPEN = \
+    range(1, 12)
+
+APPS = {"foot": "Foot", "org.gnome.Calculator": "Calculator"}
 
 # Listens as QEMU does, powers off when asked, and tells a test what was said.
 # With `stubborn` in its name it does not power off.
@@ -137,6 +139,14 @@ class Agent:
             if kind == EXEC:
                 fds, self.fds = self.fds[:3], self.fds[3:]
                 self._exec(job, strings, fds)
+            elif kind == LIST:
+                for name, title in APPS.items():
+                    self.send(APP, 0, name, name, title, "", "", "Utility;")
+                self.send(DONE, 0, str(len(APPS)))
+            elif kind == LAUNCH:
+                known = strings[0] in APPS
+                self.send(ANSWER, job, "0" if known else "127",
+                          "" if known else "no such program")
             elif kind == SIGNAL and job in self.running:
                 os.killpg(self.running[job].pid, int(strings[0]))
 

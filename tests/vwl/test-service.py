@@ -173,6 +173,78 @@ def killed_client(desk):
     worlds.wait(lambda: not desk.agent.running, "it runs on")
 
 
+def apps(desk):
+    """What its agent told is in the launcher, and starts."""
+    def ids(shown):
+        rows = json.loads(desk.check("apps", "--json", "box"))
+        return [row["id"] for row in rows if row["shown"] == shown]
+    worlds.wait(lambda: ids(True) == ["foot", "org.gnome.Calculator"],
+                lambda: f"{ids(True)}")
+    entry = (f"{desk.dir}/data/applications/"
+             "org.vhost_user_wl.vm.box.foot.desktop")
+    with open(entry, encoding="utf-8") as file:
+        text = file.read()
+    expect("/bin/vwl launch box foot\n" in text, text)
+    desk.check("apps", "--hide", "foot")
+    expect(ids(False) == ["foot"], ids(False))
+    desk.says(1, "box has no program 'none'; see: vwl apps box", "apps",
+              "--show", "none")
+    desk.env["XDG_ACTIVATION_TOKEN"] = "abc"
+    desk.check("launch", "box", "foot")
+    del desk.env["XDG_ACTIVATION_TOKEN"]
+    kind, _, strings = desk.agent.seen[-1]
+    expect(kind == agents.LAUNCH and strings == ["foot", "abc"], strings)
+    desk.says(1, "it was not started: no such program", "launch", "box", "x")
+    desk.check("apps", "--refresh")
+
+
+def policy(desk):
+    expect("links          ask " in desk.check("policy"), "ask by default")
+    desk.says(2, "links=maybe is not possible; it must be ask|allow|deny",
+              "policy", "box", "links=maybe")
+    desk.says(2, "did you mean links?", "policy", "box", "link=ask")
+    desk.says(2, "is no KEY=VALUE of a policy", "policy", "box", "memory=1G")
+    done = desk.vwl("policy", "box", "clipboard=off", "links=deny")
+    expect(done.returncode == 0 and "vwl stop box && vwl run box"
+           in done.stderr, done)
+    shown = json.loads(desk.check("policy", "--json"))
+    expect(shown["clipboard"] == "off" and shown["links"] == "deny", shown)
+    done = desk.vwl("policy", "--reset")
+    expect(json.loads(desk.check("policy", "--json"))["links"] == "ask",
+           "reset")
+    entry = (f"{desk.dir}/data/applications/"
+             "org.vhost_user_wl.vm.box.org.gnome.Calculator.desktop")
+    expect(os.path.exists(entry), "no entry")
+    desk.check("policy", "apps=off")
+    expect(not os.path.exists(entry), "an entry that is not allowed")
+    desk.check("policy", "apps=on")
+
+
+def asked(desk):
+    """A link is asked about; the answer comes by the bus."""
+    path = "/org/vhost_user_wl/Vwl/machine/box"
+    with subprocess.Popen(
+            ["gdbus", "monitor", "--session", "--dest",
+             "org.vhost_user_wl.Vwl", "--object-path", path], env=desk.env,
+            stdout=subprocess.PIPE, text=True) as monitor:
+        monitor.stdout.readline()
+        monitor.stdout.readline()
+        desk.agent.send(agents.OPEN, 0, "https://example.org/secret")
+        line = ""
+        while "Vwl1.Machine.Asked" not in line:
+            line = monitor.stdout.readline()
+            expect(line, "the monitor ended")
+        monitor.terminate()
+    expect("'link'" in line and "example.org" in line, line)
+    serial = line.split("uint32 ")[1].split(",")[0]
+    subprocess.run(["gdbus", "call", "--session", "--dest",
+                    "org.vhost_user_wl.Vwl", "--object-path", path,
+                    "--method", "org.vhost_user_wl.Vwl1.Machine.Answer",
+                    serial, "false"], env=desk.env, check=True,
+                   capture_output=True)
+    expect(desk.exec("true").returncode == 0, "the agent was hung up on")
+
+
 def agent_goes(desk):
     with subprocess.Popen(
             [desk.program, "exec", "box", "sh", "-c", "echo up; sleep 1000"],
@@ -275,8 +347,8 @@ def delete(desk):
 
 
 TESTS = [none, run, logs, statuses, streams, interrupt, killed_client,
-         agent_goes, rude_agent, service_killed, daemon_killed, stop, force,
-         broken, no_agent, delete]
+         apps, policy, asked, agent_goes, rude_agent, service_killed,
+         daemon_killed, stop, force, broken, no_agent, delete]
 
 
 def main():

@@ -23,8 +23,8 @@ struct vwl_command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct vwl_command vwl_command_create, vwl_command_delete,
-    vwl_command_exec, vwl_command_list, vwl_command_logs, vwl_command_run,
-    vwl_command_stop;
+extern const struct vwl_command vwl_command_apps, vwl_command_create,
+    vwl_command_delete, vwl_command_exec, vwl_command_launch, vwl_command_list,
+    vwl_command_logs, vwl_command_policy, vwl_command_run, vwl_command_stop;
 
 #endif

@@ -10,8 +10,9 @@
 #include "say.h"
 
 static const struct vwl_command *const commands[] = {
-    &vwl_command_create, &vwl_command_run,  &vwl_command_exec,
-    &vwl_command_list,   &vwl_command_stop, &vwl_command_logs,
+    &vwl_command_create, &vwl_command_run,    &vwl_command_exec,
+    &vwl_command_list,   &vwl_command_stop,   &vwl_command_apps,
+    &vwl_command_launch, &vwl_command_policy, &vwl_command_logs,
     &vwl_command_delete,
 };
 

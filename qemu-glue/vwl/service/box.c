@@ -33,6 +33,7 @@ struct vwl_box {
     char *error, *agent;
     struct vwl_running running;
     gint64 since;
+    unsigned int may; /* enum vwl_may */
     struct vwl_process *qemu, *daemon;
     struct vwl_qmp *qmp;
     struct vwl_serial *serial;
@@ -258,10 +259,6 @@ static void on_event(void *data, const char *name, JsonObject *details)
     }
 }
 
-static void on_qmp_ready(void *data)
-{
-}
-
 static void on_qmp_closed(void *data)
 {
     struct vwl_box *box = data;
@@ -270,7 +267,6 @@ static void on_qmp_closed(void *data)
 }
 
 static const struct vwl_qmp_ops qmp_ops = {
-    .ready = on_qmp_ready,
     .event = on_event,
     .closed = on_qmp_closed,
 };
@@ -335,6 +331,7 @@ static bool make_links(struct vwl_box *box, GError **error)
     box->root = box->session
                     ? vwl_link_create(root, box->name, &root_ops, box, error)
                     : NULL;
+    vwl_box_set_may(box, box->may);
     g_free(root);
     g_free(session);
     return box->root != NULL;
@@ -584,6 +581,14 @@ void vwl_box_look(const struct vwl_box *box, struct vwl_box_view *view)
 bool vwl_box_is_alive(const struct vwl_box *box)
 {
     return box->qemu || box->daemon || box->is_preparing;
+}
+
+void vwl_box_set_may(struct vwl_box *box, unsigned int may)
+{
+    box->may = may;
+    if (box->session) {
+        vwl_link_set_may(box->session, may);
+    }
 }
 
 struct vwl_link *vwl_box_link(struct vwl_box *box, bool root)

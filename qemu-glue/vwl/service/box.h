@@ -65,6 +65,10 @@ void vwl_box_start(struct vwl_box *box, const char *display, const char *sound,
 void vwl_box_stop(struct vwl_box *box, bool force, vwl_box_done_fn done,
                   void *data);
 
+/* What the session's agent is told in HELLO, from its next one on: VWL_MAY_
+ * bits. */
+void vwl_box_set_may(struct vwl_box *box, unsigned int may);
+
 /* Of the session's agent, or of root's; NULL while there are no processes. */
 struct vwl_link *vwl_box_link(struct vwl_box *box, bool root);
 

@@ -3,6 +3,7 @@
 
 #include "box.h"
 #include "bus/names.h"
+#include "desk.h"
 #include "fail.h"
 #include "folders.h"
 #include "jobs.h"
@@ -15,7 +16,8 @@ struct vwl_export {
     VwlBusMachine *skeleton;
     struct vwl_box *box;
     struct vwl_jobs *jobs;
-    bool was_alive;
+    struct vwl_desk *desk;
+    bool was_alive, had_agent;
     const struct vwl_export_ops *ops;
     void *data;
 };
@@ -42,6 +44,10 @@ static void show(struct vwl_export *export)
     /* Before the answer to the call that changed it. */
     g_dbus_interface_skeleton_flush(
         G_DBUS_INTERFACE_SKELETON(export->skeleton));
+    if ((view.agent[0] != '\0') != export->had_agent) {
+        export->had_agent = view.agent[0] != '\0';
+        vwl_desk_attend(export->desk, export->had_agent);
+    }
     if (is_alive != export->was_alive) {
         export->was_alive = is_alive;
         export->ops->alive(export->data, export, is_alive);
@@ -59,6 +65,9 @@ static void on_changed(void *data)
 
 static void on_frame(void *data, const struct vwl_frame *frame)
 {
+    struct vwl_export *export = data;
+
+    vwl_desk_frame(export->desk, frame);
 }
 
 static const struct vwl_box_ops box_ops = {
@@ -129,6 +138,7 @@ static gboolean on_delete(VwlBusMachine *skeleton, GDBusMethodInvocation *call,
     if (error) {
         g_dbus_method_invocation_take_error(call, error);
     } else {
+        vwl_desk_forget(export->name);
         vwl_bus_machine_complete_delete(skeleton, call);
         export->ops->deleted(export->data, export);
     }
@@ -184,6 +194,9 @@ void vwl_export_refresh(struct vwl_export *export)
     vwl_bus_machine_set_system(export->skeleton, machine && machine->system
                                                      ? machine->system
                                                      : "");
+    if (machine) {
+        vwl_desk_configure(export->desk, machine);
+    }
     vwl_machine_free(machine);
     g_free(folder);
 }
@@ -215,6 +228,7 @@ struct vwl_export *vwl_export_create(GDBusObjectManagerServer *manager,
     vwl_bus_machine_set_name(export->skeleton, name);
     export->box = vwl_box_create(name, &box_ops, export);
     export->jobs = vwl_jobs_create(export->skeleton, export->box);
+    export->desk = vwl_desk_create(export->skeleton, export->box);
     g_signal_connect(export->skeleton, "handle-start", G_CALLBACK(on_start),
                      export);
     g_signal_connect(export->skeleton, "handle-stop", G_CALLBACK(on_stop),
@@ -235,6 +249,7 @@ void vwl_export_destroy(struct vwl_export *export)
 
     g_dbus_object_manager_server_unexport(export->manager, path);
     vwl_box_destroy(g_steal_pointer(&export->box));
+    vwl_desk_destroy(export->desk);
     vwl_jobs_destroy(export->jobs);
     g_signal_handlers_disconnect_by_data(export->skeleton, export);
     g_object_unref(export->skeleton);
@@ -246,4 +261,10 @@ void vwl_export_destroy(struct vwl_export *export)
 const char *vwl_export_name(const struct vwl_export *export)
 {
     return export->name;
+}
+
+void vwl_export_answer(struct vwl_export *export, unsigned int serial,
+                       bool allow)
+{
+    vwl_desk_answer(export->desk, serial, allow);
 }

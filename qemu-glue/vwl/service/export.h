@@ -27,6 +27,10 @@ void vwl_export_destroy(struct vwl_export *export);
 /* Reads again what the machine's file says of it. */
 void vwl_export_refresh(struct vwl_export *export);
 
+/* To a question that was asked about it. */
+void vwl_export_answer(struct vwl_export *export, unsigned int serial,
+                       bool allow);
+
 const char *vwl_export_name(const struct vwl_export *export);
 
 #endif

@@ -405,13 +405,8 @@ bool vwl_link_resize(struct vwl_link *link, unsigned int job, unsigned int rows,
     return put(link, bytes, NULL, 0);
 }
 
-bool vwl_link_say(struct vwl_link *link, enum vwl_frame_type type,
-                  const char *text)
+bool vwl_link_send(struct vwl_link *link, const void *data, size_t length)
 {
-    GByteArray *bytes = g_byte_array_new();
-
-    if (vwl_link_is_ready(link)) {
-        vwl_frame_put(bytes, VWL_SIDE_HOST, type, 0, text, NULL);
-    }
-    return put(link, bytes, NULL, 0);
+    return vwl_link_is_ready(link) &&
+           vwl_outbox_put(link->outbox, data, length, NULL, 0);
 }

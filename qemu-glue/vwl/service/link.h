@@ -64,8 +64,7 @@ bool vwl_link_signal(struct vwl_link *link, unsigned int job,
 bool vwl_link_resize(struct vwl_link *link, unsigned int job, unsigned int rows,
                      unsigned int columns);
 
-/* LIST, CLOSE: frames without a job. False if it cannot be sent. */
-bool vwl_link_say(struct vwl_link *link, enum vwl_frame_type type,
-                  const char *text);
+/* Whole frames without a job. False if they cannot be sent. */
+bool vwl_link_send(struct vwl_link *link, const void *data, size_t length);
 
 #endif

@@ -100,6 +100,25 @@ static void put_manager_on_bus(void)
     g_object_unref(object);
 }
 
+/* The buttons of a notification. */
+static void on_answer(GSimpleAction *action, GVariant *target, gpointer data)
+{
+    struct vwl_export *export;
+    const char *name;
+    guint32 serial;
+    gboolean allow;
+
+    g_variant_get(target, "(&sub)", &name, &serial, &allow);
+    export = g_hash_table_lookup(exports, name);
+    if (export) {
+        vwl_export_answer(export, serial, allow);
+    }
+}
+
+static const GActionEntry actions[] = {
+    { .name = "answer", .activate = on_answer, .parameter_type = "(sub)" },
+};
+
 /* ---- the application ---------------------------------------------------- */
 
 typedef GApplication VwlService;
@@ -170,6 +189,8 @@ int main(int argc, char **argv)
     app = g_object_new(vwl_service_get_type(), "application-id", VWL_BUS_NAME,
                        "flags", G_APPLICATION_IS_SERVICE, "inactivity-timeout",
                        IDLE_MS, NULL);
+    g_action_map_add_action_entries(G_ACTION_MAP(app), actions,
+                                    G_N_ELEMENTS(actions), NULL);
     g_unix_signal_add(SIGTERM, on_quit, NULL);
     g_unix_signal_add(SIGINT, on_quit, NULL);
     status = g_application_run(app, argc, argv);

@@ -88,7 +88,7 @@ static void on_capable(void *data, JsonNode *value, const char *why)
 {
     struct vwl_qmp *qmp = data;
 
-    if (value) {
+    if (value && qmp->ops->ready) {
         qmp->ops->ready(qmp->data);
     }
 }

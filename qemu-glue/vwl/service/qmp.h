@@ -19,7 +19,7 @@
 struct vwl_qmp;
 
 struct vwl_qmp_ops {
-    void (*ready)(void *data); /* commands are taken from now on */
+    void (*ready)(void *data); /* commands are taken now; or NULL */
     void (*event)(void *data, const char *name, JsonObject *details);
     void (*closed)(void *data); /* the last call */
 };
