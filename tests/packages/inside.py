@@ -43,7 +43,7 @@ class Failed(Exception):
     pass
 
 
-def call(*argv, user=False, ok=True, env=None, timeout=300):
+def call(*argv, user=False, ok=True, env=None, timeout=1200):
     """What it said, both streams; a failure is an exception unless ok."""
     done = subprocess.run(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=timeout,
@@ -130,8 +130,15 @@ def lintian(world):
 def age(world):
     "the same packages as an older version"
     (WORK / 'old').mkdir()
+    call('dpkg-deb', '-x', *WORK.glob('new/vhost-user-wl-guest_*.deb'),
+         WORK / 'guest')
+    bridge = WORK / 'guest/usr/bin/virtio-wl-bridge'
     for package in sorted(WORK.glob('new/*.deb')):
         tree = WORK / 'old' / package.name.split('_')[0]
+        if tree.name == 'vhost-user-wl-guest':
+            # as a guest of that version made it for itself
+            package = call(SRC / 'qemu-glue/guest/make-package',
+                           bridge, WORK / 'plain').strip()
         call('dpkg-deb', '-R', package, tree)
         sources = tree / f'usr/src/virtio-wl-{VERSION}'
         if sources.exists():
@@ -155,6 +162,11 @@ def files():
     return found
 
 
+def apt_install(folder):
+    call('apt-get', '-qq', '-y', '--no-install-recommends', 'install',
+         *WORK.glob(f'{folder}/*.deb'))
+
+
 def install(world):
     "the older one is installed"
     # there is no network, and no use in asking again
@@ -162,13 +174,15 @@ def install(world):
         'Acquire::Retries "0";\n')
     world.before = files()
     shutil.copytree('/headers', CACHE, symlinks=True)
-    call('dpkg', '-i', *WORK.glob('old/*.deb'))
+    apt_install('old')
 
 
 def glue():
     found = [path for path in MODULES.glob('vhost-user-wl-qemu-*.so')
              if not path.name.endswith('-device.so')]
     need(len(found) == 1, f'glue in {MODULES}: {found}')
+    need(call('vhost-user-wl-build-glue', '--system', '--path').strip()
+         == str(found[0]), 'build-glue names another path')
     return found[0]
 
 
@@ -197,7 +211,7 @@ def connect(world):
 
 def upgrade(world):
     "the new one replaces it, and the connection lives on"
-    call('dpkg', '-i', *WORK.glob('new/*.deb'))
+    apt_install('new')
     need(world.daemon.poll() is None and world.loopback.poll() is None,
          'a program ended:\n' + (WORK / 'daemon.log').read_text())
     need(world.client.answers(), 'the connection ended')
@@ -262,6 +276,31 @@ profile test {
          WORK / 'profile')
 
 
+def activation(world):
+    "the daemon starts as its unit has it, when somebody connects"
+    unit = pathlib.Path('/usr/lib/systemd/user/vhost-user-wl@.service')
+    line = re.search(r'^ExecStart=(.*)$', unit.read_text(), re.M).group(1)
+    words = line.replace('%i', 'test').replace(
+        '$OPTIONS', '--clipboard=off').split()
+    listen, offer = WORK / 'unit', WORK / 'through'
+    say = {'user': NOBODY.pw_uid, 'group': NOBODY.pw_gid, 'extra_groups': [],
+           'env': {**os.environ, 'XDG_RUNTIME_DIR': str(WORK)}}
+    started = [subprocess.Popen(['systemd-socket-activate', '-l', listen,
+                                 '-E', 'WAYLAND_DISPLAY', *words],
+                                stderr=subprocess.DEVNULL, **say)]
+    try:
+        wait_for(listen.exists, "the unit's socket")
+        started.append(subprocess.Popen(
+            ['virtio-wl-loopback', f'--daemon-socket={listen}',
+             f'--listen={offer}'], **say))
+        wait_for(offer.exists, "the loopback's socket")
+        need(Client(offer).answers(), 'no answer from the compositor')
+    finally:
+        for program in started:
+            program.terminate()
+            program.wait(60)
+
+
 def qemu(world):
     "QEMU loads the device, and it finds the plugin"
     said = call('qemu-system-x86_64', '-plugin', f'{glue()},help=on',
@@ -278,6 +317,23 @@ def qemu(world):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     need(said.returncode == 0 and 'dev: vhost-user-wl-pci' in said.stdout,
          said.stdout)
+
+
+def command(world):
+    "vwl finds QEMU's device, and its service by the session bus"
+    display = os.environ['WAYLAND_DISPLAY']
+    runtime = WORK / 'session'
+    runtime.mkdir(mode=0o700)
+    os.chown(runtime, NOBODY.pw_uid, NOBODY.pw_gid)
+    disk = WORK / 'disk.img'
+    disk.touch()
+    os.truncate(disk, 1 << 20)
+    env = {'XDG_RUNTIME_DIR': str(runtime)}
+    said = call('vwl', 'run', disk, '--print', '--accel=tcg', '--sound=off',
+                '--memory=512M', f'--display={display}', user=True, env=env)
+    need(str(glue()) in said and '/usr/bin/vhost-user-wl' in said, said)
+    said = call('dbus-run-session', '--', 'vwl', 'list', user=True, env=env)
+    need('vwl create' in said or 'NAME' in said, said)
 
 
 def module(world):
@@ -350,7 +406,7 @@ def purge(world):
 
 
 STEPS = (build, lintian, age, install, connect, upgrade, versions, manuals,
-         units, qemu, module, trigger, unbuildable, purge)
+         units, activation, qemu, command, module, trigger, unbuildable, purge)
 
 
 def main():
