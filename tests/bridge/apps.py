@@ -5,6 +5,7 @@ the bridge, both get the same keys, clicks and sizes, and must look the same
 in every pixel.
 """
 import os
+import subprocess
 import time
 
 import stage
@@ -180,7 +181,13 @@ def terminal(app_id, *command, sizes=()):
 
 
 def foot():
-    terminal('foot', 'foot', '-e', 'SCRIPT', sizes=[(833, 517), (400, 300)])
+    # newer ones take whole letters, if not told otherwise
+    any_size = ['-o', 'resize-by-cells=no']
+    if subprocess.run(['foot', '--check-config', *any_size], check=False,
+                      stderr=subprocess.DEVNULL).returncode:
+        any_size = []
+    terminal('foot', 'foot', *any_size, '-e', 'SCRIPT',
+             sizes=[(833, 517), (400, 300)])
 
 
 def weston_terminal():
@@ -195,7 +202,8 @@ def gtk():
     with open(WORK + '/config/gtk-4.0/settings.ini', 'w',
               encoding='utf-8') as file:
         file.write('[Settings]\ngtk-enable-animations=false\n'
-                   'gtk-cursor-blink=false\n')
+                   'gtk-cursor-blink=false\n'
+                   'gtk-decoration-layout=:close\n')
     with stage.Programs() as programs:
         programs.keyboard()
         mouse = stage.Pointer()
