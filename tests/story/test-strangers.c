@@ -313,6 +313,7 @@ static void test_no_sigpipe(void)
         g_assert_cmpint(vwl_drv_new_pipe(r->drv, 2, VFD_WRITE), ==,
                         RESP_VFD_NEW);
         pfd[0] = story_take(r, 1, peer, 2);
+        g_assert_cmpint(fcntl(pfd[0], F_SETPIPE_SZ, 65536), ==, 65536);
         req = vwl_drv_send_async(r->drv, 2, NULL, 0, big, len);
         if (i % 4 < 2) {
             rig_settle(r);
