@@ -171,17 +171,17 @@ static ssize_t vfd_write(struct file *file, const char __user *data, size_t len,
 	return done;
 }
 
+/* Memory says that it may not be written, or nothing: then it may. In the old
+ * flags, what we call READ says that it can be mapped. */
 static unsigned int mode_of(const struct wl_vfd *vfd)
 {
-	if (vfd->mem)
-		return O_RDWR;
+	bool trans = wl_has_feature(vfd->wd, VIRTIO_WL_F_TRANS_FLAGS);
+
 	switch (vfd->flags & (VIRTIO_WL_VFD_READ | VIRTIO_WL_VFD_WRITE)) {
 	case VIRTIO_WL_VFD_READ:
 		return O_RDONLY;
 	case VIRTIO_WL_VFD_WRITE:
-		return wl_has_feature(vfd->wd, VIRTIO_WL_F_TRANS_FLAGS)
-			       ? O_WRONLY
-			       : O_RDWR;
+		return trans && !vfd->mem ? O_WRONLY : O_RDWR;
 	default:
 		return O_RDWR;
 	}

@@ -6,6 +6,10 @@
  * again when the device goes, and all VFDs of a device are mapped through one
  * inode of ours, so that they can be found then: the address may belong to
  * another device later.
+ *
+ * Pages of the region have no struct page, so the kernel cannot copy them when
+ * somebody writes to a private mapping. Such mappings have copies from the
+ * start: a page is copied when it is touched first.
  */
 #include <linux/io.h>
 #include <linux/mm.h>
@@ -148,6 +152,49 @@ static const struct vm_operations_struct map_ops = {
 	.fault = map_fault,
 };
 
+static int copy_page_of(struct wl_device *wd, phys_addr_t from, void *to)
+{
+	void *mem;
+
+	if (wd->shm_mem) {
+		memcpy(to, wd->shm_mem + (from - wd->shm_addr), PAGE_SIZE);
+		return 0;
+	}
+	mem = memremap(from, PAGE_SIZE, MEMREMAP_WB);
+	if (!mem)
+		return -ENOMEM;
+	memcpy(to, mem, PAGE_SIZE);
+	memunmap(mem);
+	return 0;
+}
+
+static vm_fault_t copy_fault(struct vm_fault *vmf)
+{
+	struct wl_vfd *vfd = wl_vfd_of_file(vmf->vma->vm_file);
+	struct wl_device *wd = vfd->wd;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT);
+
+	if (!page)
+		return VM_FAULT_OOM;
+	down_read(&wd->map_lock);
+	if (READ_ONCE(wd->session) == vfd->session &&
+	    !copy_page_of(wd,
+			  vfd->mem + ((phys_addr_t)vmf->pgoff << PAGE_SHIFT),
+			  page_address(page)))
+		ret = 0;
+	up_read(&wd->map_lock);
+	if (ret)
+		__free_page(page);
+	else
+		vmf->page = page;
+	return ret;
+}
+
+static const struct vm_operations_struct copy_ops = {
+	.fault = copy_fault,
+};
+
 /* The session is over (wl_out_stop was called): its memory goes away. */
 void wl_map_zap(struct wl_device *wd)
 {
@@ -166,10 +213,13 @@ int wl_vfd_mmap(struct file *file, struct vm_area_struct *vma)
 	pages = PAGE_ALIGN((u64)vfd->size) >> PAGE_SHIFT;
 	if (vma->vm_pgoff > pages || vma_pages(vma) > pages - vma->vm_pgoff)
 		return -EINVAL;
-	/* private means unchanged by us here: reading is all it can do */
 	if (!(vma->vm_flags & VM_SHARED)) {
-		if (vma->vm_flags & VM_WRITE)
-			return -EACCES;
+		if (vma->vm_flags & VM_WRITE) {
+			vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+			vma->vm_ops = &copy_ops;
+			return 0;
+		}
+		/* who only reads sees what changes, and cannot write later */
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
