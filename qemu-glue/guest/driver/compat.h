@@ -69,9 +69,15 @@ static inline int wl_find_vqs(struct virtio_device *vdev, unsigned int n,
 #define WL_WQ_FLAGS (WQ_HIGHPRI | WQ_PERCPU)
 #endif
 
-/* Where virtio-gpu keeps a resource's id; tests/vm compares. */
-#define WL_KNOWS_GPU_OBJECT                         \
-	(IS_ENABLED(CONFIG_DRM_GEM_SHMEM_HELPER) && \
-	 LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0))
+/*
+ * Where virtio-gpu keeps a resource's id in kernels without BTF, up to 6.12:
+ * behind what all its buffers begin with.
+ */
+#if IS_ENABLED(CONFIG_DRM_GEM_SHMEM_HELPER) && \
+	LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define WL_GPU_OBJECT_PLACE ((int)sizeof(struct drm_gem_shmem_object))
+#else
+#define WL_GPU_OBJECT_PLACE (-ENOENT)
+#endif
 
 #endif

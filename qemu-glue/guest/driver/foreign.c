@@ -2,17 +2,11 @@
 /*
  * Descriptors in a SEND that are no VFDs: buffers of virtio-gpu, and fences.
  * The host has these already and is told their numbers.
- *
- * A buffer's number is the resource id. virtio-gpu tells other drivers a UUID
- * instead, which the host makes; only some hosts offer those, and only some
- * of them put the id into it. So the id itself is read where the driver keeps
- * it, in the kernels for which we know that place; the UUID is for others.
  */
 #include <linux/dma-buf.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/sync_file.h>
-#include <linux/virtio_dma_buf.h>
 
 #include "compat.h"
 #include "wl.h"
@@ -22,39 +16,6 @@
 /* Kernels for clouds are without dmabufs, or without fences as files. */
 #ifdef CONFIG_DMA_SHARED_BUFFER
 
-#if WL_KNOWS_GPU_OBJECT
-#include <drm/drm_gem_shmem_helper.h>
-
-/* The beginning of virtio-gpu's own structure, from 6.1 to 6.12. */
-struct gpu_object {
-	struct drm_gem_shmem_object base;
-	u32 resource_id;
-};
-
-static int resource_id(struct dma_buf *buf, u64 *id)
-{
-	struct drm_gem_object *obj = buf->priv;
-
-	*id = container_of(to_drm_gem_shmem_obj(obj), struct gpu_object, base)
-		      ->resource_id;
-	return 0;
-}
-#else
-static int resource_id(struct dma_buf *buf, u64 *id)
-{
-	const struct virtio_dma_buf_ops *ops =
-		container_of(buf->ops, struct virtio_dma_buf_ops, ops);
-	uuid_t uuid;
-	int err;
-
-	err = ops->get_uuid(buf, &uuid);
-	if (!err)
-		*id = (u32)uuid.b[12] << 24 | uuid.b[13] << 16 |
-		      uuid.b[14] << 8 | uuid.b[15];
-	return err;
-}
-#endif
-
 static int take_buffer(int fd, struct wl_item *item)
 {
 	struct dma_buf *buf = dma_buf_get(fd);
@@ -63,7 +24,7 @@ static int take_buffer(int fd, struct wl_item *item)
 	if (IS_ERR(buf))
 		return -EINVAL;
 	if (buf->exp_name && !strcmp(buf->exp_name, GPU))
-		err = resource_id(buf, &item->value);
+		err = wl_gpu_number(buf, &item->value);
 	/* the host must find it: it stays until the answer is here */
 	if (!err) {
 		item->kind = VIRTIO_WL_FOREIGN_VIRTGPU;

@@ -11,6 +11,7 @@
  * file.c   a VFD as a file: read, write, poll
  * fence.c  a VFD as a fence of the kernel's
  * foreign.c what is sent and no VFD
+ * gpu.c    the number of a virtio-gpu buffer
  * ioctl.c  NEW, SEND, RECV, DMABUF_SYNC
  * map.c    a VFD as memory
  *
@@ -302,6 +303,10 @@ bool wl_vfd_is_fence(const struct wl_vfd *vfd);
 struct file *wl_fence_file_create(struct wl_vfd *vfd);
 void wl_fence_signal(struct wl_vfd *vfd, int err);
 struct wl_vfd *wl_vfd_of_fence(struct dma_fence *fence);
+
+/* gpu.c */
+struct dma_buf;
+int wl_gpu_number(struct dma_buf *buf, u64 *id);
 
 /* foreign.c */
 int wl_foreign_take(struct wl_vfd *to, int fd, struct wl_item *item);
