@@ -54,6 +54,7 @@ static const struct {
     { "lots", test_lots, 0 },
     { "many-at-once", test_many_at_once, 0 },
     { "session-end", test_session_end, 1 },
+    { "across", test_across, 1 },
     { "hold", test_hold, 1 },
     { "hold-maps", test_hold_maps, 1 },
     { "take-all", test_take_all, 1 },

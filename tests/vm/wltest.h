@@ -118,6 +118,7 @@ void test_many_at_once(void);
 
 /* wltest_special.c */
 void test_session_end(void);
+void test_across(void);
 void test_hold(void);
 void test_hold_maps(void);
 void test_take_all(void);

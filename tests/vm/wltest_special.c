@@ -52,6 +52,36 @@ void test_session_end(void)
     close(ctx);
 }
 
+/* Has a session across something that must not end it; goes on with it when
+ * there is a file /tmp/go. */
+void test_across(void)
+{
+    int shm = make_kind(VIRTWL_IOCTL_NEW_ALLOC, 65536), ctx = make_ctx();
+    uint32_t answer = 0;
+    uint8_t *mem;
+
+    CHECK(ctx >= 0 && shm >= 0);
+    mem = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, shm, 0);
+    CHECK(mem != MAP_FAILED);
+    mem[0] = mem[40000] = 7;
+    CHECK(ping(ctx));
+    CHECK(send_op(ctx, SUM, 65536, shm) == 0); /* unread until then */
+    printf("waiting\n");
+    fflush(stdout);
+    while (access("/tmp/go", F_OK) < 0) {
+        usleep(20000);
+    }
+    CHECK(mem[0] == 7 && mem[40000] == 7);
+    CHECK(recv_exactly(ctx, &answer, 4) == 0);
+    CHECK(answer == checksum(mem, 65536));
+    CHECK(send_op(ctx, FILL, 65536, shm) == 0);
+    CHECK(recv_exactly(ctx, &answer, 4) == 0);
+    CHECK(is_pattern(mem, 65536, 0));
+    CHECK(ping(ctx));
+    close(shm);
+    close(ctx);
+}
+
 /* Keeps what a window has until it is killed. */
 void test_hold(void)
 {

@@ -292,6 +292,15 @@ void wl_in_done(struct virtqueue *vq)
 	queue_work(wl_wq, &wd->in_work);
 }
 
+/* As wl_out_wake. */
+void wl_in_wake(struct wl_device *wd)
+{
+	mutex_lock(&wd->in_lock);
+	virtqueue_notify(wd->in_vq);
+	mutex_unlock(&wd->in_lock);
+	queue_work(wl_wq, &wd->in_work);
+}
+
 void wl_in_init(struct wl_device *wd)
 {
 	mutex_init(&wd->in_lock);

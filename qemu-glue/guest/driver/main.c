@@ -2,9 +2,9 @@
 /*
  * virtio-wl: Wayland connections and shared memory from the host.
  *
- * A device whose session ended, for whatever reason, starts anew: after sleep,
- * after it said that it needs a reset. What was open in the old session hangs
- * up and stays so.
+ * A device whose session ended, for whatever reason, starts anew: after a sleep
+ * that took its power, after it said that it needs a reset. What was open in
+ * the old session hangs up and stays so.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -57,7 +57,7 @@ static const struct file_operations device_fops = {
 };
 
 /* Begins a session. The device is reset and its features are agreed on. */
-static int start(struct wl_device *wd)
+int wl_start(struct wl_device *wd)
 {
 	struct virtqueue_info info[VIRTIO_WL_QUEUE_COUNT] = {
 		[VIRTIO_WL_QUEUE_IN] = { .name = "in", .callback = wl_in_done },
@@ -103,7 +103,7 @@ lose_region:
 }
 
 /* Ends a session: nothing of it is left to the device. */
-static void stop(struct wl_device *wd)
+void wl_stop(struct wl_device *wd)
 {
 	wl_out_stop(wd);
 	virtio_reset_device(wd->vdev);
@@ -114,58 +114,6 @@ static void stop(struct wl_device *wd)
 	wd->vdev->config->del_vqs(wd->vdev);
 	wl_map_lose_region(wd);
 }
-
-#ifdef CONFIG_PM_SLEEP
-static int wl_freeze(struct virtio_device *vdev)
-{
-	struct wl_device *wd = vdev->priv;
-
-	if (wd->started)
-		stop(wd);
-	wd->started = false;
-	return 0;
-}
-
-static int wl_restore(struct virtio_device *vdev)
-{
-	struct wl_device *wd = vdev->priv;
-	int err;
-
-	err = start(wd);
-	wd->started = !err;
-	return err;
-}
-
-/*
- * The device said that it needs a reset. Not during sleep (the queue is
- * freezable), and not while the driver comes or goes (the lock).
- */
-static void reset_work(struct work_struct *work)
-{
-	struct wl_device *wd = container_of(to_delayed_work(work),
-					    struct wl_device, reset_work);
-	struct virtio_device *vdev = wd->vdev;
-	int err;
-
-	if (!device_trylock(&vdev->dev)) {
-		queue_delayed_work(system_freezable_wq, &wd->reset_work,
-				   HZ / 10);
-		return;
-	}
-	if (vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET) {
-		dev_info(&vdev->dev, "device needs a reset\n");
-		virtio_device_freeze(vdev);
-		err = virtio_device_restore(vdev);
-		if (err)
-			dev_err(&vdev->dev, "reset failed: %d\n", err);
-	}
-	device_unlock(&vdev->dev);
-}
-#else
-static void reset_work(struct work_struct *work)
-{
-}
-#endif
 
 static void wl_config_changed(struct virtio_device *vdev)
 {
@@ -208,13 +156,13 @@ static int wl_probe(struct virtio_device *vdev)
 	mutex_init(&wd->lock);
 	idr_init(&wd->vfds);
 	INIT_LIST_HEAD(&wd->announced);
-	INIT_DELAYED_WORK(&wd->reset_work, reset_work);
+	INIT_DELAYED_WORK(&wd->reset_work, wl_reset_work);
 	wl_out_init(wd);
 	wl_in_init(wd);
 	wd->last_reset = jiffies;
 	vdev->priv = wd;
 
-	err = start(wd);
+	err = wl_start(wd);
 	if (err)
 		goto put;
 	wd->started = true;
@@ -231,7 +179,7 @@ static int wl_probe(struct virtio_device *vdev)
 	return 0;
 
 stop:
-	stop(wd);
+	wl_stop(wd);
 put:
 	ida_free(&indices, wd->index);
 	wl_device_put(wd);
@@ -252,7 +200,7 @@ static void wl_remove(struct virtio_device *vdev)
 	ida_free(&indices, wd->index);
 	cancel_delayed_work_sync(&wd->reset_work);
 	if (wd->started)
-		stop(wd);
+		wl_stop(wd);
 	else
 		virtio_reset_device(vdev);
 	/* a config interrupt before the reset may have queued it again */

@@ -376,6 +376,13 @@ out:
 	spin_unlock_irqrestore(&wd->out_lock, flags);
 }
 
+/* After sleep: calls and kicks may have been lost. */
+void wl_out_wake(struct wl_device *wd)
+{
+	wl_out_done(wd->out_vq);
+	virtqueue_notify(wd->out_vq);
+}
+
 void wl_out_init(struct wl_device *wd)
 {
 	spin_lock_init(&wd->out_lock);

@@ -2,7 +2,7 @@
 /*
  * The virtio-wl driver's own structures.
  *
- * main.c   module, probe, remove, suspend, reset
+ * main.c   module, probe, remove, a session's beginning and end
  * device.c what all others share: the device's structure and its work queue
  * out.c    requests to the device: submit, answer, what became of them
  * in.c     messages from the device
@@ -14,6 +14,7 @@
  * gpu.c    the number of a virtio-gpu buffer
  * ioctl.c  NEW, SEND, RECV, DMABUF_SYNC
  * map.c    a VFD as memory
+ * sleep.c  sleep, and a reset that the device needs
  *
  * Who holds what: a VFD has one owner, which is its file, or the message in
  * which it arrived, or (for the moment between the two messages that announce
@@ -41,6 +42,7 @@
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/virtio.h>
+#include <linux/virtio_config.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -125,6 +127,10 @@ struct wl_device {
 
 	struct delayed_work reset_work;
 	bool started; /* probe, remove, sleep, reset */
+	/* while it sleeps with its session: the transport's operations, and
+	 * those that stand in for them */
+	const struct virtio_config_ops *config;
+	struct virtio_config_ops quiet;
 	unsigned int n_resets; /* without a rest in between */
 	unsigned long last_reset; /* jiffies */
 };
@@ -241,6 +247,17 @@ extern struct workqueue_struct *wl_wq;
 void wl_device_get(struct wl_device *wd);
 void wl_device_put(struct wl_device *wd);
 
+/* main.c */
+int wl_start(struct wl_device *wd);
+void wl_stop(struct wl_device *wd);
+
+/* sleep.c */
+void wl_reset_work(struct work_struct *work);
+#ifdef CONFIG_PM_SLEEP
+int wl_freeze(struct virtio_device *vdev);
+int wl_restore(struct virtio_device *vdev);
+#endif
+
 /* out.c */
 struct wl_req *wl_req_alloc(struct wl_vfd *vfd, u32 type, size_t head_len,
 			    size_t resp_len);
@@ -253,12 +270,14 @@ void wl_out_stop(struct wl_device *wd);
 void wl_out_drain(struct wl_device *wd);
 void wl_out_init(struct wl_device *wd);
 void wl_out_done(struct virtqueue *vq);
+void wl_out_wake(struct wl_device *wd);
 
 /* in.c */
 void wl_in_init(struct wl_device *wd);
 int wl_in_start(struct wl_device *wd, struct virtqueue *vq);
 void wl_in_stop(struct wl_device *wd);
 void wl_in_done(struct virtqueue *vq);
+void wl_in_wake(struct wl_device *wd);
 
 /* msg.c */
 struct wl_buf *wl_buf_alloc(u32 session);
