@@ -23,12 +23,22 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
 STOCK_ID = 45  # a virtio id that stock QEMU 11.1 accepts
 
 
+def output(*command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE,
+                          text=True).stdout.strip()
+
+
+def kernel_option(kernel):
+    """Of make-image: 6.1, 6.12, or newest, Debian's newest."""
+    if kernel == "newest":
+        kernel = output(f"{TOP}/tests/vm/newest-kernel")
+    return f"--kernel={kernel}"
+
+
 def make_image(*add, kernel="6.1"):
     """A guest image with these programs in it."""
-    return subprocess.run(
-        [f"{TOP}/qemu-glue/guest/make-image", f"--kernel={kernel}",
-         *(f"--add={path}" for path in add)],
-        check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return output(f"{TOP}/qemu-glue/guest/make-image", kernel_option(kernel),
+                  *(f"--add={path}" for path in add))
 
 
 def build_wltest(directory):

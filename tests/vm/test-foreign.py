@@ -58,11 +58,10 @@ def build(directory, name, *link):
 
 
 def make_image(directory, kernel):
-    return subprocess.run(
-        [f"{hosts.TOP}/qemu-glue/guest/make-image", f"--kernel={kernel}",
-         "--module=virtio_gpu", "--module=vgem",
-         f"--add={build(directory, 'gputest', '-static')}"],
-        check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return hosts.output(
+        f"{hosts.TOP}/qemu-glue/guest/make-image", hosts.kernel_option(kernel),
+        "--module=virtio_gpu", "--module=vgem",
+        f"--add={build(directory, 'gputest', '-static')}")
 
 
 class Bridge:
