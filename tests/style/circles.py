@@ -35,7 +35,8 @@ DECLARED = {
 }
 
 PLUGIN = 'plugin/' # each folder there is one
-FOLDERS = ('qemu-glue/guest', 'qemu-glue/guest/bridge', 'qemu-glue/loopback',
+FOLDERS = ('qemu-glue/guest', 'qemu-glue/guest/agent',
+           'qemu-glue/guest/bridge', 'qemu-glue/loopback',
            'qemu-glue/loopback/tool', 'qemu-glue/vwl',
            'qemu-glue/vwl/bus', 'qemu-glue/vwl/channel',
            'qemu-glue/vwl/client', 'qemu-glue/vwl/desktop',

@@ -27,6 +27,7 @@ LAYERS = {
     'plugin/daemon': {'include', 'plugin/secctx'},
     'qemu-glue/loopback': {'include', 'qemu-glue/guest'},
     'qemu-glue/guest': {'include', 'qemu-glue/loopback'},
+    'qemu-glue/guest/agent': {'qemu-glue/vwl/channel'},
     'qemu-glue/guest/bridge': {'include', 'qemu-glue/guest',
                                'plugin/wayland'},
     'qemu-glue/guest/bridge/handlers': {'qemu-glue/guest/bridge',
