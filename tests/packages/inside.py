@@ -334,6 +334,11 @@ def command(world):
     need(str(glue()) in said and '/usr/bin/vhost-user-wl' in said, said)
     said = call('dbus-run-session', '--', 'vwl', 'list', user=True, env=env)
     need('vwl create' in said or 'NAME' in said, said)
+    kits = list(pathlib.Path('/usr/share/vhost-user-wl/kit').iterdir())
+    need([kit.name.split('_')[:2] for kit in kits] ==
+         [['vhost-user-wl-guest', VERSION]], f'the kit for machines: {kits}')
+    need('./usr/bin/virtio-wl-bridge' in call('dpkg-deb', '-c', kits[0]),
+         f'{kits[0]} has no bridge')
 
 
 def module(world):
