@@ -267,9 +267,10 @@ def not_sound_at_all(p):
 NAME = '\u20acine Verbindung, 32 Bytes lang'
 assert len(NAME.encode()) == 32
 suite = world.Suite()
+# a list, as the daemon and QEMU take it
 tool = world.Tool(TOOL, '--wayland-sock=@DIR@/other,policy=none,name=' +
-                  NAME.replace(',', '\\,'),
-                  '--wayland-sock=@DIR@/nobody,name=nobody,policy=none',
+                  NAME.replace(',', '\\,') +
+                  ';@DIR@/nobody,name=nobody,policy=none',
                   f'--socket={NAME}:@DIR@/here', '--socket=nobody:@DIR@/x/y/z',
                   '--socket=unknown:x/unknown',
                   env={'XDG_RUNTIME_DIR': '@DIR@'})

@@ -60,7 +60,7 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
         { "wayland-sock", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &tool->upstream,
           "The host compositor's socket; the device runs in this process. "
           "With a name, another of the host's; may be repeated",
-          "PATH[,name=NAME][,policy=wayland|pulse|none][,record]" },
+          "PATH[,name=NAME][,policy=wayland|pulse|none][,record][;...]" },
         { "allow", 0, 0, G_OPTION_ARG_STRING, &tool->allow,
           "Wayland interfaces that guests may use although they are off by "
           "default",
