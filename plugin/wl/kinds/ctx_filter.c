@@ -18,13 +18,15 @@
 #include "wl/vfd.h"
 
 /* Files that shrink under a reader are the reader's fault to see; what has no
- * size of its own is no pool. */
+ * size of its own is no pool. No server is asked for it. */
 static uint64_t filter_file_bytes(void *opaque, int fd)
 {
-    struct stat st;
+    struct statx sx;
 
-    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0
-               ? (uint64_t)st.st_size
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+                 STATX_TYPE | STATX_SIZE, &sx) == 0 &&
+                   S_ISREG(sx.stx_mode)
+               ? sx.stx_size
                : 0;
 }
 
