@@ -60,6 +60,15 @@ static void watch_front_end(struct vwl_pump *pump)
                  vwl_backchan_is_starved(chan));
 }
 
+/* The guest stands still, and what compositors say is kept for it. Not while a
+ * snapshot is made of it, and not while nobody may have moved. */
+static bool hoards(struct vwl_pump *pump)
+{
+    return !pump->suspended && !pump->transfer &&
+           !vwl_pump_is_restoring(pump) &&
+           !vwl_session_ring_runs(pump->session, VIRTIO_WL_QUEUE_IN);
+}
+
 /* Ends every dispatch: what became due is done, what was pushed is published,
  * and the watches follow the state. */
 static void settle(struct vwl_pump *pump)
@@ -94,8 +103,8 @@ static void settle(struct vwl_pump *pump)
                          G_IO_IN);
     }
     vwl_source_watch(pump->core_in, vwl_core_in_fd(pump->core),
-                     vwl_pump_runs(pump, VIRTIO_WL_QUEUE_IN) &&
-                             pump->in == VWL_IN_OPEN
+                     hoards(pump) || (vwl_pump_runs(pump, VIRTIO_WL_QUEUE_IN) &&
+                                      pump->in == VWL_IN_OPEN)
                          ? G_IO_IN
                          : 0);
     vwl_source_watch(pump->core_out, vwl_core_out_fd(pump->core),
@@ -177,7 +186,11 @@ static void on_core_in(void *opaque, GIOCondition condition)
 {
     struct vwl_pump *pump = opaque;
 
-    pump->ring[VIRTIO_WL_QUEUE_IN].is_due = true;
+    if (hoards(pump)) {
+        vwl_core_hoard(pump->core);
+    } else {
+        pump->ring[VIRTIO_WL_QUEUE_IN].is_due = true;
+    }
     settle(pump);
 }
 

@@ -260,6 +260,7 @@ static void on_ring_started(void *opaque, unsigned int index, bool keep)
         }
         vwl_pump_answer_done(pump);
     }
+    vwl_core_hoard_end(pump->core);
     pump->ring[index].is_deaf = false;
     pump->in = VWL_IN_OPEN;
     vwl_pump_set_due(pump);

@@ -70,6 +70,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     vwl_messages_init(&core->messages);
     vwl_share_init(&core->share);
     vwl_list_init(&core->queue_paused);
+    vwl_list_init(&core->still);
     vwl_maps_init(core);
     vwl_held_init(&core->held, config->locks);
     err = core_open_fds(core);
@@ -228,6 +229,16 @@ ssize_t vwl_core_next_message(struct vwl_core *core, const struct iovec *buffer,
                               unsigned int n_buffer, uint64_t token)
 {
     return vwl_turns_next_message(core, buffer, n_buffer, token);
+}
+
+void vwl_core_hoard(struct vwl_core *core)
+{
+    vwl_turns_hoard(core);
+}
+
+void vwl_core_hoard_end(struct vwl_core *core)
+{
+    vwl_turns_hoard_end(core);
 }
 
 bool vwl_core_has_more(const struct vwl_core *core)

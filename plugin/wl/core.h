@@ -181,6 +181,11 @@ void vwl_core_dispatch_out(struct vwl_core *core);
 ssize_t vwl_core_next_message(struct vwl_core *core, const struct iovec *buffer,
                               unsigned int n_buffer, uint64_t token);
 
+/* While the guest stands still, when in_fd is readable: keeps what compositors
+ * say, up to max_queued_bytes. _end: before the guest goes on. */
+void vwl_core_hoard(struct vwl_core *core);
+void vwl_core_hoard_end(struct vwl_core *core);
+
 /* After a message: whether it is worth asking for another one at once. False:
  * polling in_fd will tell just as well, and costs less. */
 bool vwl_core_has_more(const struct vwl_core *core);

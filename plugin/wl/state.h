@@ -66,6 +66,7 @@ struct vwl_core {
     struct vwl_ready ready;
     struct vwl_share share;
     struct vwl_list queue_paused; /* of vwl_vfd.paused: too much is queued */
+    struct vwl_list still; /* of vwl_vfd.paused: the guest stands still */
 
     struct vwl_maps maps;
     struct vwl_list base_waiters;   /* of vwl_memory.waiter */

@@ -187,6 +187,46 @@ ssize_t vwl_turns_next_message(struct vwl_core *core,
     return n;
 }
 
+/* Reads of one go: then others have their turns. */
+#define HOARD_READS 64
+
+static bool turns_may_hoard(const struct vwl_core *core,
+                            const struct vwl_vfd *vfd)
+{
+    return vfd->ops->is_context && vfd->fd >= 0 &&
+           core->messages.queued_bytes <= core->config.max_queued_bytes &&
+           !vwl_peer_has_fds(vfd->fd, VWL_RECV_DATA_BYTES);
+}
+
+void vwl_turns_hoard(struct vwl_core *core)
+{
+    bool polled = false;
+
+    core->messages.handing = true;
+    for (int i = 0; i < HOARD_READS; i++) {
+        struct vwl_vfd *vfd = vwl_ready_next(&core->ready, core->in_epoll,
+                                             &polled);
+
+        if (!vfd) {
+            break;
+        }
+        if (!vfd->in_watched) {
+            continue;
+        }
+        if (turns_may_hoard(core, vfd)) {
+            vfd->ops->receive(vfd, NULL, 0); /* no room: it is queued */
+        } else {
+            turns_hold_back(vfd, &core->still, VWL_PAUSE_STILL);
+        }
+    }
+    core->messages.handing = false;
+}
+
+void vwl_turns_hoard_end(struct vwl_core *core)
+{
+    vwl_vfd_resume_all(&core->still, VWL_PAUSE_STILL);
+}
+
 bool vwl_turns_has_more(const struct vwl_core *core)
 {
     return !vwl_messages_is_empty(&core->messages) ||

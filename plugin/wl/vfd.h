@@ -67,6 +67,7 @@ enum vwl_pause {
     VWL_PAUSE_GROUP = 1 << 0, /* a message of it waits for its mappings */
     VWL_PAUSE_SHARE = 1 << 1, /* its reader keeps too many buffers */
     VWL_PAUSE_QUEUE = 1 << 2, /* too much is held back for the guest */
+    VWL_PAUSE_STILL = 1 << 3, /* the guest stands still */
 };
 
 /* What the guest is told of a VFD that is made. */

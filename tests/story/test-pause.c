@@ -183,6 +183,121 @@ static void test_host_data(gconstpointer packed)
     rig_free(r);
 }
 
+#define MOVES 5000
+
+/* Says the moves from one on, as many as the device takes: until which. */
+static uint32_t move(struct rig *r, int peer, uint32_t from)
+{
+    while (from < MOVES) {
+        uint32_t words[8] = { from };
+
+        if (peer_send(peer, words, sizeof words, NULL, 0) != sizeof words) {
+            rig_settle(r);
+            if (peer_send(peer, words, sizeof words, NULL, 0) != sizeof words) {
+                break;
+            }
+        }
+        from++;
+    }
+    rig_settle(r);
+    return from;
+}
+
+static void hear_moves(struct rig *r, uint32_t from, uint32_t to)
+{
+    for (; from < to; from++) {
+        uint32_t words[8];
+
+        for (size_t at = 0; at < sizeof words;) {
+            int64_t n = vwl_drv_recv(r->drv, 1, (char *)words + at,
+                                     sizeof words - at, NULL, NULL,
+                                     RIG_TIMEOUT_MS);
+
+            g_assert_cmpint(n, >, 0);
+            at += (size_t)n;
+        }
+        g_assert_cmpuint(words[0], ==, from);
+    }
+}
+
+/* A compositor that speaks on and on is read all the while. */
+static void test_moves(gconstpointer packed)
+{
+    struct rig *r = begin(packed);
+    int peer = rig_open_ctx(r, 1, 0);
+    struct still still;
+
+    g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
+    look(r, &still);
+    g_assert_cmpuint(move(r, peer, 0), ==, MOVES);
+    g_assert_cmpuint(rig_stats(r).queued_bytes, >, MOVES * 32);
+    check_still(r, &still);
+    g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
+    hear_moves(r, 0, MOVES);
+    g_assert_cmpuint(rig_stats(r).queued_bytes, ==, 0);
+    check_works(r, 2);
+    close(peer);
+    rig_free(r);
+}
+
+/* Not what comes with descriptors, and nothing behind that, until the guest
+ * goes on; a pipe's data stay, too. */
+static void test_moves_and_memory(gconstpointer packed)
+{
+    struct rig *r = begin(packed);
+    int peer = rig_open_ctx(r, 1, 0), file = dup(r->fe->ram_fd);
+    struct still still;
+    uint32_t n, ids[28];
+    unsigned int n_ids = 28;
+    char byte;
+
+    g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
+    look(r, &still);
+    rig_write(r, peer, "f", 1, &file, 1);
+    n = move(r, peer, 0);
+    g_assert_cmpuint(n, >, 10);
+    g_assert_cmpuint(n, <, MOVES);
+    g_assert_cmpuint(rig_stats(r).queued_bytes, ==, 0);
+    check_still(r, &still);
+    g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
+    g_assert_cmpint(vwl_drv_recv(r->drv, 1, &byte, 1, ids, &n_ids,
+                                 RIG_TIMEOUT_MS),
+                    ==, 1);
+    g_assert_cmpuint(n_ids, ==, 1);
+    hear_moves(r, 0, n);
+    g_assert_cmpuint(move(r, peer, n), ==, MOVES);
+    hear_moves(r, n, MOVES);
+    close(file);
+    close(peer);
+    rig_free(r);
+}
+
+/* Within max_queued_bytes. */
+static void test_too_many_moves(gconstpointer packed)
+{
+    const struct vwl_config config = { .size = sizeof config,
+                                       .max_queued_bytes = 20000 };
+    struct rig_options options = { .n_peers = 1,
+                                   .config = &config,
+                                   .fe.packed = packed != NULL };
+    struct rig *r = rig_new(&options);
+    int peer = rig_open_ctx(r, 1, 0);
+    uint32_t n;
+
+    g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
+    n = move(r, peer, 0);
+    g_assert_cmpuint(n, >, 20000 / 48);
+    g_assert_cmpuint(n, <, MOVES);
+    g_assert_cmpuint(rig_stats(r).queued_bytes, >, 20000);
+    g_assert_cmpuint(rig_stats(r).queued_bytes, <, 25000);
+    g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
+    hear_moves(r, 0, n);
+    g_assert_cmpuint(move(r, peer, n), ==, MOVES);
+    hear_moves(r, n, MOVES);
+    close(peer);
+    rig_free(r);
+}
+
 /* A peer that goes while all is stopped: the guest hears of it afterwards. */
 static void test_hang_up(gconstpointer packed)
 {
@@ -270,6 +385,9 @@ int main(int argc, char **argv)
         { "read-while-stopped", test_read_while_stopped },
         { "other-base", test_other_base },
         { "host-data", test_host_data },
+        { "moves", test_moves },
+        { "moves-and-memory", test_moves_and_memory },
+        { "too-many-moves", test_too_many_moves },
         { "hang-up", test_hang_up },
         { "reset/status", test_status },
         { "reset/device", test_reset_device },

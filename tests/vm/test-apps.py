@@ -239,6 +239,24 @@ def terminal(run):
 
 
 @test
+def paused(run):
+    """The mouse crosses a window while the machine is paused: sway would drop
+    a client that does not read."""
+    win = run.terminal()
+    left, top, width, height = stage.rect_of(win)
+    mouse = stage.Pointer()
+    mouse.move(left + width // 2, top + height // 2)
+    run.vm.qmp("stop")
+    for number in range(5000):
+        mouse.move(left + number % width, top + number % height)
+    run.vm.qmp("cont")
+    showcase.type_into(win, TEXT, "-k", "Return")
+    stage.until("what was typed", lambda: run.vm.run(
+        "cat /run/user/1000/typed")[1].strip() == TEXT)
+    stage.must("the terminal lives on", run.lives("foot"))
+
+
+@test
 def gtk(run):
     """Right size, right colours, and it calculates."""
     run.start("gnome-calculator")

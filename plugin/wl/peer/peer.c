@@ -331,6 +331,15 @@ ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
     return err < 0 ? err : n;
 }
 
+bool vwl_peer_has_fds(int fd, size_t bytes)
+{
+    char seen[4096];
+    struct iovec iov = { seen, MIN(bytes, sizeof seen) };
+    bool has_fds;
+
+    return socket_look(fd, &iov, 1, &has_fds) > 0 && has_fds;
+}
+
 static ssize_t socket_read(int fd, const struct iovec *iov, unsigned int n_iov,
                            struct vwl_closer *closer)
 {

@@ -53,4 +53,7 @@ ssize_t vwl_peer_read_fds(int fd, const struct iovec *iov, unsigned int n_iov,
                           int *fds, unsigned int *n_fds,
                           struct vwl_closer *closer);
 
+/* Whether a read of so many bytes, 4096 at most, would come with any. */
+bool vwl_peer_has_fds(int fd, size_t bytes);
+
 #endif
