@@ -98,7 +98,7 @@ static GKeyFile *entry_of(const char *machine, const char *command,
                                                   machine);
 
     g_key_file_set_string(file, GROUP, "Type", "Application");
-    g_key_file_set_string(file, GROUP, "Version", "1.5");
+    g_key_file_set_string(file, GROUP, "Version", "1.4");
     g_key_file_set_string(file, GROUP, "Name", name);
     if (app->comment[0]) {
         g_key_file_set_string(file, GROUP, "Comment", app->comment);
