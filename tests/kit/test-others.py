@@ -14,7 +14,7 @@ import tempfile
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 SETUP = TOP / 'qemu-glue/guest/setup'
 BASICS = ('sh sed grep cat mkdir rm tar install mktemp dirname basename chmod '
-          'ls tr date env cut du').split()
+          'ls tr date env cut du ln').split()
 NOTE = '#!/bin/sh\necho "${0##*/} $*" >>"$FAKE/asked"\n'
 DOUBLES = {
     'uname': '#!/bin/sh\necho 6.12.9-0-virt\n',
@@ -22,7 +22,9 @@ DOUBLES = {
     'ninja': NOTE + '''folder=$2/qemu-glue/guest/bridge
 mkdir -p "$folder"
 echo program >"$folder/virtio-wl-bridge"
-chmod 755 "$folder/virtio-wl-bridge"
+mkdir -p "$folder/../agent"
+echo program >"$folder/../agent/vwl-guest"
+chmod 755 "$folder/virtio-wl-bridge" "$folder/../agent/vwl-guest"
 ''',
     'meson': NOTE, 'modprobe': NOTE,
 }
@@ -71,6 +73,7 @@ def asked(lines, program):
 
 def installed(system):
     for path in ('usr/bin/virtio-wl-bridge', 'usr/bin/virtio-wl-x11',
+                 'usr/bin/vwl-guest', 'usr/lib/vhost-user-wl/vwl-relay',
                  'etc/profile.d/virtio-wl.sh',
                  'usr/src/virtio-wl-0.2.0/dkms.conf',
                  'usr/src/virtio-wl-0.2.0/include/vhost-user-wl/virtio_wl.h'):

@@ -16,7 +16,8 @@ import tempfile
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 SETUP = TOP / 'qemu-glue/guest/setup'
 TOOLS = ('gcc meson ninja-build pkg-config libc6-dev libglib2.0-dev '
-         'libwayland-bin libwayland-dev wayland-protocols dkms').split()
+         'libwayland-bin libwayland-dev wayland-protocols '
+         'libgdk-pixbuf-2.0-dev dkms').split()
 DOUBLES = {
     'apt-get': 'echo "$*" >>"$FAKE/asked"\nexit $(cat "$FAKE/apt-status")',
     'apt-cache': 'grep -qx -- "$2" "$FAKE/known"',

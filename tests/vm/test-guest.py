@@ -217,15 +217,30 @@ def another_compositor(guest):
 
 
 @test
+def agent(guest):
+    """It waits for a host that asks, as does root's; doctor finds both."""
+    for scope, unit in (("--user ", "vwl-guest"), ("--user ",
+                        "vwl-guest-bridge"), ("", "vwl-guest-root"),
+                        ("", "vwl-guest-root-bridge")):
+        guest.wait(f"{unit} does not run",
+                   f"systemctl {scope}is-active {unit}.service")
+    said = guest.check("vwl-guest doctor; true")
+    for line in ("ok    kernel module: loaded", "ok    /dev/wl0: yours",
+                 "warn  agent: the host is not connected"):
+        expect(line in said, said)
+
+
+@test
 def removal(guest):
     """The package goes, and everything with it."""
     guest.check("systemctl --user stop virtio-wl-bridge.socket "
-                "virtio-wl-bridge.service")
+                "virtio-wl-bridge.service vwl-guest.service "
+                "vwl-guest-bridge.service")
     guest.as_user("pkill virtio-wl; pkill foot")
     status, output = guest.vm.run("dpkg -r vhost-user-wl-guest", 240)
     expect(status == 0, output)
     status, output = guest.root(
-        "ls /dev/wl0 /usr/bin/virtio-wl-bridge /usr/src/virtio-wl-* "
+        "ls /dev/wl0 /usr/bin/virtio-wl-bridge /usr/bin/vwl-guest /usr/src/virtio-wl-* "
         "/etc/systemd/user/sockets.target.wants/virtio-wl-bridge.socket "
         "/lib/modules/*/updates/dkms/virtio_wl* 2>/dev/null; "
         "lsmod | grep virtio_wl")
