@@ -45,8 +45,9 @@ class Pools:
                 return said
 
     def pixels(self, buffer):
-        pool, offset, _, height, stride, _ = self.buffers[buffer]
-        return self.pools[pool][offset:offset + stride * height]
+        pool, offset, width, height, stride, _ = self.buffers[buffer]
+        return b''.join(self.pools[pool][offset + y * stride:][:width * 4]
+                        for y in range(height))
 
 
 def buffer_of(w, shm, content):

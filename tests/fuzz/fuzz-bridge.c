@@ -253,11 +253,13 @@ static void compare(struct fuzz_run *run, const struct vwl_shmbuf *buffer,
     for (int64_t y = MAX(rect->y, 0); bpp != 0 && y < y1; y++) {
         int64_t x0 = MAX(rect->x, 0);
         int64_t at = y * buffer->stride + x0 * (int64_t)bpp;
+        int64_t there = y * buffer->host_stride + x0 * (int64_t)bpp;
         size_t n = x1 > x0 ? (size_t)(x1 - x0) * bpp : 0;
 
         fuzz_check(n <= sizeof row);
         fuzz_check(pread(run->file, row, n, buffer->offset + at) == (ssize_t)n);
-        fuzz_check(memcmp(row, (char *)buffer->memory->mem.ptr + at, n) == 0);
+        fuzz_check(memcmp(row, (char *)buffer->memory->mem.ptr + there, n) ==
+                   0);
     }
 }
 

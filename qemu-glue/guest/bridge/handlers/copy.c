@@ -2,6 +2,7 @@
 /* Reading a buffer's pixels from a client's file. */
 #include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -12,6 +13,10 @@
 /* From here on the cache only delays: nobody here looks at it again. */
 #define STREAM_MIN_BYTES ((size_t)512 << 10)
 #define FETCH_AHEAD_BYTES 8192u
+/* So much between two rows is copied along, and read along. */
+#define GAP_BYTES 256u
+#define READ_GAP_BYTES 4096u
+#define BATCH_ROWS 64u
 
 #ifdef __SSE2__
 /* Past the cache, since memory that was not read need not be fetched first.
@@ -33,36 +38,70 @@ static void stream(char *to, const char *from, size_t len)
                                  (const __m128i *)(const void *)(from + i)));
         }
     }
-    _mm_sfence();
     memcpy(to, from, len);
+}
+
+static void stream_end(void)
+{
+    _mm_sfence();
 }
 #else
 static void stream(char *to, const char *from, size_t len)
 {
     memcpy(to, from, len);
 }
+
+static void stream_end(void)
+{
+}
 #endif
 
-static void copy_piece(char *to, const char *from, size_t len)
+/* Rows of a picture between two places, each with a stride of its own. */
+struct rows {
+    char *to;
+    size_t to_stride;
+    size_t from, from_stride; /* of the file */
+    size_t width, n;          /* bytes of a row, and how many */
+};
+
+/* Rows that follow each other at both ends without much between them are one:
+ * what is between them belongs to the buffer, and is not looked at. */
+static void join_rows(struct rows *rows)
 {
-    if (len >= STREAM_MIN_BYTES) {
-        stream(to, from, len);
-    } else {
-        memcpy(to, from, len);
+    if (rows->to_stride == rows->from_stride &&
+        rows->from_stride - rows->width <= GAP_BYTES) {
+        rows->width += rows->from_stride * (rows->n - 1);
+        rows->n = 1;
     }
 }
 
-static int read_piece(const struct vwl_shmbuf *buffer, size_t at, size_t len)
+static void copy_mapped(const struct rows *rows, const char *map)
 {
-    const struct vwl_pool *pool = buffer->pool;
-    char *to = (char *)buffer->memory->mem.ptr + at;
+    const char *from = map + rows->from;
+    bool past_cache = rows->width * rows->n >= STREAM_MIN_BYTES;
+    char *to = rows->to;
 
-    if (pool->map != NULL) {
-        copy_piece(to, pool->map + buffer->offset + at, len);
-        return 0;
+    for (size_t i = 0; i < rows->n; i++) {
+        if (past_cache) {
+            stream(to, from, rows->width);
+        } else {
+            memcpy(to, from, rows->width);
+        }
+        to += rows->to_stride;
+        from += rows->from_stride;
     }
+    if (past_cache) {
+        stream_end();
+    }
+}
+
+static int read_row(const struct rows *rows, size_t row, int fd)
+{
+    char *to = rows->to + row * rows->to_stride;
+    size_t at = rows->from + row * rows->from_stride, len = rows->width;
+
     while (len != 0) {
-        ssize_t n = pread(pool->fd, to, len, (off_t)buffer->offset + (off_t)at);
+        ssize_t n = pread(fd, to, len, (off_t)at);
 
         if (n < 0 && errno == EINTR) {
             continue;
@@ -77,30 +116,101 @@ static int read_piece(const struct vwl_shmbuf *buffer, size_t at, size_t len)
     return 0;
 }
 
+/* As many rows by one call as it can, the gaps between them into a place that
+ * nobody looks at; so many were read whole. */
+static size_t read_batch(const struct rows *rows, size_t first, int fd)
+{
+    char gap[READ_GAP_BYTES];
+    struct iovec iov[BATCH_ROWS * 2];
+    size_t n = MIN(rows->n - first, BATCH_ROWS);
+    size_t between = rows->from_stride - rows->width;
+    int count = 0;
+    ssize_t got;
+
+    if (between > READ_GAP_BYTES || n < 2) {
+        return 0;
+    }
+    for (size_t i = first; i < first + n; i++) {
+        if (i != first && between != 0) {
+            iov[count++] = (struct iovec){ gap, between };
+        }
+        iov[count++] = (struct iovec){ rows->to + i * rows->to_stride,
+                                       rows->width };
+    }
+    got = preadv(fd, iov, count,
+                 (off_t)(rows->from + first * rows->from_stride));
+    return got < 0 ? 0 : ((size_t)got + between) / rows->from_stride;
+}
+
+static int read_rows(const struct rows *rows, int fd)
+{
+    size_t done = 0;
+    int r = 0;
+
+    while (r == 0 && done < rows->n) {
+        size_t n = read_batch(rows, done, fd);
+
+        if (n == 0) {
+            r = read_row(rows, done, fd);
+            n = 1;
+        }
+        done += n;
+    }
+    return r;
+}
+
+static int copy_rows(const struct vwl_shmbuf *buffer, struct rows *rows)
+{
+    const struct vwl_pool *pool = buffer->pool;
+
+    join_rows(rows);
+    if (pool->map == NULL) {
+        return read_rows(rows, pool->fd);
+    }
+    copy_mapped(rows, pool->map);
+    return 0;
+}
+
 static int copy_rect(const struct vwl_shmbuf *buffer,
                      const struct vwl_rect *rect)
 {
-    size_t stride = (size_t)buffer->stride;
     size_t bpp = buffer->bytes_per_pixel;
     int64_t x0 = MAX(rect->x, 0), y0 = MAX(rect->y, 0);
     int64_t x1 = MIN((int64_t)rect->x + rect->width, buffer->width);
     int64_t y1 = MIN((int64_t)rect->y + rect->height, buffer->height);
-    size_t left, width;
-    int r = 0;
+    size_t to_stride = (size_t)buffer->host_stride;
+    size_t from_stride = (size_t)buffer->stride;
+    struct rows rows;
 
     if (x0 >= x1 || y0 >= y1) {
         return 0;
     }
-    left = (size_t)x0 * bpp;
-    width = (size_t)(x1 - x0) * bpp;
-    if (width * 2 > stride) {
-        return read_piece(buffer, (size_t)y0 * stride,
-                          (size_t)(y1 - y0) * stride);
-    }
-    for (int64_t y = y0; r == 0 && y < y1; y++) {
-        r = read_piece(buffer, (size_t)y * stride + left, width);
-    }
-    return r;
+    rows = (struct rows){
+        .to = (char *)buffer->memory->mem.ptr + (size_t)y0 * to_stride +
+              (size_t)x0 * bpp,
+        .to_stride = to_stride,
+        .from = (size_t)buffer->offset + (size_t)y0 * from_stride +
+                (size_t)x0 * bpp,
+        .from_stride = from_stride,
+        .width = (size_t)(x1 - x0) * bpp,
+        .n = (size_t)(y1 - y0),
+    };
+    return copy_rows(buffer, &rows);
+}
+
+/* With all planes that may follow the first: laid out as in the file. */
+static int copy_planes(const struct vwl_shmbuf *buffer)
+{
+    struct rows rows = {
+        .to = buffer->memory->mem.ptr,
+        .to_stride = buffer->extent,
+        .from = (size_t)buffer->offset,
+        .from_stride = buffer->extent,
+        .width = buffer->extent,
+        .n = 1,
+    };
+
+    return copy_rows(buffer, &rows);
 }
 
 int vwl_copy_stale(struct vwl_shmbuf *buffer)
@@ -108,13 +218,16 @@ int vwl_copy_stale(struct vwl_shmbuf *buffer)
     struct vwl_damage *stale = &buffer->stale;
     int r = 0;
 
-    if (buffer->bytes_per_pixel == 0 && stale->n != 0) {
-        stale->all = true; /* there are planes behind the first */
-    }
     if (stale->all) {
-        r = read_piece(buffer, 0, buffer->extent);
+        stale->rects[0] = (struct vwl_rect){ 0, 0, buffer->width,
+                                             buffer->height };
+        stale->n = 1;
     }
-    for (unsigned int i = 0; !stale->all && r == 0 && i < stale->n; i++) {
+    if (buffer->bytes_per_pixel == 0 && stale->n != 0) {
+        r = copy_planes(buffer);
+        stale->n = 0;
+    }
+    for (unsigned int i = 0; r == 0 && i < stale->n; i++) {
         r = copy_rect(buffer, &stale->rects[i]);
     }
     stale->all = false;

@@ -26,6 +26,36 @@ static bool covers(const struct vwl_rect *a, const struct vwl_rect *b)
            end_of(a->y, a->height) >= end_of(b->y, b->height);
 }
 
+static int64_t area_of(struct vwl_rect rect)
+{
+    return (int64_t)rect.width * rect.height;
+}
+
+/* One more where there is no room: with that which grows least by it. */
+static void join_nearest(struct vwl_damage *damage, struct vwl_rect rect)
+{
+    int64_t least = INT64_MAX;
+    unsigned int nearest = 0, n = 0;
+
+    for (unsigned int i = 0; i < damage->n; i++) {
+        const struct vwl_rect *old = &damage->rects[i];
+        int64_t growth = area_of(join(*old, rect)) - area_of(*old);
+
+        if (growth < least) {
+            least = growth;
+            nearest = i;
+        }
+    }
+    rect = join(damage->rects[nearest], rect);
+    for (unsigned int i = 0; i < damage->n; i++) {
+        if (!covers(&rect, &damage->rects[i])) {
+            damage->rects[n++] = damage->rects[i];
+        }
+    }
+    damage->rects[n++] = rect;
+    damage->n = n;
+}
+
 void vwl_damage_add(struct vwl_damage *damage, struct vwl_rect rect)
 {
     int64_t right = end_of(rect.x, rect.width);
@@ -55,11 +85,7 @@ void vwl_damage_add(struct vwl_damage *damage, struct vwl_rect rect)
         damage->rects[damage->n++] = rect;
         return;
     }
-    for (unsigned int i = 0; i < damage->n; i++) {
-        rect = join(rect, damage->rects[i]);
-    }
-    damage->rects[0] = rect;
-    damage->n = 1;
+    join_nearest(damage, rect);
 }
 
 static int32_t scaled(int64_t value, int32_t scale)

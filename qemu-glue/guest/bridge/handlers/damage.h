@@ -19,7 +19,7 @@ struct vwl_damage {
     struct vwl_rect rects[VWL_MAX_RECTS];
 };
 
-/* Any rectangle at all; too many become one. */
+/* Any rectangle at all; where there are too many, two become one. */
 void vwl_damage_add(struct vwl_damage *damage, struct vwl_rect rect);
 /* Adds all of more, multiplied. */
 void vwl_damage_merge(struct vwl_damage *damage, const struct vwl_damage *more,

@@ -62,6 +62,30 @@ static unsigned int bytes_per_pixel(uint32_t format)
 
 /* ---- pools ---- */
 
+/* Aligned rows may be half empty; where they are more than that, or too long
+ * for a pool, the client's stride is as good. */
+#define MAX_PADDED_BYTES (64 << 10)
+
+/* How a buffer of so many bytes in its pool is laid out at the host. */
+static void lay_out(struct vwl_shmbuf *buffer, int64_t bytes)
+{
+    int64_t row = (int64_t)buffer->width * buffer->bytes_per_pixel;
+    int64_t stride = (row + VWL_HOST_ALIGN - 1) & -(int64_t)VWL_HOST_ALIGN;
+    int64_t aligned = stride * buffer->height;
+
+    buffer->host_stride = buffer->stride;
+    buffer->extent = (size_t)bytes;
+    if (buffer->bytes_per_pixel == 0) {
+        /* planes may follow the first */
+        buffer->extent = (size_t)MIN(bytes * 3,
+                                     buffer->pool->size - buffer->offset);
+    } else if (aligned <= MAX(bytes * 2, MAX_PADDED_BYTES) &&
+               aligned <= INT32_MAX) {
+        buffer->host_stride = (int32_t)stride;
+        buffer->extent = (size_t)aligned;
+    }
+}
+
 static void pool_refused(struct vwl_client *client, struct vwl_object *object,
                          struct vwl_lone *lone)
 {
@@ -96,11 +120,7 @@ static enum vwl_outcome create_buffer(struct vwl_client *client,
     if (pool->shared) {
         return VWL_PASS;
     }
-    b.extent = (size_t)bytes;
-    if (b.bytes_per_pixel == 0) {
-        /* planes may follow the first */
-        b.extent = (size_t)MIN(bytes * 3, pool->size - b.offset);
-    }
+    lay_out(&b, bytes);
     return vwl_shmbuf_new(client, &b, &msg->args[0]) != NULL ? VWL_DONE
                                                              : VWL_FAILED;
 }

@@ -128,7 +128,7 @@ static struct vwl_memory *memory_new(struct vwl_client *client, size_t size,
     shmbufs_of(client)->memory_bytes += mem.size;
     client->n_fds++;
     args[0] = pool->host_id;
-    args[1] = (uint32_t)mem.size;
+    args[1] = (uint32_t)MIN(mem.size, INT32_MAX);
     vwl_uplink_request(&client->uplink, host_shm, SHM_CREATE_POOL, args, 2,
                        mem.vfd);
     return memory;
@@ -215,7 +215,7 @@ static enum vwl_outcome buffer_named(struct vwl_client *client,
     args[1] = 0;
     args[2] = (uint32_t)buffer->width;
     args[3] = (uint32_t)buffer->height;
-    args[4] = (uint32_t)buffer->stride;
+    args[4] = (uint32_t)buffer->host_stride;
     args[5] = buffer->format;
     vwl_uplink_request(&client->uplink, buffer->memory->pool->host_id,
                        POOL_CREATE_BUFFER, args, 6, -1);

@@ -2,8 +2,12 @@
 /*
  * Buffers of wl_shm: the client's pixels are in its pool's file; the host's
  * are in memory of its own that a buffer gets when it is first shown, and into
- * which the rows that changed are read. Memory that nobody needs rests for a
+ * which the pixels that changed are read. Memory that nobody needs rests for a
  * while.
+ *
+ * Rows begin at multiples of VWL_HOST_ALIGN bytes at the host, the first with a
+ * page, and the memory's length is sealed: what compositors ask for that let
+ * the GPU read such memory, and need no copy of their own.
  *
  * A buffer is alive while the client has it, the host shows it or a surface
  * has it attached.
@@ -20,13 +24,16 @@ struct vwl_memory {
     struct vwl_object *pool;
 };
 
+#define VWL_HOST_ALIGN 256
+
 struct vwl_shmbuf {
     struct vwl_object *object;
     struct vwl_pool *pool;
     int32_t offset, width, height, stride;
     uint32_t format;
-    size_t extent;                /* bytes from offset that belong to it */
-    unsigned int bytes_per_pixel; /* 0: not known */
+    int32_t host_stride;
+    size_t extent;                /* bytes that belong to it at the host */
+    unsigned int bytes_per_pixel; /* 0: not known, and laid out as the file */
     struct vwl_memory *memory;    /* NULL: never shown */
     const void *surface;          /* that showed it last; may be NULL */
     struct vwl_damage stale;      /* where the memory is behind the file */

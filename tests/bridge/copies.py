@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Memory of wl_shm as it is copied: laid out so that a compositor can let the
+GPU read it, every pixel right, and no more of them moved than changed.
+
+    copies.py TOOL CORE_XML PROTOCOLS_DIRECTORY
+"""
+import contextlib
+import fcntl
+import mmap
+import os
+import pathlib
+import random
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import wayland
+import world
+
+TOOL, CORE, PROTOCOLS = sys.argv[1:4]
+INTERFACES = wayland.load_all(CORE, PROTOCOLS)
+OFFERED = [('wl_compositor', 4), ('wl_shm', 1)]
+INVALID_STRIDE, INVALID_FD = 1, 2
+XRGB, RGB565, RGB888, WIDE, UNKNOWN = (
+    1, 0x36314752, 0x34324752, 0x48345258, 0x3231564e)
+ALIGN, PAGE = 256, 4096
+INT_MAX = 2**31 - 1
+
+
+class World(world.World):
+    def __init__(self, tool):
+        super().__init__(tool, INTERFACES, OFFERED)
+        self.compositor = self.bind('wl_compositor')
+        self.shm = self.bind('wl_shm')
+        self.surface = self.new(self.compositor, 'create_surface', None)
+        self.pools, self.buffers = {}, {}
+
+    def make(self, fd, size, offset, width, height, stride, form, keep=False):
+        pool, buffer = self.client.new(), self.client.new()
+        self.client.say(self.shm, 'create_pool', pool, fd, size)
+        self.client.say(pool, 'create_buffer', buffer, offset, width, height,
+                        stride, form)
+        if not keep:
+            self.client.say(pool, 'destroy')
+        return buffer
+
+    def show(self, buffer, *rects):
+        """Attached, damaged, committed; what the double has of it."""
+        self.client.say(self.surface, 'attach', buffer, 0, 0)
+        for rect in rects:
+            self.client.say(self.surface, 'damage_buffer', *rect)
+        self.client.say(self.surface, 'commit')
+        attached = None
+        while True:
+            said = self.host.hear()
+            if said.name == 'create_pool':
+                new, fd, size = said.args
+                self.pools[new] = fd, size
+            elif said.name == 'create_buffer':
+                self.buffers[said.args[0]] = (said.id, *said.args[1:])
+            elif said.name == 'attach':
+                attached = said.args[0]
+            elif said.name == 'commit':
+                return Shown(*self.buffers[attached][1:],
+                             *self.pools[self.buffers[attached][0]])
+
+    def fails(self, where, code, why):
+        said = self.client.hear()
+        while said.name == 'delete_id':
+            said = self.client.hear()
+        assert (said.id, said.name) == (1, 'error'), said
+        got_where, got, text = said.args
+        assert (got_where, got) == (where, code), (got_where, got, text)
+        assert why in text, text
+
+    def close(self):
+        for fd, _ in self.pools.values():
+            os.close(fd)
+        super().close()
+
+
+class Shown:
+    """A buffer as the double has it."""
+
+    def __init__(self, offset, width, height, stride, form, fd, size):
+        self.offset, self.width, self.height = offset, width, height
+        self.stride, self.form, self.fd, self.size = stride, form, fd, size
+
+    def rows(self, row_bytes):
+        assert self.offset + self.stride * self.height <= self.size
+        with mmap.mmap(self.fd, self.size, prot=mmap.PROT_READ) as memory:
+            return [memory[self.offset + y * self.stride:][:row_bytes]
+                    for y in range(self.height)]
+
+    def is_for_a_gpu(self):
+        return (self.offset % PAGE == 0 and self.stride % ALIGN == 0 and
+                os.fstat(self.fd).st_size % PAGE == 0 and
+                bool(fcntl.fcntl(self.fd, fcntl.F_GET_SEALS) &
+                     fcntl.F_SEAL_SHRINK))
+
+
+def memory(size, sealed=False):
+    fd = os.memfd_create('pool', os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, size)
+    if sealed:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    return fd
+
+
+def painted(fd, offset, stride, row_bytes, height, seed):
+    """Pixels, and other bytes between them; the rows."""
+    dice = random.Random(seed)
+    rows = [dice.randbytes(row_bytes) for _ in range(height)]
+    for y, row in enumerate(rows):
+        os.pwrite(fd, row + dice.randbytes(stride - row_bytes),
+                  offset + y * stride)
+    return rows
+
+
+def every_pixel(w, form, pixel, width, height, more, sealed):
+    """All of it, and then a part whose edges are odd."""
+    row, offset = width * pixel, 36
+    stride = row + more
+    size = offset + stride * height
+    fd = memory(size, sealed)
+    buffer = w.make(fd, size, offset, width, height, stride, form)
+    old = painted(fd, offset, stride, row, height, 1)
+    shown = w.show(buffer, (0, 0, width, height))
+    what = f'{width}x{height} by {pixel}, stride {stride}, sealed {sealed}'
+    assert shown.is_for_a_gpu(), f'{what}: stride {shown.stride}'
+    assert (shown.width, shown.height, shown.form) == (width, height, form)
+    assert shown.rows(row) == old, f'{what}: other pixels'
+    new = painted(fd, offset, stride, row, height, 2)
+    x0, y0, x1, y1 = (width // 3, height // 3, max(width - width // 4, 1),
+                      max(height - height // 4, 1))
+    got = w.show(buffer, (x0, y0, x1 - x0, y1 - y0)).rows(row)
+    for y in range(height):
+        if y0 <= y < y1:
+            assert got[y][x0 * pixel:x1 * pixel] == \
+                new[y][x0 * pixel:x1 * pixel], f'{what}: stale in row {y}'
+        else:
+            assert got[y] == old[y], f'{what}: row {y} was copied'
+    os.close(fd)
+
+
+def layouts(w):
+    for form, pixel in ((XRGB, 4), (RGB565, 2), (RGB888, 3), (WIDE, 8)):
+        for width, height in ((1, 1), (1, 7), (3, 90), (63, 65), (64, 64),
+                              (65, 63), (333, 71)):
+            for more in (0, 1, 64, 300, 5000):
+                every_pixel(w, form, pixel, width, height, more, False)
+
+
+def large(w):
+    """Mapped ones past the cache, others by many rows at once."""
+    for sealed in (True, False):
+        for width in (1366, 1280, 1919):
+            for more in (0, 4, 300, 5000):
+                every_pixel(w, XRGB, 4, width, 301, more, sealed)
+
+
+def scattered(w):
+    """More places than are kept one by one: far fewer pixels than the
+    rectangle that holds them all."""
+    size = 256 * 256 * 4
+    fd = memory(size)
+    buffer = w.make(fd, size, 0, 256, 256, 1024, XRGB)
+    old = painted(fd, 0, 1024, 1024, 256, 1)
+    assert w.show(buffer, (0, 0, 256, 256)).rows(1024) == old
+    new = painted(fd, 0, 1024, 1024, 256, 2)
+    rects = [(x, y, 3, 2) for x in (0, 4, 249, 253)
+             for y in (0, 3, 6, 9, 245, 248, 251, 254)]
+    got = w.show(buffer, *rects).rows(1024)
+    for x, y, wide, high in rects:
+        for line in range(y, y + high):
+            assert got[line][4 * x:4 * (x + wide)] == \
+                new[line][4 * x:4 * (x + wide)], f'stale at {x}, {line}'
+    for line in range(16, 240):
+        assert got[line] == old[line], f'row {line} was copied'
+    os.close(fd)
+
+
+def narrow(w):
+    """Aligned rows would be mostly empty: memory that a program does not have
+    does not become sixty times as much."""
+    fd = memory(4 * 16000)
+    buffer = w.make(fd, 4 * 16000, 0, 1, 16000, 4, XRGB)
+    rows = painted(fd, 0, 4, 4, 16000, 1)
+    shown = w.show(buffer, (0, 0, 1, 16000))
+    assert shown.stride == 4 and shown.size <= 4 * 16000 + PAGE
+    assert shown.rows(4) == rows
+    os.close(fd)
+
+
+def sparse(w):
+    """Rows that are far apart in the file are not at the host."""
+    fd = memory(2**30)
+    buffer = w.make(fd, 2**30, 0, 5, 4, 2**28, XRGB)
+    for y in range(4):
+        os.pwrite(fd, bytes([y + 1]) * 20, y * 2**28)
+    shown = w.show(buffer, (0, 0, 5, 4))
+    assert shown.size <= PAGE and shown.is_for_a_gpu(), shown.size
+    assert shown.rows(20) == [bytes([y + 1]) * 20 for y in range(4)]
+    buffer = w.make(fd, INT_MAX, 0, 5, 1, INT_MAX, XRGB)
+    assert w.show(buffer, (0, 0, 5, 1)).rows(20) == [b'\1' * 20]
+    os.close(fd)
+
+
+def unknown(w):
+    """Formats that are not known stay as they were laid out."""
+    fd = memory(1000 * 15)
+    buffer = w.make(fd, 1000 * 15, 0, 90, 10, 100, UNKNOWN)
+    content = random.Random(1).randbytes(1000 * 15)
+    os.pwrite(fd, content, 0)
+    shown = w.show(buffer, (0, 0, 90, 10))
+    assert shown.stride == 100
+    with mmap.mmap(shown.fd, shown.size, prot=mmap.PROT_READ) as there:
+        assert there[:3000] == content[:3000]
+    os.close(fd)
+
+
+def short_file(w):
+    """It may end with its last pixel, and not before."""
+    fd = memory(4 * 100 * 3 + 4 * 37)
+    buffer = w.make(fd, 1600, 0, 37, 4, 400, XRGB)
+    rows = painted(fd, 0, 400, 148, 3, 1) + [b'x' * 148]
+    os.pwrite(fd, rows[3], 1200)
+    assert w.show(buffer, (0, 0, 37, 4)).rows(148) == rows
+    os.ftruncate(fd, 4 * 100 * 3 + 4 * 37 - 1)
+    w.client.say(w.surface, 'attach', buffer, 0, 0)
+    w.client.say(w.surface, 'damage_buffer', 0, 0, 37, 4)
+    w.client.say(w.surface, 'commit')
+    w.fails(w.shm, INVALID_FD, 'error accessing SHM buffer')
+    os.close(fd)
+
+
+def outside(*said):
+    def test(w):
+        fd = memory(4096)
+        w.make(fd, 4096, *said, keep=True)
+        w.fails(w.shm, INVALID_STRIDE, 'invalid width, height or stride')
+        os.close(fd)
+    return test
+
+
+def longest_rows(tool):
+    """Whose alignment cannot be told in 32 bits; they are the client's to pay
+    for, and are too much here."""
+    with contextlib.closing(World(tool)) as w:
+        fd = memory(INT_MAX)
+        buffer = w.make(fd, INT_MAX, 0, INT_MAX // 4, 1, INT_MAX, XRGB)
+        w.client.say(w.surface, 'attach', buffer, 0, 0)
+        w.fails(1, 2, f'no memory for a buffer of {INT_MAX} bytes')
+        os.close(fd)
+
+
+suite = world.Suite()
+tool = world.Tool(TOOL, '--copy-pools', '--max-memory=64')
+bystander = World(tool)
+before = tool.fds()
+for name, test in [
+        ('every pixel of every layout', layouts),
+        ('large ones', large),
+        ('many places', scattered),
+        ('narrow ones', narrow),
+        ('rows that are far apart', sparse),
+        ('formats of other layouts', unknown),
+        ('a file that is short', short_file),
+        ('a stride whose product is too large',
+         outside(0, 16, 65536, 65536, XRGB)),
+        ('a stride that is too small', outside(0, 16, 4, 63, XRGB)),
+        ('a stride below nothing', outside(0, 16, 4, -64, XRGB)),
+        ('a width whose bytes cannot be told',
+         outside(0, INT_MAX, 1, INT_MAX, XRGB)),
+        ('no rows', outside(0, 16, 0, 64, XRGB)),
+        ('the longest rows', lambda w: longest_rows(tool))]:
+    with suite.case(name):
+        with contextlib.closing(World(tool)) as w:
+            test(w)
+        bystander.sync()
+with suite.case('descriptors are back where they began'):
+    world.until('descriptors are back', lambda: tool.fds() <= before)
+bystander.close()
+with suite.case('the tool ends well'):
+    tool.stop()
+suite.end()
