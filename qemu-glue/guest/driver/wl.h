@@ -247,7 +247,7 @@ extern struct workqueue_struct *wl_wq;
 void wl_device_get(struct wl_device *wd);
 void wl_device_put(struct wl_device *wd);
 
-/* main.c */
+/* session.c */
 int wl_start(struct wl_device *wd);
 void wl_stop(struct wl_device *wd);
 
