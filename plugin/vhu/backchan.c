@@ -77,6 +77,7 @@ struct vwl_backchan *vwl_backchan_create(struct vwl_log *log)
     chan->log = log;
     chan->fd = -1;
     vwl_vhu_reader_init(&chan->reader);
+    chan->reader.least = sizeof(uint64_t); /* nothing but replies comes */
     chan->writer = vwl_vhu_writer_create();
     g_queue_init(&chan->waiting);
     g_queue_init(&chan->sent);
@@ -412,8 +413,9 @@ int vwl_backchan_dispatch(struct vwl_backchan *chan)
         return 0;
     }
     vwl_vhu_msg_init(&msg);
+    /* with none that is due another look would find nothing */
     for (int i = 0;
-         i < BUDGET && !chan->dead &&
+         i < BUDGET && !chan->dead && (i == 0 || chan->sent.length > 0) &&
          (got = vwl_vhu_read(&chan->reader, chan->fd, &msg, &why)) > 0;
          i++) {
         uint64_t value;

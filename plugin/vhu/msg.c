@@ -30,17 +30,23 @@ void vwl_vhu_msg_finish(struct vwl_vhu_msg *msg)
     vwl_vhu_msg_init(msg);
 }
 
-void vwl_vhu_reader_init(struct vwl_vhu_reader *reader)
+static void reader_begin(struct vwl_vhu_reader *reader)
 {
     vwl_vhu_msg_init(&reader->msg);
     reader->got = 0;
     reader->starved = false;
 }
 
+void vwl_vhu_reader_init(struct vwl_vhu_reader *reader)
+{
+    reader_begin(reader);
+    reader->least = 0;
+}
+
 void vwl_vhu_reader_finish(struct vwl_vhu_reader *reader)
 {
     vwl_vhu_msg_finish(&reader->msg);
-    vwl_vhu_reader_init(reader);
+    reader_begin(reader);
 }
 
 /* Adds what rode along; false: some did not fit the message. */
@@ -110,12 +116,53 @@ static void hand_over(struct vwl_vhu_reader *reader, struct vwl_vhu_msg *msg)
     msg->fds_lost = from->fds_lost;
     memcpy(msg->fds, from->fds, sizeof msg->fds);
     memcpy(msg->payload, from->payload, from->size);
-    vwl_vhu_reader_init(reader);
+    reader_begin(reader);
+}
+
+/* The first bytes of a message, with those of its payload that it surely has:
+ * as receive. */
+static int receive_first(struct vwl_vhu_reader *reader, int fd,
+                         const char **why)
+{
+    uint8_t bytes[HEADER_BYTES + VWL_VHU_LEAST_MAX];
+    int n = receive(reader, fd, bytes, HEADER_BYTES + reader->least, why), err;
+
+    if (n <= 0) {
+        return n;
+    }
+    reader->got = (size_t)n;
+    memcpy(reader->header, bytes, MIN(reader->got, HEADER_BYTES));
+    if (reader->got < HEADER_BYTES) {
+        return n;
+    }
+    err = parse_header(reader, why);
+    if (err == 0 && reader->msg.size < reader->least) {
+        *why = "payload too short";
+        err = -EPROTO;
+    }
+    if (err < 0) {
+        return err;
+    }
+    memcpy(reader->msg.payload, bytes + HEADER_BYTES,
+           reader->got - HEADER_BYTES);
+    return n;
 }
 
 int vwl_vhu_read(struct vwl_vhu_reader *reader, int fd, struct vwl_vhu_msg *msg,
                  const char **why)
 {
+    if (reader->got == 0 && reader->least > 0) {
+        int n = receive_first(reader, fd, why);
+
+        if (n <= 0) {
+            return n;
+        }
+        if (reader->got == HEADER_BYTES + reader->msg.size &&
+            reader->got > HEADER_BYTES) {
+            hand_over(reader, msg);
+            return 1;
+        }
+    }
     for (;;) {
         bool in_header = reader->got < HEADER_BYTES;
         size_t total = HEADER_BYTES + (in_header ? 0 : reader->msg.size);

@@ -49,7 +49,11 @@ struct vwl_vhu_reader {
     uint8_t header[12];
     size_t got;   /* bytes of header and payload so far */
     bool starved; /* the kernel was out of memory at the last read */
+    /* What each message's payload has at least, if it is known: then it is read
+     * with its header. Less is a malformed stream. */
+    uint32_t least;
 };
+#define VWL_VHU_LEAST_MAX 16u
 
 void vwl_vhu_reader_init(struct vwl_vhu_reader *reader);
 void vwl_vhu_reader_finish(struct vwl_vhu_reader *reader);

@@ -96,6 +96,50 @@ static void test_bytewise(void)
     close(fd);
 }
 
+/* Where payloads have a known length header and payload come by one read: in
+ * two parts of any length all the same, and two messages in one piece. */
+static void test_with_payload(void)
+{
+    GByteArray *bytes = unhex("06000000 05000000 08000000 0100000000000000"
+                              "07000000 05000000 0c000000 0200000000000000"
+                              "03000000");
+
+    for (guint at = 0; at <= bytes->len; at++) {
+        struct pair p;
+        int got;
+
+        pair_init(&p);
+        p.reader.least = 8;
+        socket_send(p.front, bytes->data, MAX(at, 1), NULL, 0);
+        got = read_one(&p);
+        g_assert_cmpint(got, ==, at >= 20);
+        if (got) {
+            g_assert_cmpuint(p.msg.request, ==, 6);
+            g_assert_cmpint(read_one(&p), ==, at == bytes->len);
+        }
+        if (MAX(at, 1) < bytes->len) {
+            socket_send(p.front, bytes->data + MAX(at, 1),
+                        bytes->len - MAX(at, 1), NULL, 0);
+            if (!got) {
+                g_assert_cmpint(read_one(&p), ==, 1);
+                g_assert_cmpuint(p.msg.request, ==, 6);
+                g_assert_cmpuint(p.msg.size, ==, 8);
+                g_assert_cmpmem(p.msg.payload, 8, "\1\0\0\0\0\0\0\0", 8);
+            }
+            g_assert_cmpint(read_one(&p), ==, 1);
+        }
+        g_assert_cmpuint(p.msg.request, ==, 7);
+        g_assert_cmpuint(p.msg.size, ==, 12);
+        g_assert_cmpmem(p.msg.payload, 12, "\2\0\0\0\0\0\0\0\3\0\0\0", 12);
+        g_assert_cmpint(read_one(&p), ==, 0);
+        send_hex(p.front, "06000000 05000000 04000000 01000000", NULL, 0);
+        g_assert_cmpint(read_one(&p), ==, -EPROTO);
+        g_assert_cmpstr(p.why, ==, "payload too short");
+        pair_finish(&p);
+    }
+    g_byte_array_unref(bytes);
+}
+
 static void test_late_descriptor(void)
 {
     int fd = make_memfd(1);
@@ -299,6 +343,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/msg/whole", test_whole);
     g_test_add_func("/msg/bytewise", test_bytewise);
+    g_test_add_func("/msg/with-payload", test_with_payload);
     g_test_add_func("/msg/late-descriptor", test_late_descriptor);
     g_test_add_func("/msg/malformed", test_malformed);
     g_test_add_func("/msg/longest", test_longest);
