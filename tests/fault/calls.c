@@ -234,6 +234,24 @@ ssize_t writev(int fd, const struct iovec *iov, int n)
     return next(fd, iov, n);
 }
 
+/* Either of the two that the device writes to pipes with. */
+ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t at,
+                    int flags)
+{
+    REAL(pwritev64v2);
+    struct iovec cut;
+
+    if (inject_hit(CALL_WRITEV, __builtin_return_address(0))) {
+        if (!is_short()) {
+            errno = inject_error_now();
+            return -1;
+        }
+        cut = cut_iov(iov, (size_t)n);
+        return next(fd, &cut, 1, at, flags);
+    }
+    return next(fd, iov, n, at, flags);
+}
+
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
 {
     REAL(pwrite64);

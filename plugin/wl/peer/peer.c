@@ -51,6 +51,44 @@ static void guard_leave(struct guard *guard, bool broken)
     errno = saved;
 }
 
+/* Linux 6.18. */
+#ifndef RWF_NOSIGNAL
+#define RWF_NOSIGNAL 0x00000100
+#endif
+
+static ssize_t guarded_write(int fd, const struct iovec *iov,
+                             unsigned int n_iov)
+{
+    struct guard guard;
+    ssize_t n;
+
+    guard_enter(&guard);
+    do {
+        n = writev(fd, iov, (int)n_iov);
+    } while (n < 0 && errno == EINTR);
+    guard_leave(&guard, n < 0 && errno == EPIPE);
+    return n;
+}
+
+/* Into a pipe of our own. */
+static ssize_t pipe_write(int fd, const struct iovec *iov, unsigned int n_iov)
+{
+    static gint is_old; /* the kernel */
+    ssize_t n;
+
+    if (g_atomic_int_get(&is_old)) {
+        return guarded_write(fd, iov, n_iov);
+    }
+    do {
+        n = pwritev2(fd, iov, (int)n_iov, -1, RWF_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)) {
+        g_atomic_int_set(&is_old, 1);
+        n = guarded_write(fd, iov, n_iov);
+    }
+    return n;
+}
+
 int vwl_bounce_init(struct vwl_bounce *bounce)
 {
     bounce->fd[0] = bounce->fd[1] = -1;
@@ -149,21 +187,13 @@ ssize_t vwl_peer_write(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
                        const struct iovec *iov, unsigned int n_iov,
                        const int *fds, unsigned int n_fds)
 {
-    struct guard guard;
-    ssize_t n;
-
     switch (how) {
     case VWL_PEER_SOCKET:
         return socket_write(fd, iov, n_iov, fds, n_fds);
     case VWL_PEER_SHARED_PIPE:
         return shared_write(fd, bounce, iov, n_iov);
     case VWL_PEER_OWN_PIPE:
-        guard_enter(&guard);
-        do {
-            n = writev(fd, iov, (int)n_iov);
-        } while (n < 0 && errno == EINTR);
-        guard_leave(&guard, n < 0 && errno == EPIPE);
-        return or_errno(n);
+        return or_errno(pipe_write(fd, iov, n_iov));
     default:
         return -EPIPE;
     }
