@@ -13,12 +13,15 @@
 
 /* The calls of vwl_fd_has_room until it looks again. */
 #define LOOKS_EVERY 256
+/* Far fewer than the reserve, if the limit sinks. */
+#define ADMITS_EVERY 8
 
 /* Of the whole process, so of all devices in it. */
 static struct {
     gint highest; /* number that was seen */
     gint limit;   /* of numbers that guests may have */
     gint looks;   /* that need not be made */
+    gint admits;  /* until the limit is asked for again */
 } table;
 
 static int table_limit(void)
@@ -40,10 +43,15 @@ static void table_note(int fd)
 
 int vwl_fd_admit(int fd)
 {
-    int limit = table_limit();
+    int limit;
 
     table_note(fd);
-    g_atomic_int_set(&table.limit, limit);
+    if (g_atomic_int_add(&table.admits, -1) <= 0 ||
+        fd >= g_atomic_int_get(&table.limit)) {
+        g_atomic_int_set(&table.admits, ADMITS_EVERY);
+        g_atomic_int_set(&table.limit, table_limit());
+    }
+    limit = g_atomic_int_get(&table.limit);
     return fd < limit ? 0 : -EMFILE;
 }
 
