@@ -94,6 +94,9 @@ bool vwl_pump_answer(struct vwl_pump *pump, struct vwl_record *record)
     size_t written;
 
     if (err < 0 && err != -ENOMEM) {
+        if (record->state == VWL_RECORD_FRESH) {
+            g_queue_push_tail_link(&pump->in_flight, &record->link);
+        }
         record->state = VWL_RECORD_DONE;
         pump->has_done = true;
         vwl_pump_ring_failed(pump, VIRTIO_WL_QUEUE_OUT, err);

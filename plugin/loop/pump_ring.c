@@ -33,11 +33,11 @@ static void run_request(struct vwl_pump *pump, struct vwl_chain *chain)
         vwl_pump_answer(pump, record);
         return;
     }
-    record->state = VWL_RECORD_WAITING;
-    g_queue_push_tail_link(&pump->in_flight, &record->link);
     if (vwl_core_execute(pump->core, request) == 0) {
         vwl_pump_answer(pump, record);
     } else {
+        record->state = VWL_RECORD_WAITING;
+        g_queue_push_tail_link(&pump->in_flight, &record->link);
         vwl_pump_record_waits(pump, record);
     }
 }
