@@ -4,32 +4,63 @@
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/page.h"
 
 #define PAGE_BYTES 4096u
 
-/* Pages without content stay holes of the copy. */
-static void copy_pages(char *to, const char *from, size_t len)
+static bool is_hole(const char *page, size_t len)
 {
     static const char zero[PAGE_BYTES];
 
-    for (size_t at = 0; at < len; at += PAGE_BYTES) {
-        size_t n = MIN(len - at, PAGE_BYTES);
-
-        if (memcmp(from + at, zero, n) != 0) {
-            memcpy(to + at, from + at, n);
-        }
-    }
+    return memcmp(page, zero, len) == 0;
 }
 
-static int copy_fill(int fd, uint64_t size_bytes, bool cached_only, char *to)
+static int write_all(int to, const char *from, size_t len, uint64_t at)
+{
+    while (len > 0) {
+        ssize_t n = pwrite(to, from, len, (off_t)at);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? -errno : -EIO;
+        }
+        from += n;
+        at += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Pages without content stay holes of the copy; the others go in runs. By
+ * calls: through a mapping each page would be a fault. */
+static int copy_pages(int to, uint64_t at, const char *from, size_t len)
+{
+    int err = 0;
+
+    for (size_t start = 0, end; start < len && err == 0; start = end) {
+        end = MIN(start + PAGE_BYTES, len);
+        if (is_hole(from + start, end - start)) {
+            continue;
+        }
+        while (end < len && !is_hole(from + end, MIN(len - end, PAGE_BYTES))) {
+            end = MIN(end + PAGE_BYTES, len);
+        }
+        err = write_all(to, from + start, end - start, at + start);
+    }
+    return err;
+}
+
+static int copy_fill(int fd, uint64_t size_bytes, bool cached_only, int to)
 {
     char scratch[8 * PAGE_BYTES];
     uint64_t done = 0;
+    int err;
 
     while (done < size_bytes) {
         struct iovec iov = { scratch, MIN(size_bytes - done, sizeof scratch) };
@@ -45,7 +76,10 @@ static int copy_fill(int fd, uint64_t size_bytes, bool cached_only, char *to)
         if (n == 0) {
             break; /* shrunk since: the rest stays zero */
         }
-        copy_pages(to + done, scratch, (size_t)n);
+        err = copy_pages(to, done, scratch, (size_t)n);
+        if (err < 0) {
+            return err;
+        }
         done += (uint64_t)n;
     }
     return 0;
@@ -55,18 +89,12 @@ int vwl_copy_private(int fd, uint64_t size_bytes, bool cached_only, int *copy)
 {
     uint64_t rounded = vwl_page_up(size_bytes);
     vwl_autofd int made = -1;
-    void *map;
     int err = vwl_sealed_memfd("vwl-copy", rounded, &made);
 
     if (err < 0) {
         return err;
     }
-    map = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_SHARED, made, 0);
-    if (map == MAP_FAILED) {
-        return -errno;
-    }
-    err = copy_fill(fd, size_bytes, cached_only, map);
-    munmap(map, rounded);
+    err = copy_fill(fd, size_bytes, cached_only, made);
     if (err == 0) {
         *copy = vwl_fd_steal(&made);
     }
