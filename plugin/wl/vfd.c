@@ -223,8 +223,7 @@ void vwl_vfd_hang_up(struct vwl_vfd *vfd)
     vfd_release_fd(vfd, &vfd->send_fd);
 }
 
-/* After something was sent through its filter. */
-static void vfd_look_at_filter(struct vwl_vfd *vfd, int err)
+void vwl_vfd_look_at_filter(struct vwl_vfd *vfd, int err)
 {
     if (vfd->filter && (err == -EPROTO ||
                         vwl_filter_passed(vfd->filter, VWL_TO_GUEST).len > 0)) {
@@ -242,7 +241,7 @@ int vwl_vfd_send(struct vwl_vfd *vfd, struct vwl_request *request, size_t skip,
     }
     err = vfd->filter ? vwl_filtered_send(vfd, request, skip, fds, n_fds, asked)
                       : vwl_outbox_send(vfd, request, skip, fds, n_fds, asked);
-    vfd_look_at_filter(vfd, err);
+    vwl_vfd_look_at_filter(vfd, err);
     if (err == -EPROTO) {
         return 0; /* it was taken; the guest is told what is wrong with it */
     }
@@ -263,7 +262,7 @@ void vwl_vfd_feed(struct vwl_vfd *vfd)
 {
     int err = vfd->filter ? vwl_filtered_feed(vfd) : vwl_outbox_feed(vfd);
 
-    vfd_look_at_filter(vfd, err);
+    vwl_vfd_look_at_filter(vfd, err);
     if (err == -EPROTO) {
         return;
     }

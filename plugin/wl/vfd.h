@@ -226,6 +226,9 @@ void vwl_vfd_resume_queued(struct vwl_core *core);
  * -EINPROGRESS, or why not. */
 int vwl_vfd_send(struct vwl_vfd *vfd, struct vwl_request *request, size_t skip,
                  const int *fds, unsigned int n_fds, uint32_t asked);
+/* Its filter may have let something pass to the guest, or has ended the
+ * connection (err: -EPROTO). Nothing without a filter. */
+void vwl_vfd_look_at_filter(struct vwl_vfd *vfd, int err);
 /* Its peer can take something, or is gone. May free it. */
 void vwl_vfd_feed(struct vwl_vfd *vfd);
 void vwl_vfd_on_peer(struct vwl_vfd *vfd, uint32_t events);

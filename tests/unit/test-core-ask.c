@@ -4,6 +4,7 @@
  * everything else of the connection goes on. The clock is the test's own.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +29,7 @@ enum {
     SEAT,
     DEVICE,
     SOURCE,
+    KEYBOARD,
 };
 
 #define OFFER SERVER_ID
@@ -252,6 +254,53 @@ static void test_from_guest(void)
     finish(rig, compositor);
 }
 
+/* What the host peer said before, and is still being mapped, comes first; a
+ * guest that goes meanwhile has neither. */
+static void test_behind_a_map(gconstpointer data)
+{
+    bool goes = GPOINTER_TO_INT(data);
+    int compositor, ends[2], keymap;
+    struct core_rig *rig = begin(&compositor);
+    GByteArray *map = message(KEYBOARD, 0, "uu", 1u, 4096u);
+    GByteArray *send = message(SOURCE, 1, "s", "text/plain");
+    const struct core_rig_op *op;
+    const uint8_t *told;
+    size_t n;
+
+    say(rig, compositor, message(SEAT, 1, "u", (uint32_t)KEYBOARD));
+    g_assert_cmpint(pipe(ends), ==, 0);
+    socket_send(compositor, send->data, send->len, &ends[1], 1);
+    g_assert_cmpint(next_message(rig), ==, 0);
+    g_assert_cmpuint(rig->n_transfers, ==, 1);
+    rig->map_later = true;
+    keymap = sealed_file(4096, F_SEAL_SHRINK);
+    socket_send(compositor, map->data, map->len, &keymap, 1);
+    g_assert_cmpint(next_message(rig), ==, 0);
+    answer(rig, 0);
+    g_assert_cmpint(next_message(rig), ==, 0);
+    op = &g_array_index(rig->ops, struct core_rig_op, rig->ops->len - 1);
+    g_assert_true(op->is_map);
+    if (goes) {
+        g_assert_cmphex(ask_close(rig, CTX), ==, RESP_OK);
+    }
+    vwl_core_map_done(rig->core, op->cookie, 0);
+    if (!goes) {
+        g_assert_cmpint(next_message(rig), ==, 32); /* VFD_NEW */
+        told = expect_recv(rig, CTX, 1, &n);
+        g_assert_cmpmem(told, n, map->data, map->len);
+        g_assert_cmpint(next_message(rig), ==, 32);
+        told = expect_recv(rig, CTX, 1, &n);
+        g_assert_cmpmem(told, n, send->data, send->len);
+    }
+    g_assert_cmpint(next_message(rig), ==, 0);
+    close(keymap);
+    close(ends[0]);
+    close(ends[1]);
+    g_byte_array_unref(map);
+    g_byte_array_unref(send);
+    finish(rig, compositor);
+}
+
 /* The guest goes meanwhile: nothing is left, and an answer hits nothing. */
 static void test_gone(void)
 {
@@ -307,6 +356,10 @@ int main(int argc, char **argv)
     g_test_add_func("/core-ask/no", test_no);
     g_test_add_func("/core-ask/deadline", test_deadline);
     g_test_add_func("/core-ask/from-guest", test_from_guest);
+    g_test_add_data_func("/core-ask/behind-a-map", GINT_TO_POINTER(false),
+                         test_behind_a_map);
+    g_test_add_data_func("/core-ask/behind-a-map-gone", GINT_TO_POINTER(true),
+                         test_behind_a_map);
     g_test_add_func("/core-ask/gone", test_gone);
     g_test_add_func("/core-ask/many", test_many);
     return g_test_run();

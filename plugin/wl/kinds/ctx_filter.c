@@ -162,14 +162,22 @@ static int ctx_queue_passed(struct vwl_vfd *vfd)
 
 static bool ctx_is_unread(const struct vwl_vfd *vfd)
 {
-    return vfd->core->messages.queued_bytes >
+    return vfd->core->messages.queued_bytes +
+               vwl_filter_passed(vfd->filter, VWL_TO_GUEST).len >
            vfd->core->config.max_queued_bytes + UNREAD_BYTES;
 }
 
 void vwl_ctx_filtered(struct vwl_vfd *vfd, int err)
 {
-    int queued = ctx_queue_passed(vfd);
+    struct vwl_ctx *ctx = vwl_ctx_of(vfd);
+    int queued = 0;
 
+    if (err < 0) {
+        vwl_received_destroy(ctx->received); /* the error is told, not that */
+    }
+    if (!ctx->received) { /* else behind it, when that is settled */
+        queued = ctx_queue_passed(vfd);
+    }
     if (err < 0) {
         ctx_log_end(vfd, err);
         vwl_vfd_hang_up(vfd);

@@ -92,6 +92,7 @@ static void received_settle_one(void *owner)
     if (ctx->received) {
         ctx->received = NULL;
         vwl_vfd_resume(&ctx->vfd, VWL_PAUSE_GROUP);
+        vwl_vfd_look_at_filter(&ctx->vfd, 0); /* what had to wait for it */
     }
 }
 
