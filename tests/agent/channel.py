@@ -2,8 +2,10 @@
 """The host's end of the channel, by the words of frame.h and not by our own
 encoder; and a machine's session around the agent, without a machine."""
 import array
+import contextlib
 import os
 import pathlib
+import signal
 import socket
 import struct
 import subprocess
@@ -17,6 +19,23 @@ import world
 (HELLO, LIST, APP, ICON, DONE, LAUNCH, EXEC, SIGNAL, RESIZE, ANSWER, OPEN,
  NOTIFY, CLOSE) = range(1, 14)
 PATIENCE = 60
+A_CASE = 100 # seconds, whatever it waits for
+
+
+def on_alarm(number, frame):
+    raise TimeoutError(f'not done after {A_CASE} s')
+
+
+@contextlib.contextmanager
+def case(suite, name):
+    """One of the suite that ends, however its waits are made."""
+    signal.signal(signal.SIGALRM, on_alarm)
+    with suite.case(name):
+        signal.alarm(A_CASE)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
 
 
 def encode(kind, job, *strings):

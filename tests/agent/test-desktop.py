@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from channel import PATIENCE, Bus, Session, encode, unpng, until
+from channel import PATIENCE, Bus, Session, case, encode, unpng, until
 import channel
 import world
 
@@ -68,9 +68,12 @@ class Desktop:
         self.process.stdin.flush()
 
     def expect(self, begin):
-        line = self.process.stdout.readline().rstrip('\n')
-        assert line.startswith(begin), line
-        return line
+        """The next line, but for lists that came unasked."""
+        while True:
+            line = self.process.stdout.readline().rstrip('\n')
+            if line.startswith(begin):
+                return line
+            assert line.startswith('apps '), line
 
     def read(self, name):
         path = self.path / name
@@ -233,16 +236,16 @@ def forgotten(_):
 suite = world.Suite()
 session = Session(sys.argv[1], sys.argv[2])
 desktop = Desktop(session, sys.argv[3])
-with suite.case('the first words'):
+with case(suite, 'the first words'):
     session.start()
     desktop.expect('hello ')
 for title, test in [
         ('entries', listed), ('icons', pictures),
         ('launched by the host', launched), ('links', opened),
         ('notifications', noticed), ('a program goes', removed)]:
-    with suite.case(title):
+    with case(suite, title):
         test(None)
-with suite.case('the agent ends'):
+with case(suite, 'the agent ends'):
     session.process.terminate()
     assert session.process.wait(PATIENCE) == 0
     session.process = None
@@ -250,7 +253,7 @@ with suite.case('the agent ends'):
     assert desktop.entries() == [PREFIX + 'org.a.Calc.desktop']
 for title, test in [('hostile guests', hostile), ('half a list', hung_up),
                     ('the machine is deleted', forgotten)]:
-    with suite.case(title):
+    with case(suite, title):
         test(None)
 desktop.stop()
 session.stop()
