@@ -167,9 +167,9 @@ static int do_new_dmabuf(struct vwl_core *core, struct vwl_request *request)
 static int do_close(struct vwl_core *core, struct vwl_request *request)
 {
     uint32_t id = vwl_request_id(request);
-    struct vwl_vfd *vfd = vwl_vfd_find_to_close(core, id);
+    struct vwl_vfd *vfd = vwl_vfd_lookup(core, id);
 
-    if (!vfd) {
+    if (!vfd || (vfd->life != VWL_VFD_KNOWN && !vfd->creating)) {
         log_guest_bug(core->log, "vfd 0x%" PRIx32 ": CLOSE of an unknown VFD",
                       id);
         return -VWL_EBADID;
@@ -237,25 +237,27 @@ static int do_send_foreign(struct vwl_core *core, struct vwl_request *request)
 /* ---- the tables --------------------------------------------------------- */
 
 /* Each returns 0 (answered already, or OK is the answer), -EINPROGRESS, or
- * -errno, which becomes the answer. */
+ * -errno, which becomes the answer. uses: it names VFDs that are there. */
 static const struct {
     uint32_t type;
     size_t min_bytes;
     int (*carry_out)(struct vwl_core *core, struct vwl_request *request);
+    bool uses;
 } commands[] = {
     { VIRTIO_WL_CMD_VFD_NEW, sizeof(struct virtio_wl_ctrl_vfd_new), do_new },
-    { VIRTIO_WL_CMD_VFD_CLOSE, sizeof(struct virtio_wl_ctrl_vfd), do_close },
+    { VIRTIO_WL_CMD_VFD_CLOSE, sizeof(struct virtio_wl_ctrl_vfd), do_close,
+      true },
     { VIRTIO_WL_CMD_VFD_SEND, sizeof(struct virtio_wl_ctrl_vfd_sendrecv),
-      do_send },
+      do_send, true },
     { VIRTIO_WL_CMD_VFD_NEW_CTX, sizeof(struct virtio_wl_ctrl_vfd),
       do_new_ctx },
     { VIRTIO_WL_CMD_VFD_NEW_PIPE, sizeof(struct virtio_wl_ctrl_vfd_new),
       do_new_pipe },
     /* whether these are known comes first, so they check their lengths */
     { VIRTIO_WL_CMD_VFD_NEW_DMABUF, 4, do_new_dmabuf },
-    { VIRTIO_WL_CMD_VFD_DMABUF_SYNC, 4, do_dmabuf_sync },
+    { VIRTIO_WL_CMD_VFD_DMABUF_SYNC, 4, do_dmabuf_sync, true },
     { VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID,
-      sizeof(struct virtio_wl_ctrl_vfd_sendrecv), do_send_foreign },
+      sizeof(struct virtio_wl_ctrl_vfd_sendrecv), do_send_foreign, true },
     { VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED,
       sizeof(struct virtio_wl_ctrl_vfd_new_ctx_named), do_new_ctx_named },
 };
@@ -276,9 +278,65 @@ const struct vwl_vfd_ops *vwl_command_kind(uint32_t image_kind)
     return NULL;
 }
 
+/* ---- VFDs that are still being made ------------------------------------- */
+
+static bool request_names(const struct vwl_core *core,
+                          const struct vwl_request *request, uint32_t id)
+{
+    uint32_t type = VWL_REQUEST32(request, virtio_wl_ctrl_hdr, type);
+
+    if (command_bytes(request) < sizeof(struct virtio_wl_ctrl_vfd)) {
+        return false;
+    }
+    if (vwl_request_id(request) == id) {
+        return true;
+    }
+    return type == VIRTIO_WL_CMD_VFD_SEND
+               ? vwl_send_carries(core, request, false, id)
+               : type == VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID &&
+                     vwl_send_carries(core, request, true, id);
+}
+
+/* A CLOSE of memory that is not there yet takes the wish for it back, since its
+ * room may be long in coming. */
+static bool command_gives_up(const struct vwl_request *request,
+                             const struct vwl_vfd *vfd)
+{
+    return VWL_REQUEST32(request, virtio_wl_ctrl_hdr, type) ==
+               VIRTIO_WL_CMD_VFD_CLOSE &&
+           vwl_request_id(request) == vfd->id && !vfd->ops->is_context;
+}
+
+/* A driver need not wait for the answer to a NEW: what names its VFD waits for
+ * that, and so does what must not overtake what waits. NULL: nothing. */
+static struct vwl_vfd *command_awaits(const struct vwl_core *core,
+                                      const struct vwl_request *request)
+{
+    for (struct vwl_list *link = core->waiting.next;
+         core->n_creating > 0 && link != &core->waiting; link = link->next) {
+        struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, waiting);
+
+        if (!vfd->creating || command_gives_up(request, vfd)) {
+            continue;
+        }
+        if (request_names(core, request, vfd->id)) {
+            return vfd;
+        }
+        for (const struct vwl_request *other = vfd->first_wait; other;
+             other = other->next) {
+            if (request_names(core, other, vwl_request_id(request)) ||
+                request_names(core, request, vwl_request_id(other))) {
+                return vfd;
+            }
+        }
+    }
+    return NULL;
+}
+
 static int command_carry_out(struct vwl_core *core, struct vwl_request *request)
 {
     size_t len = command_bytes(request);
+    struct vwl_vfd *vfd;
     uint32_t type;
 
     if (len < 4) {
@@ -295,24 +353,19 @@ static int command_carry_out(struct vwl_core *core, struct vwl_request *request)
                               type, len);
                 return -EINVAL;
             }
-            return commands[i].carry_out(core, request);
+            vfd = commands[i].uses ? command_awaits(core, request) : NULL;
+            return vfd ? vwl_vfd_park(vfd, request)
+                       : commands[i].carry_out(core, request);
         }
     }
     log_guest_bug(core->log, "request 0x%" PRIx32 " is not known", type);
     return -VWL_EBADCMD;
 }
 
-int vwl_command_execute(struct vwl_core *core, struct vwl_request *request)
+static int command_run(struct vwl_core *core, struct vwl_request *request)
 {
-    int err;
+    int err = command_carry_out(core, request);
 
-    vwl_crowd_look(core); /* before: it may end what waits */
-    core->counters.requests++;
-    request->response_bytes = 0;
-    request->waits_on = NULL;
-    request->progress = 0;
-    request->next = NULL;
-    err = command_carry_out(core, request);
     if (err == -EINPROGRESS) {
         return err;
     }
@@ -320,4 +373,28 @@ int vwl_command_execute(struct vwl_core *core, struct vwl_request *request)
         vwl_answer(core, request, err);
     }
     return 0;
+}
+
+void vwl_command_resume(struct vwl_core *core)
+{
+    struct vwl_request *request;
+
+    while ((request = core->released)) {
+        core->released = request->next;
+        request->next = NULL;
+        if (command_run(core, request) == 0) {
+            core->ops->complete(core->opaque, request);
+        }
+    }
+}
+
+int vwl_command_execute(struct vwl_core *core, struct vwl_request *request)
+{
+    vwl_crowd_look(core); /* before: it may end what waits */
+    core->counters.requests++;
+    request->response_bytes = 0;
+    request->waits_on = NULL;
+    request->progress = 0;
+    request->next = NULL;
+    return command_run(core, request);
 }

@@ -129,6 +129,7 @@ static void core_drop_requests(struct vwl_core *core)
                                              waiting);
 
         vwl_wait_drop(vfd);
+        core->n_creating -= vfd->creating ? 1 : 0;
         vfd->creating = NULL;
         vwl_list_remove(&vfd->waiting);
     }
@@ -218,11 +219,15 @@ void vwl_core_dispatch_out(struct vwl_core *core)
     if (timers) {
         vwl_timers_run(&core->timers);
     }
+    vwl_command_resume(core);
 }
 
 int vwl_core_execute(struct vwl_core *core, struct vwl_request *request)
 {
-    return vwl_command_execute(core, request);
+    int err = vwl_command_execute(core, request);
+
+    vwl_command_resume(core);
+    return err;
 }
 
 ssize_t vwl_core_next_message(struct vwl_core *core, const struct iovec *buffer,
@@ -275,21 +280,25 @@ int vwl_core_out_fd(const struct vwl_core *core)
 void vwl_core_base_changed(struct vwl_core *core)
 {
     vwl_memory_base_changed(core);
+    vwl_command_resume(core);
 }
 
 void vwl_core_buffers_changed(struct vwl_core *core)
 {
     vwl_dmabuf_offer_changed(core);
+    vwl_command_resume(core);
 }
 
 void vwl_core_map_done(struct vwl_core *core, uint64_t cookie, int err)
 {
     vwl_map_done(core, cookie, err);
+    vwl_command_resume(core);
 }
 
 void vwl_core_unmap_done(struct vwl_core *core, uint64_t cookie, int err)
 {
     vwl_map_unmap_done(core, cookie, err);
+    vwl_command_resume(core);
 }
 
 bool vwl_core_owns_file(const struct vwl_core *core, uint64_t st_dev,

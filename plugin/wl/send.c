@@ -206,6 +206,36 @@ static enum entry_form form_of(const struct vwl_core *core, bool foreign)
                                                        : ENTRY_FOREIGN;
 }
 
+static void cargo_measure(const struct vwl_core *core,
+                          const struct vwl_request *request, bool foreign,
+                          struct cargo *cargo)
+{
+    cargo->form = form_of(core, foreign);
+    cargo->n = VWL_REQUEST32(request, virtio_wl_ctrl_vfd_sendrecv, vfd_count);
+    cargo->skip = sizeof(struct virtio_wl_ctrl_vfd_sendrecv) +
+                  cargo->n * entry_bytes[cargo->form];
+}
+
+bool vwl_send_carries(const struct vwl_core *core,
+                      const struct vwl_request *request, bool foreign,
+                      uint32_t id)
+{
+    struct cargo cargo;
+    struct entry entry;
+
+    cargo_measure(core, request, foreign, &cargo);
+    if (cargo.n > VIRTWL_SEND_MAX_ALLOCS || request->head_bytes < cargo.skip) {
+        return false;
+    }
+    for (unsigned int i = 0; i < cargo.n; i++) {
+        cargo_entry(&cargo, request, i, &entry);
+        if (entry.kind == VIRTIO_WL_FOREIGN_LOCAL && entry.value == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* From the guest to the host: the data stand in request->payload behind skip
  * bytes, with cargo->fds. */
 int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
@@ -213,10 +243,7 @@ int vwl_send(struct vwl_core *core, struct vwl_request *request, bool foreign)
     struct cargo cargo;
     int err;
 
-    cargo.form = form_of(core, foreign);
-    cargo.n = VWL_REQUEST32(request, virtio_wl_ctrl_vfd_sendrecv, vfd_count);
-    cargo.skip = sizeof(struct virtio_wl_ctrl_vfd_sendrecv) +
-                 cargo.n * entry_bytes[cargo.form];
+    cargo_measure(core, request, foreign, &cargo);
     cargo.asked = 0;
     err = cargo_check(core, request, &cargo);
     if (err == 0 && foreign) {

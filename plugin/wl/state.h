@@ -56,7 +56,9 @@ struct vwl_core {
     struct vwl_list waiting;   /* of vwl_vfd.waiting: requests wait there */
     struct vwl_list lingering; /* of vwl_vfd.lingering, oldest first */
     unsigned int n_lingering;
-    unsigned int in_flight;   /* requests that wait */
+    unsigned int n_creating;      /* VFDs whose NEW is not answered yet */
+    struct vwl_request *released; /* waited for one of those: to be done now */
+    unsigned int in_flight;       /* requests that wait */
     uint64_t waiting_entries; /* descriptors of those that wait for a peer */
     struct vwl_timer crowd;   /* set while they fill the queue */
     uint64_t next_number;     /* of a request that waits */

@@ -109,13 +109,6 @@ struct vwl_vfd *vwl_vfd_find(struct vwl_core *core, uint32_t id)
     return vfd && vfd->life == VWL_VFD_KNOWN ? vfd : NULL;
 }
 
-struct vwl_vfd *vwl_vfd_find_to_close(struct vwl_core *core, uint32_t id)
-{
-    struct vwl_vfd *vfd = vwl_vfd_lookup(core, id);
-
-    return vfd && (vfd->life == VWL_VFD_KNOWN || vfd->creating) ? vfd : NULL;
-}
-
 static void vfd_break(struct vwl_vfd *vfd);
 
 static void vfd_watch_in(struct vwl_vfd *vfd)
@@ -329,6 +322,16 @@ int vwl_vfd_wait(struct vwl_vfd *vfd, struct vwl_request *request)
     return -EINPROGRESS;
 }
 
+int vwl_vfd_park(struct vwl_vfd *vfd, struct vwl_request *request)
+{
+    int err = vfd_make_room(vfd->core, vfd);
+
+    if (err == 0) {
+        vwl_wait_push(vfd, request);
+    }
+    return err < 0 ? err : -EINPROGRESS;
+}
+
 /* After a crowd has left, what it used goes back to the system: the heap by
  * itself keeps pages below the last small piece that stayed. Seldom enough to
  * cost nothing for each VFD. */
@@ -425,6 +428,7 @@ void vwl_vfd_close(struct vwl_vfd *vfd, bool at_once)
     vwl_list_remove(&vfd->waiting);
     if (creating) {
         core->in_flight--;
+        core->n_creating--;
         vwl_answer(core, creating, -ECANCELED);
         core->ops->complete(core->opaque, creating);
     }
@@ -467,6 +471,7 @@ int vwl_vfd_creation_wait(struct vwl_vfd *vfd, struct vwl_request *request)
     vfd->creating = request;
     vwl_list_insert(&core->waiting, &vfd->waiting);
     core->in_flight++;
+    core->n_creating++;
     return 0;
 }
 
@@ -475,10 +480,12 @@ void vwl_vfd_creation_end(struct vwl_vfd *vfd, int err)
     struct vwl_core *core = vfd->core;
     struct vwl_request *request = vfd->creating;
 
+    vwl_wait_release(vfd);
     vfd->creating = NULL;
     vwl_list_remove(&vfd->waiting);
     vwl_timer_cancel(&core->timers, &vfd->timer);
     core->in_flight--;
+    core->n_creating--;
     if (err < 0) {
         vwl_answer(core, request, err);
         vwl_vfd_close(vfd, true);

@@ -199,8 +199,6 @@ void vwl_vfd_change_kind(struct vwl_vfd *vfd, const struct vwl_vfd_ops *ops);
 
 /* What the guest may name; NULL: nothing. */
 struct vwl_vfd *vwl_vfd_find(struct vwl_core *core, uint32_t id);
-/* The same, and what it has asked for but not been answered. */
-struct vwl_vfd *vwl_vfd_find_to_close(struct vwl_core *core, uint32_t id);
 /* Whatever has this id; NULL. */
 struct vwl_vfd *vwl_vfd_lookup(const struct vwl_core *core, uint32_t id);
 
@@ -232,6 +230,9 @@ void vwl_vfd_look_at_filter(struct vwl_vfd *vfd, int err);
 /* Its peer can take something, or is gone. May free it. */
 void vwl_vfd_feed(struct vwl_vfd *vfd);
 void vwl_vfd_on_peer(struct vwl_vfd *vfd, uint32_t events);
+/* A request that names a VFD which is still being made waits until it is. As
+ * vwl_vfd_wait; -EBUSY: too many wait. */
+int vwl_vfd_park(struct vwl_vfd *vfd, struct vwl_request *request);
 /* A request waits for its turn, with its waits_on. -EINPROGRESS; -EPIPE: there
  * is no room for it, and the VFD was hung up. */
 int vwl_vfd_wait(struct vwl_vfd *vfd, struct vwl_request *request);

@@ -73,6 +73,14 @@ uint32_t ask_new(struct core_rig *rig, uint32_t type, uint32_t id,
     return ask(rig, bytes, sizeof bytes);
 }
 
+struct asked *close_init(uint32_t id)
+{
+    uint8_t bytes[12] = { 0x01, 0x01 };
+
+    put32(bytes + 8, id);
+    return ask_init(bytes, sizeof bytes, 64);
+}
+
 uint32_t ask_close(struct core_rig *rig, uint32_t id)
 {
     uint8_t bytes[12] = { 0x01, 0x01 };

@@ -22,6 +22,8 @@ struct asked *ask_init(const void *bytes, size_t len, size_t room);
 /* A VFD_SEND of ids and data. */
 struct asked *send_init(uint32_t id, const uint32_t *ids, uint32_t n_ids,
                         const void *data, size_t len);
+/* A CLOSE. */
+struct asked *close_init(uint32_t id);
 /* Only when it was answered: the core holds it until then. */
 void asked_free(struct asked *asked);
 

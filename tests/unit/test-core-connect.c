@@ -12,6 +12,8 @@
 
 #include "ask.h"
 #include "bytes.h"
+#include "socket.h"
+#include "wl/state.h"
 
 static struct asked *begin(struct core_rig *rig, uint32_t id)
 {
@@ -165,10 +167,68 @@ static void test_again(void)
     core_rig_free(rig);
 }
 
+/* It waits for something. */
+static struct asked *later(struct core_rig *rig, struct asked *asked)
+{
+    g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
+                    -EINPROGRESS);
+    return asked;
+}
+
+/* A driver may say all of this in one breath: it is done in that order, with
+ * whatever else may not overtake it. */
+static void test_in_order(void)
+{
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int other = open_ctx(rig, 9), sv[2], fds[28];
+    struct asked *asked[7];
+    const uint32_t two = 2, one = 1;
+    unsigned int n_fds;
+    char bytes[16];
+
+    rig->connects = true;
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 2, 0, 4096), ==, RESP_VFD_NEW);
+    asked[0] = begin(rig, 1);
+    asked[1] = later(rig, send_init(1, &two, 1, "one", 3));
+    asked[2] = later(rig, close_init(2)); /* which that carries */
+    asked[3] = later(rig, send_init(9, &one, 1, "carry", 5));
+    asked[4] = later(rig, send_init(9, NULL, 0, "after", 5));
+    asked[5] = later(rig, close_init(1));
+    asked[6] = later(rig, send_init(1, NULL, 0, "gone", 4));
+    /* nobody else waits */
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW, 3, 0, 4096), ==, RESP_VFD_NEW);
+    g_assert_cmphex(ask_close(rig, 3), ==, RESP_OK);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
+    answer(rig, "\0\0\0\0", 4, &sv[0], 1);
+    close(sv[0]);
+    hang_up(rig);
+    run(rig, 7);
+    for (int i = 0; i < 7; i++) {
+        g_assert_true(rig->completed->pdata[i] == &asked[i]->request);
+        expect(asked[i], i == 0   ? RESP_VFD_NEW
+                         : i == 6 ? RESP_INVALID_ID
+                                  : RESP_OK);
+    }
+    g_assert_cmpint(socket_receive(sv[1], bytes, 16, fds, &n_fds), ==, 3);
+    g_assert_cmpuint(n_fds, ==, 1);
+    close(fds[0]);
+    g_assert_cmpint(socket_receive(sv[1], bytes, 16, fds, &n_fds), ==, 0);
+    g_assert_cmpint(socket_receive(other, bytes, 16, fds, &n_fds), ==, 5);
+    g_assert_cmpmem(bytes, 5, "carry", 5);
+    g_assert_cmpuint(n_fds, ==, 1);
+    close(fds[0]);
+    g_assert_cmpint(socket_receive(other, bytes, 16, fds, &n_fds), ==, 5);
+    g_assert_cmpmem(bytes, 5, "after", 5);
+    close(other);
+    close(sv[1]);
+    core_rig_free(rig);
+}
+
 static void test_never(void)
 {
     struct core_rig *rig = rig_that_connects();
-    struct asked *asked = begin(rig, 1);
+    struct asked *asked = begin(rig, 1), *more;
     int kept = rig->connect_fd;
     char byte;
 
@@ -177,22 +237,26 @@ static void test_never(void)
     g_assert_cmpint(read(kept, &byte, 1), ==, 0); /* given up */
     close(kept);
 
-    /* the guest gives up first, or is reset */
+    /* what names it is answered as if it came afterwards */
     asked = begin(rig, 1);
     kept = rig->connect_fd;
-    g_assert_cmphex(ask_close(rig, 1), ==, RESP_OK);
-    g_assert_cmpuint(rig->completed->len, ==, 2);
+    more = later(rig, close_init(1));
+    run(rig, 3);
     expect(asked, RESP_ERR);
-    g_assert_cmpint(read(kept, &byte, 1), ==, 0);
+    expect(more, RESP_INVALID_ID);
     close(kept);
 
+    /* the guest is reset */
     asked = begin(rig, 1);
     kept = rig->connect_fd;
+    more = later(rig, close_init(1));
     vwl_core_reset(rig->core, false);
     g_assert_cmpint(read(kept, &byte, 1), ==, 0);
     close(kept);
-    g_assert_cmpuint(rig->completed->len, ==, 2);
+    g_assert_cmpuint(rig->completed->len, ==, 3);
+    g_assert_cmpuint(rig->core->n_creating, ==, 0);
     asked_free(asked);
+    asked_free(more);
     core_rig_free(rig);
 }
 
@@ -202,6 +266,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/connect/answered", test_answered);
     g_test_add_func("/core/connect/refused", test_refused);
     g_test_add_func("/core/connect/again", test_again);
+    g_test_add_func("/core/connect/in-order", test_in_order);
     g_test_add_func("/core/connect/never", test_never);
     return g_test_run();
 }

@@ -276,16 +276,22 @@ static void test_slow_map(void)
 {
     struct core_rig *rig = core_rig_new(MODE_K23);
     int device = next_buffer(rig, 4096);
-    struct asked *asked = ask_init(request_640_480, 64, 64);
+    struct asked *asked = ask_init(request_640_480, 64, 64), *sync;
+    uint8_t sync_7[16] = { 0x08, 0x01 };
 
     rig->map_later = true;
     g_assert_cmpint(vwl_core_execute(rig->core, &asked->request), ==,
                     -EINPROGRESS);
-    g_assert_cmphex(ask_sync(rig, 7, 1), ==,
-                    RESP_INVALID_ID); /* not there yet */
+    put32(sync_7 + 8, 7);
+    put32(sync_7 + 12, 1);
+    sync = ask_init(sync_7, 16, 8);
+    g_assert_cmpint(vwl_core_execute(rig->core, &sync->request), ==,
+                    -EINPROGRESS); /* it waits for the buffer */
     vwl_core_map_done(rig->core,
                       g_array_index(rig->ops, struct core_rig_op, 0).cookie, 0);
-    g_assert_cmpuint(rig->completed->len, ==, 1);
+    g_assert_cmphex(ask_close(rig, 7), ==, RESP_OK);
+    g_assert_cmpuint(rig->completed->len, ==, 2);
+    asked_free(sync);
     g_assert_cmphex(get32(asked->request.response), ==, RESP_VFD_NEW_DMABUF);
     g_assert_cmpuint(asked->request.response_bytes, ==, 64);
     g_assert_cmphex(get32(asked->request.response + 52), ==, 0x44);

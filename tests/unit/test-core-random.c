@@ -89,6 +89,11 @@ static void do_new(struct world *world)
     execute(world, ask_init(bytes, 64, 64));
 }
 
+static void do_close(struct world *world)
+{
+    execute(world, close_init(pick_id(world)));
+}
+
 static void do_send(struct world *world)
 {
     static const size_t sizes[] = { 0, 1, 100, 40000, 70000, 500000 };
@@ -277,7 +282,7 @@ static void test_random(gconstpointer mode)
             do_new(&world);
             break;
         case 2:
-            ask_close(world.rig, pick_id(&world));
+            do_close(&world);
             break;
         case 3:
         case 4:

@@ -34,14 +34,16 @@ static void test_slow_map(void)
 {
     struct core_rig *rig = core_rig_new(MODE_K23);
     int compositor = open_ctx(rig, 1);
-    struct asked *first, *second;
+    struct asked *first, *second, *third;
 
     rig->map_later = true;
     first = ask_shm(rig, 2, 4096);
     second = ask_shm(rig, 3, 4096);
     g_assert_cmphex(ask_send(rig, 1, NULL, 0, "x", 1), ==, RESP_OK);
-    /* not there yet: cannot be named */
-    g_assert_cmphex(ask_send(rig, 2, NULL, 0, "x", 1), ==, RESP_INVALID_ID);
+    /* not there yet: who names it waits */
+    third = send_init(2, NULL, 0, "x", 1);
+    g_assert_cmpint(vwl_core_execute(rig->core, &third->request), ==,
+                    -EINPROGRESS);
     g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 2, VFD_WRITE, 0), ==,
                     RESP_INVALID_ID);
     g_assert_cmpuint(op(rig, 0)->offset, ==, 0);
@@ -52,16 +54,19 @@ static void test_slow_map(void)
     g_assert_cmphex(get32(second->request.response), ==, RESP_VFD_NEW);
     g_assert_cmphex(get64(second->request.response + 16), ==, 1);
     vwl_core_map_done(rig->core, op(rig, 0)->cookie, -EIO);
-    g_assert_cmpuint(rig->completed->len, ==, 2);
+    g_assert_cmpuint(rig->completed->len, ==, 3);
     g_assert_cmphex(get32(first->request.response), ==, RESP_ERR);
     g_assert_cmpuint(first->request.response_bytes, ==, 4);
+    g_assert_true(rig->completed->pdata[2] == &third->request);
+    g_assert_cmphex(get32(third->request.response), ==, RESP_INVALID_ID);
     /* answers that nobody waits for */
     vwl_core_map_done(rig->core, op(rig, 0)->cookie, 0);
     vwl_core_map_done(rig->core, 12345, 0);
     vwl_core_unmap_done(rig->core, op(rig, 1)->cookie, 0);
-    g_assert_cmpuint(rig->completed->len, ==, 2);
+    g_assert_cmpuint(rig->completed->len, ==, 3);
     asked_free(first);
     asked_free(second);
+    asked_free(third);
     close(compositor);
     core_rig_free(rig);
 }

@@ -40,6 +40,7 @@ void vwl_wait_push(struct vwl_vfd *vfd, struct vwl_request *request)
         vfd->last_wait->next = request;
     } else {
         vfd->first_wait = request;
+        vwl_list_remove(&vfd->waiting); /* it may be there: it is made */
         vwl_list_insert(&core->waiting, &vfd->waiting);
         vfd->still_since = core->counters.requests - 1;
     }
@@ -63,7 +64,9 @@ static struct vwl_request *wait_pop(struct vwl_vfd *vfd)
     vfd->first_wait = request->next;
     if (!request->next) {
         vfd->last_wait = NULL;
-        vwl_list_remove(&vfd->waiting);
+        if (!vfd->creating) {
+            vwl_list_remove(&vfd->waiting);
+        }
     }
     vfd->n_waiting--;
     vfd->core->in_flight--;
@@ -91,6 +94,19 @@ void vwl_wait_fail(struct vwl_vfd *vfd, int err)
     }
 }
 
+void vwl_wait_release(struct vwl_vfd *vfd)
+{
+    struct vwl_request **end = &vfd->core->released, *request;
+
+    while (*end) {
+        end = &(*end)->next;
+    }
+    while ((request = wait_pop(vfd))) {
+        *end = request;
+        end = &request->next;
+    }
+}
+
 void vwl_wait_drop(struct vwl_vfd *vfd)
 {
     while (wait_pop(vfd)) {
@@ -106,7 +122,7 @@ static struct vwl_vfd *wait_oldest(struct vwl_core *core)
          link = link->next) {
         struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, waiting);
 
-        if (vfd->first_wait &&
+        if (vfd->first_wait && !vfd->creating &&
             (!oldest || vfd->first_wait->number < oldest->first_wait->number)) {
             oldest = vfd;
         }
@@ -125,7 +141,7 @@ static struct vwl_vfd *wait_greediest(struct vwl_core *core,
          link = link->next) {
         struct vwl_vfd *vfd = vwl_list_entry(link, struct vwl_vfd, waiting);
 
-        if (wait_is_greedy(vfd) && (!stands || stands(vfd)) &&
+        if (wait_is_greedy(vfd) && !vfd->creating && (!stands || stands(vfd)) &&
             (!most || vfd->n_waiting > most->n_waiting)) {
             most = vfd;
         }

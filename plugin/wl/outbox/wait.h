@@ -32,6 +32,8 @@ bool vwl_wait_fills_ring(struct vwl_core *core);
 void vwl_wait_push(struct vwl_vfd *vfd, struct vwl_request *request);
 /* Completes the first one: 0, or why it failed. */
 void vwl_wait_complete(struct vwl_vfd *vfd, int err);
+/* They wait no more, and go behind those in core->released. */
+void vwl_wait_release(struct vwl_vfd *vfd);
 /* Completes all of them so. */
 void vwl_wait_fail(struct vwl_vfd *vfd, int err);
 /* Takes them off without an answer. */
