@@ -91,6 +91,24 @@ def none(desk):
     expect(json.loads(desk.check("list", "--json")) == [], "not empty")
 
 
+def doctor(desk):
+    """A line a check, and what to do where something is missing."""
+    done = desk.vwl("doctor", "--json")
+    rows = {row["check"]: row for row in json.loads(done.stdout)}
+    expect(rows["service"]["result"] == "ok", rows["service"])
+    expect(rows["desktop"]["result"] == "ok", rows["desktop"])
+    expect(rows["sound"]["result"] == "warn" and
+           "pipewire-pulse" in rows["sound"]["advice"], rows["sound"])
+    display = desk.env.pop("WAYLAND_DISPLAY")
+    done = desk.vwl("doctor")
+    desk.env["WAYLAND_DISPLAY"] = display
+    expect(done.returncode == 1 and
+           "FAIL  desktop: there is no Wayland desktop here\n      -> run it "
+           "in a terminal of one" in done.stdout, done)
+    for row in rows.values():
+        expect((row["result"] == "ok") == (row["advice"] == ""), row)
+
+
 def run(desk):
     """It starts, and is ready when its agent has spoken."""
     done = desk.new("box", "--memory=300M")
@@ -346,7 +364,7 @@ def delete(desk):
     expect(not os.path.exists(f"{desk.dir}/state/vwl/stubborn"), "logs")
 
 
-TESTS = [none, run, logs, statuses, streams, interrupt, killed_client,
+TESTS = [none, doctor, run, logs, statuses, streams, interrupt, killed_client,
          apps, policy, asked, agent_goes, rude_agent, service_killed,
          daemon_killed, stop, force, broken, no_agent, delete]
 

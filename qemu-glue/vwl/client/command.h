@@ -24,7 +24,8 @@ struct vwl_command {
 };
 
 extern const struct vwl_command vwl_command_apps, vwl_command_create,
-    vwl_command_delete, vwl_command_exec, vwl_command_launch, vwl_command_list,
-    vwl_command_logs, vwl_command_policy, vwl_command_run, vwl_command_stop;
+    vwl_command_delete, vwl_command_doctor, vwl_command_exec,
+    vwl_command_launch, vwl_command_list, vwl_command_logs, vwl_command_policy,
+    vwl_command_run, vwl_command_stop;
 
 #endif

@@ -13,7 +13,7 @@ static const struct vwl_command *const commands[] = {
     &vwl_command_create, &vwl_command_run,    &vwl_command_exec,
     &vwl_command_list,   &vwl_command_stop,   &vwl_command_apps,
     &vwl_command_launch, &vwl_command_policy, &vwl_command_logs,
-    &vwl_command_delete,
+    &vwl_command_delete, &vwl_command_doctor,
 };
 
 static const GOptionEntry common[] = {

@@ -53,6 +53,25 @@ VwlBusMachine *vwl_service_machine(const char *name, GError **error)
     return machine;
 }
 
+char *vwl_service_version(GError **error)
+{
+    GError *why = NULL;
+    VwlBusManager *manager = vwl_bus_manager_proxy_new_for_bus_sync(
+        G_BUS_TYPE_SESSION, G_DBUS_PROXY_FLAGS_NONE, VWL_BUS_NAME,
+        VWL_BUS_PATH "/Manager", NULL, &why);
+    char *version = manager ? vwl_bus_manager_dup_version(manager) : NULL;
+
+    if (!version) {
+        vwl_fail(error, VWL_FAIL_FAILED,
+                 "it cannot be reached%s%s; log in anew, or in a login without "
+                 "a session bus run: dbus-run-session",
+                 why ? ": " : "", why ? why->message : "");
+        g_clear_error(&why);
+    }
+    g_clear_object(&manager);
+    return version;
+}
+
 VwlBusMachine *vwl_service_target(int argc, char **argv, GError **error)
 {
     VwlBusMachine *machine = NULL;

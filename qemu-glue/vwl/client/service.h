@@ -14,6 +14,9 @@ VwlBusMachine *vwl_service_machine(const char *name, GError **error);
 /* The machine of argv[1], or the only one. NULL with *error. */
 VwlBusMachine *vwl_service_target(int argc, char **argv, GError **error);
 
+/* Which version the service is; the caller frees. NULL with *error. */
+char *vwl_service_version(GError **error);
+
 /* No call is given up because it takes long. */
 void vwl_service_be_patient(VwlBusMachine *machine);
 

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <json-glib/json-glib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "fail.h"
+#include "folders.h"
+#include "given.h"
+#include "host.h"
+#include "say.h"
+#include "service.h"
+
+#define LOW_MIB 3072
+
+enum level {
+    FINE,
+    WARNING, /* it works, less well, or a part of it does not */
+    BAD,
+};
+
+struct finding {
+    enum level level;
+    char *text;   /* what was found */
+    char *advice; /* what to do; NULL if it is fine */
+};
+
+/* What the checks before have found. */
+static char *qemu, *version;
+
+static void fine(struct finding *finding, char *text)
+{
+    *finding = (struct finding){ FINE, text, NULL };
+}
+
+/* From "WHAT; NEXT STEP". */
+static void found(struct finding *finding, enum level level, GError *error)
+{
+    char *text = vwl_fail_text(error), *next = strstr(text, "; ");
+
+    finding->level = level;
+    finding->advice = next ? g_strdup(next + 2) : NULL;
+    if (next) {
+        *next = '\0';
+    }
+    finding->text = text;
+    g_error_free(error);
+}
+
+/* ---- checks ------------------------------------------------------------- */
+
+static void check_qemu(struct finding *finding)
+{
+    GError *error = NULL;
+
+    qemu = vwl_host_qemu(NULL, &error);
+    version = qemu ? vwl_host_qemu_version(qemu, &error) : NULL;
+    if (version) {
+        fine(finding, g_strdup_printf("%s, %s", version, qemu));
+    } else {
+        found(finding, BAD, error);
+    }
+}
+
+static void check_glue(struct finding *finding)
+{
+    GError *error = NULL;
+    char *glue;
+
+    if (!version) {
+        vwl_fail(&error, VWL_FAIL_FAILED,
+                 "not looked for without QEMU; see above");
+        found(finding, WARNING, error);
+        return;
+    }
+    glue = vwl_host_glue(version, &error);
+    if (glue) {
+        fine(finding, glue);
+    } else {
+        found(finding, BAD, error);
+    }
+}
+
+static void check_daemon(struct finding *finding)
+{
+    GError *error = NULL;
+    char *daemon = vwl_host_daemon(NULL, &error);
+
+    if (daemon) {
+        fine(finding, daemon);
+    } else {
+        found(finding, BAD, error);
+    }
+}
+
+static void check_kvm(struct finding *finding)
+{
+    GError *error = NULL;
+
+    if (!qemu) {
+        vwl_fail(&error, VWL_FAIL_FAILED, "not tried without QEMU; see above");
+    } else if (vwl_host_kvm(qemu, &error)) {
+        fine(finding, g_strdup("/dev/kvm"));
+        return;
+    }
+    found(finding, WARNING, error);
+}
+
+static void check_display(struct finding *finding)
+{
+    GError *error = NULL;
+    char *display = vwl_host_display(NULL, &error);
+
+    if (display) {
+        fine(finding, display);
+    } else {
+        found(finding, BAD, error);
+    }
+}
+
+static void check_sound(struct finding *finding)
+{
+    GError *error = NULL;
+    char *sound = vwl_host_sound();
+
+    if (sound) {
+        fine(finding, sound);
+    } else {
+        vwl_fail(&error, VWL_FAIL_FAILED,
+                 "no server, so machines are silent; run: systemctl --user "
+                 "start pipewire-pulse");
+        found(finding, WARNING, error);
+    }
+}
+
+static void check_service(struct finding *finding)
+{
+    GError *error = NULL;
+    char *text = vwl_service_version(&error);
+
+    if (!text) {
+        found(finding, BAD, error);
+    } else if (strcmp(text, VWL_VERSION) != 0) {
+        vwl_fail(&error, VWL_FAIL_FAILED,
+                 "it is %s and this is %s; run: systemctl --user restart vwl "
+                 "(machines go on)",
+                 text, VWL_VERSION);
+        found(finding, WARNING, error);
+        g_free(text);
+    } else {
+        fine(finding, text);
+    }
+}
+
+static bool has_line(const char *path, const char *name)
+{
+    char *text = NULL, *head = g_strconcat(name, ":", NULL);
+    bool has = false;
+
+    if (g_file_get_contents(path, &text, NULL, NULL)) {
+        char **lines = g_strsplit(text, "\n", -1);
+
+        for (size_t i = 0; lines[i] && !has; i++) {
+            has = g_str_has_prefix(lines[i], head);
+        }
+        g_strfreev(lines);
+    }
+    g_free(head);
+    g_free(text);
+    return has;
+}
+
+static bool has_program(const char *name)
+{
+    char *path = g_find_program_in_path(name);
+
+    g_free(path);
+    return path != NULL;
+}
+
+/* For `vwl create`. */
+static void check_create(struct finding *finding)
+{
+    const char *user = g_get_user_name();
+    GError *error = NULL;
+
+    if (!has_program("mmdebstrap")) {
+        vwl_fail(&error, VWL_FAIL_FAILED,
+                 "no mmdebstrap, so there are no new machines; run: sudo apt "
+                 "install mmdebstrap uidmap");
+    } else if (getuid() != 0 && !has_program("newuidmap")) {
+        vwl_fail(&error, VWL_FAIL_FAILED,
+                 "no newuidmap, so there are no new machines; run: sudo apt "
+                 "install uidmap");
+    } else if (getuid() != 0 && (!has_line("/etc/subuid", user) ||
+                                 !has_line("/etc/subgid", user))) {
+        vwl_fail(&error, VWL_FAIL_FAILED,
+                 "no sub-ids for you in /etc/subuid; run: sudo usermod "
+                 "--add-subuids 100000-165535 --add-subgids 100000-165535 %s",
+                 user);
+    } else {
+        fine(finding, g_strdup("mmdebstrap, and the rights that it needs"));
+        return;
+    }
+    found(finding, WARNING, error);
+}
+
+/* Where the folder is, or would be. */
+static void check_room(struct finding *finding)
+{
+    char *folder = vwl_folder_data(NULL);
+    struct statvfs fs;
+    double gib;
+
+    while (statvfs(folder, &fs) != 0 && strcmp(folder, "/") != 0) {
+        char *above = g_path_get_dirname(folder);
+
+        g_free(folder);
+        folder = above;
+    }
+    gib = (double)fs.f_bavail * (double)fs.f_frsize / (1 << 30);
+    fine(finding, g_strdup_printf("%.1f GiB free in %s", gib, folder));
+    if (gib * 1024 < LOW_MIB) {
+        finding->level = WARNING;
+        finding->advice = g_strdup("make room before a machine needs it");
+    }
+    g_free(folder);
+}
+
+static const struct check {
+    const char *name;
+    void (*check)(struct finding *finding);
+} checks[] = {
+    { "QEMU", check_qemu },       { "glue", check_glue },
+    { "device", check_daemon },   { "KVM", check_kvm },
+    { "desktop", check_display }, { "sound", check_sound },
+    { "service", check_service }, { "create", check_create },
+    { "disk", check_room },
+};
+
+/* ---- what is printed ---------------------------------------------------- */
+
+static const char *const levels[] = { "ok", "warn", "FAIL" };
+
+static void print_line(const char *name, const struct finding *finding)
+{
+    g_print("%-5s %s: %s\n", levels[finding->level], name, finding->text);
+    if (finding->advice) {
+        g_print("      -> %s\n", finding->advice);
+    }
+}
+
+static void add_json(JsonBuilder *builder, const char *name,
+                     const struct finding *finding)
+{
+    const char *const fields[][2] = {
+        { "check", name },
+        { "result", levels[finding->level] },
+        { "found", finding->text },
+        { "advice", finding->advice ? finding->advice : "" },
+    };
+
+    json_builder_begin_object(builder);
+    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+        json_builder_set_member_name(builder, fields[i][0]);
+        json_builder_add_string_value(builder, fields[i][1]);
+    }
+    json_builder_end_object(builder);
+}
+
+static void print_json(JsonBuilder *builder)
+{
+    JsonNode *root;
+    char *text;
+
+    json_builder_end_array(builder);
+    root = json_builder_get_root(builder);
+    text = json_to_string(root, TRUE);
+    g_print("%s\n", text);
+    g_free(text);
+    json_node_unref(root);
+}
+
+static int run(int argc, char **argv)
+{
+    JsonBuilder *builder = json_builder_new();
+    unsigned int n_bad = 0, n_warnings = 0;
+
+    if (argc > 1) {
+        g_object_unref(builder);
+        return vwl_refuse("doctor: it needs no argument; in a machine run: "
+                          "vwl-guest doctor");
+    }
+    json_builder_begin_array(builder);
+    for (size_t i = 0; i < G_N_ELEMENTS(checks); i++) {
+        struct finding finding = { FINE, NULL, NULL };
+
+        checks[i].check(&finding);
+        n_bad += finding.level == BAD;
+        n_warnings += finding.level == WARNING;
+        if (vwl_want_json) {
+            add_json(builder, checks[i].name, &finding);
+        } else if (!vwl_want_quiet || finding.level != FINE) {
+            print_line(checks[i].name, &finding);
+        }
+        g_free(finding.text);
+        g_free(finding.advice);
+    }
+    if (vwl_want_json) {
+        print_json(builder);
+    } else if (n_bad + n_warnings == 0) {
+        vwl_say("Everything is fine.");
+    }
+    g_object_unref(builder);
+    return n_bad > 0 ? VWL_STATUS_FAILED : VWL_STATUS_OK;
+}
+
+const struct vwl_command vwl_command_doctor = {
+    .name = "doctor",
+    .summary = "Look whether this host has all that machines need",
+    .run = run,
+};
