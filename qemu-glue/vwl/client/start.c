@@ -87,6 +87,13 @@ static bool is_over(VwlBusMachine *machine)
     return g_strcmp0(state, "starting") != 0;
 }
 
+static bool is_on(VwlBusMachine *machine)
+{
+    const char *state = vwl_bus_machine_get_state(machine);
+
+    return g_strcmp0(state, "running") == 0;
+}
+
 static void on_state(GObject *machine, GParamSpec *spec, gpointer data)
 {
     struct wait *wait = data;
@@ -128,10 +135,9 @@ static void wait_for_it(struct wait *wait)
 static bool judge(const struct wait *wait, GError **error)
 {
     const char *name = vwl_bus_machine_get_name(wait->machine);
-    const char *state = vwl_bus_machine_get_state(wait->machine);
     char *lines;
 
-    if (g_strcmp0(state, "running") == 0) {
+    if (is_on(wait->machine)) {
         return true;
     }
     if (!wait->is_late) {
@@ -178,7 +184,7 @@ bool vwl_start(VwlBusMachine *machine, const char *display,
     struct wait wait = { .machine = machine, .seconds = seconds };
     GVariant *how = options(display, error);
     const char *warning;
-    bool ok;
+    bool was_on = is_on(machine), ok;
 
     if (!how) {
         return false;
@@ -192,7 +198,7 @@ bool vwl_start(VwlBusMachine *machine, const char *display,
     while (g_main_context_iteration(NULL, FALSE)) {
     }
     warning = vwl_bus_machine_get_warning(machine);
-    if (warning && warning[0]) {
+    if (warning && warning[0] && !was_on) {
         vwl_say("vwl: %s", warning);
     }
     if (seconds > 0) {

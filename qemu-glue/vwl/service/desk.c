@@ -27,13 +27,17 @@ static char *notification_id(const struct vwl_desk *desk)
 static void withdraw(struct vwl_desk *desk)
 {
     GApplication *app = g_application_get_default();
-    char *id = notification_id(desk);
+    char *id;
 
-    g_clear_handle_id(&desk->timer, g_source_remove);
-    if (app) {
-        g_application_withdraw_notification(app, id);
+    if (!desk->timer) {
+        return;
     }
-    g_free(id);
+    g_clear_handle_id(&desk->timer, g_source_remove);
+    if (app && g_application_get_is_registered(app)) {
+        id = notification_id(desk);
+        g_application_withdraw_notification(app, id);
+        g_free(id);
+    }
 }
 
 void vwl_desk_answer(struct vwl_desk *desk, unsigned int serial, bool allow)
@@ -48,7 +52,6 @@ static gboolean on_no_answer(gpointer data)
 {
     struct vwl_desk *desk = data;
 
-    desk->timer = 0;
     withdraw(desk);
     vwl_desktop_answer(desk->desktop, desk->asked, false);
     return G_SOURCE_REMOVE;
