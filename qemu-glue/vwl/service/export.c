@@ -172,10 +172,10 @@ static gboolean on_configure(VwlBusMachine *skeleton,
     bool need_restart = false;
 
     if (machine && configure(machine, settings, &need_restart, &error)) {
+        vwl_export_refresh(export);
         vwl_bus_machine_complete_configure(skeleton, call,
                                            need_restart &&
                                                vwl_box_is_alive(export->box));
-        vwl_export_refresh(export);
     } else {
         g_dbus_method_invocation_take_error(call, error);
     }
