@@ -60,14 +60,19 @@ class Desk(worlds.World):
         with open(self.path(name, f"{what}.pid"), encoding="ascii") as file:
             return int(file.read().split()[0])
 
-    def service_pid(self):
-        done = subprocess.run(
+    def ask_bus(self, method):
+        """Of the service's name."""
+        return subprocess.run(
             ["gdbus", "call", "--session", "--dest", "org.freedesktop.DBus",
              "--object-path", "/org/freedesktop/DBus", "--method",
-             "org.freedesktop.DBus.GetConnectionUnixProcessID",
-             "org.vhost_user_wl.Vwl"], env=self.env, capture_output=True,
-            text=True, check=True)
-        return int(done.stdout.split()[1].rstrip(",)"))
+             f"org.freedesktop.DBus.{method}", "org.vhost_user_wl.Vwl"],
+            env=self.env, capture_output=True, text=True, check=True).stdout
+
+    def kill_service(self):
+        said = self.ask_bus("GetConnectionUnixProcessID")
+        os.kill(int(said.split()[1].rstrip(",)")), signal.SIGKILL)
+        worlds.wait(lambda: self.ask_bus("NameHasOwner") == "(false,)\n",
+                    "the bus believes in a service that was killed")
 
     def exec(self, *words, data=None, timeout=60):
         return subprocess.run([self.program, "exec", "box", *words],
@@ -293,7 +298,7 @@ def rude_agent(desk):
 def service_killed(desk):
     """Machines go on, and the next service has them."""
     pids = [desk.pid("box", what) for what in ("qemu", "device")]
-    os.kill(desk.service_pid(), signal.SIGKILL)
+    desk.kill_service()
     desk.agent.close()
     desk.wait_state("box", "starting")
     expect([desk.pid("box", what) for what in ("qemu", "device")] == pids,
