@@ -76,6 +76,27 @@ static void test_rows(gconstpointer let_through)
     g_assert_cmpuint(n, >, 30);
 }
 
+/* A compositor that announces without an end; one that is gone makes room. */
+static void test_crowd(void)
+{
+    struct policy_rig rig;
+    uint32_t name = 0;
+
+    begin(&rig);
+    while (name < 4096) {
+        pass(&rig, VWL_TO_GUEST, REGISTRY, 0, "usu", ++name, "wl_output", 1u);
+    }
+    pass(&rig, VWL_TO_GUEST, REGISTRY, 1, "u", 5u);
+    pass(&rig, VWL_TO_GUEST, REGISTRY, 0, "usu", ++name, "wl_output", 1u);
+    pass(&rig, VWL_TO_HOST, REGISTRY, 0, "usuu", name, "wl_output", 1u, NEW);
+    g_assert_cmpint(push(&rig, VWL_TO_GUEST, REGISTRY, 0, "usu", ++name,
+                         "wl_output", 1u),
+                    ==, -EBADMSG);
+    expect_nothing(&rig, VWL_TO_GUEST);
+    g_assert_nonnull(strstr(vwl_filter_why(rig.filter), "4096 globals"));
+    rig_finish(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -83,5 +104,6 @@ int main(int argc, char **argv)
                          test_rows);
     g_test_add_data_func("/policy-table/hidden", GINT_TO_POINTER(false),
                          test_rows);
+    g_test_add_func("/policy-table/crowd", test_crowd);
     return g_test_run();
 }
