@@ -17,22 +17,11 @@ import worlds
 from worlds import expect
 
 
-class Desk(worlds.World):
-    """A world with a bus, and the service as the bus starts it."""
+class Desk(worlds.Desk):
+    """With doubles of QEMU and the daemon."""
 
     def __init__(self, vwl, service):
-        super().__init__(vwl)
-        self.write("data/dbus-1/services/org.vhost_user_wl.Vwl.service",
-                   "[D-BUS Service]\nName=org.vhost_user_wl.Vwl\n"
-                   f"Exec={service}\n".encode())
-        address = f"unix:path={self.dir}/run/bus"
-        self.bus = subprocess.Popen(
-            ["dbus-daemon", "--session", "--nofork", "--nosyslog",
-             f"--address={address}", "--print-address"], env=self.env,
-            stdout=subprocess.PIPE, text=True,
-            stderr=open(f"{self.dir}/bus.log", "wb"))
-        self.bus.stdout.readline()
-        self.env["DBUS_SESSION_BUS_ADDRESS"] = address
+        super().__init__(vwl, service)
         self.script("qemu", agents.QEMU)
         self.script("daemon", agents.DAEMON)
         self.agent = None
@@ -74,18 +63,12 @@ class Desk(worlds.World):
         worlds.wait(lambda: self.ask_bus("NameHasOwner") == "(false,)\n",
                     "the bus believes in a service that was killed")
 
-    def exec(self, *words, data=None, timeout=60):
-        return subprocess.run([self.program, "exec", "box", *words],
-                              env=self.env, input=data, timeout=timeout,
-                              capture_output=True, check=False)
+    def exec(self, *words, **more):
+        return super().exec("box", *words, **more)
 
     def close(self):
         if self.agent:
             self.agent.close()
-        self.vwl("stop", "--all", "--force")
-        self.bus.terminate()
-        self.bus.wait()
-        self.bus.stdout.close()
         super().close()
 
 

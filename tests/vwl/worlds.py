@@ -88,9 +88,9 @@ class World:
                f"'{what}':\n{done.stdout}{done.stderr}")
         return done
 
-    def check(self, *words):
+    def check(self, *words, **more):
         """What a command that must succeed prints."""
-        done = self.vwl(*words)
+        done = self.vwl(*words, **more)
         expect(done.returncode == 0, f"vwl {' '.join(words)}: "
                f"{done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
@@ -104,6 +104,36 @@ class World:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Desk(World):
+    """A world with a session bus, and the service as the bus starts it."""
+
+    def __init__(self, vwl, service):
+        super().__init__(vwl)
+        self.write("data/dbus-1/services/org.vhost_user_wl.Vwl.service",
+                   "[D-BUS Service]\nName=org.vhost_user_wl.Vwl\n"
+                   f"Exec={service}\n".encode())
+        address = f"unix:path={self.dir}/run/bus"
+        with open(f"{self.dir}/bus.log", "wb") as log:
+            self.bus = subprocess.Popen(
+                ["dbus-daemon", "--session", "--nofork", "--nosyslog",
+                 f"--address={address}", "--print-address"], env=self.env,
+                stdout=subprocess.PIPE, text=True, stderr=log)
+        self.bus.stdout.readline()
+        self.env["DBUS_SESSION_BUS_ADDRESS"] = address
+
+    def exec(self, *words, data=None, timeout=60):
+        return subprocess.run([self.program, "exec", *words], env=self.env,
+                              input=data, timeout=timeout,
+                              capture_output=True, check=False)
+
+    def close(self):
+        self.vwl("stop", "--all", "--force")
+        self.bus.terminate()
+        self.bus.wait()
+        self.bus.stdout.close()
+        super().close()
 
 
 def tap(tests, *args):
