@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent /
@@ -232,6 +233,13 @@ class Session:
 
     def fds(self):
         return len(os.listdir(f'/proc/{self.process.pid}/fd'))
+
+    def fds_at_rest(self):
+        counts = []
+        while len(counts) < 20 or len(set(counts[-20:])) > 1:
+            counts.append(self.fds())
+            time.sleep(0.02)
+        return counts[-1]
 
     def stop(self):
         """What the agent said."""
