@@ -13,6 +13,7 @@
 #include "fds.h"
 #include "front.h"
 #include "socket.h"
+#include "valgrind.h"
 
 #define IOMMU (FEATURES_QEMU | BIT(VIRTIO_F_ACCESS_PLATFORM))
 #define ZEROS_24 "0000000000000000 0000000000000000 0000000000000000"
@@ -363,8 +364,7 @@ static void test_no_descriptors_left(void)
     struct front *f = &b.f;
     char *text;
 
-    if (strstr(g_getenv("LD_PRELOAD") ? g_getenv("LD_PRELOAD") : "",
-               "vgpreload")) {
+    if (is_on_valgrind()) {
         g_test_skip("valgrind has a descriptor limit of its own");
         return;
     }
