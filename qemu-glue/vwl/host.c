@@ -105,10 +105,13 @@ char *vwl_host_glue(const char *version, GError **error)
         path = newest_built(file);
     }
     if (!path) {
+        char *builder = g_find_program_in_path("vhost-user-wl-build-glue");
+
         vwl_fail(error, VWL_FAIL_NOT_FOUND,
-                 "there is no glue for QEMU %s; run: sudo apt install "
-                 "vhost-user-wl-qemu",
-                 version);
+                 "there is no glue for QEMU %s; run: sudo %s", version,
+                 builder ? "vhost-user-wl-build-glue --system"
+                         : "apt install vhost-user-wl-qemu");
+        g_free(builder);
     }
     g_free(file);
     return path;
@@ -280,6 +283,7 @@ static bool try_kvm(const char *qemu)
 bool vwl_host_kvm(const char *qemu, GError **error)
 {
     bool works = false;
+    int err;
 
     if (access("/dev/kvm", F_OK) != 0) {
         return vwl_fail(error, VWL_FAIL_NOT_FOUND,
@@ -288,10 +292,11 @@ bool vwl_host_kvm(const char *qemu, GError **error)
                         "sudo modprobe -a kvm_intel kvm_amd");
     }
     if (access("/dev/kvm", R_OK | W_OK) != 0) {
+        err = errno; /* asking for the user's name changes it */
         return vwl_fail(error, VWL_FAIL_REFUSED,
                         "/dev/kvm: %s, so machines are slow; run: sudo "
                         "adduser %s kvm, and log in anew",
-                        g_strerror(errno), g_get_user_name());
+                        g_strerror(err), g_get_user_name());
     }
     if (!know_trial(&works)) {
         works = try_kvm(qemu);

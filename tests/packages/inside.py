@@ -163,8 +163,12 @@ def files():
 
 
 def apt_install(folder):
-    call('apt-get', '-qq', '-y', '--no-install-recommends', 'install',
-         *WORK.glob(f'{folder}/*.deb'))
+    """The headers for others come last: no other package may need them."""
+    packages = list(WORK.glob(f'{folder}/*.deb'))
+    headers = [path for path in packages if '-dev_' in path.name]
+    for some in ([path for path in packages if path not in headers], headers):
+        call('apt-get', '-qq', '-y', '--no-install-recommends', 'install',
+             *some)
 
 
 def install(world):
@@ -175,6 +179,7 @@ def install(world):
     world.before = files()
     shutil.copytree('/headers', CACHE, symlinks=True)
     apt_install('old')
+    glue()
 
 
 def glue():
