@@ -42,8 +42,6 @@ static void print_json(GVariant *apps)
     GVariantIter iter;
     const char *id, *name, *icon;
     gboolean shown;
-    JsonNode *root;
-    char *text;
 
     json_builder_begin_array(builder);
     g_variant_iter_init(&iter, apps);
@@ -60,11 +58,7 @@ static void print_json(GVariant *apps)
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);
-    root = json_builder_get_root(builder);
-    text = json_to_string(root, TRUE);
-    g_print("%s\n", text);
-    g_free(text);
-    json_node_unref(root);
+    vwl_print_json(builder);
     g_object_unref(builder);
 }
 

@@ -271,15 +271,8 @@ static void add_json(JsonBuilder *builder, const char *name,
 
 static void print_json(JsonBuilder *builder)
 {
-    JsonNode *root;
-    char *text;
-
     json_builder_end_array(builder);
-    root = json_builder_get_root(builder);
-    text = json_to_string(root, TRUE);
-    g_print("%s\n", text);
-    g_free(text);
-    json_node_unref(root);
+    vwl_print_json(builder);
 }
 
 static int run(int argc, char **argv)

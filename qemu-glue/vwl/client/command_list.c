@@ -89,8 +89,6 @@ static void print_names(GPtrArray *rows)
 static void print_json(GPtrArray *rows)
 {
     JsonBuilder *builder = json_builder_new();
-    JsonNode *root;
-    char *text;
 
     json_builder_begin_array(builder);
     for (guint i = 0; i < rows->len; i++) {
@@ -113,11 +111,7 @@ static void print_json(GPtrArray *rows)
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);
-    root = json_builder_get_root(builder);
-    text = json_to_string(root, TRUE);
-    g_print("%s\n", text);
-    g_free(text);
-    json_node_unref(root);
+    vwl_print_json(builder);
     g_object_unref(builder);
 }
 

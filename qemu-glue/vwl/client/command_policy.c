@@ -39,8 +39,6 @@ static void print_table(const struct vwl_machine *machine)
 static void print_json(const struct vwl_machine *machine)
 {
     JsonBuilder *builder = json_builder_new();
-    JsonNode *root;
-    char *json;
 
     json_builder_begin_object(builder);
     for (const struct vwl_setting *s = vwl_settings(); s->name; s++) {
@@ -53,11 +51,7 @@ static void print_json(const struct vwl_machine *machine)
         g_free(text);
     }
     json_builder_end_object(builder);
-    root = json_builder_get_root(builder);
-    json = json_to_string(root, TRUE);
-    g_print("%s\n", json);
-    g_free(json);
-    json_node_unref(root);
+    vwl_print_json(builder);
     g_object_unref(builder);
 }
 

@@ -50,3 +50,13 @@ int vwl_refuse(const char *format, ...)
     g_free(text);
     return VWL_STATUS_USAGE;
 }
+
+void vwl_print_json(JsonBuilder *builder)
+{
+    JsonNode *root = json_builder_get_root(builder);
+    char *text = json_to_string(root, TRUE);
+
+    g_print("%s\n", text);
+    g_free(text);
+    json_node_unref(root);
+}

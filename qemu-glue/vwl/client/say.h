@@ -7,6 +7,7 @@
 #define VWL_CLIENT_SAY_H
 
 #include <gio/gio.h>
+#include <json-glib/json-glib.h>
 
 enum {
     VWL_STATUS_OK = 0,
@@ -16,6 +17,9 @@ enum {
 
 /* A remark; nothing with --quiet. */
 void vwl_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* What was built, on standard output. */
+void vwl_print_json(JsonBuilder *builder);
 
 /* Prints the error, frees it, and returns the status that fits. */
 int vwl_complain(GError *error);
