@@ -2,6 +2,7 @@
 #include "loader.h"
 
 #include <dlfcn.h>
+#include <string.h>
 
 /* What this daemon calls without asking whether it is there. */
 #define LEAST_SIZE \
@@ -35,4 +36,27 @@ const struct vwl_plugin *vwl_loader_load(const char *path, GError **error)
         return NULL;
     }
     return plugin;
+}
+
+const struct vwl_resources_calls *vwl_loader_load_resources(const char *path,
+                                                            GError **error)
+{
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const struct vwl_resources_calls *calls;
+    vwl_resources_get_fn get;
+
+    if (!module) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "--resource-bridge: cannot load its module: %s", dlerror());
+        return NULL;
+    }
+    *(void **)&get = dlsym(module, VWL_RESOURCES_ENTRY);
+    calls = get ? get() : NULL;
+    if (!calls || strcmp(calls->version, VWL_VERSION) != 0) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "--resource-bridge: %s is not this version's module (%s)",
+                    path, VWL_VERSION);
+        return NULL;
+    }
+    return calls;
 }

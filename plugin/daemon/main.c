@@ -34,6 +34,7 @@ struct daemon {
     struct vwl_device *device;
     struct vwl_listener listener;
     struct vwl_connector connector;
+    const struct vwl_resources_calls *bridge; /* NULL: none is asked for */
     struct vwl_resources *resources;
     struct vwl_probe probe;
     GMainLoop *loop;
@@ -125,7 +126,7 @@ static int on_foreign_request(void *opaque, uint32_t kind, uint64_t id, int *fd)
 {
     const struct daemon *daemon = opaque;
 
-    return vwl_resources_request(daemon->resources, kind, id, fd);
+    return daemon->bridge->request(daemon->resources, kind, id, fd);
 }
 
 /* ---- front-ends --------------------------------------------------------- */
@@ -315,6 +316,23 @@ static bool make_device(struct daemon *daemon, GError **error)
                             g_strerror(-err));
 }
 
+/* Before the sandbox, which lets nothing be loaded. */
+static bool connect_resources(struct daemon *daemon, GError **error)
+{
+    const char *path = daemon->options.resources;
+
+#ifdef VWL_RESOURCES_PATH
+    daemon->bridge = vwl_loader_load_resources(VWL_RESOURCES_PATH, error);
+    if (daemon->bridge) {
+        daemon->resources = daemon->bridge->create(path, error);
+    }
+    return daemon->resources != NULL;
+#else
+    return fail(error, "--resource-bridge=%s: this was built without json-glib",
+                path);
+#endif
+}
+
 static bool run(struct daemon *daemon, GError **error)
 {
     const struct vwl_options *options = &daemon->options;
@@ -330,11 +348,8 @@ static bool run(struct daemon *daemon, GError **error)
     if (!daemon->plugin) {
         return false;
     }
-    if (options->resources) {
-        daemon->resources = vwl_resources_create(options->resources, error);
-        if (!daemon->resources) {
-            return false;
-        }
+    if (options->resources && !connect_resources(daemon, error)) {
+        return false;
     }
     /* Held back before anybody can see the socket and send one: GLib starts a
      * thread for signals, and the sandbox wants to be there before it. */
@@ -360,7 +375,9 @@ static void clean_up(struct daemon *daemon)
     if (daemon->device) {
         daemon->plugin->device_free(daemon->device);
     }
-    vwl_resources_destroy(daemon->resources);
+    if (daemon->resources) {
+        daemon->bridge->destroy(daemon->resources);
+    }
     vwl_connector_stop(&daemon->connector);
     vwl_listener_close(&daemon->listener);
     g_main_loop_unref(daemon->loop);

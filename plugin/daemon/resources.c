@@ -2,31 +2,10 @@
 #include "resources.h"
 
 #include <errno.h>
-
-#ifndef HAVE_JSON
-
-struct vwl_resources *vwl_resources_create(const char *path, GError **error)
-{
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
-                "--resource-bridge=%s: this was built without json-glib", path);
-    return NULL;
-}
-
-void vwl_resources_destroy(struct vwl_resources *resources)
-{
-}
-
-int vwl_resources_request(struct vwl_resources *resources, uint32_t kind,
-                          uint64_t id, int *fd)
-{
-    return -EOPNOTSUPP;
-}
-
-#else
-
 #include <glib-unix.h>
 #include <inttypes.h>
 #include <json-glib/json-glib.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -307,8 +286,8 @@ static int ask(struct vwl_resources *resources, bool buffer, uint64_t id)
     return n < 0 ? -errno : 0;
 }
 
-int vwl_resources_request(struct vwl_resources *resources, uint32_t kind,
-                          uint64_t id, int *fd)
+static int resources_request(struct vwl_resources *resources, uint32_t kind,
+                             uint64_t id, int *fd)
 {
     bool buffer = kind == VIRTIO_WL_FOREIGN_VIRTGPU;
     struct question *question;
@@ -340,7 +319,7 @@ int vwl_resources_request(struct vwl_resources *resources, uint32_t kind,
     return 0;
 }
 
-struct vwl_resources *vwl_resources_create(const char *path, GError **error)
+static struct vwl_resources *resources_create(const char *path, GError **error)
 {
     struct sockaddr_un sun = { .sun_family = AF_UNIX };
     struct vwl_resources *resources;
@@ -370,7 +349,7 @@ struct vwl_resources *vwl_resources_create(const char *path, GError **error)
     return resources;
 }
 
-void vwl_resources_destroy(struct vwl_resources *resources)
+static void resources_destroy(struct vwl_resources *resources)
 {
     struct question *question;
 
@@ -389,4 +368,14 @@ void vwl_resources_destroy(struct vwl_resources *resources)
     g_free(resources);
 }
 
-#endif
+const struct vwl_resources_calls *vwl_resources_get(void)
+{
+    static const struct vwl_resources_calls calls = {
+        .version = VWL_VERSION,
+        .create = resources_create,
+        .destroy = resources_destroy,
+        .request = resources_request,
+    };
+
+    return &calls;
+}
