@@ -372,6 +372,22 @@ struct vwl_plugin {
      * again. -ENOENT: no such socket is configured. -ENOTCONN: not started.
      * Other: it cannot be had now. */
     int (*device_probe)(struct vwl_device *dev, char *text, size_t size);
+
+    /* [owner] Another way (enum vwl_transfer_way) for transfers of a kind (enum
+     * vwl_transfer_kind) behind cfg->sockets[index], from now on and for
+     * connections that are there, too; those that wait for an answer still
+     * get it. Before or after start.
+     * -EINVAL: there is no such socket, kind or way, or nobody to ask.
+     * -EOPNOTSUPP: the socket's policy is not VWL_POLICY_WAYLAND. */
+    int (*device_set_transfer)(struct vwl_device *dev, size_t index,
+                               uint32_t kind, uint32_t way);
+
+    /* [any] The windows of the guest's programs behind sockets of
+     * VWL_POLICY_WAYLAND, as lines: application id, tab, title, as the guest
+     * says them (clean UTF-8, at most 128 bytes each; either may be empty), at
+     * most 256 of a connection. Fills text up to size with a NUL, and returns
+     * how long all of it is. -ENOTCONN: not started. */
+    int (*device_windows)(struct vwl_device *dev, char *text, size_t size);
 };
 
 /* [any] The one exported symbol. Never NULL; `size` and `abi` never move. A

@@ -111,6 +111,24 @@ static int device_probe(struct vwl_device *dev, char *text, size_t size)
     return ret;
 }
 
+static int device_set_transfer(struct vwl_device *dev, size_t index,
+                               uint32_t kind, uint32_t way)
+{
+    return vwl_device_set_transfer(dev, index, kind, way);
+}
+
+static int device_windows(struct vwl_device *dev, char *text, size_t size)
+{
+    char *whole;
+    int ret = vwl_device_windows(dev, &whole);
+
+    if (ret == 0) {
+        ret = (int)g_strlcpy(text, whole, size);
+        g_free(whole);
+    }
+    return ret;
+}
+
 static int device_save(struct vwl_device *dev, int *fd)
 {
     return vwl_device_state(dev, true, fd);
@@ -135,6 +153,8 @@ static const struct vwl_plugin plugin = {
     .device_save = device_save,
     .device_load = device_load,
     .device_probe = device_probe,
+    .device_set_transfer = device_set_transfer,
+    .device_windows = device_windows,
 };
 
 EXPORT const struct vwl_plugin *vwl_plugin_get(void)

@@ -6,14 +6,13 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/un.h>
 
 #include "base/bits.h"
 #include "base/locks.h"
 #include "base/log.h"
 #include "loop/policies.h"
 #include "loop/pump.h"
+#include "loop/sockets.h"
 #include "loop/source.h"
 #include "vhost-user-wl/vhost_user.h"
 #include "vhost-user-wl/virtio_wl.h"
@@ -63,64 +62,6 @@ struct vwl_device {
 };
 
 /* ---- configuration ---------------------------------------------------- */
-
-static int check_socket(struct vwl_device *device,
-                        const struct vwl_socket *socket)
-{
-    const char *name = socket->name ? socket->name : "";
-
-    if (!socket->path || !socket->path[0]) {
-        log_host_bug(&device->log, "socket '%s' has no path", name);
-        return -EINVAL;
-    }
-    if (strlen(socket->path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-        log_host_bug(&device->log,
-                     "socket path '%s' is longer than a Unix "
-                     "socket's may be",
-                     socket->path);
-        return -EINVAL;
-    }
-    if (strlen(name) > 32 || !g_utf8_validate(name, -1, NULL)) {
-        log_host_bug(&device->log,
-                     "socket name '%s' is not at most 32 bytes "
-                     "of UTF-8",
-                     name);
-        return -EINVAL;
-    }
-    return 0;
-}
-
-static int copy_sockets(struct vwl_device *device,
-                        const struct vwl_config *config)
-{
-    struct vwl_socket *sockets = g_new0(struct vwl_socket,
-                                        config->n_sockets + 1);
-
-    g_ptr_array_add(device->strings, sockets);
-    for (size_t i = 0; i < config->n_sockets; i++) {
-        const struct vwl_socket *from = &config->sockets[i];
-        char *name, *path;
-
-        if (check_socket(device, from) < 0) {
-            return -EINVAL;
-        }
-        name = g_strdup(from->name ? from->name : "");
-        path = g_strdup(from->path);
-        g_ptr_array_add(device->strings, name);
-        g_ptr_array_add(device->strings, path);
-        for (size_t j = 0; j < i; j++) {
-            if (strcmp(sockets[j].name, name) == 0) {
-                log_host_bug(&device->log, "two sockets of the name '%s'",
-                             name);
-                return -EINVAL;
-            }
-        }
-        sockets[i] = (struct vwl_socket){ name, path };
-    }
-    device->config.core.sockets = sockets;
-    device->config.core.n_sockets = config->n_sockets;
-    return 0;
-}
 
 static int configure(struct vwl_device *device, const struct vwl_config *config)
 {
@@ -176,9 +117,11 @@ static int configure(struct vwl_device *device, const struct vwl_config *config)
     device->config.poll_us = config->poll_us;
     device->config.max_in_flight = config->max_in_flight;
     device->config.host = &device->host;
-    if (copy_sockets(device, config) < 0) {
+    if (vwl_sockets_copy(config, &device->log, device->strings,
+                         &core->sockets) < 0) {
         return -EINVAL;
     }
+    core->n_sockets = config->n_sockets;
     return vwl_policies_create(config, device->host.transfer_request != NULL,
                                &device->log, &core->rules);
 }
@@ -438,7 +381,8 @@ void vwl_device_stats(struct vwl_device *device, struct vwl_stats *stats)
     with_pump(device, fill_stats, stats);
 }
 
-struct probing {
+/* What is asked for as text, and what becomes of it. */
+struct asking {
     char **text;
     int err;
 };
@@ -446,17 +390,58 @@ struct probing {
 static void probe(struct vwl_device *device, struct vwl_pump *pump,
                   void *opaque)
 {
-    struct probing *probing = opaque;
+    struct asking *asking = opaque;
 
-    probing->err = pump ? vwl_pump_probe(pump, probing->text) : -ENOTCONN;
+    asking->err = pump ? vwl_pump_probe(pump, asking->text) : -ENOTCONN;
 }
 
 int vwl_device_probe(struct vwl_device *device, char **text)
 {
-    struct probing probing = { text, -ENOTCONN };
+    struct asking asking = { text, -ENOTCONN };
 
-    with_pump(device, probe, &probing);
-    return probing.err;
+    with_pump(device, probe, &asking);
+    return asking.err;
+}
+
+static void list_windows(struct vwl_device *device, struct vwl_pump *pump,
+                         void *opaque)
+{
+    struct asking *asking = opaque;
+    GString *lines;
+
+    if (pump) {
+        lines = g_string_new(NULL);
+        vwl_pump_windows(pump, lines);
+        *asking->text = g_string_free(lines, FALSE);
+        asking->err = 0;
+    }
+}
+
+int vwl_device_windows(struct vwl_device *device, char **text)
+{
+    struct asking asking = { text, -ENOTCONN };
+
+    with_pump(device, list_windows, &asking);
+    return asking.err;
+}
+
+int vwl_device_set_transfer(struct vwl_device *device, size_t index,
+                            uint32_t kind, uint32_t way)
+{
+    struct vwl_gate *gate = device->gate;
+    int err;
+
+    if (gate && !vwl_gate_lock(gate)) {
+        return -EDEADLK;
+    }
+    err = vwl_policies_set_transfer(device->config.core.rules,
+                                    device->config.core.n_sockets,
+                                    device->host.transfer_request != NULL,
+                                    &device->log, index, kind, way);
+    if (gate) {
+        vwl_gate_unlock(gate);
+    }
+    return err;
 }
 
 uint64_t vwl_device_features(const struct vwl_device *device)

@@ -28,6 +28,9 @@ int vwl_device_state(struct vwl_device *device, bool save, int *fd);
 
 /* As the plugin's; [any]. */
 int vwl_device_probe(struct vwl_device *device, char **text);
+int vwl_device_windows(struct vwl_device *device, char **text); /* g_free */
+int vwl_device_set_transfer(struct vwl_device *device, size_t index,
+                            uint32_t kind, uint32_t way);
 /* stats is complete; [any]. */
 void vwl_device_stats(struct vwl_device *device, struct vwl_stats *stats);
 uint64_t vwl_device_features(const struct vwl_device *device);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <inttypes.h>
 
 #include "policy/rules.h"
 
@@ -68,6 +69,28 @@ int vwl_policies_create(const struct vwl_config *config, bool can_ask,
     }
     *out = (const struct vwl_rules *const *)policies;
     return err;
+}
+
+int vwl_policies_set_transfer(const struct vwl_rules *const *policies,
+                              size_t n_sockets, bool can_ask,
+                              struct vwl_log *log, size_t index, uint32_t kind,
+                              uint32_t way)
+{
+    struct vwl_rules **ours = (struct vwl_rules **)(uintptr_t)policies;
+
+    if (index >= n_sockets || kind >= VWL_N_TRANSFER_KINDS ||
+        way > VWL_TRANSFER_ASK || (way == VWL_TRANSFER_ASK && !can_ask)) {
+        log_host_bug(log,
+                     "set_transfer: there is no socket %zu, no kind %" PRIu32
+                     ", or no way %" PRIu32 " for this host",
+                     index, kind, way);
+        return -EINVAL;
+    }
+    if (!ours || !ours[index] || ours[index]->kind != VWL_POLICY_WAYLAND) {
+        return -EOPNOTSUPP;
+    }
+    ours[index]->transfer[kind] = (enum vwl_transfer_way)way;
+    return 0;
 }
 
 void vwl_policies_destroy(const struct vwl_rules *const *policies,

@@ -16,6 +16,13 @@ struct vwl_rules;
 int vwl_policies_create(const struct vwl_config *config, bool can_ask,
                         struct vwl_log *log,
                         const struct vwl_rules *const **out);
+/* Another way of transfers behind one of them, with no filter at work
+ * meanwhile. -errno as device_set_transfer has it: the log says why. */
+int vwl_policies_set_transfer(const struct vwl_rules *const *policies,
+                              size_t n_sockets, bool can_ask,
+                              struct vwl_log *log, size_t index, uint32_t kind,
+                              uint32_t way);
+
 void vwl_policies_destroy(const struct vwl_rules *const *policies,
                           size_t n_sockets); /* NULL is fine */
 

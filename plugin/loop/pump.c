@@ -328,6 +328,11 @@ void vwl_pump_suspend(struct vwl_pump *pump, bool on)
     settle(pump);
 }
 
+void vwl_pump_windows(const struct vwl_pump *pump, GString *lines)
+{
+    vwl_core_windows(pump->core, lines);
+}
+
 void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats)
 {
     struct vwl_stats now = { 0 };

@@ -53,6 +53,9 @@ int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
  * other -errno: it cannot be had. */
 int vwl_pump_probe(struct vwl_pump *pump, char **text);
 
+/* Appends the guest's windows, as vwl_filter_windows does. */
+void vwl_pump_windows(const struct vwl_pump *pump, GString *lines);
+
 /* Adds to the counters of *stats and sets its gauges. */
 void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats);
 

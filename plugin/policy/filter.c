@@ -134,6 +134,7 @@ int vwl_filter_push(struct vwl_filter *filter, enum vwl_way way,
     if (filter->over) {
         transfer_finish(filter);
         pools_finish(filter);
+        windows_finish(filter);
     }
     return filter->over;
 }
@@ -173,6 +174,7 @@ void vwl_filter_destroy(struct vwl_filter *filter)
     }
     transfer_finish(filter);
     pools_finish(filter);
+    windows_finish(filter);
     g_clear_pointer(&filter->pulse, pulse_destroy);
     for (int way = 0; way < VWL_N_WAYS; way++) {
         struct stream *stream = &filter->stream[way];

@@ -26,6 +26,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <glib.h>
+
 #include "policy/rules.h"
 
 struct vwl_filter;
@@ -98,6 +100,10 @@ struct vwl_passed vwl_filter_passed(const struct vwl_filter *filter,
                                     enum vwl_way way);
 /* All of it was taken; the descriptors are the caller's. */
 void vwl_filter_taken(struct vwl_filter *filter, enum vwl_way way);
+
+/* Appends a line for each window that the client has, in the order in which
+ * they were made: its application id, a tab, its title; either may be empty. */
+void vwl_filter_windows(const struct vwl_filter *filter, GString *lines);
 
 /* Why it is over, for the log: no byte of the stream is in it. */
 const char *vwl_filter_why(const struct vwl_filter *filter);

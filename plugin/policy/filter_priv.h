@@ -75,6 +75,7 @@ struct vwl_filter {
     guint announced_hint;
     GArray *pending;     /* struct pending; NULL: none so far */
     GArray *kept;        /* struct kept; NULL: none so far */
+    GArray *windows;     /* windows.c's; NULL: none so far */
     uint32_t n_creating; /* buffers that the server will make */
     uint32_t next_ticket;
     int over; /* 0, or why nothing is taken any more */
@@ -161,11 +162,23 @@ void transfer_finish(struct vwl_filter *filter);
 
 /* ---- marks.c ---- */
 
+/* Appends the guest's text, as much as makes out max bytes long at most: valid
+ * UTF-8 without what ends or turns a line. */
+void marks_clean(GString *out, const char *text, size_t len, size_t max);
 /* A title or app id, with its prefix. */
 enum verdict marks_text(struct vwl_filter *filter, const uint8_t *data,
                         const struct vwl_wire_message *message,
                         const char *prefix);
 /* A window was made: it is marked even if it never says a title. */
 void marks_window(struct vwl_filter *filter, uint32_t toplevel);
+
+/* ---- windows.c ---- */
+
+void windows_add(struct vwl_filter *filter, uint32_t toplevel);
+/* Its title, or its app id. */
+void windows_text(struct vwl_filter *filter, uint32_t toplevel, bool is_title,
+                  const char *text, size_t len);
+void windows_forget(struct vwl_filter *filter, uint32_t toplevel);
+void windows_finish(struct vwl_filter *filter);
 
 #endif

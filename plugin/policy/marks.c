@@ -23,7 +23,7 @@ static bool turns_text(gunichar c)
 
 /* What is no character becomes a question mark, control characters and ends of
  * lines become spaces. */
-static void append_clean(GString *out, const char *text, size_t len, size_t max)
+void marks_clean(GString *out, const char *text, size_t len, size_t max)
 {
     const char *end = text + len;
 
@@ -63,9 +63,9 @@ enum verdict marks_text(struct vwl_filter *filter, const uint8_t *data,
         return VERDICT_PASS;
     }
     text = g_string_new(prefix);
-    append_clean(text, (const char *)data + arg->at,
-                 arg->value ? arg->value - 1 : 0,
-                 MAX_MESSAGE_BYTES - VWL_WIRE_HEADER - 4 - 1);
+    marks_clean(text, (const char *)data + arg->at,
+                arg->value ? arg->value - 1 : 0,
+                MAX_MESSAGE_BYTES - VWL_WIRE_HEADER - 4 - 1);
     filter_emit_text(filter, VWL_TO_HOST, message->object, message->opcode,
                      text->str);
     g_string_free(text, TRUE);

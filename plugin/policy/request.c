@@ -5,6 +5,7 @@
 
 enum {
     XDG_SURFACE_GET_TOPLEVEL = 1,
+    XDG_TOPLEVEL_DESTROY = 0,
     XDG_TOPLEVEL_SET_TITLE = 2,
     XDG_TOPLEVEL_SET_APP_ID = 3,
     TOKEN_SET_APP_ID = 1,
@@ -70,7 +71,17 @@ static enum verdict judge_toplevel(struct vwl_filter *filter,
                                    const struct vwl_wire_message *message)
 {
     const struct vwl_rules *rules = filter->rules;
+    const struct vwl_wire_arg *arg = &message->args[0];
 
+    if (message->opcode == XDG_TOPLEVEL_DESTROY) {
+        windows_forget(filter, message->object);
+    } else if (message->opcode == XDG_TOPLEVEL_SET_TITLE ||
+               message->opcode == XDG_TOPLEVEL_SET_APP_ID) {
+        windows_text(filter, message->object,
+                     message->opcode == XDG_TOPLEVEL_SET_TITLE,
+                     (const char *)data + arg->at,
+                     arg->value ? arg->value - 1 : 0);
+    }
     if (message->opcode == XDG_TOPLEVEL_SET_TITLE) {
         return marks_text(filter, data, message, rules->title_prefix);
     }
@@ -84,6 +95,9 @@ static enum verdict judge_xdg_surface(struct vwl_filter *filter,
                                       const uint8_t *data,
                                       const struct vwl_wire_message *message)
 {
+    if (message->opcode == XDG_SURFACE_GET_TOPLEVEL) {
+        windows_add(filter, message->args[0].value);
+    }
     if (message->opcode != XDG_SURFACE_GET_TOPLEVEL ||
         (!filter->rules->title_prefix && !filter->rules->app_id_prefix)) {
         return VERDICT_PASS;

@@ -4,7 +4,8 @@
  * protocol. Of Wayland: the globals, the directions in which transfers may go,
  * marks on windows, and limits. Of PulseAudio: whether they may record. Made
  * once from what the host says (struct vwl_socket_policy, and the key file that
- * it may name), never changed afterwards; any number of filters share it.
+ * it may name); any number of filters share it. Afterwards the ways of
+ * transfers alone change, between two messages.
  */
 #ifndef VWL_POLICY_RULES_H
 #define VWL_POLICY_RULES_H

@@ -7,6 +7,7 @@
 
 #include "base/closer.h"
 #include "base/fd.h"
+#include "policy/filter.h"
 #include "wl/command.h"
 #include "wl/crowd.h"
 #include "wl/kinds/dmabuf.h"
@@ -315,6 +316,20 @@ void vwl_core_remake(struct vwl_core *core)
 bool vwl_core_is_restoring(const struct vwl_core *core)
 {
     return core->maps.n_restored > 0;
+}
+
+void vwl_core_windows(const struct vwl_core *core, GString *lines)
+{
+    const struct vwl_list *contexts = &core->contexts;
+
+    for (const struct vwl_list *at = contexts->next; at != contexts;
+         at = at->next) {
+        const struct vwl_vfd *vfd = vwl_list_entry(at, struct vwl_vfd, all);
+
+        if (vfd->filter) {
+            vwl_filter_windows(vfd->filter, lines);
+        }
+    }
 }
 
 void vwl_core_stats(const struct vwl_core *core, struct vwl_stats *stats)

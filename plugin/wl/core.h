@@ -13,6 +13,7 @@
 #ifndef VWL_WL_CORE_H
 #define VWL_WL_CORE_H
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -218,6 +219,9 @@ bool vwl_core_owns_file(const struct vwl_core *core, uint64_t st_dev,
  * it. Until vwl_core_is_restoring says no, the guest must wait. */
 void vwl_core_remake(struct vwl_core *core);
 bool vwl_core_is_restoring(const struct vwl_core *core);
+
+/* Appends the windows of all contexts to it, as vwl_filter_windows does. */
+void vwl_core_windows(const struct vwl_core *core, GString *lines);
 
 /* Fills the gauges and counters that the core knows. */
 void vwl_core_stats(const struct vwl_core *core, struct vwl_stats *stats);

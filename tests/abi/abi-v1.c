@@ -97,6 +97,12 @@ struct v1_plugin_probe {
     int (*device_probe)(struct vwl_device *, char *, size_t);
 };
 
+struct v1_plugin_windows {
+    struct v1_plugin_probe before;
+    int (*device_set_transfer)(struct vwl_device *, size_t, uint32_t, uint32_t);
+    int (*device_windows)(struct vwl_device *, char *, size_t);
+};
+
 struct v1_stats_dmabufs {
     struct v1_stats before;
     uint64_t dmabufs, host_dmabuf_version, host_dmabuf_formats;
@@ -249,6 +255,11 @@ _Static_assert(offsetof(struct v1_plugin_state, device_save) ==
 
 _Static_assert(offsetof(struct v1_plugin_probe, device_probe) ==
                    offsetof(struct vwl_plugin, device_probe),
+               "moved");
+_Static_assert(offsetof(struct v1_plugin_windows, device_set_transfer) ==
+                       offsetof(struct vwl_plugin, device_set_transfer) &&
+                   offsetof(struct v1_plugin_windows, device_windows) ==
+                       offsetof(struct vwl_plugin, device_windows),
                "moved");
 _Static_assert(offsetof(struct v1_stats_dmabufs, dmabufs) ==
                        offsetof(struct vwl_stats, dmabufs) &&
