@@ -343,6 +343,10 @@ static int with_arguments(scmp_filter_ctx ctx,
         err = when(ctx, SCMP_SYS(accept4), 0, LOW_32,
                    (uint64_t)wishes->listener);
     }
+    if (err == 0 && wishes->control >= 0) {
+        err = when(ctx, SCMP_SYS(accept4), 0, LOW_32,
+                   (uint64_t)wishes->control);
+    }
     for (size_t i = 0; err == 0 && i < N(fcntl_commands); i++) {
         err = when(ctx, SCMP_SYS(fcntl), 1, LOW_32,
                    (uint64_t)fcntl_commands[i]);

@@ -27,7 +27,8 @@ enum vwl_filter_devices {
 struct vwl_filter_wishes {
     enum vwl_filter_for which;
     unsigned int devices; /* a mask of enum vwl_filter_devices */
-    int listener;         /* accepts connections here alone; -1: nowhere */
+    int listener;         /* accepts connections here, ... */
+    int control;          /* ... and here, alone; -1: nowhere */
     bool may_bind;        /* the connector, for security contexts */
 };
 

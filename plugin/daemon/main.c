@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "connector.h"
+#include "control.h"
 #include "listener.h"
 #include "loader.h"
 #include "options.h"
@@ -35,6 +36,7 @@ struct daemon {
     struct vwl_listener listener;
     struct vwl_connector connector;
     const struct vwl_resources_calls *bridge; /* NULL: none is asked for */
+    struct vwl_control control;
     struct vwl_resources *resources;
     struct vwl_probe probe;
     GMainLoop *loop;
@@ -127,6 +129,14 @@ static int on_foreign_request(void *opaque, uint32_t kind, uint64_t id, int *fd)
     const struct daemon *daemon = opaque;
 
     return daemon->bridge->request(daemon->resources, kind, id, fd);
+}
+
+static int on_transfer_request(void *opaque, size_t index, uint32_t kind,
+                               uint32_t way, int *fd)
+{
+    struct daemon *daemon = opaque;
+
+    return vwl_control_ask(&daemon->control, kind, way, fd);
 }
 
 /* ---- front-ends --------------------------------------------------------- */
@@ -292,7 +302,8 @@ static bool confine(struct daemon *daemon, GError **error)
 {
     struct vwl_sandbox_report report;
 
-    vwl_sandbox_enter(&daemon->options, daemon->listener.fd, &report);
+    vwl_sandbox_enter(&daemon->options, daemon->listener.fd,
+                      daemon->control.listener.fd, &report);
     return is_confined(daemon, &report, "the daemon", error);
 }
 
@@ -309,6 +320,7 @@ static bool make_device(struct daemon *daemon, GError **error)
         .broken = on_broken,
         .socket_connect = daemon->connector.fd >= 0 ? on_socket_connect : NULL,
         .foreign_request = daemon->resources ? on_foreign_request : NULL,
+        .transfer_request = options->control ? on_transfer_request : NULL,
     };
     err = daemon->plugin->device_new(&options->config, &daemon->host,
                                      &daemon->device);
@@ -331,6 +343,15 @@ static bool connect_resources(struct daemon *daemon, GError **error)
     return fail(error, "--resource-bridge=%s: this was built without json-glib",
                 path);
 #endif
+}
+
+static bool open_control(struct daemon *daemon, GError **error)
+{
+    const struct vwl_options *options = &daemon->options;
+
+    return !options->control ||
+           vwl_control_open(&daemon->control, options->control, daemon->plugin,
+                            daemon->device, options->config.n_sockets, error);
 }
 
 static bool run(struct daemon *daemon, GError **error)
@@ -357,7 +378,8 @@ static bool run(struct daemon *daemon, GError **error)
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
     sigprocmask(SIG_BLOCK, &ends, &before);
-    if (!make_device(daemon, error) || !open_front_end(daemon, error)) {
+    if (!make_device(daemon, error) || !open_control(daemon, error) ||
+        !open_front_end(daemon, error)) {
         return false;
     }
     if (options->sandbox != VWL_SANDBOX_OFF && !confine(daemon, error)) {
@@ -372,6 +394,7 @@ static bool run(struct daemon *daemon, GError **error)
 
 static void clean_up(struct daemon *daemon)
 {
+    vwl_control_close(&daemon->control);
     if (daemon->device) {
         daemon->plugin->device_free(daemon->device);
     }
@@ -400,6 +423,7 @@ int main(int argc, char **argv)
         printf("{\n  \"type\": \"wl\",\n  \"features\": []\n}\n");
     } else {
         raise_descriptor_limit();
+        vwl_control_init(&daemon.control);
         daemon.loop = g_main_loop_new(NULL, FALSE);
         if (!run(&daemon, &error)) {
             vwl_say("%s", error->message);

@@ -69,9 +69,7 @@ static const struct row {
     { "app-id-prefix", 0, TEXT, AT(policy.app_id_prefix),
       "Put this before the application ids of guests' windows", "TEXT" },
     { "clipboard", 0, CHOICE, AT(policy.clipboard),
-      "Which way the clipboard's content may go; 'ask' needs a host that can "
-      "be "
-      "asked, which this one is not (both)",
+      "Which way the clipboard's content may go; 'ask' needs --control (both)",
       "both|to-guest|from-guest|off|ask" },
     { "primary", 0, CHOICE, AT(policy.primary),
       "The same of the middle button's (both)",
@@ -79,6 +77,10 @@ static const struct row {
     { "drag", 0, CHOICE, AT(policy.drag),
       "The same of what is dragged and dropped (both)",
       "both|to-guest|from-guest|off|ask" },
+    { "control", 0, PATH, AT(control),
+      "Listen here for who changes the policy at run time, answers what "
+      "'ask' asks, and looks at windows and figures",
+      "PATH" },
     { "plugin", 0, PATH, AT(plugin),
       "Load this plugin instead of the installed one", "PATH" },
     { "exit-on-disconnect", 0, FLAG, AT(exit_on_disconnect),
@@ -339,6 +341,12 @@ static bool find_group(struct vwl_options *options, GError **error)
     return true;
 }
 
+static bool is_short(const char *name, const char *path, GError **error)
+{
+    return !path || strlen(path) < sizeof((struct sockaddr_un *)0)->sun_path ||
+           refuse(error, "--%s: '%s' is too long for a socket", name, path);
+}
+
 static bool check_front_end(struct vwl_options *options, GError **error)
 {
     bool access = options->group || options->access.mode;
@@ -360,10 +368,9 @@ static bool check_front_end(struct vwl_options *options, GError **error)
     if (options->socket_path && options->fd >= 0) {
         return refuse(error, "--socket-path and --fd exclude each other");
     }
-    if (options->socket_path && strlen(options->socket_path) >=
-                                    sizeof((struct sockaddr_un *)0)->sun_path) {
-        return refuse(error, "--socket-path: '%s' is too long for a socket",
-                      options->socket_path);
+    if (!is_short("socket-path", options->socket_path, error) ||
+        !is_short("control", options->control, error)) {
+        return false;
     }
     if (options->fd >= 0 && fcntl(options->fd, F_GETFD) < 0) {
         return refuse(error, "--fd=%d: no such descriptor is open",
@@ -437,6 +444,7 @@ void vwl_options_finish(struct vwl_options *options)
 {
     g_free(options->socket_path);
     g_free(options->group);
+    g_free(options->control);
     g_free(options->plugin);
     g_free(options->resources);
     g_free(options->dmabufs);

@@ -26,6 +26,7 @@ struct vwl_options {
     int fd;                            /* -1 with socket_path */
     char *group;                       /* name or number; NULL: the daemon\'s */
     struct vwl_listener_access access; /* of socket_path */
+    char *control;        /* path of the controller's socket; NULL: none */
     char *plugin;         /* path of the plugin; NULL: the default one */
     char *dmabufs;        /* of config */
     char *resources;      /* path of the resource bridge; NULL: none */

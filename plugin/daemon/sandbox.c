@@ -115,12 +115,13 @@ static unsigned int devices(const char *words)
 }
 
 void vwl_sandbox_enter(const struct vwl_options *options, int listener,
-                       struct vwl_sandbox_report *report)
+                       int control, struct vwl_sandbox_report *report)
 {
     const struct vwl_filter_wishes wishes = {
         .which = VWL_FILTER_DAEMON,
         .devices = devices(options->dmabufs),
         .listener = listener,
+        .control = control,
     };
 
     /* it loads what it needs to speak, once */
@@ -144,6 +145,7 @@ void vwl_sandbox_enter_connector(const struct vwl_options *options,
     const struct vwl_filter_wishes wishes = {
         .which = VWL_FILTER_CONNECTOR,
         .listener = -1,
+        .control = -1,
         .may_bind = makes_contexts,
     };
     char *folder = options->socket_path

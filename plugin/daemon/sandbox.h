@@ -22,10 +22,10 @@ struct vwl_sandbox_report {
     int32_t sanitized; /* 1: files and calls stay, a sanitizer needs them */
 };
 
-/* For the daemon; everything that it needs by path is open. listener: the
- * descriptor on which it may accept connections, -1: on none. */
+/* For the daemon; everything that it needs by path is open. listener, control:
+ * the descriptors on which it may accept connections, -1: on none. */
 void vwl_sandbox_enter(const struct vwl_options *options, int listener,
-                       struct vwl_sandbox_report *report);
+                       int control, struct vwl_sandbox_report *report);
 
 /* For vwl_connector_start; silent. */
 void vwl_sandbox_enter_connector(const struct vwl_options *options,

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "plain.h"
 #include "story.h"
 
 #define MOST 16u /* questions at once */
@@ -22,7 +23,7 @@
 enum { CTX = 1, PIPE };
 
 /* Objects of the client's, and one of the compositor's. */
-enum { DISPLAY = 1, REGISTRY, MANAGER, SEAT, DEVICE };
+enum { DISPLAY = 1, REGISTRY = PLAIN_REGISTRY, MANAGER, SEAT, DEVICE };
 #define OFFER 0xff000000u
 
 /* ---- the clock ----------------------------------------------------------- */
@@ -127,80 +128,17 @@ static void expect_dropped(struct rig *r, unsigned int i)
 
 /* ---- the guest, and the compositor --------------------------------------- */
 
-struct message {
-    uint8_t bytes[96];
-    uint32_t len;
-};
-
-static void add_word(struct message *message, uint32_t word)
+static struct plain receive(void)
 {
-    put32(message->bytes + message->len, word);
-    message->len += 4;
-}
+    struct plain message = plain_say(OFFER, 1);
 
-static struct message say(uint32_t object, uint32_t opcode)
-{
-    struct message message = { .len = 4 };
-
-    put32(message.bytes, object);
-    add_word(&message, opcode);
-    return message;
-}
-
-static void add_text(struct message *message, const char *text)
-{
-    uint32_t len = (uint32_t)strlen(text) + 1;
-
-    add_word(message, len);
-    memcpy(message->bytes + message->len, text, len);
-    message->len += (len + 3) & ~3u;
-}
-
-static void close_message(struct message *message)
-{
-    put32(message->bytes + 4, message->len << 16 | get32(message->bytes + 4));
-}
-
-static struct message words(uint32_t object, uint32_t opcode, unsigned int n,
-                            uint32_t first, uint32_t second)
-{
-    struct message message = say(object, opcode);
-
-    if (n > 0) {
-        add_word(&message, first);
-    }
-    if (n > 1) {
-        add_word(&message, second);
-    }
-    close_message(&message);
-    return message;
-}
-
-static struct message global(uint32_t name, const char *iface, uint32_t new_id)
-{
-    struct message message = say(REGISTRY, 0);
-
-    add_word(&message, name);
-    add_text(&message, iface);
-    add_word(&message, 3);
-    if (new_id) {
-        add_word(&message, new_id);
-    }
-    close_message(&message);
-    return message;
-}
-
-static struct message receive(void)
-{
-    struct message message = say(OFFER, 1);
-
-    add_text(&message, "text/plain");
-    close_message(&message);
+    plain_add_text(&message, "text/plain");
+    plain_close(&message);
     return message;
 }
 
 static void expect_passed(struct rig *r, int compositor,
-                          const struct message *message, int *fd)
+                          const struct plain *message, int *fd)
 {
     uint8_t bytes[96];
     unsigned int n = 1;
@@ -210,7 +148,7 @@ static void expect_passed(struct rig *r, int compositor,
     g_assert_cmpuint(n, ==, 1);
 }
 
-static void ask(struct rig *r, int compositor, struct message message)
+static void ask(struct rig *r, int compositor, struct plain message)
 {
     g_assert_cmpint(vwl_drv_send(r->drv, CTX, NULL, 0, message.bytes,
                                  message.len),
@@ -218,7 +156,7 @@ static void ask(struct rig *r, int compositor, struct message message)
     expect_passed(r, compositor, &message, NULL);
 }
 
-static void tell(struct rig *r, int compositor, struct message message)
+static void tell(struct rig *r, int compositor, struct plain message)
 {
     uint8_t bytes[96];
 
@@ -234,14 +172,14 @@ static int client(struct rig *r)
 {
     int compositor = rig_open_ctx(r, CTX, 0);
 
-    ask(r, compositor, words(DISPLAY, 1, 1, REGISTRY, 0));
-    tell(r, compositor, global(1, "wl_data_device_manager", 0));
-    tell(r, compositor, global(2, "wl_seat", 0));
-    ask(r, compositor, global(1, "wl_data_device_manager", MANAGER));
-    ask(r, compositor, global(2, "wl_seat", SEAT));
-    ask(r, compositor, words(MANAGER, 1, 2, DEVICE, SEAT));
-    tell(r, compositor, words(DEVICE, 0, 1, OFFER, 0));
-    tell(r, compositor, words(DEVICE, 5, 1, OFFER, 0));
+    ask(r, compositor, plain_words(DISPLAY, 1, 1, REGISTRY, 0));
+    tell(r, compositor, plain_global(1, "wl_data_device_manager", 0));
+    tell(r, compositor, plain_global(2, "wl_seat", 0));
+    ask(r, compositor, plain_global(1, "wl_data_device_manager", MANAGER));
+    ask(r, compositor, plain_global(2, "wl_seat", SEAT));
+    ask(r, compositor, plain_words(MANAGER, 1, 2, DEVICE, SEAT));
+    tell(r, compositor, plain_words(DEVICE, 0, 1, OFFER, 0));
+    tell(r, compositor, plain_words(DEVICE, 5, 1, OFFER, 0));
     return compositor;
 }
 
@@ -273,7 +211,7 @@ static void finish(struct rig *r, int compositor)
 /* The guest pastes into a pipe of its own: it is answered at once. */
 static void paste(struct rig *r, uint32_t pipe)
 {
-    struct message message = receive();
+    struct plain message = receive();
 
     g_assert_cmphex((unsigned)vwl_drv_new_pipe(r->drv, pipe,
                                                VIRTIO_WL_VFD_READ),
@@ -290,7 +228,7 @@ static void expect_open(struct rig *r, int compositor, unsigned int n)
     g_assert_cmpuint(asked.index, ==, 1);
     g_assert_cmpuint(asked.kind, ==, VWL_KIND_CLIPBOARD);
     g_assert_cmpuint(asked.way, ==, VWL_TRANSFER_TO_GUEST);
-    ask(r, compositor, words(DEVICE, 1, 2, 0, n));
+    ask(r, compositor, plain_words(DEVICE, 1, 2, 0, n));
 }
 
 /* What whoever pastes sees of a transfer that is refused: its end. */
@@ -308,7 +246,7 @@ static void expect_refused(struct rig *r, int compositor, uint32_t pipe)
 
 static void expect_pasted(struct rig *r, int compositor, uint32_t pipe)
 {
-    struct message message = receive();
+    struct plain message = receive();
     char bytes[16];
     int fd = -1;
 
@@ -392,7 +330,7 @@ static void test_gone(gconstpointer data)
         rig_disconnect(r);
         break;
     default:
-        ask(r, compositor, words(OFFER, 2, 0, 0, 0)); /* destroy */
+        ask(r, compositor, plain_words(OFFER, 2, 0, 0, 0)); /* destroy */
         expect_refused(r, compositor, PIPE);
     }
     expect_dropped(r, 0);
@@ -404,8 +342,8 @@ static void test_gone(gconstpointer data)
         close(compositor);
         compositor = client(r);
     } else {
-        tell(r, compositor, words(DEVICE, 0, 1, OFFER, 0));
-        tell(r, compositor, words(DEVICE, 5, 1, OFFER, 0));
+        tell(r, compositor, plain_words(DEVICE, 0, 1, OFFER, 0));
+        tell(r, compositor, plain_words(DEVICE, 5, 1, OFFER, 0));
     }
     paste(r, PIPE);
     expect_open(r, compositor, 2);
