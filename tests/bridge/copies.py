@@ -19,7 +19,7 @@ import world
 
 TOOL, CORE, PROTOCOLS = sys.argv[1:4]
 INTERFACES = wayland.load_all(CORE, PROTOCOLS)
-OFFERED = [('wl_compositor', 4), ('wl_shm', 1)]
+OFFERED = [('wl_compositor', 4), ('wl_shm', 1), ('wp_fifo_manager_v1', 1)]
 INVALID_STRIDE, INVALID_FD = 1, 2
 XRGB, RGB565, RGB888, WIDE, UNKNOWN = (
     1, 0x36314752, 0x34324752, 0x48345258, 0x3231564e)
@@ -28,8 +28,8 @@ INT_MAX = 2**31 - 1
 
 
 class World(world.World):
-    def __init__(self, tool):
-        super().__init__(tool, INTERFACES, OFFERED)
+    def __init__(self, tool, offered=None):
+        super().__init__(tool, INTERFACES, offered or OFFERED)
         self.compositor = self.bind('wl_compositor')
         self.shm = self.bind('wl_shm')
         self.surface = self.new(self.compositor, 'create_surface', None)
@@ -206,6 +206,24 @@ def sparse(w):
     os.close(fd)
 
 
+def older_host(tool):
+    """It may take the width for the stride: no gaps, whatever the client's."""
+    with contextlib.closing(World(tool, OFFERED[:2])) as w:
+        for form, pixel in ((XRGB, 4), (RGB565, 2), (RGB888, 3), (WIDE, 8)):
+            for width, height in ((1, 1), (3, 90), (63, 65), (333, 71)):
+                for more in (0, 4, 300):
+                    row = width * pixel
+                    stride = row + more
+                    fd = memory(stride * height)
+                    buffer = w.make(fd, stride * height, 0, width, height,
+                                    stride, form)
+                    rows = painted(fd, 0, stride, row, height, 1)
+                    shown = w.show(buffer, (0, 0, width, height))
+                    assert shown.stride == (row + 3) // 4 * 4, shown.stride
+                    assert shown.rows(row) == rows
+                    os.close(fd)
+
+
 def unknown(w):
     """Formats that are not known stay as they were laid out."""
     fd = memory(1000 * 15)
@@ -273,6 +291,7 @@ for name, test in [
         ('a width whose bytes cannot be told',
          outside(0, INT_MAX, 1, INT_MAX, XRGB)),
         ('no rows', outside(0, 16, 0, 64, XRGB)),
+        ('a host that may not know of strides', lambda w: older_host(tool)),
         ('the longest rows', lambda w: longest_rows(tool))]:
     with suite.case(name):
         with contextlib.closing(World(tool)) as w:

@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "part.h"
 #include "shmbuf.h"
 
 enum { SHM_CREATE_POOL = 0, SHM_RELEASE = 1 };
@@ -60,17 +61,44 @@ static unsigned int bytes_per_pixel(uint32_t format)
     return 0;
 }
 
-/* ---- pools ---- */
+/* ---- how rows stand at the host ---- */
 
+/* KWin up to Plasma 5 takes the width for the stride, and shows rows with gaps
+ * between them askew. Every compositor that gains by gaps is so new that it has
+ * wp_fifo_manager_v1. */
+struct layout {
+    bool may_have_gaps;
+};
+
+static const struct vwl_part layout_part = { .size = sizeof(struct layout) };
+
+static enum vwl_outcome fifo_offers(struct vwl_client *client,
+                                    uint32_t *version)
+{
+    struct layout *layout = vwl_part_of(client, &layout_part);
+
+    layout->may_have_gaps = true;
+    return VWL_PASS;
+}
+
+const struct vwl_handler vwl_handle_fifo_manager = {
+    .offers = fifo_offers,
+};
+
+/* What pixman and QImage ask for. */
+#define LEAST_ALIGN 4
 /* Aligned rows may be half empty; where they are more than that, or too long
  * for a pool, the client's stride is as good. */
 #define MAX_PADDED_BYTES (64 << 10)
 
 /* How a buffer of so many bytes in its pool is laid out at the host. */
-static void lay_out(struct vwl_shmbuf *buffer, int64_t bytes)
+static void lay_out(struct vwl_client *client, struct vwl_shmbuf *buffer,
+                    int64_t bytes)
 {
+    const struct layout *layout = vwl_part_of(client, &layout_part);
+    int64_t align = layout->may_have_gaps ? VWL_HOST_ALIGN : LEAST_ALIGN;
     int64_t row = (int64_t)buffer->width * buffer->bytes_per_pixel;
-    int64_t stride = (row + VWL_HOST_ALIGN - 1) & -(int64_t)VWL_HOST_ALIGN;
+    int64_t stride = (row + align - 1) & -align;
     int64_t aligned = stride * buffer->height;
 
     buffer->host_stride = buffer->stride;
@@ -85,6 +113,8 @@ static void lay_out(struct vwl_shmbuf *buffer, int64_t bytes)
         buffer->extent = (size_t)aligned;
     }
 }
+
+/* ---- pools ---- */
 
 static void pool_refused(struct vwl_client *client, struct vwl_object *object,
                          struct vwl_lone *lone)
@@ -120,7 +150,7 @@ static enum vwl_outcome create_buffer(struct vwl_client *client,
     if (pool->shared) {
         return VWL_PASS;
     }
-    lay_out(&b, bytes);
+    lay_out(client, &b, bytes);
     return vwl_shmbuf_new(client, &b, &msg->args[0]) != NULL ? VWL_DONE
                                                              : VWL_FAILED;
 }

@@ -5,9 +5,10 @@
  * which the pixels that changed are read. Memory that nobody needs rests for a
  * while.
  *
- * Rows begin at multiples of VWL_HOST_ALIGN bytes at the host, the first with a
- * page, and the memory's length is sealed: what compositors ask for that let
- * the GPU read such memory, and need no copy of their own.
+ * The first row begins with a page at the host, and the memory's length is
+ * sealed. Where the host is new enough, rows begin at multiples of
+ * VWL_HOST_ALIGN bytes: what compositors ask for that let the GPU read such
+ * memory, and need no copy of their own. Elsewhere there are no gaps.
  *
  * A buffer is alive while the client has it, the host shows it or a surface
  * has it attached.
