@@ -102,6 +102,9 @@ static int map_refused(struct vwl_map *map, int err)
             return map_ask(map, VWL_MAP_RETRIES);
         }
     }
+    if (map->beyond_end) {
+        return err; /* its right, and the owner knows what to do */
+    }
     log_host_bug(map->core->log,
                  "shm: the front-end refused to map %" PRIu64
                  " bytes at 0x%" PRIx64 ": %s",
@@ -144,6 +147,7 @@ static struct vwl_map *map_new(struct vwl_core *core, int fd,
     map->owner = owner;
     map->file[0] = st->st_dev;
     map->file[1] = st->st_ino;
+    map->beyond_end = S_ISREG(st->st_mode) && (uint64_t)st->st_size < len_bytes;
     vwl_list_init(&map->twins);
     vwl_list_insert(&core->maps.no_room, &map->link);
     return map;

@@ -50,6 +50,8 @@ struct vwl_map {
     int fd; /* borrowed until it is mapped */
     void (*done)(void *owner, int err);
     void *owner;
+    bool beyond_end;       /* its last page is partly past the file's end:
+                              not every front-end maps that */
     uint64_t file[2];      /* device, inode */
     struct vwl_list twins; /* of others that map the same file */
 };
