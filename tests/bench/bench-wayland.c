@@ -42,6 +42,12 @@ struct bench {
     unsigned int n_routes;
 };
 
+/* Beside an older device, which may not know newer options. */
+static bool is_against(void)
+{
+    return g_getenv("VWL_BENCH_AGAINST") != NULL;
+}
+
 static char *in(const struct bench *bench, const char *name)
 {
     return g_build_filename(bench->folder, name, NULL);
@@ -97,8 +103,9 @@ static void start_loopback(struct bench *bench, const char *name,
 {
     struct route *route = add(bench, name, name);
     char *listen = g_strdup_printf("--listen=%s", route->path);
-    char *stub = g_strdup_printf("--wayland-sock=%s,policy=%s",
-                                 bench->stub_path, policy);
+    char *stub = g_strdup_printf("--wayland-sock=%s%s%s", bench->stub_path,
+                                 policy ? ",policy=" : "",
+                                 policy ? policy : "");
     char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
     const char *argv[] = {
         g_getenv("VWL_LOOPBACK"), listen, stub, plugin, option, NULL
@@ -120,10 +127,13 @@ static void start_daemon(struct bench *bench)
     char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
     char *listen = g_strdup_printf("--listen=%s", route->path);
     char *daemon = g_strdup_printf("--daemon-socket=%s", socket);
-    const char *daemon_argv[] = {
-        g_getenv("VWL_DAEMON"),   socket_path, stub, plugin,
-        "--security-context=off", NULL
-    };
+    const char *daemon_argv[] = { g_getenv("VWL_DAEMON"),
+                                  socket_path,
+                                  stub,
+                                  plugin,
+                                  is_against() ? NULL
+                                               : "--security-context=off",
+                                  NULL };
     const char *argv[] = { g_getenv("VWL_LOOPBACK"), listen, daemon, NULL };
 
     route->groups[0] = bench_spawn(daemon_argv, NULL);
@@ -179,8 +189,7 @@ struct work {
     const char *name, *unit;
     bool more;
     double (*run)(const struct route *route, const struct work *work);
-    int width, height;
-    gboolean spot;
+    struct bench_frames frames;
     unsigned int times, slow_times;
     size_t bytes;
     bool beside; /* the client has a processor of its own */
@@ -194,8 +203,8 @@ static unsigned int times_of(const struct route *route, const struct work *work)
 static double frames(const struct route *route, const struct work *work)
 {
     struct bench_client *client = bench_client_open(route->path);
-    double us = bench_client_frames(client, work->width, work->height,
-                                    work->spot, times_of(route, work));
+    double us = bench_client_frames(client, &work->frames,
+                                    times_of(route, work));
 
     bench_client_close(client);
     return us;
@@ -239,24 +248,29 @@ static double clipboard(const struct route *route, const struct work *work)
     return speed;
 }
 
+/* clang-format off */
 static const struct work works[] = {
-    { "1920x1080, all of it", "us/frame", false, frames, 1920, 1080, FALSE, 150,
-      15, 0, false },
-    { "1920x1080, painted elsewhere", "us/frame", false, frames, 1920, 1080,
-      FALSE, 150, 15, 0, true },
-    { "1920x1080, 256x16 changed", "us/frame", false, frames, 1920, 1080, TRUE,
-      600, 60, 0, false },
-    { "256x256, all of it", "us/frame", false, frames, 256, 256, FALSE, 1000,
-      200, 0, false },
-    { "round trip", "us", false, round_trips, 0, 0, FALSE, 2000, 500, 0,
+    { "1920x1080, all of it", "us/frame", false, frames,
+      { 1920, 1080, FALSE, FALSE }, 150, 15, 0, false },
+    { "1920x1080, painted elsewhere", "us/frame", false, frames,
+      { 1920, 1080, FALSE, FALSE }, 150, 15, 0, true },
+    { "1920x1080, 256x16 changed", "us/frame", false, frames,
+      { 1920, 1080, TRUE, FALSE }, 600, 60, 0, false },
+    { "1920x1080 unsealed, all of it", "us/frame", false, frames,
+      { 1920, 1080, FALSE, TRUE }, 150, 15, 0, false },
+    { "1920x1080 unsealed, 256x16 changed", "us/frame", false, frames,
+      { 1920, 1080, TRUE, TRUE }, 600, 60, 0, false },
+    { "256x256, all of it", "us/frame", false, frames,
+      { 256, 256, FALSE, FALSE }, 1000, 200, 0, false },
+    { "round trip", "us", false, round_trips, { 0 }, 2000, 500, 0, false },
+    { "connect and first round trip", "us", false, connects, { 0 }, 100, 10, 0,
       false },
-    { "connect and first round trip", "us", false, connects, 0, 0, FALSE, 100,
-      10, 0, false },
-    { "selection, 60 KiB", "MB/s", true, clipboard, 0, 0, FALSE, 1, 1,
-      60u << 10, false },
-    { "selection, 64 MiB", "MB/s", true, clipboard, 0, 0, FALSE, 1, 0,
-      64u << 20, false },
+    { "selection, 60 KiB", "MB/s", true, clipboard, { 0 }, 1, 1, 60u << 10,
+      false },
+    { "selection, 64 MiB", "MB/s", true, clipboard, { 0 }, 1, 0, 64u << 20,
+      false },
 };
+/* clang-format on */
 
 static double cpu_of(pid_t stub, const struct route *route)
 {
@@ -315,7 +329,7 @@ static void measure_policy(struct bench *bench, const char *only)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {
         if (strstr(works[i].name, only) && !works[i].beside &&
-            works[i].run != clipboard) {
+            !works[i].frames.unsealed && works[i].run != clipboard) {
             measure(bench, &works[i], "policy", "none", POLICY_ROUNDS);
         }
     }
@@ -352,17 +366,19 @@ int main(int argc, char **argv)
     if (!is_policy) {
         add(&bench, "native", "stub");
         start_relay(&bench);
-        start_loopback(&bench, "device", "wayland", "--copy-pools");
-        start_loopback(&bench, "loopback", "wayland", NULL);
+        start_loopback(&bench, "device", NULL, "--copy-pools");
+        start_loopback(&bench, "loopback", NULL, NULL);
         start_daemon(&bench);
         start_waypipe(&bench);
         measure_all(&bench, only);
         stop(&bench);
     }
-    start_loopback(&bench, "none", "none", "--copy-pools");
-    start_loopback(&bench, "wayland", "wayland", "--copy-pools");
-    measure_policy(&bench, only);
-    stop(&bench);
+    if (!is_against()) {
+        start_loopback(&bench, "none", "none", "--copy-pools");
+        start_loopback(&bench, "wayland", "wayland", "--copy-pools");
+        measure_policy(&bench, only);
+        stop(&bench);
+    }
     bench_kill_group(bench.stub);
     bench_remove_folder(bench.folder);
     return 0;

@@ -152,9 +152,10 @@ static void show(struct wl_surface *surface, struct buffer *buffer, int width,
     buffer->busy = true;
 }
 
-double bench_client_frames(struct bench_client *client, int width, int height,
-                           gboolean spot, unsigned int n)
+double bench_client_frames(struct bench_client *client,
+                           const struct bench_frames *frames, unsigned int n)
 {
+    int width = frames->width, height = frames->height;
     size_t bytes = (size_t)width * (size_t)height * 4;
     struct wl_surface *surface = wl_compositor_create_surface(
         client->compositor);
@@ -164,9 +165,10 @@ double bench_client_frames(struct bench_client *client, int width, int height,
     double start = 0;
     void *memory;
 
-    /* sealed, as toolkits do */
+    /* sealed, as some toolkits do */
     bench_must(ftruncate(fd, (off_t)(bytes * BUFFERS)) == 0 &&
-                   fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0,
+                   (frames->unsealed ||
+                    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0),
                "memory");
     memory = mmap(NULL, bytes * BUFFERS, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
                   0);
@@ -192,7 +194,7 @@ double bench_client_frames(struct bench_client *client, int width, int height,
         while (buffer->busy) {
             wait_event(client);
         }
-        show(surface, buffer, width, height, spot, i + 1);
+        show(surface, buffer, width, height, frames->spot, i + 1);
         wl_display_flush(client->display);
     }
     bench_client_round_trip(client);

@@ -50,10 +50,16 @@ struct bench_client;
 struct bench_client *bench_client_open(const char *path);
 void bench_client_close(struct bench_client *client);
 void bench_client_round_trip(struct bench_client *client);
-/* Paints n frames of that size; spot: only a small piece of each changes.
- * Microseconds for each, all of them looked at by the stub. */
-double bench_client_frames(struct bench_client *client, int width, int height,
-                           gboolean spot, unsigned int n);
+struct bench_frames {
+    int width, height;
+    gboolean spot;     /* only a small piece of each changes */
+    gboolean unsealed; /* their pool's file may shrink, for all that is known */
+};
+
+/* Paints n such frames. Microseconds for each, all of them looked at by the
+ * stub. */
+double bench_client_frames(struct bench_client *client,
+                           const struct bench_frames *frames, unsigned int n);
 /* Gives so many bytes away as the selection; bytes per microsecond. */
 double bench_client_clipboard(struct bench_client *client, size_t bytes);
 
