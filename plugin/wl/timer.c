@@ -21,17 +21,23 @@ void vwl_timers_finish(struct vwl_timers *timers)
     vwl_fd_clear(&timers->fd);
 }
 
+/* It stays as it is if it fires early enough: most timers are taken back before
+ * they are due, and one that fires for nobody costs less than as many calls. */
 static void timers_arm(struct vwl_timers *timers)
 {
     struct itimerspec spec = { 0 };
+    uint64_t due_us;
 
-    if (!vwl_list_is_empty(&timers->list)) {
-        uint64_t due_us =
-            vwl_list_entry(timers->list.next, struct vwl_timer, link)->due_us;
-
-        spec.it_value.tv_sec = (time_t)(due_us / G_USEC_PER_SEC);
-        spec.it_value.tv_nsec = (long)(due_us % G_USEC_PER_SEC) * 1000 + 1;
+    if (vwl_list_is_empty(&timers->list)) {
+        return;
     }
+    due_us = vwl_list_entry(timers->list.next, struct vwl_timer, link)->due_us;
+    if (timers->armed_us && timers->armed_us <= due_us) {
+        return;
+    }
+    timers->armed_us = due_us;
+    spec.it_value.tv_sec = (time_t)(due_us / G_USEC_PER_SEC);
+    spec.it_value.tv_nsec = (long)(due_us % G_USEC_PER_SEC) * 1000 + 1;
     timerfd_settime(timers->fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
@@ -62,14 +68,7 @@ void vwl_timer_set(struct vwl_timers *timers, struct vwl_timer *timer,
 
 void vwl_timer_cancel(struct vwl_timers *timers, struct vwl_timer *timer)
 {
-    if (!vwl_list_is_empty(&timer->link)) {
-        bool first = timers->list.next == &timer->link;
-
-        vwl_list_remove(&timer->link);
-        if (first) {
-            timers_arm(timers);
-        }
-    }
+    vwl_list_remove(&timer->link);
 }
 
 void vwl_timers_run(struct vwl_timers *timers)
@@ -80,6 +79,7 @@ void vwl_timers_run(struct vwl_timers *timers)
     if (read(timers->fd, &ticks, sizeof ticks) < 0) {
         return;
     }
+    timers->armed_us = 0;
     while (!vwl_list_is_empty(&timers->list)) {
         struct vwl_timer *timer = vwl_list_entry(timers->list.next,
                                                  struct vwl_timer, link);

@@ -19,6 +19,7 @@ struct vwl_timer {
 
 struct vwl_timers {
     int fd;
+    uint64_t armed_us;    /* when the descriptor is readable; 0: never */
     struct vwl_list list; /* of vwl_timer.link, earliest first */
 };
 
