@@ -279,6 +279,13 @@ struct vwl_host {
      * once. -errno: no. NULL: device_new refuses VWL_TRANSFER_ASK. */
     int (*transfer_request)(void *opaque, size_t index, uint32_t kind,
                             uint32_t way, int *fd);
+
+    /* [device] As socket_connect, for another question on a pair that it made
+     * and whose last question was answered by 0: fd is the plugin's end, and
+     * stays the plugin's. Whoever holds the other end keeps it until the end
+     * of file. Must not block. -errno: the plugin closes it and calls
+     * socket_connect. NULL: a pair is for one question. */
+    int (*socket_connect_again)(void *opaque, size_t index, int fd);
 };
 
 /* Allocated by the host, filled by device_stats. Gauges are of now, counters

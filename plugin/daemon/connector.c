@@ -17,9 +17,12 @@
 #define END_MS 2000 /* a path of a dead file system may hold it up */
 #define NO_MEMORY_MS 10
 #define NOTE_SOCKET UINT32_MAX /* instead of a socket's number */
+/* The plugin keeps fewer; what is more serves for one question. */
+#define CHANNELS_MAX 64
 
-/* From the daemon: the index alone, with a descriptor for the answer; or
- * NOTE_SOCKET and what it bound. */
+/* From the daemon: the index alone, with a channel to answer on, which brings
+ * the next ones (the index alone, too) until its end; or NOTE_SOCKET and what
+ * it bound. */
 struct ask {
     uint32_t index;
     struct vwl_bound bound;
@@ -63,12 +66,13 @@ struct note {
 
 struct connecting {
     const struct vwl_options *options;
-    int from;               /* the daemon */
     bool noted;             /* that the daemon's socket is bound */
     struct vwl_bound bound; /* what to remove at the end, if noted */
     struct vwl_context_config config;
-    struct vwl_context *contexts; /* one for each socket */
-    struct note *notes;           /* the last one of each */
+    struct vwl_context *contexts;           /* one for each socket */
+    struct note *notes;                     /* the last one of each */
+    struct pollfd polled[1 + CHANNELS_MAX]; /* the daemon, channels */
+    nfds_t n_polled;
 };
 
 static void tell(struct connecting *connecting, uint32_t index,
@@ -81,7 +85,8 @@ static void tell(struct connecting *connecting, uint32_t index,
 
     if (state != VWL_CONTEXT_NONE &&
         (last->state != note.state || last->why != note.why) &&
-        sendmsg(connecting->from, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
+        sendmsg(connecting->polled[0].fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >=
+            0) {
         *last = note;
     }
 }
@@ -103,20 +108,42 @@ static int connect_to(struct connecting *connecting, uint32_t index, int *fd)
     return err;
 }
 
-static void serve(struct connecting *connecting, uint32_t index, int answer)
+static void serve(struct connecting *connecting, uint32_t index, int channel)
 {
-    struct pollfd p = { .fd = answer };
     int fd = -1, err = -EINVAL;
 
-    if (poll(&p, 1, 0) > 0) {
-        return; /* whoever asked does not wait any more */
-    }
     if (index < connecting->options->config.n_sockets) {
         err = connect_to(connecting, index, &fd);
     }
-    send_word(answer, (uint32_t)err, fd, MSG_DONTWAIT);
+    send_word(channel, (uint32_t)err, fd, MSG_DONTWAIT);
     if (fd >= 0) {
         close(fd);
+    }
+}
+
+static bool is_at_end(int channel)
+{
+    struct pollfd p = { .fd = channel };
+
+    return poll(&p, 1, 0) > 0;
+}
+
+/* The first question of a channel, which comes with it. */
+static void open_channel(struct connecting *connecting, uint32_t index,
+                         int channel)
+{
+    if (is_at_end(channel)) {
+        close(channel); /* whoever asked does not wait any more */
+        return;
+    }
+    serve(connecting, index, channel);
+    if (connecting->n_polled <= CHANNELS_MAX) {
+        connecting->polled[connecting->n_polled++] = (struct pollfd){
+            .fd = channel,
+            .events = POLLIN,
+        };
+    } else {
+        close(channel);
     }
 }
 
@@ -130,8 +157,8 @@ static bool next(struct connecting *connecting)
                           .msg_iovlen = 1,
                           .msg_control = &control,
                           .msg_controllen = sizeof control };
-    ssize_t n = recvmsg(connecting->from, &msg, MSG_CMSG_CLOEXEC);
-    int answer;
+    ssize_t n = recvmsg(connecting->polled[0].fd, &msg, MSG_CMSG_CLOEXEC);
+    int channel;
 
     if (n < 0 && (errno == ENOMEM || errno == ENOBUFS)) {
         poll(NULL, 0, NO_MEMORY_MS); /* the question stays where it is */
@@ -140,17 +167,60 @@ static bool next(struct connecting *connecting)
     if (n <= 0) {
         return n < 0 && errno == EINTR;
     }
-    if (msg.msg_controllen >= CMSG_LEN(sizeof answer)) {
-        memcpy(&answer, CMSG_DATA(&control.head), sizeof answer);
+    if (msg.msg_controllen >= CMSG_LEN(sizeof channel)) {
+        memcpy(&channel, CMSG_DATA(&control.head), sizeof channel);
         if (n == sizeof ask.index) {
-            serve(connecting, ask.index, answer);
+            open_channel(connecting, ask.index, channel);
+        } else {
+            close(channel);
         }
-        close(answer);
     } else if (n == sizeof ask && ask.index == NOTE_SOCKET) {
         connecting->noted = true;
         connecting->bound = ask.bound;
     }
     return true;
+}
+
+/* False: the channel is at its end. */
+static bool next_of_channel(struct connecting *connecting,
+                            const struct pollfd *channel)
+{
+    uint32_t index;
+    struct iovec iov = { &index, sizeof index };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    ssize_t n;
+
+    if (channel->revents & (POLLHUP | POLLERR | POLLNVAL)) {
+        return false; /* whoever may have asked does not wait any more */
+    }
+    if (channel->revents & POLLIN) {
+        n = recvmsg(channel->fd, &msg, MSG_DONTWAIT);
+        if (n != sizeof index) {
+            return n < 0;
+        }
+        serve(connecting, index, channel->fd);
+    }
+    return true;
+}
+
+/* False: the daemon is gone. */
+static bool turn(struct connecting *connecting)
+{
+    struct pollfd *polled = connecting->polled;
+    nfds_t left = 1;
+
+    if (poll(polled, connecting->n_polled, -1) < 0) {
+        return errno == EINTR || errno == ENOMEM;
+    }
+    for (nfds_t i = 1; i < connecting->n_polled; i++) {
+        if (next_of_channel(connecting, &polled[i])) {
+            polled[left++] = polled[i];
+        } else {
+            close(polled[i].fd);
+        }
+    }
+    connecting->n_polled = left;
+    return polled[0].revents == 0 || next(connecting);
 }
 
 /* Before it is confined: there is no memory to be had afterwards. */
@@ -176,7 +246,11 @@ static void G_GNUC_NORETURN connector_main(const struct vwl_options *options,
                                            int from,
                                            vwl_connector_confine_fn confine)
 {
-    struct connecting connecting = { .options = options, .from = 3 };
+    struct connecting connecting = {
+        .options = options,
+        .polled = { { .fd = 3, .events = POLLIN } },
+        .n_polled = 1,
+    };
     struct vwl_sandbox_report report;
     struct iovec iov = { &report, sizeof report };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -199,10 +273,10 @@ static void G_GNUC_NORETURN connector_main(const struct vwl_options *options,
     }
     make_contexts(&connecting);
     confine(options, &report);
-    if (sendmsg(connecting.from, &msg, MSG_NOSIGNAL) < 0) {
+    if (sendmsg(connecting.polled[0].fd, &msg, MSG_NOSIGNAL) < 0) {
         _exit(1);
     }
-    while (next(&connecting)) {
+    while (turn(&connecting)) {
     }
     if (connecting.noted) {
         vwl_bound_unlink(&connecting.bound, options->socket_path);
@@ -305,6 +379,14 @@ int vwl_connector_connect(const struct vwl_connector *connector, size_t index,
     }
     *fd = sv[0];
     return 0;
+}
+
+int vwl_connector_connect_again(size_t index, int fd)
+{
+    if (index >= NOTE_SOCKET) {
+        return -EINVAL;
+    }
+    return send_word(fd, (uint32_t)index, -1, MSG_DONTWAIT);
 }
 
 void vwl_connector_stop(struct vwl_connector *connector)

@@ -52,6 +52,9 @@ bool vwl_connector_log(const struct vwl_connector *connector,
 int vwl_connector_connect(const struct vwl_connector *connector, size_t index,
                           int *fd);
 
+/* As vwl_host's socket_connect_again. */
+int vwl_connector_connect_again(size_t index, int fd);
+
 /* Ends it, and waits for that. */
 void vwl_connector_stop(struct vwl_connector *connector);
 

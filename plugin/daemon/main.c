@@ -124,6 +124,11 @@ static int on_socket_connect(void *opaque, size_t index, int *fd)
     return vwl_connector_connect(&daemon->connector, index, fd);
 }
 
+static int on_socket_connect_again(void *opaque, size_t index, int fd)
+{
+    return vwl_connector_connect_again(index, fd);
+}
+
 static int on_foreign_request(void *opaque, uint32_t kind, uint64_t id, int *fd)
 {
     const struct daemon *daemon = opaque;
@@ -319,6 +324,7 @@ static bool make_device(struct daemon *daemon, GError **error)
         .disconnected = on_disconnected,
         .broken = on_broken,
         .socket_connect = daemon->connector.fd >= 0 ? on_socket_connect : NULL,
+        .socket_connect_again = on_socket_connect_again,
         .foreign_request = daemon->resources ? on_foreign_request : NULL,
         .transfer_request = options->control ? on_transfer_request : NULL,
     };

@@ -250,6 +250,8 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
 
     pump->closer = core.closer = vwl_closer_create();
     pump->host = config->host;
+    core.asks_again = pump->host->socket_connect &&
+                      pump->host->socket_connect_again;
     pump->log = log;
     pump->max_in_flight = config->max_in_flight;
     pump->max_copied_bytes = config->core.max_queued_bytes;

@@ -104,6 +104,14 @@ static int on_socket_connect(void *opaque, size_t index, int *fd)
                : vwl_contexts_connect(pump->contexts, index, fd);
 }
 
+static int on_socket_connect_again(void *opaque, size_t index, int fd)
+{
+    const struct vwl_pump *pump = opaque;
+    const struct vwl_host *host = pump->host;
+
+    return host->socket_connect_again(host->opaque, index, fd);
+}
+
 /* Planes may share a descriptor. */
 static bool is_shared(const struct vwl_resource *resource, size_t plane)
 {
@@ -175,6 +183,7 @@ const struct vwl_core_ops vwl_pump_core_ops = {
     .more_buffers = vwl_pump_more_buffers,
     .more_filled = vwl_pump_more_filled,
     .socket_connect = on_socket_connect,
+    .socket_connect_again = on_socket_connect_again,
     .buffer_offer = vwl_pump_buffer_offer,
     .buffer_alloc = vwl_pump_buffer_alloc,
     .foreign = on_foreign,

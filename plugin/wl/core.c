@@ -10,6 +10,7 @@
 #include "policy/filter.h"
 #include "wl/command.h"
 #include "wl/crowd.h"
+#include "wl/kinds/connect.h"
 #include "wl/kinds/dmabuf.h"
 #include "wl/kinds/memory.h"
 #include "wl/outbox/wait.h"
@@ -64,6 +65,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     vwl_list_init(&core->contexts);
     vwl_list_init(&core->others);
     vwl_asks_init(&core->asks);
+    vwl_channels_init(&core->channels);
     vwl_list_init(&core->waiting);
     vwl_list_init(&core->lingering);
     vwl_list_init(&core->base_waiters);
@@ -91,6 +93,7 @@ void vwl_core_destroy(struct vwl_core *core)
         return;
     }
     vwl_core_reset(core, false);
+    vwl_channels_finish(core);
     vwl_maps_finish(core);
     vwl_held_finish(&core->held);
     vwl_bounce_finish(&core->bounce);
@@ -197,8 +200,11 @@ void vwl_core_dispatch_out(struct vwl_core *core)
 
     for (int i = 0; i < n; i++) {
         struct vwl_vfd *vfd = events[i].data.ptr;
+        struct vwl_channel *channel = vwl_channels_find(core, vfd);
 
-        if (events[i].data.ptr == &core->foreigns) {
+        if (channel) {
+            vwl_connect_answered(core, channel);
+        } else if (events[i].data.ptr == &core->foreigns) {
             foreigns = true;
         } else if (events[i].data.ptr == &core->asks) {
             asks = true;

@@ -71,6 +71,7 @@ struct vwl_core_config {
     /* Tells whether peers still hold what the guest closed. Borrowed for the
      * core's life; NULL: nothing does. */
     struct vwl_locks *locks;
+    bool asks_again;     /* socket_connect_again may be used */
     uint64_t shm_window; /* bytes; all limits are resolved, none is 0 */
     uint32_t max_vfds;
     uint32_t max_contexts;
@@ -117,6 +118,8 @@ struct vwl_core_ops {
     void (*more_filled)(void *opaque, unsigned int n, size_t last_bytes);
     /* As vwl_host's; -EOPNOTSUPP or NULL: the core connects by path. */
     int (*socket_connect)(void *opaque, size_t index, int *fd);
+    /* As vwl_host's; not NULL if the configuration says asks_again. */
+    int (*socket_connect_again)(void *opaque, size_t index, int fd);
     /* Whether guests can have dmabufs: 0; -EOPNOTSUPP or NULL: they cannot;
      * -EINPROGRESS: vwl_core_buffers_changed will tell to ask again. */
     int (*buffer_offer)(void *opaque);

@@ -14,6 +14,7 @@
 #include "wl/inbox/messages.h"
 #include "wl/inbox/ready.h"
 #include "wl/inbox/share.h"
+#include "wl/kinds/channels.h"
 #include "wl/kinds/ctx_ask.h"
 #include "wl/memory/held.h"
 #include "wl/memory/map.h"
@@ -41,6 +42,7 @@ struct vwl_core {
     struct vwl_closer *syncer; /* of dmabufs: what closes holds up none */
     struct vwl_foreigns foreigns;
     struct vwl_asks asks;
+    struct vwl_channels channels;
     int64_t objects_bytes; /* of what filters know of objects */
     GHashTable *refused;   /* rows of policies' tables that the log has named */
 

@@ -215,6 +215,13 @@ struct v1_host_transfer {
 _Static_assert(offsetof(struct v1_host_transfer, transfer_request) ==
                    offsetof(struct vwl_host, transfer_request),
                "moved");
+struct v1_host_again {
+    struct v1_host_transfer before;
+    int (*socket_connect_again)(void *, size_t, int);
+};
+_Static_assert(offsetof(struct v1_host_again, socket_connect_again) ==
+                   offsetof(struct vwl_host, socket_connect_again),
+               "moved");
 struct v1_config_policies {
     struct v1_config_context before;
     const void *socket_policies;

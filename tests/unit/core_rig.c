@@ -86,6 +86,15 @@ static int rig_connect(void *opaque, size_t index, int *fd)
     return 0;
 }
 
+static int rig_connect_again(void *opaque, size_t index, int fd)
+{
+    struct core_rig *rig = opaque;
+
+    rig->n_agains++;
+    rig->connect_index = index;
+    return rig->again_err;
+}
+
 static int rig_buffer_offer(void *opaque)
 {
     struct core_rig *rig = opaque;
@@ -158,6 +167,7 @@ static const struct vwl_core_ops rig_ops = {
     .shm_base = rig_base,
     .message_ready = rig_message_ready,
     .socket_connect = rig_connect,
+    .socket_connect_again = rig_connect_again,
     .buffer_offer = rig_buffer_offer,
     .buffer_alloc = rig_buffer_alloc,
     .foreign = rig_foreign,

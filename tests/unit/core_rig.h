@@ -52,6 +52,8 @@ struct core_rig {
     int connect_err;
     size_t connect_index;
     unsigned int n_connects;
+    unsigned int n_agains; /* times that it was asked again */
+    int again_err;
     int foreign_err;    /* -EINPROGRESS: it answers later, on foreign_fd */
     int foreign_fd;     /* else what it gives (a duplicate is given) */
     int foreign_before; /* the foreign_fd before that */

@@ -260,6 +260,126 @@ static void test_never(void)
     core_rig_free(rig);
 }
 
+/* ---- a host that is asked again on the same pair ------------------------- */
+
+static struct core_rig *rig_that_keeps(void)
+{
+    struct core_rig *rig = rig_that_connects();
+
+    rig->core->config.asks_again = true;
+    return rig;
+}
+
+/* Its answer to what was asked, and that it arrived. */
+static void connected(struct core_rig *rig, struct asked *asked, int channel)
+{
+    int sv[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
+    rig->connect_fd = channel;
+    answer(rig, "\0\0\0\0", 4, &sv[0], 1);
+    run(rig, rig->completed->len + 1);
+    expect(asked, RESP_VFD_NEW);
+    close(sv[0]);
+    close(sv[1]);
+}
+
+static void test_kept(void)
+{
+    struct core_rig *rig = rig_that_keeps();
+    struct asked *asked = begin(rig, 1), *more;
+    int first = rig->connect_fd, second;
+
+    connected(rig, asked, first);
+    /* one more question on the same pair, and two at once on two */
+    asked = begin(rig, 2);
+    g_assert_cmpuint(rig->n_agains, ==, 1);
+    more = begin(rig, 3);
+    second = rig->connect_fd;
+    g_assert_cmpuint(rig->n_connects, ==, 2);
+    connected(rig, more, second);
+    connected(rig, asked, first);
+    /* closing a context that waits takes the pair away that would answer it */
+    asked = begin(rig, 4);
+    more = begin(rig, 5);
+    g_assert_cmpuint(rig->n_agains, ==, 3);
+    g_assert_cmpuint(rig->n_connects, ==, 2);
+    vwl_core_reset(rig->core, false);
+    asked_free(asked);
+    asked_free(more);
+    asked = begin(rig, 6);
+    g_assert_cmpuint(rig->n_connects, ==, 3);
+    close(first);
+    close(second);
+    connected(rig, asked, rig->connect_fd);
+    close(rig->connect_fd);
+    core_rig_free(rig);
+}
+
+/* The core's events, until nothing is left of them. */
+static void settle(struct core_rig *rig)
+{
+    struct pollfd p = { vwl_core_out_fd(rig->core), POLLIN, 0 };
+
+    while (poll(&p, 1, 0) == 1) {
+        vwl_core_dispatch_out(rig->core);
+    }
+}
+
+static void is_closed(int channel)
+{
+    char byte;
+
+    g_assert_cmpint(read(channel, &byte, 1), ==, 0);
+    close(channel);
+}
+
+/* After its end, words that nobody asked for, a refusal, or a host that cannot,
+ * the next question has a pair of its own. */
+static void test_not_kept(void)
+{
+    struct core_rig *rig = rig_that_keeps();
+    const int enoent = -ENOENT;
+    struct asked *asked = begin(rig, 1);
+    int channel = rig->connect_fd;
+
+    connected(rig, asked, channel);
+    close(channel);
+    settle(rig);
+
+    asked = begin(rig, 2);
+    g_assert_cmpuint(rig->n_connects, ==, 2);
+    channel = rig->connect_fd;
+    connected(rig, asked, channel);
+    answer(rig, "\0\0\0\0", 4, &rig->listener, 1);
+    settle(rig);
+    is_closed(channel);
+
+    asked = begin(rig, 3);
+    g_assert_cmpuint(rig->n_connects, ==, 3);
+    channel = rig->connect_fd;
+    answer(rig, &enoent, 4, NULL, 0);
+    run(rig, rig->completed->len + 1);
+    expect(asked, RESP_ERR);
+    is_closed(channel);
+
+    asked = begin(rig, 4);
+    channel = rig->connect_fd;
+    connected(rig, asked, channel);
+    g_assert_cmpuint(rig->n_connects, ==, 4);
+    g_assert_cmpuint(rig->n_agains, ==, 0);
+    rig->again_err = -EPIPE;
+    asked = begin(rig, 5);
+    is_closed(channel);
+    g_assert_cmpuint(rig->n_connects, ==, 5);
+    g_assert_cmpuint(rig->n_agains, ==, 1);
+    channel = rig->connect_fd;
+    connected(rig, asked, channel);
+    close(channel);
+    core_rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -268,5 +388,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/connect/again", test_again);
     g_test_add_func("/core/connect/in-order", test_in_order);
     g_test_add_func("/core/connect/never", test_never);
+    g_test_add_func("/core/connect/kept", test_kept);
+    g_test_add_func("/core/connect/not-kept", test_not_kept);
     return g_test_run();
 }

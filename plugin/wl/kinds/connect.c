@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "base/clock.h"
 #include "base/closer.h"
 #include "base/fd.h"
+#include "wl/kinds/channels.h"
 #include "wl/kinds/ctx.h"
 #include "wl/kinds/ctx_filter.h"
 #include "wl/state.h"
@@ -48,43 +48,20 @@ static int connect_by_path(struct vwl_ctx *ctx)
                                                                      : 0;
 }
 
-void vwl_connect_forget_answer(struct vwl_ctx *ctx)
-{
-    struct vwl_core *core = ctx->vfd.core;
-    struct epoll_event event = { 0 };
-
-    if (ctx->answer_fd >= 0) {
-        /* closing it would do that, but may take its time */
-        epoll_ctl(core->out_epoll, EPOLL_CTL_DEL, ctx->answer_fd, &event);
-        vwl_closer_close(core->closer, &ctx->answer_fd);
-    }
-}
-
 static int connect_by_host(struct vwl_ctx *ctx)
 {
-    struct vwl_vfd *vfd = &ctx->vfd;
-    struct vwl_core *core = vfd->core;
-    struct epoll_event event = { .events = EPOLLIN, .data.ptr = vfd };
+    struct vwl_core *core = ctx->vfd.core;
     uint64_t now_us = vwl_clock_us();
     int err;
 
     if (!core->ops->socket_connect) {
         return -EOPNOTSUPP;
     }
-    err = core->ops->socket_connect(core->opaque, ctx->socket, &ctx->answer_fd);
+    err = vwl_channel_ask(ctx);
     if (err < 0) {
         return err;
     }
-    err = vwl_fd_admit(ctx->answer_fd);
-    if (err == 0 &&
-        epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, ctx->answer_fd, &event) < 0) {
-        err = -errno;
-    }
-    if (err < 0) {
-        vwl_connect_forget_answer(ctx);
-        return err;
-    }
-    vwl_timer_set(&core->timers, &vfd->timer,
+    vwl_timer_set(&core->timers, &ctx->vfd.timer,
                   ctx->deadline_us > now_us
                       ? (unsigned int)((ctx->deadline_us - now_us) / 1000) + 1
                       : 1);
@@ -101,25 +78,20 @@ static int connect_try(struct vwl_ctx *ctx)
 }
 
 /* As connect_try. */
-static int connect_take_answer(struct vwl_ctx *ctx)
+static int connect_take_answer(struct vwl_ctx *ctx, struct vwl_channel *channel)
 {
-    struct vwl_closer *closer = ctx->vfd.core->closer;
+    struct vwl_core *core = ctx->vfd.core;
     int fd = -1;
-    int err = vwl_fd_take_answer(ctx->answer_fd, &fd, closer);
+    int err = vwl_channel_take(core, channel, &fd);
 
-    if (err == -EINPROGRESS) {
+    if (err < 0) {
         return err;
     }
-    if (err == 0) {
-        vwl_fd_clear(&ctx->answer_fd); /* nothing else is in its queue */
-        err = vwl_fd_admit(fd);
-    } else {
-        vwl_connect_forget_answer(ctx);
-    }
+    err = vwl_fd_admit(fd);
     if (err == 0) {
         ctx->vfd.fd = vwl_fd_steal(&fd);
     }
-    vwl_closer_close(closer, &fd);
+    vwl_closer_close(core->closer, &fd);
     return err;
 }
 
@@ -162,9 +134,18 @@ static void connect_go_on(struct vwl_ctx *ctx, int err)
     vwl_vfd_creation_end(vfd, err);
 }
 
-void vwl_connect_answered(struct vwl_ctx *ctx)
+void vwl_connect_answered(struct vwl_core *core, struct vwl_channel *channel)
 {
-    connect_go_on(ctx, connect_take_answer(ctx));
+    struct vwl_ctx *ctx = channel->ctx;
+    int fd = -1;
+
+    if (ctx) {
+        connect_go_on(ctx, connect_take_answer(ctx, channel));
+    } else if (channel->fd >= 0) {
+        /* the end, or what is no answer */
+        vwl_channel_take(core, channel, &fd);
+        vwl_closer_close(core->closer, &fd);
+    }
 }
 
 static void connect_on_timer(struct vwl_timer *timer)
@@ -173,10 +154,11 @@ static void connect_on_timer(struct vwl_timer *timer)
         vwl_list_entry(timer, struct vwl_vfd, timer));
     int err;
 
-    if (ctx->answer_fd < 0) {
+    if (!ctx->channel) {
         err = connect_try(ctx);
     } else {
-        err = connect_take_answer(ctx); /* it may lie there since a pause */
+        /* it may lie there since a pause */
+        err = connect_take_answer(ctx, ctx->channel);
         err = err == -EINPROGRESS ? -ETIMEDOUT : err;
     }
     connect_go_on(ctx, err);

@@ -7,15 +7,15 @@
 #ifndef VWL_WL_KINDS_CONNECT_H
 #define VWL_WL_KINDS_CONNECT_H
 
+struct vwl_channel;
+struct vwl_core;
 struct vwl_ctx;
 struct vwl_request;
 
 /* 0: it is connected; -EINPROGRESS: its creation ends later; other -errno: it
  * cannot be. */
 int vwl_connect_start(struct vwl_ctx *ctx, struct vwl_request *request);
-/* Its answer_fd is readable. */
-void vwl_connect_answered(struct vwl_ctx *ctx);
-/* Nobody waits for the answer any more, if there is one to come. */
-void vwl_connect_forget_answer(struct vwl_ctx *ctx);
+/* The channel is readable. */
+void vwl_connect_answered(struct vwl_core *core, struct vwl_channel *channel);
 
 #endif

@@ -2,11 +2,11 @@
 #include "wl/kinds/ctx.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
 
 #include "base/closer.h"
 #include "policy/filter.h"
 #include "wl/inbox/recv.h"
+#include "wl/kinds/channels.h"
 #include "wl/kinds/connect.h"
 #include "wl/kinds/ctx_filter.h"
 #include "wl/kinds/kinds.h"
@@ -15,13 +15,12 @@
 
 static void ctx_init(struct vwl_vfd *vfd)
 {
-    vwl_ctx_of(vfd)->answer_fd = -1;
     vfd->core->n_contexts++;
 }
 
 static void ctx_free(struct vwl_vfd *vfd)
 {
-    vwl_connect_forget_answer(vwl_ctx_of(vfd));
+    vwl_channel_forget(vwl_ctx_of(vfd));
     vfd->core->n_contexts--;
 }
 
@@ -73,15 +72,6 @@ static int ctx_fd_to_send(const struct vwl_vfd *vfd)
     return vwl_ctx_rules(vfd) ? -1 : vfd->fd;
 }
 
-static void ctx_on_ready(struct vwl_vfd *vfd, uint32_t events)
-{
-    if (vwl_ctx_of(vfd)->answer_fd >= 0) {
-        vwl_connect_answered(vwl_ctx_of(vfd));
-    } else {
-        vwl_vfd_on_peer(vfd, events);
-    }
-}
-
 static void ctx_finish(struct vwl_vfd *vfd)
 {
     vwl_received_destroy(vwl_ctx_of(vfd)->received);
@@ -107,7 +97,6 @@ const struct vwl_vfd_ops vwl_ctx_ops = {
     .read = ctx_read,
     .fd_to_send = ctx_fd_to_send,
     .filtered = vwl_ctx_filtered,
-    .on_ready = ctx_on_ready,
     .saved = {
         .kind = VWL_IMAGE_CTX,
         .flags = VIRTIO_WL_VFD_WRITE | VIRTIO_WL_VFD_READ,

@@ -14,6 +14,7 @@
 
 #include "wl/vfd.h"
 
+struct vwl_channel;
 struct vwl_received;
 
 struct vwl_ctx {
@@ -22,8 +23,8 @@ struct vwl_ctx {
                                       NULL */
 
     /* while it is being connected, see connect.c */
-    size_t socket; /* of the core's configuration */
-    int answer_fd; /* the host was asked to connect it; -1 */
+    size_t socket;               /* of the core's configuration */
+    struct vwl_channel *channel; /* the host answers there; NULL */
     uint64_t deadline_us;
     unsigned int retry_ms;
 };
