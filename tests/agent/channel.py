@@ -226,6 +226,12 @@ class Session:
         (self.path / 'data/applications' / name).write_text(
             '[Desktop Entry]\nType=Application\n' + text)
 
+    def broken_icon(self, name):
+        """One that would be taken first, and that nothing here decodes."""
+        folder = self.path / 'data/icons/hicolor/scalable/apps'
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f'{name}.svg').write_text('no picture at all')
+
     def icon(self, name, side, pixel):
         folder = self.path / f'data/icons/hicolor/{side}x{side}/apps'
         folder.mkdir(parents=True, exist_ok=True)

@@ -182,6 +182,7 @@ def programs(host):
     session.entry('a b..c.desktop', 'Name=Odd! name: x\nExec=true\n')
     session.icon('calc', 64, RED)
     session.icon('calc', 128, BLUE)
+    session.broken_icon('calc')
     host.say(LIST, 0)
     apps, icons = host.list()
     odd = [i for i in apps if i.startswith('a_b__c-')]

@@ -17,12 +17,15 @@ static const char *const sizes[] = { "scalable", "256x256", "512x512",
                                      "128x128",  "96x96",   "72x72",
                                      "64x64",    "48x48",   "32x32" };
 
+/* Not one that this machine has no decoder for: it may have the same in
+ * another format. */
 static char *if_there(char *path)
 {
     struct stat st;
 
     if (stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-        st.st_size <= MAX_FILE_BYTES) {
+        st.st_size <= MAX_FILE_BYTES &&
+        gdk_pixbuf_get_file_info(path, NULL, NULL)) {
         return path;
     }
     g_free(path);
