@@ -220,7 +220,8 @@ def another_compositor(guest):
 def agent(guest):
     """It waits for a host that asks, as does root's; doctor finds both."""
     for scope, unit in (("--user ", "vwl-guest"), ("--user ",
-                        "vwl-guest-bridge"), ("", "vwl-guest-root"),
+                        "vwl-guest-bridge"), ("--user ", "vwl-guest-sound"),
+                        ("", "vwl-guest-root"),
                         ("", "vwl-guest-root-bridge")):
         guest.wait(f"{unit} does not run",
                    f"systemctl {scope}is-active {unit}.service")
@@ -235,7 +236,7 @@ def removal(guest):
     """The package goes, and everything with it."""
     guest.check("systemctl --user stop virtio-wl-bridge.socket "
                 "virtio-wl-bridge.service vwl-guest.service "
-                "vwl-guest-bridge.service")
+                "vwl-guest-bridge.service vwl-guest-sound.service")
     guest.as_user("pkill virtio-wl; pkill foot")
     status, output = guest.vm.run("dpkg -r vhost-user-wl-guest", 240)
     expect(status == 0, output)

@@ -85,6 +85,16 @@ static void check_bridge(const char *socket)
          socket, "systemctl --user restart virtio-wl-bridge");
 }
 
+/* Of this machine or, by vwl-guest-sound.service, of the host. */
+static void check_sound(void)
+{
+    g_autofree char *path = g_build_filename(g_get_user_runtime_dir(), "pulse",
+                                             "native", NULL);
+
+    tell(takes_us(path) ? WELL : WARN, "sound", path,
+         "systemctl --user restart vwl-guest-sound");
+}
+
 static void check_agent(void)
 {
     g_autofree char *path = vwl_control_path();
@@ -126,6 +136,7 @@ int vwl_doctor_run(const char *socket)
     check_module();
     check_device();
     check_bridge(socket);
+    check_sound();
     check_agent();
     check_clock();
     if (worst == WELL) {
