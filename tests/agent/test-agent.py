@@ -161,8 +161,10 @@ def terminal_keys(host):
 
 
 def background(host):
-    """What a program leaves behind holds its output, not its end."""
-    stdin, out, err = host.run(16, 'sh', '-c', '(read a; echo late) & echo now')
+    """What a program leaves behind holds its output, not its end. (A shell
+    would give it /dev/null to read from.)"""
+    stdin, out, err = host.run(16, 'sh', '-c', 'exec 3<&0; '
+                               '(read a <&3; echo late) & echo now')
     assert host.answer(16) == (0, '')
     assert out.read(4) == b'now\n'
     for file in (stdin, out, err):
