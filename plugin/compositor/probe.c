@@ -104,6 +104,8 @@ int vwl_probe_create(int *fd, struct vwl_log *log, struct vwl_closer *closer,
     probe->log = log;
     probe->closer = closer;
     probe->display = display;
+    vwl_watched_init(&probe->socket);
+    vwl_watched_set(&probe->socket, wl_display_get_fd(display));
     probe->globals = g_array_new(FALSE, FALSE, sizeof(struct vwl_probe_global));
     g_array_set_clear_func(probe->globals, clear_global);
     probe->formats = g_array_new(FALSE, FALSE, sizeof(struct vwl_probe_format));
@@ -141,6 +143,7 @@ void vwl_probe_destroy(struct vwl_probe *probe)
     if (probe->registry) {
         wl_registry_destroy(probe->registry);
     }
+    vwl_watched_steal(&probe->socket); /* which closes it */
     vwl_closer_call(probe->closer, disconnect, probe->display);
     g_array_unref(probe->globals);
     g_array_unref(probe->formats);
@@ -149,9 +152,9 @@ void vwl_probe_destroy(struct vwl_probe *probe)
     g_free(probe);
 }
 
-int vwl_probe_fd(const struct vwl_probe *probe)
+struct vwl_watched *vwl_probe_socket(struct vwl_probe *probe)
 {
-    return wl_display_get_fd(probe->display);
+    return &probe->socket;
 }
 
 bool vwl_probe_wants_write(const struct vwl_probe *probe)

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "base/log.h"
+#include "base/watched.h"
 
 struct vwl_closer;
 struct vwl_probe;
@@ -28,8 +29,9 @@ int vwl_probe_create(int *fd, struct vwl_log *log, struct vwl_closer *closer,
                      struct vwl_probe **out);
 void vwl_probe_destroy(struct vwl_probe *probe); /* NULL is fine */
 
-/* Poll for reading, and for writing while it wants that; then dispatch. */
-int vwl_probe_fd(const struct vwl_probe *probe);
+/* To be watched for reading, and for writing while it wants that; then
+ * dispatch. */
+struct vwl_watched *vwl_probe_socket(struct vwl_probe *probe);
 bool vwl_probe_wants_write(const struct vwl_probe *probe);
 /* *changed: what follows says something else than before. -errno: the
  * connection is over. */

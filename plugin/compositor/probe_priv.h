@@ -31,6 +31,7 @@ struct vwl_probe {
     struct vwl_log *log;
     struct vwl_closer *closer;
     struct wl_display *display;
+    struct vwl_watched socket; /* the display's */
     struct wl_registry *registry;
     struct wl_callback *sync;
     struct zwp_linux_dmabuf_v1 *dmabuf;

@@ -26,7 +26,7 @@ static int make(struct vwl_context *context)
     int err = -EINPROGRESS;
 
     while (err == -EINPROGRESS && (left = until - now_ms()) > 0) {
-        struct pollfd p = { .fd = context->secctx.display,
+        struct pollfd p = { .fd = context->secctx.display.fd,
                             .events = vwl_secctx_events(&context->secctx) };
 
         poll(&p, 1, (int)left);

@@ -98,7 +98,7 @@ static void log_missing(struct entry *entry)
 static void made(struct entry *entry, int err)
 {
     entry->making = false;
-    vwl_source_watch(entry->source, -1, 0);
+    vwl_source_watch(entry->source, NULL, 0);
     if (err == 0) {
         log_info(entry->contexts->log,
                  "security context: guests connect to %s as %s", entry->path,
@@ -128,7 +128,7 @@ static void on_source(void *opaque, GIOCondition condition)
     }
     err = vwl_secctx_run(&entry->secctx);
     if (err == -EINPROGRESS && now < entry->deadline_us) {
-        vwl_source_watch(entry->source, entry->secctx.display,
+        vwl_source_watch(entry->source, &entry->secctx.display,
                          (GIOCondition)vwl_secctx_events(&entry->secctx));
         vwl_source_wake_in(entry->source,
                            (unsigned int)((entry->deadline_us - now) / 1000) +
@@ -159,7 +159,7 @@ static int start(struct entry *entry)
     entry->making = true;
     entry->said_missing = false;
     entry->deadline_us = now + VWL_SECCTX_PATIENCE_MS * 1000;
-    vwl_source_watch(entry->source, entry->secctx.display,
+    vwl_source_watch(entry->source, &entry->secctx.display,
                      (GIOCondition)vwl_secctx_events(&entry->secctx));
     vwl_source_wake_in(entry->source, VWL_SECCTX_PATIENCE_MS);
     return 0;
@@ -230,7 +230,7 @@ static enum vwl_secctx_bytes bytes_of(const struct vwl_contexts_config *config,
 
 struct vwl_contexts *vwl_contexts_create(
     const struct vwl_contexts_config *config, struct vwl_log *log,
-    GMainContext *context, struct vwl_gate *gate)
+    struct vwl_gate *gate)
 {
     struct vwl_contexts *contexts;
 
@@ -254,8 +254,8 @@ struct vwl_contexts *vwl_contexts_create(
         entry->path = config->sockets[i].path;
         entry->askers = g_array_new(FALSE, FALSE, sizeof(int));
         vwl_secctx_init(&entry->secctx);
-        entry->source = vwl_source_create(context, gate, "vwl security context",
-                                          -1, 0, on_source, entry);
+        entry->source = vwl_source_create(gate, "vwl security context",
+                                          on_source, entry);
     }
     return contexts;
 }

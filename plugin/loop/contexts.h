@@ -32,7 +32,7 @@ struct vwl_contexts_config {
 /* config is copied, what it points at is not. NULL: nothing is to be done. */
 struct vwl_contexts *vwl_contexts_create(
     const struct vwl_contexts_config *config, struct vwl_log *log,
-    GMainContext *context, struct vwl_gate *gate);
+    struct vwl_gate *gate);
 /* Whoever still waits is refused. NULL is fine. */
 void vwl_contexts_destroy(struct vwl_contexts *contexts);
 

@@ -235,7 +235,7 @@ static void join_thread(struct vwl_device *device)
 
 int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
 {
-    struct vwl_gate *gate;
+    struct vwl_gate *gate = NULL;
     struct vwl_pump *pump;
     int socket = *fd;
     int err;
@@ -256,14 +256,15 @@ int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
         g_clear_pointer(&device->context, g_main_context_unref);
         return err;
     }
-    gate = vwl_gate_create();
-    vwl_gate_lock(gate);
-    err = vwl_pump_create(&device->config, &device->log, device->context, gate,
-                          fd, &pump);
-    vwl_gate_unlock(gate);
+    err = vwl_gate_create(device->context, &gate);
+    if (err == 0) {
+        vwl_gate_lock(gate);
+        err = vwl_pump_create(&device->config, &device->log, gate, fd, &pump);
+        vwl_gate_unlock(gate);
+    }
     if (err < 0) {
         log_host_bug(&device->log, "cannot start: %s", g_strerror(-err));
-        vwl_gate_unref(gate);
+        g_clear_pointer(&gate, vwl_gate_unref);
         join_thread(device);
         g_clear_pointer(&device->context, g_main_context_unref);
         return err;

@@ -37,10 +37,10 @@ static void poll_rings(struct vwl_pump *pump)
     pump->ring[VIRTIO_WL_QUEUE_OUT].is_due = true;
 }
 
-static void watch_socket(struct vwl_source *source, int fd,
+static void watch_socket(struct vwl_source *source, struct vwl_watched *watched,
                          GIOCondition condition, bool is_starved)
 {
-    vwl_source_watch(source, fd, is_starved ? 0 : condition);
+    vwl_source_watch(source, watched, is_starved ? 0 : condition);
     if (is_starved) {
         vwl_source_wake_in(source, STARVED_MS);
     }
@@ -51,13 +51,27 @@ static void watch_front_end(struct vwl_pump *pump)
     struct vwl_session *session = pump->session;
     struct vwl_backchan *chan = vwl_session_backchan(session);
 
-    watch_socket(pump->socket, vwl_session_fd(session),
+    watch_socket(pump->socket, vwl_session_socket(session),
                  (vwl_session_wants_read(session) ? G_IO_IN : 0) |
                      (vwl_session_wants_write(session) ? G_IO_OUT : 0),
                  vwl_session_is_starved(session));
-    watch_socket(pump->backchan, vwl_backchan_fd(chan),
+    watch_socket(pump->backchan, vwl_backchan_socket(chan),
                  G_IO_IN | (vwl_backchan_wants_write(chan) ? G_IO_OUT : 0),
                  vwl_backchan_is_starved(chan));
+}
+
+static void watch_kick(struct vwl_pump *pump, unsigned int index)
+{
+    struct vwl_pump_ring *ring = &pump->ring[index];
+    bool wanted = vwl_pump_runs(pump, index) && !ring->is_deaf;
+    int err = vwl_source_watch_edges(
+        ring->kick, wanted ? vwl_session_kick(pump->session, index) : NULL);
+
+    if (err < 0) {
+        log_host_bug(pump->log, "ring %u: kick descriptor unusable: %s", index,
+                     g_strerror(-err));
+        ring->is_deaf = true;
+    }
 }
 
 /* The guest stands still, and what compositors say is kept for it. Not while a
@@ -96,18 +110,14 @@ static void settle(struct vwl_pump *pump)
         vwl_source_wake(pump->again);
     }
     for (unsigned int i = 0; i < VIRTIO_WL_QUEUE_COUNT; i++) {
-        vwl_source_watch(pump->ring[i].kick,
-                         vwl_pump_runs(pump, i) && !pump->ring[i].is_deaf
-                             ? vwl_session_kick_fd(pump->session, i)
-                             : -1,
-                         G_IO_IN);
+        watch_kick(pump, i);
     }
-    vwl_source_watch(pump->core_in, vwl_core_in_fd(pump->core),
+    vwl_source_watch(pump->core_in, vwl_core_in(pump->core),
                      hoards(pump) || (vwl_pump_runs(pump, VIRTIO_WL_QUEUE_IN) &&
                                       pump->in == VWL_IN_OPEN)
                          ? G_IO_IN
                          : 0);
-    vwl_source_watch(pump->core_out, vwl_core_out_fd(pump->core),
+    vwl_source_watch(pump->core_out, vwl_core_out(pump->core),
                      pump->suspended ? 0 : G_IO_IN);
     watch_front_end(pump);
 }
@@ -161,13 +171,6 @@ static void on_backchan(void *opaque, GIOCondition condition)
 
 static void on_kick(struct vwl_pump *pump, unsigned int index)
 {
-    int err = vwl_session_drain_kick(pump->session, index);
-
-    if (err < 0 && err != -EAGAIN) {
-        log_host_bug(pump->log, "ring %u: kick descriptor unusable: %s", index,
-                     g_strerror(-err));
-        pump->ring[index].is_deaf = true;
-    }
     pump->ring[index].is_due = true;
     settle(pump);
 }
@@ -225,7 +228,7 @@ static void on_again(void *opaque, GIOCondition condition)
 
 static struct vwl_contexts *create_contexts(
     const struct vwl_pump_config *config, struct vwl_log *log,
-    GMainContext *context, struct vwl_gate *gate, struct vwl_closer *closer)
+    struct vwl_gate *gate, struct vwl_closer *closer)
 {
     const struct vwl_contexts_config contexts = {
         .mode = config->host->socket_connect ? VWL_SECURITY_CONTEXT_OFF
@@ -237,12 +240,11 @@ static struct vwl_contexts *create_contexts(
         .rules = config->core.rules,
     };
 
-    return vwl_contexts_create(&contexts, log, context, gate);
+    return vwl_contexts_create(&contexts, log, gate);
 }
 
 int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
-                    GMainContext *context, struct vwl_gate *gate, int *fd,
-                    struct vwl_pump **out)
+                    struct vwl_gate *gate, int *fd, struct vwl_pump **out)
 {
     struct vwl_pump *pump = g_new0(struct vwl_pump, 1);
     struct vwl_core_config core = config->core;
@@ -268,32 +270,24 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     g_queue_init(&pump->in_flight);
     pump->session = vwl_session_create(&config->session, &vwl_pump_session_ops,
                                        pump, log, fd);
-    pump->socket = vwl_source_create(context, gate, "vwl front-end",
-                                     vwl_session_fd(pump->session), G_IO_IN,
-                                     on_socket, pump);
-    pump->backchan = vwl_source_create(context, gate, "vwl back-end channel",
-                                       -1, 0, on_backchan, pump);
-    pump->ring[VIRTIO_WL_QUEUE_IN].kick = vwl_source_create(context, gate,
-                                                            "vwl kick in", -1,
-                                                            0, on_kick_in,
-                                                            pump);
-    pump->ring[VIRTIO_WL_QUEUE_OUT].kick = vwl_source_create(context, gate,
-                                                             "vwl kick out", -1,
-                                                             0, on_kick_out,
-                                                             pump);
-    pump->core_in = vwl_source_create(context, gate, "vwl host data", -1, 0,
-                                      on_core_in, pump);
-    pump->core_out = vwl_source_create(context, gate, "vwl host room",
-                                       vwl_core_out_fd(pump->core), G_IO_IN,
-                                       on_core_out, pump);
-    pump->again = vwl_source_create(context, gate, "vwl again", -1, 0, on_again,
-                                    pump);
-    pump->state = vwl_source_create(context, gate, "vwl device state", -1, 0,
-                                    on_state, pump);
-    pump->scout = vwl_scout_create(&config->core, config->host, log, context,
-                                   gate, pump->closer, on_probed, pump);
-    pump->contexts = create_contexts(config, log, context, gate, pump->closer);
+    pump->socket = vwl_source_create(gate, "vwl front-end", on_socket, pump);
+    pump->backchan = vwl_source_create(gate, "vwl back-end channel",
+                                       on_backchan, pump);
+    pump->ring[VIRTIO_WL_QUEUE_IN].kick = vwl_source_create(gate, "vwl kick in",
+                                                            on_kick_in, pump);
+    pump->ring[VIRTIO_WL_QUEUE_OUT].kick = vwl_source_create(gate,
+                                                             "vwl kick out",
+                                                             on_kick_out, pump);
+    pump->core_in = vwl_source_create(gate, "vwl host data", on_core_in, pump);
+    pump->core_out = vwl_source_create(gate, "vwl host room", on_core_out,
+                                       pump);
+    pump->again = vwl_source_create(gate, "vwl again", on_again, pump);
+    pump->state = vwl_source_create(gate, "vwl device state", on_state, pump);
+    pump->scout = vwl_scout_create(&config->core, config->host, log, gate,
+                                   pump->closer, on_probed, pump);
+    pump->contexts = create_contexts(config, log, gate, pump->closer);
     pump->state_err = -ENODATA;
+    settle(pump);
     *out = pump;
     return 0;
 }

@@ -5,7 +5,7 @@
  * messages while the guest has buffers for them. It owns both, and their
  * sources on one context. It interprets no byte of either protocol.
  *
- * Every function but create runs with the gate locked.
+ * Every function runs with the gate locked.
  */
 #ifndef VWL_LOOP_PUMP_H
 #define VWL_LOOP_PUMP_H
@@ -33,11 +33,9 @@ struct vwl_pump_config {
                                     outlives the pump */
 };
 
-/* Takes *fd, the front-end's socket. Sources go on the context and begin to
- * run when somebody iterates it. -errno. */
+/* Takes *fd, the front-end's socket; its sources are the gate's. -errno. */
 int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
-                    GMainContext *context, struct vwl_gate *gate, int *fd,
-                    struct vwl_pump **out);
+                    struct vwl_gate *gate, int *fd, struct vwl_pump **out);
 
 /* Closes everything; no callback comes from it. */
 void vwl_pump_destroy(struct vwl_pump *pump);

@@ -289,7 +289,7 @@ static void on_ring_stopping(void *opaque, unsigned int index)
 
     vwl_pump_publish(pump, index);
     pump->ring[index].is_pushed = false;
-    vwl_source_watch(pump->ring[index].kick, -1, 0);
+    vwl_source_watch(pump->ring[index].kick, NULL, 0);
 }
 
 static unsigned int on_ring_held(void *opaque, unsigned int index,

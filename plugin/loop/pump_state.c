@@ -16,7 +16,7 @@
 #define READ_BYTES 65536u
 
 struct vwl_transfer {
-    int fd;
+    struct vwl_watched file;
     enum vwl_peer_how how;
     struct vwl_bounce bounce;
     bool by_host;            /* who is told */
@@ -33,12 +33,9 @@ static void transfer_free(struct vwl_pump *pump)
     struct vwl_transfer *transfer = g_steal_pointer(&pump->transfer);
 
     if (transfer) {
-        if (pump->state) {
-            vwl_source_watch(pump->state, -1, 0);
-        }
         vwl_saver_destroy(transfer->saver);
         vwl_loader_destroy(transfer->loader);
-        vwl_fd_clear(&transfer->fd);
+        vwl_watched_clear(&transfer->file);
         vwl_bounce_finish(&transfer->bounce);
         g_free(transfer);
     }
@@ -178,8 +175,8 @@ static void run_save(struct vwl_pump *pump)
         }
         iov.iov_base = (void *)(uintptr_t)transfer->piece;
         iov.iov_len = transfer->left;
-        n = vwl_peer_write(transfer->how, transfer->fd, &transfer->bounce, &iov,
-                           1, NULL, 0);
+        n = vwl_peer_write(transfer->how, transfer->file.fd, &transfer->bounce,
+                           &iov, 1, NULL, 0);
         if (n == -EAGAIN) {
             return;
         }
@@ -202,7 +199,7 @@ static void run_load(struct vwl_pump *pump)
         uint8_t bytes[READ_BYTES];
         const char *why = NULL;
         struct iovec iov = { bytes, sizeof bytes };
-        ssize_t n = vwl_peer_read(transfer->how, transfer->fd,
+        ssize_t n = vwl_peer_read(transfer->how, transfer->file.fd,
                                   &transfer->bounce, &iov, 1, pump->closer);
         int err;
 
@@ -291,7 +288,7 @@ int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
     }
     vwl_pump_state_cancel(pump, false);
     transfer = g_new0(struct vwl_transfer, 1);
-    transfer->fd = -1;
+    vwl_watched_init(&transfer->file);
     err = look_at_file(transfer, *fd);
     if (err == 0 && save) {
         err = begin_save(pump, transfer);
@@ -305,10 +302,10 @@ int vwl_pump_state_start(struct vwl_pump *pump, bool save, bool by_host,
         g_free(transfer);
         return err;
     }
-    transfer->fd = vwl_fd_steal(fd);
+    vwl_watched_set(&transfer->file, vwl_fd_steal(fd));
     transfer->by_host = by_host;
     pump->transfer = transfer;
-    vwl_source_watch(pump->state, transfer->fd, save ? G_IO_OUT : G_IO_IN);
+    vwl_source_watch(pump->state, &transfer->file, save ? G_IO_OUT : G_IO_IN);
     return 0;
 }
 

@@ -22,30 +22,35 @@ struct vwl_scout {
     void (*on_changed)(void *opaque);
     void *opaque;
 
-    int answer_fd;           /* the host was asked to connect; -1 */
-    struct vwl_probe *probe; /* NULL: not connected */
-    int err;                 /* why not; 0: it was not tried */
+    struct vwl_watched answer; /* the host was asked to connect */
+    struct vwl_probe *probe;   /* NULL: not connected */
+    int err;                   /* why not; 0: it was not tried */
     uint64_t failed_us;
 };
 
 static void watch(struct vwl_scout *scout)
 {
     if (scout->probe) {
-        vwl_source_watch(scout->source, vwl_probe_fd(scout->probe),
+        vwl_source_watch(scout->source, vwl_probe_socket(scout->probe),
                          G_IO_IN |
                              (vwl_probe_wants_write(scout->probe) ? G_IO_OUT
                                                                   : 0));
     } else {
-        vwl_source_watch(scout->source, scout->answer_fd,
-                         scout->answer_fd >= 0 ? G_IO_IN : 0);
+        vwl_source_watch(scout->source, &scout->answer, G_IO_IN);
     }
+}
+
+static void close_answer(struct vwl_scout *scout)
+{
+    int fd = vwl_watched_steal(&scout->answer);
+
+    vwl_closer_close(scout->closer, &fd);
 }
 
 static int fail(struct vwl_scout *scout, int err)
 {
     log_debug(scout->log, "probe: %s", g_strerror(-err));
-    vwl_source_watch(scout->source, -1, 0);
-    vwl_closer_close(scout->closer, &scout->answer_fd);
+    close_answer(scout);
     g_clear_pointer(&scout->probe, vwl_probe_destroy);
     scout->err = err;
     scout->failed_us = vwl_clock_us();
@@ -70,13 +75,12 @@ static int begin(struct vwl_scout *scout, int *fd)
 static bool on_answer(struct vwl_scout *scout)
 {
     int fd = -1;
-    int err = vwl_fd_take_answer(scout->answer_fd, &fd, scout->closer);
+    int err = vwl_fd_take_answer(scout->answer.fd, &fd, scout->closer);
 
     if (err == -EINPROGRESS) {
         return false;
     }
-    vwl_source_watch(scout->source, -1, 0);
-    vwl_closer_close(scout->closer, &scout->answer_fd);
+    close_answer(scout);
     if (err < 0) {
         fail(scout, err);
     } else {
@@ -117,8 +121,8 @@ static int start(struct vwl_scout *scout)
         return fail(scout, -ENOENT);
     }
     if (scout->host->socket_connect) {
-        err = scout->host->socket_connect(scout->host->opaque, index,
-                                          &scout->answer_fd);
+        err = scout->host->socket_connect(scout->host->opaque, index, &fd);
+        vwl_watched_set(&scout->answer, vwl_fd_steal(&fd));
         watch(scout);
     }
     if (err == -EOPNOTSUPP) {
@@ -154,10 +158,12 @@ static void on_source(void *opaque, GIOCondition condition)
     }
 }
 
-struct vwl_scout *vwl_scout_create(
-    const struct vwl_core_config *config, const struct vwl_host *host,
-    struct vwl_log *log, GMainContext *context, struct vwl_gate *gate,
-    struct vwl_closer *closer, void (*on_changed)(void *opaque), void *opaque)
+struct vwl_scout *vwl_scout_create(const struct vwl_core_config *config,
+                                   const struct vwl_host *host,
+                                   struct vwl_log *log, struct vwl_gate *gate,
+                                   struct vwl_closer *closer,
+                                   void (*on_changed)(void *opaque),
+                                   void *opaque)
 {
     struct vwl_scout *scout = g_new0(struct vwl_scout, 1);
 
@@ -167,9 +173,9 @@ struct vwl_scout *vwl_scout_create(
     scout->closer = closer;
     scout->on_changed = on_changed;
     scout->opaque = opaque;
-    scout->answer_fd = -1;
-    scout->source = vwl_source_create(context, gate, "vwl compositor probe", -1,
-                                      0, on_source, scout);
+    vwl_watched_init(&scout->answer);
+    scout->source = vwl_source_create(gate, "vwl compositor probe", on_source,
+                                      scout);
     return scout;
 }
 
@@ -177,7 +183,7 @@ void vwl_scout_destroy(struct vwl_scout *scout)
 {
     if (scout) {
         vwl_source_destroy(&scout->source);
-        vwl_closer_close(scout->closer, &scout->answer_fd);
+        close_answer(scout);
         vwl_probe_destroy(scout->probe);
         g_free(scout);
     }
@@ -190,14 +196,14 @@ int vwl_scout_look(const struct vwl_scout *scout,
         *probe = scout->probe;
         return 0;
     }
-    return scout->probe || scout->answer_fd >= 0 || scout->err == 0
+    return scout->probe || scout->answer.fd >= 0 || scout->err == 0
                ? -EINPROGRESS
                : scout->err;
 }
 
 int vwl_scout_ask(struct vwl_scout *scout, const struct vwl_probe **probe)
 {
-    if (!scout->probe && scout->answer_fd < 0 &&
+    if (!scout->probe && scout->answer.fd < 0 &&
         (scout->err == 0 || vwl_clock_us() - scout->failed_us > PAUSE_US)) {
         return start(scout);
     }

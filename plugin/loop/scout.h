@@ -19,10 +19,12 @@ struct vwl_scout;
 
 /* config, host and closer outlive it. on_changed is called when vwl_scout_ask
  * would answer something else, never from within it. */
-struct vwl_scout *vwl_scout_create(
-    const struct vwl_core_config *config, const struct vwl_host *host,
-    struct vwl_log *log, GMainContext *context, struct vwl_gate *gate,
-    struct vwl_closer *closer, void (*on_changed)(void *opaque), void *opaque);
+struct vwl_scout *vwl_scout_create(const struct vwl_core_config *config,
+                                   const struct vwl_host *host,
+                                   struct vwl_log *log, struct vwl_gate *gate,
+                                   struct vwl_closer *closer,
+                                   void (*on_changed)(void *opaque),
+                                   void *opaque);
 void vwl_scout_destroy(struct vwl_scout *scout); /* NULL is fine */
 
 /* 0: *probe is what is known; -EINPROGRESS: on_changed follows; -ENOENT: no

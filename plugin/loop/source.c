@@ -2,42 +2,78 @@
 #include "loop/source.h"
 
 #include <stdint.h>
+#include <sys/epoll.h>
+
+#include "base/fd.h"
+#include "base/look.h"
+
+/* Of one look into the set. What has no place comes first the next time. */
+#define EVENTS 16
+/* Looks of one dispatch: then others of the context have a turn. */
+#define LOOKS 8
+/* After so many dispatches a second look is tried again that never paid. */
+#define MOST_SKIPS 63
+/* When the kernel had no room for a descriptor in the set. */
+#define FULL_MS 10
 
 /* The one GSource of a device: GLib's share of a dispatch grows with the
- * number of sources, not with that of their descriptors. */
-struct hub {
+ * number of sources, and with that of their descriptors. */
+struct stand_in {
     GSource base;
     struct vwl_gate *gate; /* a reference */
-    GPtrArray *sources;    /* struct vwl_source; NULL where one went */
 };
 
 struct vwl_gate {
     GMutex lock;
     GThread *inside; /* who holds the lock; atomic */
-    bool closed;     /* under the lock */
+    bool closed;     /* under the lock, as what follows */
     gint refs;
-    struct hub *hub; /* under the lock; NULL: no sources */
+    GMainContext *context;
+    struct stand_in *stand_in; /* NULL: no sources */
+    int set;
+    GPtrArray *sources; /* struct vwl_source; NULL where one went */
+    unsigned int n_sources;
+    uint32_t generation; /* of the youngest entry of the set */
+    bool running;        /* a dispatch; it arms at its end */
+    bool woken;          /* a source is */
+    bool due_changed;
+    int64_t due_us;      /* the first of theirs; 0: none */
+    unsigned int misses; /* how long a second look is not to be tried */
+    unsigned int skips;  /* how many dispatches that still is */
 };
 
 struct vwl_source {
-    struct hub *hub;
+    struct vwl_gate *gate;
     const char *name;
-    gpointer tag; /* of g_source_add_unix_fd; NULL while paused */
-    int fd;
-    GIOCondition condition;
+    guint index; /* in gate.sources */
+    struct vwl_watched *watched;
+    uint32_t wanted, asked; /* events; those in the set, 0: no entry */
+    uint32_t generation;    /* of its entry: older events are not for it */
+    bool is_always;         /* ready, since the set takes no such file */
     bool woken;
     int64_t due_us; /* 0: not to be woken then */
     vwl_source_fn fn;
     void *opaque;
 };
 
-struct vwl_gate *vwl_gate_create(void)
-{
-    struct vwl_gate *gate = g_new0(struct vwl_gate, 1);
+/* ---- the gate ----------------------------------------------------------- */
 
+int vwl_gate_create(GMainContext *context, struct vwl_gate **out)
+{
+    int set = epoll_create1(EPOLL_CLOEXEC);
+    struct vwl_gate *gate;
+
+    if (set < 0) {
+        return -errno;
+    }
+    gate = g_new0(struct vwl_gate, 1);
     g_mutex_init(&gate->lock);
     gate->refs = 1;
-    return gate;
+    gate->context = context;
+    gate->set = set;
+    gate->sources = g_ptr_array_new();
+    *out = gate;
+    return 0;
 }
 
 struct vwl_gate *vwl_gate_ref(struct vwl_gate *gate)
@@ -49,6 +85,8 @@ struct vwl_gate *vwl_gate_ref(struct vwl_gate *gate)
 void vwl_gate_unref(struct vwl_gate *gate)
 {
     if (g_atomic_int_dec_and_test(&gate->refs)) {
+        vwl_fd_clear(&gate->set);
+        g_ptr_array_unref(gate->sources);
         g_mutex_clear(&gate->lock);
         g_free(gate);
     }
@@ -77,187 +115,383 @@ void vwl_gate_close(struct vwl_gate *gate)
     gate->closed = true;
 }
 
-static void run(struct hub *hub, guint index)
+/* ---- entries of the set ------------------------------------------------- */
+
+/* By which events are sorted in the order of their sources. */
+static uint64_t key_of(const struct vwl_source *source)
 {
-    struct vwl_source *source = hub->sources->pdata[index];
-    GIOCondition condition = 0;
-    bool woken;
+    return (uint64_t)source->index << 32 | source->generation;
+}
+
+static struct vwl_source *source_of(const struct vwl_gate *gate, uint64_t key)
+{
+    struct vwl_source *source = gate->sources->pdata[key >> 32];
+
+    return source && source->asked && source->generation == (uint32_t)key
+               ? source
+               : NULL;
+}
+
+static void let_go(struct vwl_source *source)
+{
+    if (source->asked) {
+        epoll_ctl(source->gate->set, EPOLL_CTL_DEL, source->watched->fd, NULL);
+        source->asked = 0;
+    }
+}
+
+static void on_forget(void *opaque)
+{
+    struct vwl_source *source = opaque;
+
+    let_go(source);
+    source->watched->forget = NULL;
+    source->watched = NULL;
+    source->wanted = 0;
+    source->is_always = false;
+}
+
+static void take_up(struct vwl_source *source, struct vwl_watched *watched)
+{
+    if (watched && watched->fd < 0) {
+        watched = NULL;
+    }
+    if (source->watched == watched) {
+        return;
+    }
+    if (source->watched) {
+        on_forget(source);
+    }
+    if (watched) {
+        source->watched = watched;
+        watched->forget = on_forget;
+        watched->opaque = source;
+    }
+}
+
+/* Puts into the set what is wanted. */
+static int ask(struct vwl_source *source)
+{
+    struct vwl_gate *gate = source->gate;
+    struct epoll_event event = { .events = source->wanted };
+    int how = source->asked ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    if (!source->asked) {
+        source->generation = ++gate->generation;
+    }
+    event.data.u64 = key_of(source);
+    if (epoll_ctl(gate->set, how, source->watched->fd, &event) < 0) {
+        return -errno;
+    }
+    source->asked = source->wanted;
+    return 0;
+}
+
+static int watch(struct vwl_source *source, struct vwl_watched *watched,
+                 uint32_t wanted)
+{
+    int err;
+
+    take_up(source, watched);
+    source->wanted = source->watched ? wanted : 0;
+    /* What is paused stays in the set until it is found ready: often it goes
+     * on before. */
+    if (source->is_always ||
+        (source->asked & source->wanted) == source->wanted) {
+        return 0;
+    }
+    err = ask(source);
+    if (err == -ENOMEM || err == -ENOSPC) {
+        vwl_source_wake_in(source, FULL_MS);
+        err = 0;
+    }
+    return err;
+}
+
+void vwl_source_watch(struct vwl_source *source, struct vwl_watched *watched,
+                      GIOCondition condition)
+{
+    if (watch(source, watched, (uint32_t)condition) < 0) {
+        source->is_always = true;
+    }
+    if (source->is_always && source->wanted) {
+        vwl_source_wake(source);
+    }
+}
+
+int vwl_source_watch_edges(struct vwl_source *source,
+                           struct vwl_watched *watched)
+{
+    int err = watch(source, watched, EPOLLIN | (uint32_t)EPOLLET);
+
+    if (err < 0) {
+        take_up(source, NULL);
+    }
+    return err;
+}
+
+/* ---- running ------------------------------------------------------------ */
+
+static int64_t now_us(const struct vwl_gate *gate)
+{
+    return g_source_get_time(&gate->stand_in->base);
+}
+
+static void run(struct vwl_source *source, GIOCondition condition)
+{
+    source->woken = false;
+    if (source->due_us) {
+        source->due_us = 0;
+        source->gate->due_changed = true;
+    }
+    source->fn(source->opaque, condition);
+}
+
+static void run_ready(struct vwl_gate *gate, const struct epoll_event *event)
+{
+    struct vwl_source *source = source_of(gate, event->data.u64);
+    uint32_t condition = event->events;
 
     if (!source) {
+        return; /* one that ran before it let it go */
+    }
+    if (!source->wanted) {
+        let_go(source); /* epoll reports hang-ups whatever was asked */
         return;
     }
-    if (source->tag) {
-        condition = g_source_query_unix_fd(&hub->base, source->tag);
-    }
-    woken = source->woken ||
-            (source->due_us && source->due_us <= g_source_get_time(&hub->base));
-    if (condition || woken) {
-        source->woken = false;
-        source->due_us = 0;
-        source->fn(source->opaque, condition);
+    condition &= source->wanted | EPOLLERR | EPOLLHUP;
+    if (condition) {
+        run(source, (GIOCondition)condition);
+    } else {
+        ask(source); /* for less */
     }
 }
 
-/* Somebody who was woken runs first: then this is called again. */
-static void arm(struct hub *hub)
+static unsigned int look(struct vwl_gate *gate, struct epoll_event *events)
 {
-    int64_t due_us = -1;
+    int n = vwl_look(gate->set, events, EVENTS);
 
-    if (g_source_get_ready_time(&hub->base) == 0) {
-        return;
+    for (int i = 1; i < n; i++) {
+        struct epoll_event event = events[i];
+        int at = i;
+
+        for (; at > 0 && events[at - 1].data.u64 > event.data.u64; at--) {
+            events[at] = events[at - 1];
+        }
+        events[at] = event;
     }
-    for (guint i = 0; i < hub->sources->len; i++) {
-        const struct vwl_source *source = hub->sources->pdata[i];
+    return n > 0 ? (unsigned int)n : 0;
+}
 
-        if (source && source->due_us &&
-            (due_us < 0 || source->due_us < due_us)) {
-            due_us = source->due_us;
+static bool is_over(const struct vwl_gate *gate)
+{
+    return gate->closed || !gate->stand_in;
+}
+
+static unsigned int run_all_ready(struct vwl_gate *gate)
+{
+    struct epoll_event events[EVENTS];
+    unsigned int n = look(gate, events);
+
+    for (unsigned int i = 0; i < n && !is_over(gate); i++) {
+        run_ready(gate, &events[i]);
+    }
+    return n;
+}
+
+static bool is_due(const struct vwl_source *source)
+{
+    return source->due_us && source->due_us <= now_us(source->gate);
+}
+
+/* Those that ran are not, unless somebody woke them since. */
+static void note_woken(struct vwl_gate *gate)
+{
+    gate->woken = false;
+    for (guint i = 0; i < gate->sources->len; i++) {
+        struct vwl_source *source = gate->sources->pdata[i];
+
+        if (source) {
+            source->woken |= source->is_always && source->wanted;
+            gate->woken |= source->woken;
         }
     }
-    g_source_set_ready_time(&hub->base, due_us);
 }
 
-static gboolean hub_dispatch(GSource *base, GSourceFunc unused,
-                             gpointer unused_data)
+static void run_woken(struct vwl_gate *gate)
 {
-    struct hub *hub = (struct hub *)base;
-    struct vwl_gate *gate = hub->gate;
+    if (!gate->woken && !(gate->due_us && gate->due_us <= now_us(gate))) {
+        return;
+    }
+    for (guint i = 0; i < gate->sources->len && !is_over(gate); i++) {
+        struct vwl_source *source = gate->sources->pdata[i];
+
+        if (source && (source->woken || is_due(source))) {
+            run(source, source->is_always ? (GIOCondition)source->wanted : 0);
+        }
+    }
+    note_woken(gate);
+}
+
+/* More may have come meanwhile, which saves a turn of the context; but a look
+ * for nothing is lost, so it is tried less often the less it pays. */
+static void look_again(struct vwl_gate *gate)
+{
+    unsigned int looks = 1;
+
+    if (gate->woken) {
+        return;
+    }
+    if (gate->skips > 0) {
+        gate->skips--;
+        return;
+    }
+    while (looks < LOOKS && !is_over(gate) && !gate->woken &&
+           run_all_ready(gate) > 0) {
+        looks++;
+    }
+    gate->misses = looks > 1 ? 0 : MIN(gate->misses * 2 + 1, MOST_SKIPS);
+    gate->skips = gate->misses;
+}
+
+static void find_first_due(struct vwl_gate *gate)
+{
+    gate->due_changed = false;
+    gate->due_us = 0;
+    for (guint i = 0; i < gate->sources->len; i++) {
+        const struct vwl_source *source = gate->sources->pdata[i];
+
+        if (source && source->due_us &&
+            (!gate->due_us || source->due_us < gate->due_us)) {
+            gate->due_us = source->due_us;
+        }
+    }
+}
+
+static void arm(struct vwl_gate *gate)
+{
+    if (gate->running || !gate->stand_in) {
+        return;
+    }
+    if (gate->due_changed) {
+        find_first_due(gate);
+    }
+    g_source_set_ready_time(&gate->stand_in->base, gate->woken    ? 0
+                                                   : gate->due_us ? gate->due_us
+                                                                  : -1);
+}
+
+/* ---- the GSource -------------------------------------------------------- */
+
+static gboolean on_dispatch(GSource *base, GSourceFunc unused,
+                            gpointer unused_data)
+{
+    struct vwl_gate *gate = ((struct stand_in *)base)->gate;
 
     if (!vwl_gate_lock(gate)) {
         return G_SOURCE_CONTINUE;
     }
-    g_source_set_ready_time(base, -1);
-    for (guint i = 0;
-         i < hub->sources->len && !gate->closed && !g_source_is_destroyed(base);
-         i++) {
-        run(hub, i);
+    if (!is_over(gate)) {
+        gate->running = true;
+        run_all_ready(gate);
+        if (!is_over(gate)) {
+            run_woken(gate);
+        }
+        if (!is_over(gate)) {
+            look_again(gate);
+        }
+        gate->running = false;
+        arm(gate);
     }
-    arm(hub);
     vwl_gate_unlock(gate);
     return G_SOURCE_CONTINUE;
 }
 
-static void hub_finalize(GSource *base)
+static void on_finalize(GSource *base)
 {
-    struct hub *hub = (struct hub *)base;
-
-    g_ptr_array_unref(hub->sources);
-    vwl_gate_unref(hub->gate);
+    vwl_gate_unref(((struct stand_in *)base)->gate);
 }
 
-static GSourceFuncs hub_funcs = {
-    .dispatch = hub_dispatch,
-    .finalize = hub_finalize,
+static GSourceFuncs functions = {
+    .dispatch = on_dispatch,
+    .finalize = on_finalize,
 };
 
-static struct hub *hub_of(struct vwl_gate *gate, GMainContext *context)
+static void enter_context(struct vwl_gate *gate)
 {
-    GSource *base;
+    GSource *base = g_source_new(&functions, sizeof(struct stand_in));
 
-    if (gate->hub) {
-        return gate->hub;
-    }
-    base = g_source_new(&hub_funcs, sizeof(struct hub));
-    gate->hub = (struct hub *)base;
-    gate->hub->gate = vwl_gate_ref(gate);
-    gate->hub->sources = g_ptr_array_new();
+    gate->stand_in = (struct stand_in *)base;
+    gate->stand_in->gate = vwl_gate_ref(gate);
     g_source_set_static_name(base, "vhost-user-wl");
     /* No dispatch of ours iterates a context, and the gate refuses one inside
-     * another. Without this GLib takes the descriptors out of its poll set
-     * and back around every dispatch. */
+     * another. Without this GLib takes the descriptor out of its poll set and
+     * back around every dispatch. */
     g_source_set_can_recurse(base, TRUE);
-    g_source_attach(base, context);
-    return gate->hub;
+    g_source_add_unix_fd(base, gate->set, G_IO_IN);
+    g_source_attach(base, gate->context);
 }
 
-struct vwl_source *vwl_source_create(GMainContext *context,
-                                     struct vwl_gate *gate, const char *name,
-                                     int fd, GIOCondition condition,
+static void leave_context(struct vwl_gate *gate)
+{
+    GSource *base = &gate->stand_in->base;
+
+    gate->stand_in = NULL;
+    g_source_destroy(base);
+    g_source_unref(base);
+}
+
+/* ---- sources ------------------------------------------------------------ */
+
+struct vwl_source *vwl_source_create(struct vwl_gate *gate, const char *name,
                                      vwl_source_fn fn, void *opaque)
 {
     struct vwl_source *source = g_new0(struct vwl_source, 1);
 
-    source->hub = hub_of(gate, context);
+    source->gate = gate;
     source->name = name;
-    source->fd = -1;
+    source->index = gate->sources->len;
     source->fn = fn;
     source->opaque = opaque;
-    g_ptr_array_add(source->hub->sources, source);
-    vwl_source_watch(source, fd, condition);
-    return source;
-}
-
-static bool is_empty(const struct hub *hub)
-{
-    for (guint i = 0; i < hub->sources->len; i++) {
-        if (hub->sources->pdata[i]) {
-            return false;
-        }
+    g_ptr_array_add(gate->sources, source);
+    if (gate->n_sources++ == 0) {
+        enter_context(gate);
     }
-    return true;
+    return source;
 }
 
 void vwl_source_destroy(struct vwl_source **at)
 {
     struct vwl_source *source = *at;
-    struct hub *hub;
-    guint index;
+    struct vwl_gate *gate;
 
     if (!source) {
         return;
     }
     *at = NULL;
-    hub = source->hub;
-    vwl_source_watch(source, -1, 0);
+    gate = source->gate;
+    take_up(source, NULL);
+    gate->due_changed |= source->due_us != 0;
     /* a dispatch may be walking along the array */
-    if (g_ptr_array_find(hub->sources, source, &index)) {
-        hub->sources->pdata[index] = NULL;
-    }
+    gate->sources->pdata[source->index] = NULL;
     g_free(source);
-    if (is_empty(hub)) {
-        hub->gate->hub = NULL;
-        g_source_destroy(&hub->base);
-        g_source_unref(&hub->base);
+    if (--gate->n_sources == 0) {
+        leave_context(gate);
     }
-}
-
-/* A paused watch has no tag at all: poll reports hang-ups even of a
- * descriptor that nothing was asked of, and would spin. */
-void vwl_source_watch(struct vwl_source *source, int fd, GIOCondition condition)
-{
-    if (fd < 0) {
-        condition = 0;
-    }
-    if (source->fd == fd && source->condition == condition) {
-        return;
-    }
-    if (source->tag && source->fd == fd && condition) {
-        g_source_modify_unix_fd(&source->hub->base, source->tag, condition);
-    } else {
-        if (source->tag) {
-            g_source_remove_unix_fd(&source->hub->base, source->tag);
-            source->tag = NULL;
-        }
-        if (condition) {
-            source->tag = g_source_add_unix_fd(&source->hub->base, fd,
-                                               condition);
-        }
-    }
-    source->fd = fd;
-    source->condition = condition;
 }
 
 void vwl_source_wake(struct vwl_source *source)
 {
     source->woken = true;
-    g_source_set_ready_time(&source->hub->base, 0);
+    source->gate->woken = true;
+    arm(source->gate);
 }
 
 void vwl_source_wake_in(struct vwl_source *source, unsigned int ms)
 {
     if (!source->due_us) {
-        source->due_us = g_source_get_time(&source->hub->base) +
-                         ms * INT64_C(1000);
-        arm(source->hub);
+        source->due_us = now_us(source->gate) + ms * INT64_C(1000);
+        source->gate->due_changed = true;
+        arm(source->gate);
     }
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The sources of a device: named descriptor watches on an explicit context,
- * all behind one GSource, and the gate that they pass: a dispatch holds this
- * lock, and so does a stop, whatever thread iterates the context; after
- * vwl_gate_close nothing passes any more. The GSource keeps the gate alive, so
- * that one that lost a race finds it closed. Taken before any other lock.
+ * The sources of a device: named descriptor watches, all in one epoll set, and
+ * the gate that they pass: a dispatch holds this lock, and so does a stop,
+ * whatever thread iterates the context; after vwl_gate_close nothing passes any
+ * more. One GSource watches the set for all of them; it keeps the gate alive,
+ * so that one that lost a race finds it closed. Taken before any other lock.
  */
 #ifndef VWL_LOOP_SOURCE_H
 #define VWL_LOOP_SOURCE_H
@@ -12,9 +12,13 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "base/watched.h"
+
 struct vwl_gate;
 
-struct vwl_gate *vwl_gate_create(void);
+/* Sources run in whatever thread iterates the context (borrowed). -errno: there
+ * is no descriptor for the set. */
+int vwl_gate_create(GMainContext *context, struct vwl_gate **out);
 struct vwl_gate *vwl_gate_ref(struct vwl_gate *gate);
 void vwl_gate_unref(struct vwl_gate *gate);
 
@@ -27,26 +31,31 @@ void vwl_gate_close(struct vwl_gate *gate);
 
 struct vwl_source;
 
-/* Runs in the context's thread with the gate locked. condition is 0 for a
- * source that was asked to run by vwl_source_wake*. The function may destroy
- * its own source. */
+/* Runs with the gate locked. condition is 0 for a source that was asked to run
+ * by vwl_source_wake*. The function may destroy its own source. */
 typedef void (*vwl_source_fn)(void *opaque, GIOCondition condition);
 
-/* Watches fd (borrowed; -1: none yet) for condition (0: paused, not even
- * errors are looked at). name: static, for debuggers. All sources of a gate
- * are on the same context, and run in the order in which they were made. Call
- * these functions with the gate locked. */
-struct vwl_source *vwl_source_create(GMainContext *context,
-                                     struct vwl_gate *gate, const char *name,
-                                     int fd, GIOCondition condition,
+/* It watches nothing yet. name: static, for debuggers. Of those that are ready
+ * together, the one that was made first runs first. Call these functions with
+ * the gate locked. */
+struct vwl_source *vwl_source_create(struct vwl_gate *gate, const char *name,
                                      vwl_source_fn fn, void *opaque);
 /* NULL is fine; resets the pointer. */
 void vwl_source_destroy(struct vwl_source **source);
 
-/* Another condition, or another descriptor; nothing happens when both are as
- * they are. */
-void vwl_source_watch(struct vwl_source *source, int fd,
+/* Watches that descriptor (NULL, or one that is -1: none), until it is closed,
+ * for condition (0: paused, not even errors are looked at). One source for each
+ * descriptor. A file that nobody can wait for is always ready, as it is for
+ * poll. When the kernel has no room for it, the function runs once more in a
+ * while, to ask again. Costs nothing when everything is as it was, or less is
+ * wanted. */
+void vwl_source_watch(struct vwl_source *source, struct vwl_watched *watched,
                       GIOCondition condition);
+
+/* Watches for something to read, and runs once for what came since it ran last
+ * though nobody reads it; -errno: such a file has no such edges. */
+int vwl_source_watch_edges(struct vwl_source *source,
+                           struct vwl_watched *watched);
 
 /* Has the function run once more, soon. */
 void vwl_source_wake(struct vwl_source *source);

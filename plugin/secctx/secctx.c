@@ -169,13 +169,14 @@ static int make_ends(struct vwl_secctx *secctx)
 void vwl_secctx_init(struct vwl_secctx *secctx)
 {
     memset(secctx, 0, sizeof *secctx);
-    secctx->display = secctx->listener = secctx->read_end = -1;
+    vwl_watched_init(&secctx->display);
+    secctx->listener = secctx->read_end = -1;
     secctx->end = secctx->place = -1;
 }
 
 void vwl_secctx_finish(struct vwl_secctx *secctx)
 {
-    close_fd(&secctx->display);
+    vwl_watched_clear(&secctx->display);
     close_fd(&secctx->listener);
     close_fd(&secctx->read_end);
     close_fd(&secctx->end);
@@ -189,7 +190,7 @@ int vwl_secctx_start(struct vwl_secctx *secctx, const char *compositor,
     const struct vwl_talk_names all = { ENGINE, names->app_id,
                                         names->instance_id };
     struct stat st;
-    int err;
+    int err, fd = -1;
 
     vwl_secctx_finish(secctx);
     /* first: one that is replaced meanwhile is found to be another */
@@ -200,7 +201,8 @@ int vwl_secctx_start(struct vwl_secctx *secctx, const char *compositor,
     secctx->ino = st.st_ino;
     secctx->mtime = st.st_mtim;
     err = vwl_talk_init(&secctx->talk, &all);
-    err = err ? err : vwl_secctx_connect_plainly(compositor, &secctx->display);
+    err = err ? err : vwl_secctx_connect_plainly(compositor, &fd);
+    vwl_watched_set(&secctx->display, fd);
     secctx->folder = folder;
     if (err < 0) {
         vwl_secctx_finish(secctx);
@@ -258,7 +260,7 @@ static ssize_t send_some(const struct vwl_secctx *secctx, const void *data,
         control.head.cmsg_len = CMSG_LEN(sizeof fds);
         memcpy(CMSG_DATA(&control.head), fds, sizeof fds);
     }
-    return sendmsg(secctx->display, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sendmsg(secctx->display.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static int send_all(struct vwl_secctx *secctx)
@@ -295,7 +297,8 @@ static int receive_some(struct vwl_secctx *secctx)
     char buffer[4096];
     struct iovec iov = { buffer, sizeof buffer };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    ssize_t n = recvmsg(secctx->display, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(secctx->display.fd, &msg,
+                        MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
     if (n <= 0) {
         return n == 0 ? -ECONNRESET : -errno;
@@ -338,7 +341,7 @@ int vwl_secctx_run(struct vwl_secctx *secctx)
     int err = advance(secctx);
 
     if (err == 0) {
-        close_fd(&secctx->display);
+        vwl_watched_clear(&secctx->display);
         close_fd(&secctx->listener);
         close_fd(&secctx->read_end);
         secctx->made = true;

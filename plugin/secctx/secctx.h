@@ -22,6 +22,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "base/watched.h"
 #include "talk.h"
 #include "vhost-user-wl/plugin.h"
 
@@ -64,12 +65,12 @@ const char *vwl_secctx_folder(const char *or_else);
 
 struct vwl_secctx {
     struct vwl_talk talk;
-    const char *folder; /* borrowed */
-    int display;        /* the compositor, while the context is made */
-    int listener;       /* until it is sent */
-    int read_end;       /* the same */
-    int end;            /* closing it ends the context */
-    int place;          /* O_PATH: where to connect to */
+    const char *folder;         /* borrowed */
+    struct vwl_watched display; /* the compositor, while it is made */
+    int listener;               /* until it is sent */
+    int read_end;               /* the same */
+    int end;                    /* closing it ends the context */
+    int place;                  /* O_PATH: where to connect to */
     bool made;
     bool missing; /* the compositor has no such protocol */
     /* which file the compositor's socket is: numbers are used again */

@@ -39,7 +39,7 @@ enum call {
 
 struct vwl_backchan {
     struct vwl_log *log;
-    int fd;
+    struct vwl_watched socket;
     enum vwl_shm_dialect dialect;
     bool reply_ack;
     bool held;
@@ -75,7 +75,7 @@ struct vwl_backchan *vwl_backchan_create(struct vwl_log *log)
     struct vwl_backchan *chan = g_new0(struct vwl_backchan, 1);
 
     chan->log = log;
-    chan->fd = -1;
+    vwl_watched_init(&chan->socket);
     vwl_vhu_reader_init(&chan->reader);
     chan->reader.least = sizeof(uint64_t); /* nothing but replies comes */
     chan->writer = vwl_vhu_writer_create();
@@ -95,7 +95,7 @@ void vwl_backchan_destroy(struct vwl_backchan *chan)
     g_queue_clear_full(&chan->ending, request_free);
     vwl_vhu_reader_finish(&chan->reader);
     vwl_vhu_writer_destroy(chan->writer);
-    vwl_fd_clear(&chan->fd);
+    vwl_watched_clear(&chan->socket);
     g_free(chan);
 }
 
@@ -116,7 +116,7 @@ static void end_channel(struct vwl_backchan *chan)
     vwl_vhu_reader_finish(&chan->reader);
     vwl_vhu_writer_destroy(chan->writer);
     chan->writer = vwl_vhu_writer_create();
-    vwl_fd_clear(&chan->fd);
+    vwl_watched_clear(&chan->socket);
     chan->dead = false;
     chan->waiting_fds = 0;
     memset(chan->calls, 0, sizeof chan->calls);
@@ -130,24 +130,23 @@ static void end_channel(struct vwl_backchan *chan)
 void vwl_backchan_set_fd(struct vwl_backchan *chan, int *fd)
 {
     end_channel(chan);
-    vwl_fd_clear(&chan->fd);
-    chan->fd = vwl_fd_steal(fd);
+    vwl_watched_set(&chan->socket, vwl_fd_steal(fd));
 }
 
-int vwl_backchan_fd(const struct vwl_backchan *chan)
+struct vwl_watched *vwl_backchan_socket(struct vwl_backchan *chan)
 {
-    return chan->fd;
+    return &chan->socket;
 }
 
 bool vwl_backchan_wants_write(const struct vwl_backchan *chan)
 {
-    return chan->fd >= 0 &&
+    return chan->socket.fd >= 0 &&
            (chan->dead || vwl_vhu_writer_pending(chan->writer));
 }
 
 bool vwl_backchan_is_starved(const struct vwl_backchan *chan)
 {
-    return chan->fd >= 0 && !chan->dead &&
+    return chan->socket.fd >= 0 && !chan->dead &&
            (chan->reader.starved || vwl_vhu_writer_starved(chan->writer));
 }
 
@@ -178,7 +177,7 @@ static bool always_answered(uint32_t number)
 
 static bool may_send(const struct vwl_backchan *chan)
 {
-    return chan->fd >= 0 && !chan->held && !chan->dead &&
+    return chan->socket.fd >= 0 && !chan->held && !chan->dead &&
            !vwl_vhu_writer_pending(chan->writer);
 }
 
@@ -190,8 +189,8 @@ static int transmit(struct vwl_backchan *chan, uint32_t number,
     if (chan->reply_ack) {
         flags |= VHOST_USER_NEED_REPLY_MASK;
     }
-    return vwl_vhu_write(chan->writer, chan->fd, number, flags, payload, size,
-                         fd);
+    return vwl_vhu_write(chan->writer, chan->socket.fd, number, flags, payload,
+                         size, fd);
 }
 
 static bool is_reply_due(const struct vwl_backchan *chan, uint32_t number)
@@ -269,7 +268,7 @@ static int check_request(const struct vwl_backchan *chan, uint32_t number,
         chan->dialect != VWL_SHM_PRIVATE) {
         return -EOPNOTSUPP;
     }
-    if (chan->fd < 0 || chan->dead) {
+    if (chan->socket.fd < 0 || chan->dead) {
         return -ENOTCONN;
     }
     if (vwl_backchan_pending(chan) >= VWL_BACKCHAN_MAX_PENDING ||
@@ -409,14 +408,14 @@ int vwl_backchan_dispatch(struct vwl_backchan *chan)
     const char *why = NULL;
     int got = 0;
 
-    if (chan->fd < 0) {
+    if (chan->socket.fd < 0) {
         return 0;
     }
     vwl_vhu_msg_init(&msg);
     /* with none that is due another look would find nothing */
     for (int i = 0;
          i < BUDGET && !chan->dead && (i == 0 || chan->sent.length > 0) &&
-         (got = vwl_vhu_read(&chan->reader, chan->fd, &msg, &why)) > 0;
+         (got = vwl_vhu_read(&chan->reader, chan->socket.fd, &msg, &why)) > 0;
          i++) {
         uint64_t value;
 
@@ -430,7 +429,7 @@ int vwl_backchan_dispatch(struct vwl_backchan *chan)
         on_reply(chan, g_queue_pop_head(&chan->sent), value);
     }
     if (got >= 0 && !chan->dead) {
-        if (vwl_vhu_flush(chan->writer, chan->fd) < 0) {
+        if (vwl_vhu_flush(chan->writer, chan->socket.fd) < 0) {
             chan->dead = true;
         } else {
             flush_waiting(chan);

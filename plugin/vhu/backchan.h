@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "base/watched.h"
 #include "vhost-user-wl/vhost_user.h"
 
 struct vwl_backchan;
@@ -46,8 +47,8 @@ void vwl_backchan_destroy(struct vwl_backchan *chan); /* NULL is fine; pending
 /* Takes *fd, a stream socket: a new channel, whose table of mappings is empty.
  * Requests pending on the one before end with -ECONNRESET. */
 void vwl_backchan_set_fd(struct vwl_backchan *chan, int *fd);
-/* -1 when there is none. For a poll source. */
-int vwl_backchan_fd(const struct vwl_backchan *chan);
+/* To be watched; there may be none. */
+struct vwl_watched *vwl_backchan_socket(struct vwl_backchan *chan);
 bool vwl_backchan_wants_write(const struct vwl_backchan *chan);
 /* The kernel is out of memory: stop polling and call dispatch again after a
  * delay. */

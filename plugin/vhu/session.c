@@ -19,7 +19,8 @@ struct vwl_session *vwl_session_create(const struct vwl_session_config *config,
     session->ops = ops;
     session->opaque = opaque;
     session->log = log;
-    session->fd = vwl_fd_steal(fd);
+    vwl_watched_init(&session->socket);
+    vwl_watched_set(&session->socket, vwl_fd_steal(fd));
     session->offered = config->features | BIT(VHOST_USER_F_PROTOCOL_FEATURES);
     vwl_vhu_reader_init(&session->reader);
     session->writer = vwl_vhu_writer_create();
@@ -43,13 +44,13 @@ void vwl_session_destroy(struct vwl_session *session)
     vwl_dirty_destroy(session->dirty);
     vwl_vhu_reader_finish(&session->reader);
     vwl_vhu_writer_destroy(session->writer);
-    vwl_fd_clear(&session->fd);
+    vwl_watched_clear(&session->socket);
     g_free(session);
 }
 
-int vwl_session_fd(const struct vwl_session *session)
+struct vwl_watched *vwl_session_socket(struct vwl_session *session)
 {
-    return session->fd;
+    return &session->socket;
 }
 
 bool vwl_session_wants_write(const struct vwl_session *session)
@@ -161,7 +162,7 @@ static void send_answer(struct vwl_session *session,
                         const struct vwl_session_row *row, uint32_t request,
                         struct vwl_session_answer *answer)
 {
-    int err = vwl_vhu_write(session->writer, session->fd, request,
+    int err = vwl_vhu_write(session->writer, session->socket.fd, request,
                             VHOST_USER_VERSION | VHOST_USER_REPLY_MASK,
                             answer->payload, answer->size, answer->fd);
 
@@ -170,7 +171,7 @@ static void send_answer(struct vwl_session *session,
     } else if (err < 0) {
         /* No descriptor to let the answer wait with: say so instead. */
         make_refusal(answer, row);
-        vwl_vhu_write(session->writer, session->fd, request,
+        vwl_vhu_write(session->writer, session->socket.fd, request,
                       VHOST_USER_VERSION | VHOST_USER_REPLY_MASK,
                       answer->payload, answer->size, -1);
     }
@@ -206,7 +207,8 @@ int vwl_session_dispatch(struct vwl_session *session)
     struct vwl_vhu_msg msg;
     const char *why = "?";
 
-    if (!session->fatal && vwl_vhu_flush(session->writer, session->fd) < 0) {
+    if (!session->fatal &&
+        vwl_vhu_flush(session->writer, session->socket.fd) < 0) {
         session->fatal = -ECONNRESET;
     }
     vwl_vhu_msg_init(&msg);
@@ -215,7 +217,8 @@ int vwl_session_dispatch(struct vwl_session *session)
     for (int i = 0; i < BUDGET && !session->fatal &&
                     !vwl_vhu_writer_pending(session->writer);
          i++) {
-        int got = vwl_vhu_read(&session->reader, session->fd, &msg, &why);
+        int got = vwl_vhu_read(&session->reader, session->socket.fd, &msg,
+                               &why);
 
         if (got == 0) {
             break;

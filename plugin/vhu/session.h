@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "base/watched.h"
 #include "guest/vq.h"
 #include "vhu/backchan.h"
 
@@ -49,7 +50,7 @@ struct vwl_session_ops {
      * VWL_RESET_BASE). */
     void (*reset)(void *opaque, enum vwl_reset_reason reason);
     /* A ring began to run (same descriptor or not): look at
-     * vwl_session_ring_runs, vwl_session_kick_fd. Called after the reset call,
+     * vwl_session_ring_runs, vwl_session_kick. Called after the reset call,
      * if any. keep: a start that goes on where the last stop stood, so that
      * chains held since then are still to be given back; false: chains held
      * from before the stop are dropped (before this call returns). */
@@ -93,7 +94,8 @@ struct vwl_session *vwl_session_create(const struct vwl_session_config *config,
 /* No op is called by it or after it; everything is closed and unmapped. */
 void vwl_session_destroy(struct vwl_session *session);
 
-int vwl_session_fd(const struct vwl_session *session);
+/* To be watched. */
+struct vwl_watched *vwl_session_socket(struct vwl_session *session);
 bool vwl_session_wants_write(const struct vwl_session *session);
 /* False while an answer waits: no request is read then, so that a front-end
  * that does not read its answers stops itself. Do not poll for reading. */
@@ -116,15 +118,13 @@ struct vwl_backchan *vwl_session_backchan(struct vwl_session *session);
 struct vwl_vq *vwl_session_vq(struct vwl_session *session, unsigned int index);
 bool vwl_session_ring_runs(const struct vwl_session *session,
                            unsigned int index);
-/* -1: none (in-band or polling). Borrowed. */
-int vwl_session_kick_fd(const struct vwl_session *session, unsigned int index);
+/* To be watched: an eventfd, or none (in-band or polling). It is never read, so
+ * it stays readable: look at edges alone. */
+struct vwl_watched *vwl_session_kick(struct vwl_session *session,
+                                     unsigned int index);
 /* Size of the ring, entries. */
 unsigned int vwl_session_ring_size(const struct vwl_session *session,
                                    unsigned int index);
-/* Empties a kick eventfd without blocking, whatever its flags; 0, -EAGAIN when
- * there was nothing, -errno when the descriptor is unusable (stop polling). */
-int vwl_session_drain_kick(struct vwl_session *session, unsigned int index);
-
 /* Calls the driver: eventfd, or VRING_CALL in-band. Never blocks. */
 void vwl_session_call(struct vwl_session *session, unsigned int index);
 

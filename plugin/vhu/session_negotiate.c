@@ -250,7 +250,7 @@ int vwl_session_set_backend_fd(struct vwl_session *session,
                                struct vwl_vhu_msg *msg,
                                struct vwl_session_answer *answer)
 {
-    bool replaces = vwl_backchan_fd(session->backchan) >= 0;
+    bool replaces = vwl_backchan_socket(session->backchan)->fd >= 0;
 
     if (!vwl_session_has_protocol(session, VHOST_USER_PROTOCOL_F_BACKEND_REQ)) {
         return vwl_session_answer_refuse(answer, -EOPNOTSUPP,

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -53,32 +52,6 @@ static void notifier_signal(const struct vwl_session_notifier *notifier)
     do {
         n = write(notifier->fd, &one, sizeof one);
     } while (n < 0 && errno == EINTR);
-}
-
-int vwl_session_drain_kick(struct vwl_session *session, unsigned int index)
-{
-    int fd = session->rings[index].kick;
-    uint64_t count;
-    struct iovec iov = { .iov_base = &count, .iov_len = sizeof count };
-    ssize_t n;
-
-    if (fd < 0) {
-        return -EBADF;
-    }
-    do {
-        n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
-        if (n < 0 && (errno == EOPNOTSUPP || errno == EINVAL ||
-                      errno == ENOSYS || errno == ESPIPE)) {
-            if (!is_ready(fd, POLLIN)) {
-                return -EAGAIN;
-            }
-            n = read(fd, &count, sizeof count);
-        }
-    } while (n < 0 && errno == EINTR);
-    if (n < 0) {
-        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-    }
-    return n == sizeof count ? 0 : -EINVAL;
 }
 
 void vwl_session_call(struct vwl_session *session, unsigned int index)

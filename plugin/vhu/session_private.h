@@ -87,7 +87,7 @@ struct vwl_session_ring {
     bool has_answer;
     uint32_t answer; /* base at the last stop of the virtqueue */
 
-    int kick;
+    struct vwl_watched kick;
     struct vwl_session_notifier call, err;
 };
 
@@ -110,7 +110,7 @@ struct vwl_session {
     const struct vwl_session_ops *ops;
     void *opaque;
     struct vwl_log *log;
-    int fd;
+    struct vwl_watched socket;
     struct vwl_vhu_reader reader;
     struct vwl_vhu_writer *writer;
     struct vwl_backchan *backchan;

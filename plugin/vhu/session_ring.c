@@ -12,7 +12,8 @@ void vwl_session_rings_init(struct vwl_session *session)
         struct vwl_session_ring *ring = &session->rings[i];
 
         ring->vq = vwl_vq_create();
-        ring->kick = ring->call.fd = ring->err.fd = -1;
+        vwl_watched_init(&ring->kick);
+        ring->call.fd = ring->err.fd = -1;
     }
 }
 
@@ -22,7 +23,7 @@ void vwl_session_rings_finish(struct vwl_session *session)
         struct vwl_session_ring *ring = &session->rings[i];
 
         vwl_vq_destroy(ring->vq);
-        vwl_fd_clear(&ring->kick);
+        vwl_watched_clear(&ring->kick);
         vwl_session_notifier_set(&ring->call, -1);
         vwl_session_notifier_set(&ring->err, -1);
     }
@@ -225,11 +226,9 @@ void vwl_session_ring_stop(struct vwl_session *session, unsigned int index)
     ring->broken = false;
     ring->has &= ~(unsigned int)VWL_RING_BASE;
     ring->resumed = false;
-    if (ring->kick >= 0) {
-        int old = vwl_fd_steal(&ring->kick);
-
+    if (ring->kick.fd >= 0) {
+        vwl_watched_clear(&ring->kick);
         session->ops->ring_changed(session->opaque, index);
-        vwl_fd_clear(&old);
     }
     if (index == VIRTIO_WL_QUEUE_OUT) {
         session->decided = false;
@@ -276,9 +275,10 @@ bool vwl_session_ring_runs(const struct vwl_session *session,
     return session->rings[index].state == VWL_RING_RUNNING;
 }
 
-int vwl_session_kick_fd(const struct vwl_session *session, unsigned int index)
+struct vwl_watched *vwl_session_kick(struct vwl_session *session,
+                                     unsigned int index)
 {
-    return session->rings[index].kick;
+    return &session->rings[index].kick;
 }
 
 unsigned int vwl_session_ring_size(const struct vwl_session *session,

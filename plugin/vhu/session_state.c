@@ -88,7 +88,7 @@ void vwl_session_state_done(struct vwl_session *session, int err)
 
     if (session->checking && !session->fatal) {
         session->checking = false;
-        vwl_vhu_write(session->writer, session->fd,
+        vwl_vhu_write(session->writer, session->socket.fd,
                       VHOST_USER_CHECK_DEVICE_STATE,
                       VHOST_USER_VERSION | VHOST_USER_REPLY_MASK, &value,
                       sizeof value, -1);

@@ -217,21 +217,21 @@ int vwl_session_set_vring_kick(struct vwl_session *session,
 {
     struct vwl_session_ring *ring;
     unsigned int index = 0;
-    int fd = -1, old;
+    bool had_one;
+    int fd = -1;
     int err = take_vring_fd(session, msg, answer, &index, &fd);
 
     if (err < 0) {
         return err;
     }
     ring = &session->rings[index];
-    old = ring->kick;
-    ring->kick = fd;
-    if (old >= 0 && ring->state != VWL_RING_RUNNING) {
+    had_one = ring->kick.fd >= 0;
+    vwl_watched_set(&ring->kick, fd);
+    if (had_one && ring->state != VWL_RING_RUNNING) {
         session->ops->ring_changed(session->opaque, index);
     }
     /* one may have gone to the descriptor before */
     vwl_session_ring_kick(session, index);
-    vwl_fd_clear(&old);
     return 0;
 }
 

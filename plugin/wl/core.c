@@ -7,6 +7,7 @@
 
 #include "base/closer.h"
 #include "base/fd.h"
+#include "base/look.h"
 #include "policy/filter.h"
 #include "wl/command.h"
 #include "wl/crowd.h"
@@ -30,8 +31,10 @@ static int core_open_fds(struct vwl_core *core)
     if (err < 0) {
         return err;
     }
-    core->in_epoll = epoll_create1(EPOLL_CLOEXEC);
-    core->out_epoll = epoll_create1(EPOLL_CLOEXEC);
+    vwl_watched_set(&core->in, epoll_create1(EPOLL_CLOEXEC));
+    vwl_watched_set(&core->out, epoll_create1(EPOLL_CLOEXEC));
+    core->in_epoll = core->in.fd;
+    core->out_epoll = core->out.fd;
     if (core->in_epoll < 0 || core->out_epoll < 0 ||
         epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, core->timers.fd, &event) <
             0) {
@@ -51,6 +54,8 @@ int vwl_core_create(const struct vwl_core_config *config,
     core->opaque = opaque;
     core->log = log;
     core->config = *config;
+    vwl_watched_init(&core->in);
+    vwl_watched_init(&core->out);
     core->in_epoll = core->out_epoll = core->anchor_fd = -1;
     core->timers.fd = core->bounce.fd[0] = core->bounce.fd[1] = -1;
     vwl_core_set_in_flight_limit(core, VIRTIO_WL_QUEUE_SIZE / 2,
@@ -104,8 +109,8 @@ void vwl_core_destroy(struct vwl_core *core)
         vwl_closer_destroy(core->closer);
     }
     vwl_asks_finish(&core->asks);
-    vwl_fd_clear(&core->in_epoll);
-    vwl_fd_clear(&core->out_epoll);
+    vwl_watched_clear(&core->in);
+    vwl_watched_clear(&core->out);
     g_hash_table_unref(core->vfds);
     g_hash_table_unref(core->refused);
     g_free(core);
@@ -195,7 +200,7 @@ void vwl_core_fail_requests(struct vwl_core *core,
 void vwl_core_dispatch_out(struct vwl_core *core)
 {
     struct epoll_event events[64];
-    int n = epoll_wait(core->out_epoll, events, G_N_ELEMENTS(events), 0);
+    int n = vwl_look(core->out_epoll, events, G_N_ELEMENTS(events));
     bool timers = false, foreigns = false, asks = false;
 
     for (int i = 0; i < n; i++) {
@@ -272,6 +277,16 @@ void vwl_core_buffers_free(struct vwl_core *core, unsigned int n_free,
                            unsigned int ring_size)
 {
     vwl_turns_buffers_free(core, n_free, ring_size);
+}
+
+struct vwl_watched *vwl_core_in(struct vwl_core *core)
+{
+    return &core->in;
+}
+
+struct vwl_watched *vwl_core_out(struct vwl_core *core)
+{
+    return &core->out;
 }
 
 int vwl_core_in_fd(const struct vwl_core *core)

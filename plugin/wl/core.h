@@ -22,6 +22,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/watched.h"
 #include "vhost-user-wl/plugin.h"
 #include "vhost-user-wl/virtio_wl.h"
 
@@ -170,10 +171,12 @@ void vwl_core_fail_requests(struct vwl_core *core,
  * answered as far as it fits. */
 int vwl_core_execute(struct vwl_core *core, struct vwl_request *request);
 
-/* Poll for reading: host peers have something for the guest. */
+/* To be watched for reading: host peers have something for the guest. */
+struct vwl_watched *vwl_core_in(struct vwl_core *core);
 int vwl_core_in_fd(const struct vwl_core *core);
-/* Poll for reading: host peers can take something, or a timer is due. Then
- * call vwl_core_dispatch_out. */
+/* To be watched for reading: host peers can take something, or a timer is due.
+ * Then call vwl_core_dispatch_out. */
+struct vwl_watched *vwl_core_out(struct vwl_core *core);
 int vwl_core_out_fd(const struct vwl_core *core);
 void vwl_core_dispatch_out(struct vwl_core *core);
 

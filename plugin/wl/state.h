@@ -34,8 +34,8 @@ struct vwl_core {
     unsigned int in_flight_most;  /* if one of them has too many */
     unsigned int ring_entries;    /* descriptors of the out queue */
 
-    int in_epoll;
-    int out_epoll;
+    struct vwl_watched in, out;
+    int in_epoll, out_epoll; /* theirs */
     struct vwl_bounce bounce;
     struct vwl_timers timers;
     struct vwl_closer *closer;

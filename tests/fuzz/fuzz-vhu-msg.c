@@ -39,9 +39,11 @@ static void connect_front(struct vhu_world *world)
     int pair[2];
 
     fuzz_socketpair(pair);
-    world->gate = vwl_gate_create();
-    fuzz_check(vwl_pump_create(&world->config, &world->log, world->context,
-                               world->gate, &pair[1], &world->pump) == 0);
+    fuzz_check(vwl_gate_create(world->context, &world->gate) == 0);
+    vwl_gate_lock(world->gate);
+    fuzz_check(vwl_pump_create(&world->config, &world->log, world->gate,
+                               &pair[1], &world->pump) == 0);
+    vwl_gate_unlock(world->gate);
     world->front.sock = pair[0];
     world->gone = false;
 }

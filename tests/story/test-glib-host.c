@@ -3,7 +3,9 @@
  * A plain GLib program as a host: its main loop, on the default context, runs
  * two devices, each for a guest of its own. docs/abi.md explains it. The two
  * guests are front-end doubles in threads; each echoes through a host socket
- * of its own, and neither ever sees a byte of the other.
+ * of its own, and neither ever sees a byte of the other. Beside them the loop
+ * has sources of the same priority (the host sockets) and of a lower one, and
+ * all have their turns.
  */
 #include <dlfcn.h>
 #include <glib-unix.h>
@@ -203,6 +205,12 @@ static void start_guest(struct host *host, struct guest *guest,
     guest->thread = g_thread_new("guest", guest_main, guest);
 }
 
+static gboolean count_idle(gpointer data)
+{
+    ++*(unsigned int *)data;
+    return G_SOURCE_CONTINUE;
+}
+
 static const struct vwl_plugin *load(void)
 {
     void *module = dlopen(g_getenv("VWL_PLUGIN"), RTLD_NOW | RTLD_LOCAL);
@@ -221,14 +229,18 @@ static void test_two_devices(void)
     char *folder = g_dir_make_tmp("vwl-host-XXXXXX", NULL);
     struct host host = { load(), g_main_loop_new(NULL, FALSE), 0 };
     struct guest guests[GUESTS];
-    unsigned int before;
+    unsigned int before, n_idle = 0;
+    guint idle;
 
     g_main_context_iteration(NULL, FALSE); /* its own descriptors exist now */
     before = count_fds();
     for (unsigned int i = 0; i < GUESTS; i++) {
         start_guest(&host, &guests[i], folder, (char)('a' + i));
     }
+    idle = g_idle_add(count_idle, &n_idle);
     g_main_loop_run(host.loop);
+    g_source_remove(idle);
+    g_assert_cmpuint(n_idle, >, 0);
     for (unsigned int i = 0; i < GUESTS; i++) {
         struct vwl_stats stats = { .size = sizeof stats };
 

@@ -14,7 +14,7 @@ LAYERS = {
     'plugin/base': {'include'},
     'plugin/compositor': {'include', 'plugin/base'},
     'plugin/guest': {'plugin/base'},
-    'plugin/secctx': {'include'},
+    'plugin/secctx': {'include', 'plugin/base'},
     'plugin/policy': {'include', 'plugin/base', 'plugin/wayland'},
     'plugin/vhu': {'include', 'plugin/base', 'plugin/guest'},
     'plugin/wayland': set(),

@@ -64,7 +64,7 @@ static void test_bad_replies(void)
         send_hex(b.front, rows[i], NULL, 0);
         g_assert_cmpint(vwl_backchan_dispatch(b.chan), ==, -ECONNRESET);
         back_expect_done(&b, "1:-104 2:-104 ");
-        g_assert_cmpint(vwl_backchan_fd(b.chan), ==, -1);
+        g_assert_cmpint(vwl_backchan_socket(b.chan)->fd, ==, -1);
         g_assert_cmpuint(b.lines, ==, 1);
         back_finish(&b);
     }

@@ -332,7 +332,7 @@ static void test_refused(void)
     close(b.front);
     b.front = -1;
     g_assert_cmpint(vwl_backchan_dispatch(b.chan), ==, -ECONNRESET);
-    g_assert_cmpint(vwl_backchan_fd(b.chan), ==, -1);
+    g_assert_cmpint(vwl_backchan_socket(b.chan)->fd, ==, -1);
     vwl_backchan_configure(b.chan, VWL_SHM_STANDARD, true);
     g_assert_cmpint(back_map(&b, file, 1, true), ==, -ENOTCONN);
     back_expect_done(&b, "");

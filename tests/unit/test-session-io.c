@@ -300,7 +300,7 @@ static void test_inband(void)
     expect_trace(f, "Sd1 ");
     quiet(f, VHOST_USER_VRING_KICK, "01000000 00000000");
     expect_trace(f, "C1 ");
-    g_assert_cmpint(vwl_session_kick_fd(f->session, 1), ==, -1);
+    g_assert_cmpint(vwl_session_kick(f->session, 1)->fd, ==, -1);
     vwl_session_call(f->session, 1);
     expect_hex(f->back, "04000000 09000000 08000000 01000000 00000000");
     send_hex(f->back, "04000000 05000000 08000000 0000000000000000", NULL, 0);

@@ -181,7 +181,7 @@ static void test_bytewise(void)
     expect_hex(f.sock, "03000000 05000000 08000000 0000000000000000"
                        "0c000000 05000000 08000000 0000000000000000"
                        "01000000 05000000 08000000 0e00007407000000");
-    g_assert_cmpint(vwl_session_kick_fd(f.session, 1), >=, 0);
+    g_assert_cmpint(vwl_session_kick(f.session, 1)->fd, >=, 0);
     g_byte_array_unref(bytes);
     close(kick);
     f.fds_before--;

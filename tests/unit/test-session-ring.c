@@ -44,7 +44,8 @@ static void test_qemu_start(void)
     g_assert_true(vwl_session_ring_runs(f->session, 0));
     g_assert_true(vwl_session_ring_runs(f->session, 1));
     g_assert_cmpuint(vwl_session_ring_size(f->session, 1), ==, 256);
-    g_assert_true(same_file(vwl_session_kick_fd(f->session, 1), b.fds[1].kick));
+    g_assert_true(
+        same_file(vwl_session_kick(f->session, 1)->fd, b.fds[1].kick));
     /* the last descriptors are the ones that QEMU listens to */
     g_assert_cmpint(count_of(b.fds[0].call), ==, 1);
     g_assert_cmpint(count_of(b.fds[1].call), ==, 1);
@@ -53,7 +54,7 @@ static void test_qemu_start(void)
     front_take_one(f, 1);
     qemu_stop(f, "00000000", "01000000");
     expect_trace(f, "T0 T1 C0 C1 ");
-    g_assert_cmpint(vwl_session_kick_fd(f->session, 0), ==, -1);
+    g_assert_cmpint(vwl_session_kick(f->session, 0)->fd, ==, -1);
     vwl_session_call(f->session, 1); /* suspended: none */
     g_assert_cmpint(count_of(b.fds[1].call), ==, 0);
     close(err);
@@ -169,14 +170,16 @@ static void test_second_handshake(void)
     f->back = -1;
     vwl_session_dispatch_backchan(f->session);
     expect_trace(f, "R4 ");
-    g_assert_cmpint(vwl_backchan_fd(vwl_session_backchan(f->session)), ==, -1);
+    g_assert_cmpint(vwl_backchan_socket(vwl_session_backchan(f->session))->fd,
+                    ==, -1);
     say(f, VHOST_USER_GET_FEATURES, PLAIN, "");
     answered(f, VHOST_USER_GET_FEATURES, "0e00007407000000");
     say(f, VHOST_USER_GET_PROTOCOL_FEATURES, PLAIN, "");
     answered(f, VHOST_USER_GET_PROTOCOL_FEATURES, "2bf6418000000000");
     handshake(f, PROTOCOL_QEMU);
     expect_trace(f, "R2 ");
-    g_assert_cmpint(vwl_backchan_fd(vwl_session_backchan(f->session)), >=, 0);
+    g_assert_cmpint(vwl_backchan_socket(vwl_session_backchan(f->session))->fd,
+                    >=, 0);
     say(f, VHOST_USER_GET_SHMEM_CONFIG, PLAIN, "");
     g_assert_cmpint(recv(f->sock, (char[2068]){ 0 }, 2068, MSG_DONTWAIT), ==,
                     2068);
@@ -349,10 +352,10 @@ static void test_running_changes(void)
     g_assert_cmpint(count_of(b.fds[1].call), ==, 0);
     tell_fd(f, VHOST_USER_SET_VRING_KICK, U64_1, other.kick);
     expect_trace(f, "C1 ");
-    g_assert_true(same_file(vwl_session_kick_fd(f->session, 1), other.kick));
+    g_assert_true(same_file(vwl_session_kick(f->session, 1)->fd, other.kick));
     tell(f, VHOST_USER_SET_VRING_KICK, "0101000000000000"); /* polling mode */
     expect_trace(f, "C1 ");
-    g_assert_cmpint(vwl_session_kick_fd(f->session, 1), ==, -1);
+    g_assert_cmpint(vwl_session_kick(f->session, 1)->fd, ==, -1);
     tell(f, VHOST_USER_SET_VRING_CALL, "0101000000000000");
     vwl_session_call(f->session, 1);
     g_assert_cmpint(count_of(other.call), ==, 0);

@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <sys/epoll.h>
 
+#include "base/look.h"
 #include "wl/vfd.h"
 
 /* A few times only, since others may have become ready. */
@@ -58,7 +59,7 @@ static struct vwl_vfd *ready_take_expected(struct vwl_ready *ready)
 static int ready_ask_epoll(struct vwl_ready *ready, int epoll)
 {
     struct epoll_event events[VWL_READY_MAX];
-    int n = epoll_wait(epoll, events, VWL_READY_MAX, 0);
+    int n = vwl_look(epoll, events, VWL_READY_MAX);
 
     ready->n = MAX(n, 0);
     ready->more = n == VWL_READY_MAX;
