@@ -55,7 +55,9 @@ class Tree:
             re.findall(r'environ(?:\.get\(|\[)[\'"](\w+)', scripts))
         self.options = set().union(*FOREIGN_OPTIONS.values()) | set(
             re.findall(r'--([a-z][\w-]*)(?:=\*)?\s*[)|]', scripts) +
-            re.findall(r'add_argument\(\s*[\'"]--([\w-]+)', scripts))
+            re.findall(r'add_argument\(\s*[\'"]--([\w-]+)', scripts) +
+            # of commands of vwl: their own, and settings of a machine
+            re.findall(r'\{ "([a-z][\w-]*)", (?:0|\'.\'|VWL_SETTING_)', code))
         for program in programs:
             said = subprocess.run([program, '--help'], check=True,
                                   capture_output=True, text=True).stdout
