@@ -6,7 +6,6 @@ GPU read it, every pixel right, and no more of them moved than changed.
     copies.py TOOL CORE_XML PROTOCOLS_DIRECTORY
 """
 import contextlib
-import fcntl
 import mmap
 import os
 import pathlib
@@ -16,95 +15,14 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import wayland
 import world
+from buffers import OFFERED, PAGE, World, memory
 
 TOOL, CORE, PROTOCOLS = sys.argv[1:4]
 INTERFACES = wayland.load_all(CORE, PROTOCOLS)
-OFFERED = [('wl_compositor', 4), ('wl_shm', 1), ('wp_fifo_manager_v1', 1)]
 INVALID_STRIDE, INVALID_FD = 1, 2
 XRGB, RGB565, RGB888, WIDE, UNKNOWN = (
     1, 0x36314752, 0x34324752, 0x48345258, 0x3231564e)
-ALIGN, PAGE = 256, 4096
 INT_MAX = 2**31 - 1
-
-
-class World(world.World):
-    def __init__(self, tool, offered=None):
-        super().__init__(tool, INTERFACES, offered or OFFERED)
-        self.compositor = self.bind('wl_compositor')
-        self.shm = self.bind('wl_shm')
-        self.surface = self.new(self.compositor, 'create_surface', None)
-        self.pools, self.buffers = {}, {}
-
-    def make(self, fd, size, offset, width, height, stride, form, keep=False):
-        pool, buffer = self.client.new(), self.client.new()
-        self.client.say(self.shm, 'create_pool', pool, fd, size)
-        self.client.say(pool, 'create_buffer', buffer, offset, width, height,
-                        stride, form)
-        if not keep:
-            self.client.say(pool, 'destroy')
-        return buffer
-
-    def show(self, buffer, *rects):
-        """Attached, damaged, committed; what the double has of it."""
-        self.client.say(self.surface, 'attach', buffer, 0, 0)
-        for rect in rects:
-            self.client.say(self.surface, 'damage_buffer', *rect)
-        self.client.say(self.surface, 'commit')
-        attached = None
-        while True:
-            said = self.host.hear()
-            if said.name == 'create_pool':
-                new, fd, size = said.args
-                self.pools[new] = fd, size
-            elif said.name == 'create_buffer':
-                self.buffers[said.args[0]] = (said.id, *said.args[1:])
-            elif said.name == 'attach':
-                attached = said.args[0]
-            elif said.name == 'commit':
-                return Shown(*self.buffers[attached][1:],
-                             *self.pools[self.buffers[attached][0]])
-
-    def fails(self, where, code, why):
-        said = self.client.hear()
-        while said.name == 'delete_id':
-            said = self.client.hear()
-        assert (said.id, said.name) == (1, 'error'), said
-        got_where, got, text = said.args
-        assert (got_where, got) == (where, code), (got_where, got, text)
-        assert why in text, text
-
-    def close(self):
-        for fd, _ in self.pools.values():
-            os.close(fd)
-        super().close()
-
-
-class Shown:
-    """A buffer as the double has it."""
-
-    def __init__(self, offset, width, height, stride, form, fd, size):
-        self.offset, self.width, self.height = offset, width, height
-        self.stride, self.form, self.fd, self.size = stride, form, fd, size
-
-    def rows(self, row_bytes):
-        assert self.offset + self.stride * self.height <= self.size
-        with mmap.mmap(self.fd, self.size, prot=mmap.PROT_READ) as memory:
-            return [memory[self.offset + y * self.stride:][:row_bytes]
-                    for y in range(self.height)]
-
-    def is_for_a_gpu(self):
-        return (self.offset % PAGE == 0 and self.stride % ALIGN == 0 and
-                os.fstat(self.fd).st_size % PAGE == 0 and
-                bool(fcntl.fcntl(self.fd, fcntl.F_GET_SEALS) &
-                     fcntl.F_SEAL_SHRINK))
-
-
-def memory(size, sealed=False):
-    fd = os.memfd_create('pool', os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(fd, size)
-    if sealed:
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-    return fd
 
 
 def painted(fd, offset, stride, row_bytes, height, seed):
@@ -208,7 +126,7 @@ def sparse(w):
 
 def older_host(tool):
     """It may take the width for the stride: no gaps, whatever the client's."""
-    with contextlib.closing(World(tool, OFFERED[:2])) as w:
+    with contextlib.closing(World(tool, INTERFACES, OFFERED[:2])) as w:
         for form, pixel in ((XRGB, 4), (RGB565, 2), (RGB888, 3), (WIDE, 8)):
             for width, height in ((1, 1), (3, 90), (63, 65), (333, 71)):
                 for more in (0, 4, 300):
@@ -264,7 +182,7 @@ def outside(*said):
 def longest_rows(tool):
     """Whose alignment cannot be told in 32 bits; they are the client's to pay
     for, and are too much here."""
-    with contextlib.closing(World(tool)) as w:
+    with contextlib.closing(World(tool, INTERFACES)) as w:
         fd = memory(INT_MAX)
         buffer = w.make(fd, INT_MAX, 0, INT_MAX // 4, 1, INT_MAX, XRGB)
         w.client.say(w.surface, 'attach', buffer, 0, 0)
@@ -274,7 +192,7 @@ def longest_rows(tool):
 
 suite = world.Suite()
 tool = world.Tool(TOOL, '--copy-pools', '--max-memory=64')
-bystander = World(tool)
+bystander = World(tool, INTERFACES)
 before = tool.fds()
 for name, test in [
         ('every pixel of every layout', layouts),
@@ -294,7 +212,7 @@ for name, test in [
         ('a host that may not know of strides', lambda w: older_host(tool)),
         ('the longest rows', lambda w: longest_rows(tool))]:
     with suite.case(name):
-        with contextlib.closing(World(tool)) as w:
+        with contextlib.closing(World(tool, INTERFACES)) as w:
             test(w)
         bystander.sync()
 with suite.case('descriptors are back where they began'):

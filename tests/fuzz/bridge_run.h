@@ -14,7 +14,7 @@
 #include "wayland/table.h"
 
 #define FUZZ_CLIENTS 3
-#define FUZZ_POOL_SIZE 65536
+#define FUZZ_POOL_SIZE (256 << 10) /* which is mapped */
 
 struct fuzz_client {
     int fd;

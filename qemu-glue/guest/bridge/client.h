@@ -16,6 +16,7 @@
  *   transfer.c   pipes between the guest and the host (clipboard, drags)
  *   part.c       what a handler or speaker keeps for a client
  *   limit.c      how much of what a program may have, and what all may
+ *   guard.c      reading memory that a program may take away
  *   trace.c, watch.c   helpers
  *
  * Who holds what. The bridge holds clients and transfers; a transfer outlives

@@ -8,6 +8,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "guard.h"
 #include "shmbuf.h"
 
 /* From here on the cache only delays: nobody here looks at it again. */
@@ -75,9 +76,16 @@ static void join_rows(struct rows *rows)
     }
 }
 
-static void copy_mapped(const struct rows *rows, const char *map)
+struct mapped {
+    const struct rows *rows;
+    const char *map;
+};
+
+static void copy_mapped(void *opaque)
 {
-    const char *from = map + rows->from;
+    const struct mapped *mapped = opaque;
+    const struct rows *rows = mapped->rows;
+    const char *from = mapped->map + rows->from;
     bool past_cache = rows->width * rows->n >= STREAM_MIN_BYTES;
     char *to = rows->to;
 
@@ -89,9 +97,6 @@ static void copy_mapped(const struct rows *rows, const char *map)
         }
         to += rows->to_stride;
         from += rows->from_stride;
-    }
-    if (past_cache) {
-        stream_end();
     }
 }
 
@@ -159,19 +164,28 @@ static int read_rows(const struct rows *rows, int fd)
     return r;
 }
 
-static int copy_rows(const struct vwl_shmbuf *buffer, struct rows *rows)
+static int copy_rows(struct vwl_client *client, const struct vwl_shmbuf *buffer,
+                     struct rows *rows)
 {
-    const struct vwl_pool *pool = buffer->pool;
+    struct vwl_pool *pool = buffer->pool;
+    const struct mapped mapped = { rows, pool->map };
+    bool whole;
 
     join_rows(rows);
     if (pool->map == NULL) {
         return read_rows(rows, pool->fd);
     }
-    copy_mapped(rows, pool->map);
-    return 0;
+    whole = vwl_guard(pool->map, pool->map_bytes, copy_mapped,
+                      (void *)(uintptr_t)&mapped);
+    stream_end();
+    if (whole) {
+        return 0;
+    }
+    vwl_pool_tear(client, pool);
+    return read_rows(rows, pool->fd);
 }
 
-static int copy_rect(const struct vwl_shmbuf *buffer,
+static int copy_rect(struct vwl_client *client, const struct vwl_shmbuf *buffer,
                      const struct vwl_rect *rect)
 {
     size_t bpp = buffer->bytes_per_pixel;
@@ -195,11 +209,12 @@ static int copy_rect(const struct vwl_shmbuf *buffer,
         .width = (size_t)(x1 - x0) * bpp,
         .n = (size_t)(y1 - y0),
     };
-    return copy_rows(buffer, &rows);
+    return copy_rows(client, buffer, &rows);
 }
 
 /* With all planes that may follow the first: laid out as in the file. */
-static int copy_planes(const struct vwl_shmbuf *buffer)
+static int copy_planes(struct vwl_client *client,
+                       const struct vwl_shmbuf *buffer)
 {
     struct rows rows = {
         .to = buffer->memory->mem.ptr,
@@ -210,10 +225,10 @@ static int copy_planes(const struct vwl_shmbuf *buffer)
         .n = 1,
     };
 
-    return copy_rows(buffer, &rows);
+    return copy_rows(client, buffer, &rows);
 }
 
-int vwl_copy_stale(struct vwl_shmbuf *buffer)
+int vwl_copy_stale(struct vwl_client *client, struct vwl_shmbuf *buffer)
 {
     struct vwl_damage *stale = &buffer->stale;
     int r = 0;
@@ -224,11 +239,11 @@ int vwl_copy_stale(struct vwl_shmbuf *buffer)
         stale->n = 1;
     }
     if (buffer->bytes_per_pixel == 0 && stale->n != 0) {
-        r = copy_planes(buffer);
+        r = copy_planes(client, buffer);
         stale->n = 0;
     }
     for (unsigned int i = 0; r == 0 && i < stale->n; i++) {
-        r = copy_rect(buffer, &stale->rects[i]);
+        r = copy_rect(client, buffer, &stale->rects[i]);
     }
     stale->all = false;
     stale->n = 0;

@@ -24,7 +24,7 @@ static enum vwl_outcome picture_request(struct vwl_client *client,
         }
         buffer->surface = NULL;
         buffer->stale.all = true;
-        if (vwl_copy_stale(buffer) < 0) {
+        if (vwl_copy_stale(client, buffer) < 0) {
             vwl_client_error(client, buffer->pool->shm, 2,
                              "error accessing SHM buffer");
             return VWL_FAILED;

@@ -58,6 +58,6 @@ GPtrArray *vwl_shmbuf_all(struct vwl_client *client);
 void vwl_shmbuf_settle(struct vwl_client *client, struct vwl_shmbuf *buffer);
 
 /* copy.c: reads what is stale. -errno: the file is too short, or worse. */
-int vwl_copy_stale(struct vwl_shmbuf *buffer);
+int vwl_copy_stale(struct vwl_client *client, struct vwl_shmbuf *buffer);
 
 #endif

@@ -105,7 +105,7 @@ static void surface_show(struct vwl_client *client, struct vwl_surface *surface,
         buffer->surface = surface;
         buffer->stale.all = true;
     }
-    if (vwl_copy_stale(buffer) < 0) {
+    if (vwl_copy_stale(client, buffer) < 0) {
         vwl_client_error(client, buffer->pool->shm, SHM_ERROR_INVALID_FD,
                          "error accessing SHM buffer");
     }
