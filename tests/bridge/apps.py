@@ -78,7 +78,7 @@ class Twins:
 
         def never():
             for picture, side in zip(last, ('host', 'guest')):
-                picture.save('%s/%s.ppm' % (WORK, side))
+                stage.keep(picture, 'failure-' + side)
             return '%s alike: %s: %d pixels differ %s, %d colours' % (
                 self.app_id, what, *last[2:])
         until(never, check)

@@ -6,10 +6,8 @@ one window, and the screen's scale.
 import os
 import pathlib
 import pwd
-import struct
 import subprocess
 import time
-import zlib
 
 import raw
 import stage
@@ -29,19 +27,6 @@ KEYMAP = b'''xkb_keymap {
     xkb_compat { include "complete" };
     xkb_symbols { include "pc+us+inet(evdev)" };
 };\0'''
-
-
-def png(picture, path):
-    def chunk(kind, data):
-        return struct.pack('>I', len(data)) + kind + data + \
-            struct.pack('>I', zlib.crc32(kind + data))
-    rows = b''.join(b'\0' + picture.row(0, y, picture.width)
-                    for y in range(picture.height))
-    pathlib.Path(path).write_bytes(
-        b'\x89PNG\r\n\x1a\n' +
-        chunk(b'IHDR', struct.pack('>IIBBBBB', picture.width, picture.height,
-                                   8, 2, 0, 0, 0)) +
-        chunk(b'IDAT', zlib.compress(rows, 6)) + chunk(b'IEND', b''))
 
 
 class Desk:

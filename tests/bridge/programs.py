@@ -145,7 +145,7 @@ class Play:
             if differs > self.program.slack:
                 self.wrong.append('%s: %d pixels' % (what, differs))
         self.shots[what] = found
-        desk.png(found, '%s-%s-%s.png' % (self.prefix, what, self.side))
+        found.png('%s-%s-%s.png' % (self.prefix, what, self.side))
         return found
 
     def changed(self, what, before, least=400):
@@ -259,7 +259,9 @@ class Play:
             self.desk.move(*(size - 1 for size in self.desk.size))
             self.picture(what)
             least = self.shots[what].differs(before) // 2
-            until('no ' + what, lambda: self.closed(before, least))
+            until(lambda: '%s: no %s: %d pixels of it, it had %d' % (
+                self.side, what, self.desk.shot().differs(before), 2 * least),
+                  lambda: self.closed(before, least))
 
     def sizes(self):
         before = self.rest(0.5)

@@ -8,9 +8,11 @@ import glob
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 
 import raw
 
@@ -39,8 +41,10 @@ def until(what, check, *args, patience=PATIENCE):
         if got:
             return got
         if time.monotonic() > end:
-            raise Never('FAILED: never: %s' %
-                        (what() if callable(what) else what))
+            failure = Never('FAILED: never: %s' %
+                            (what() if callable(what) else what))
+            tell_scene('failure')
+            raise failure
         time.sleep(0.1)
 
 
@@ -112,10 +116,17 @@ class Picture:
                         (found[-1], y)]
         return count
 
-    def save(self, path):
+    def png(self, path):
+        def chunk(kind, data):
+            return struct.pack('>I', len(data)) + kind + data + \
+                struct.pack('>I', zlib.crc32(kind + data))
+        rows = b''.join(b'\0' + self.row(0, y, self.width)
+                        for y in range(self.height))
+        head = struct.pack('>IIBBBBB', self.width, self.height, 8, 2, 0, 0, 0)
         with open(path, 'wb') as file:
-            file.write(b'P6\n%d %d\n255\n' % (self.width, self.height))
-            file.write(self.data)
+            file.write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) +
+                       chunk(b'IDAT', zlib.compress(rows, 6)) +
+                       chunk(b'IEND', b''))
 
 
 def aligned(row, wanted):
@@ -140,14 +151,14 @@ def shot(rect=None, cursor=False):
         env=dict(os.environ, WAYLAND_DISPLAY=HOST)).stdout)
 
 
-def sway_socket():
+def sway_sockets():
     return glob.glob(os.environ['VWL_HOST_COMPOSITOR_DIR'] +
-                     '/sway-ipc.*.sock')[0]
+                     '/sway-ipc.*.sock')
 
 
 def sway(*words):
     """One command; with -t, the answer."""
-    got = subprocess.run(['swaymsg', '-s', sway_socket(), '-r', *words],
+    got = subprocess.run(['swaymsg', '-s', sway_sockets()[0], '-r', *words],
                          stdout=subprocess.PIPE, timeout=60, check=False)
     return json.loads(got.stdout)
 
@@ -240,6 +251,8 @@ def keys(*words):
 class Pointer(raw.Client):
     """A mouse of our own, by zwlr_virtual_pointer_v1's numbers."""
 
+    at = None  # where one was moved to last
+
     def __init__(self, size=SIZE):
         super().__init__(HOST)
         self.size = size
@@ -255,6 +268,7 @@ class Pointer(raw.Client):
     def move(self, x, y):
         self.send(self.mouse, 1, 'uuuuu', self.time(), int(x), int(y),
                   *self.size)
+        Pointer.at = x, y
         self.send(self.mouse, 4)
         self.sync()
 
@@ -273,6 +287,44 @@ class Pointer(raw.Client):
         self.send(self.mouse, 3, 'uui', self.time(), 0, steps * 15 * 256)
         self.send(self.mouse, 4)
         self.sync()
+
+
+def keep(picture, name):
+    """For somebody to look at, if there is a place for it."""
+    folder = os.environ.get('VWL_PICTURES', WORK)
+    os.makedirs(folder, exist_ok=True)
+    path = '%s/%s.png' % (folder, name)
+    picture.png(path)
+    print('# kept: ' + path, flush=True)
+
+
+def scene(name):
+    """All that sway knows of what a story failed over, for who has its log
+    alone."""
+    print('# pointer: %s' % (Pointer.at,))
+    for output in sway('-t', 'get_outputs'):
+        print('# output %s: %s, scale %s' % (
+            output['name'], output['rect'], output.get('scale')))
+    for seat in sway('-t', 'get_seats'):
+        print('# focus: con %s, devices: %s' % (
+            seat['focus'], [d['name'] for d in seat['devices']]))
+    for win in windows():
+        print('# con %d %s: %s%s, at %s, of it %s, geometry %s' % (
+            win['id'], win['app_id'],
+            'focused' if win['focused'] else 'not focused',
+            '' if win['visible'] else ', hidden', win['rect'],
+            win['window_rect'], win['geometry']))
+    keep(shot(), name + '-screen')
+
+
+def tell_scene(name):
+    """If it is sway's; what goes wrong with that is not the failure."""
+    try:
+        if sway_sockets():
+            scene(name)
+    except (OSError, ValueError, LookupError,
+            subprocess.SubprocessError) as error:
+        print('# no scene: %r' % error, flush=True)
 
 
 def main(*stories):
