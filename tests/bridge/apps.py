@@ -20,6 +20,8 @@ class Twins:
 
     def __init__(self, programs, app_id, command, slack=0):
         self.slack = slack
+        self.lost = []
+        self.calm = 0.1
         self.app_id = app_id
         self.processes = [
             programs.run(display, *[word.replace('@', side)
@@ -36,14 +38,18 @@ class Twins:
               width, height)
 
     def has(self, width, height):
-        return all(stage.rect_of(win)[2:] == (width, height)
+        return all((stage.rect_of(win) or ())[2:] == (width, height)
                    for win in self.windows)
 
-    def fullscreen(self, win):
+    def fullscreen(self, side):
         """As alike() wants it: one has it at a time."""
+        win = self.of(side)
         stage.sway('[con_id=%d]' % win['id'], 'fullscreen', 'enable')
         until(self.app_id + ' has the whole screen',
               lambda: stage.rect_of(win)[2:] == stage.SIZE)
+
+    def of(self, side):
+        return self.windows[SIDES.index(side)]
 
     def focus(self, win):
         stage.sway('[con_id=%d]' % win['id'], 'focus')
@@ -51,71 +57,105 @@ class Twins:
     def pictures(self, do=None, undo=None):
         """Of everything around the windows, too: menus and shadows."""
         taken = []
-        for win in self.windows:
+        for side, win in zip(SIDES, self.windows):
             self.focus(win)
             if do:
-                do(win)
-            taken.append(stage.until(
-                'a picture at rest', self.at_rest))
+                do(side)
+            taken.append(self.rest())
+            # else it may be the other's picture, twice
+            until('%s has its window on the %s' % (self.app_id, side),
+                  stage.rect_of, win)
             if undo:
-                undo(win)
+                undo(side, taken[-1])
         return taken
 
+    def rest(self):
+        return until('%s looks the same twice' % self.app_id, self.at_rest)
+
     def at_rest(self):
-        first, second = stage.shot(), stage.shot()
+        first = stage.shot()
+        time.sleep(self.calm)
+        second = stage.shot()
         return second if first.differs(second) <= self.slack else None
 
     def alike(self, what, colours=8, do=None, undo=None):
         last = []
+        self.calm = 0.05
 
         def check():
             where = []
+            # a busy machine's programs are late to change their look
+            self.calm = min(2 * self.calm, 3)
+            self.lost = []
             host, guest = last[:] = self.pictures(do, undo)
             wrong = host.differs(guest, where)
             seen = len(set(zip(*[iter(guest.data)] * 3)))
             last[:] = [host, guest, wrong, where, seen]
-            return seen >= colours and wrong <= self.slack
+            return seen >= colours and wrong <= self.slack and \
+                not self.lost
 
         def never():
-            for picture, side in zip(last, ('host', 'guest')):
+            for picture, side in zip(last, SIDES):
                 stage.keep(picture, 'failure-' + side)
-            return '%s alike: %s: %d pixels differ %s, %d colours' % (
-                self.app_id, what, *last[2:])
+            return '%s alike: %s: %d pixels differ %s, %d colours%s' % (
+                self.app_id, what, *last[2:],
+                ''.join(', Escape was lost on the %s' % side
+                        for side in self.lost))
         until(never, check)
-        if do is None:
-            self.plain = last[1]
         must('%s alike: %s' % (self.app_id, what), True)
 
+    def inside(self, x, y, width, height):
+        """So much of that as is in the windows: their shadows tell who has
+        the focus, and programs are late to change them."""
+        left, top, wide, high = stage.rect_of(self.host)
+        x2, y2 = min(x + width, left + wide), min(y + height, top + high)
+        x, y = max(x, left), max(y, top)
+        return x, y, x2 - x, y2 - y
+
     def menu(self, what, mouse, x, y, button=stage.LEFT):
-        """Closed when it is there, not before: wlroots would end a program
-        that it closes a popup of while that still learns of its size."""
+        """Closed when it is there, not before, and by a key: wlroots ends
+        programs whose popup it closes (by a click beside it) while they draw
+        it or learn of its size."""
         # not as far as featherpad tells root below that it is root
-        below = x - 100, y + 25, min(300, stage.SIZE[0] - x + 100), 150
+        below = self.inside(x - 100, y + 25, 300, 150)
+        without = None
 
-        # GTK without the focus has 600 other pixels there, and may be late to
-        # change its look; the smallest menu, white on white, has 1,869
-        def shown():
-            return self.plain.part(*below).differs(stage.shot(below)) > 1000
-
-        def do(_):
-            # or it looks otherwise, now that it has the focus
-            end = time.monotonic() + 10
-            until('the plain window before ' + what,
-                  lambda: not shown() or time.monotonic() > end)
-            if shown():
-                self.plain = until('a picture at rest', self.at_rest)
+        def do(side):
+            nonlocal without
+            without = self.rest().part(*below)
             mouse.click(x, y, button)
-            until(what + ' over the window', shown)
+            # the smallest menu, white on white, has more
+            until(lambda: '%s over the window of the %s: %d pixels in %s' % (
+                what, side, without.differs(stage.shot(below)), below),
+                  lambda: without.differs(stage.shot(below)) > 1000)
 
-        def undo(win):
-            stage.keys('-k', 'Escape')
+        def undo(side, picture):
+            menu = picture.part(*below)
+
+            def seen():
+                """How much there is of the menu, and of the window alone."""
+                now = stage.shot(below)
+                return without.differs(now), menu.differs(now)
 
             def closed():
-                if shown():  # the key came before the focus: click beside it
-                    mouse.click(stage.SIZE[0] - 9, stage.SIZE[1] - 9)
-                    self.focus(win)
-                return not shown()
-            until(what + ' off the window', closed)
+                of_menu, of_window = seen()
+                return of_menu < of_window
+
+            def pressed():
+                """A program may lose it while it learns of its focus."""
+                self.focus(self.of(side))
+                stage.keys('-k', 'Escape')
+                end = time.monotonic() + 5
+                until(what + ' off the window, or time for another try',
+                      lambda: closed() or time.monotonic() > end)
+                if not closed():
+                    print('# %s, %s: not closed by Escape' % (what, side),
+                          flush=True)
+                    self.lost.append(side)
+                return closed()
+            until(lambda: '%s off the window of the %s: %d pixels of it, %d of '
+                  'the window without it in %s' % (what, side, *seen(), below),
+                  pressed)
         self.alike(what, do=do, undo=undo)
 
     def both(self, do):
@@ -173,8 +213,9 @@ def terminal(app_id, *command, sizes=()):
             twins.size(*size)
             twins.alike('at %dx%d' % size)
         twins.alike('on the whole screen', do=twins.fullscreen,
-                    undo=lambda win: stage.sway(
-                        '[con_id=%d]' % win['id'], 'fullscreen', 'disable'))
+                    undo=lambda side, _: stage.sway(
+                        '[con_id=%d]' % twins.of(side)['id'], 'fullscreen',
+                        'disable'))
         twins.both(lambda: stage.keys('-d', '5', '23', '-k', 'Return'))
         until(app_id + ' got every key', lines(name, 'Hällo, Welt 123\n'))
         must(app_id + ' got every key', True)
