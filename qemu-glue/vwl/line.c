@@ -87,6 +87,7 @@ char **vwl_line_daemon(const struct vwl_machine *machine,
 
     add(line, "%s", host->daemon);
     add(line, "--socket-path=%s/%s", runtime, VWL_SOCKET_DEVICE);
+    add(line, "--control=%s/%s", runtime, VWL_SOCKET_CONTROL);
     add(line, "--name=%s", machine->name);
     add(line, "--app-id-prefix=%s.vm.%s.", VWL_PREFIX, machine->name);
     add(line, "--title-prefix=[%s] ", machine->name);

@@ -14,6 +14,7 @@
 #include "machine.h"
 
 #define VWL_SOCKET_DEVICE "device"   /* the daemon listens, QEMU connects */
+#define VWL_SOCKET_CONTROL "control" /* the daemon listens: its policy */
 #define VWL_SOCKET_QMP "qmp"         /* QEMU listens */
 #define VWL_SOCKET_SERIAL "serial"   /* QEMU listens: the first serial port */
 #define VWL_SOCKET_CHANNEL "channel" /* the service: the session's agent */

@@ -22,7 +22,7 @@ struct place {
 
 #define MOST_MEMORY (1024 * 1024) /* MiB */
 #define MOST_CPUS 255
-#define WAYS "both|to-guest|from-guest|off"
+#define WAYS "both|to-guest|from-guest|off|ask"
 
 /* clang-format off */
 static const struct vwl_setting settings[] = {
@@ -58,11 +58,11 @@ static const struct vwl_setting settings[] = {
       "The device for that QEMU" },
     { "daemon", VWL_SETTING_MACHINE, false, "PROGRAM", "vhost-user-wl",
       "Another daemon" },
-    { "clipboard", VWL_SETTING_POLICY, false, WAYS, "both",
+    { "clipboard", VWL_SETTING_POLICY, true, WAYS, "both",
       "Which way the clipboard goes" },
-    { "primary", VWL_SETTING_POLICY, false, WAYS, "both",
+    { "primary", VWL_SETTING_POLICY, true, WAYS, "both",
       "The same of the middle button's" },
-    { "drag", VWL_SETTING_POLICY, false, WAYS, "both",
+    { "drag", VWL_SETTING_POLICY, true, WAYS, "both",
       "The same of what is dragged and dropped" },
     { "allow", VWL_SETTING_POLICY, false, "INTERFACE,...", "",
       "Wayland interfaces that guests have not by default" },

@@ -62,15 +62,44 @@ while True:
                 end()
 '''
 
-# Makes its socket and waits.
+# Makes its sockets, keeps what it is told beside its control, with ".told" after
+# its name, and says there what comes at the socket with ".say" after its name.
 DAEMON = r'''#!/usr/bin/env python3
-import socket, sys, signal
-path = [a for a in sys.argv if a.startswith("--socket-path=")][0]
-sock = socket.socket(socket.AF_UNIX)
-sock.bind(path.partition("=")[2])
-sock.listen()
+import os, select, socket, sys
+options = dict(a.split("=", 1) for a in sys.argv if a.startswith("--"))
+device = socket.socket(socket.AF_UNIX)
+device.bind(options["--socket-path"])
+device.listen()
+path = options["--control"]
+control = socket.socket(socket.AF_UNIX)
+say = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for sock, name in ((control, path), (say, path + ".say")):
+    if os.path.exists(name):
+        os.unlink(name)
+    sock.bind(name)
+control.listen()
 print("the device is there", file=sys.stderr, flush=True)
-signal.pause()
+LOOK = (b"figures connections=2 shared-bytes=4096 sent-bytes=3000000\n"
+        b"window foot\tA shell\nwindow \tNameless\nend\n")
+client, rest = None, b""
+while True:
+    for sock in select.select([control, say] + ([client] if client else []),
+                              [], [])[0]:
+        if sock is control:
+            client, rest = control.accept()[0], b""
+        elif sock is say:
+            client.sendall(say.recv(65536))
+        else:
+            data = client.recv(4096)
+            if not data:
+                client = None
+                continue
+            *lines, rest = (rest + data).split(b"\n")
+            with open(path + ".told", "ab") as file:
+                for line in lines:
+                    file.write(line + b"\n")
+                    if line == b"look":
+                        client.sendall(LOOK)
 '''
 
 

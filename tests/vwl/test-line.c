@@ -62,7 +62,8 @@ static void test_daemon(void)
            NULL);
     expect(line, "--wayland-sock=/run/a\\,b/root,name=vwl-root,policy=none",
            NULL);
-    g_assert_cmpuint(g_strv_length(line), ==, 9);
+    g_assert_cmpuint(g_strv_length(line), ==, 10);
+    expect(line, "--control=/run/a,b/control", NULL);
     g_strfreev(line);
     vwl_machine_free(machine);
 

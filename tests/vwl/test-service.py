@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """The service and its commands, whole, on a session bus of their own: QEMU,
-the daemon and the guest's agent are doubles.
+the daemon, the guest's agent and the desktop's notifications are doubles.
 
-    test-service.py VWL SERVICE
+    test-service.py VWL SERVICE NOTIFICATIONS
 """
 
 import json
 import os
+import queue
 import signal
+import socket
 import subprocess
 import sys
+import threading
 
 import agents
 import worlds
@@ -20,8 +23,14 @@ from worlds import expect
 class Desk(worlds.Desk):
     """With doubles of QEMU and the daemon."""
 
-    def __init__(self, vwl, service):
+    def __init__(self, vwl, service, notifications):
         super().__init__(vwl, service)
+        self.notifier = subprocess.Popen(
+            [notifications], env=self.env, text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.notes, self.signals = queue.Queue(), queue.Queue()
+        threading.Thread(target=self.read_notes, daemon=True).start()
+        expect(self.note() == "ready", "no double")
         self.script("qemu", agents.QEMU)
         self.script("daemon", agents.DAEMON)
         self.agent = None
@@ -66,7 +75,58 @@ class Desk(worlds.Desk):
     def exec(self, *words, **more):
         return super().exec("box", *words, **more)
 
+    def call(self, method, *words):
+        """Of box; what gdbus prints."""
+        return subprocess.run(
+            ["gdbus", "call", "--session", "--dest", "org.vhost_user_wl.Vwl",
+             "--object-path", "/org/vhost_user_wl/Vwl/machine/box", "--method",
+             f"org.vhost_user_wl.Vwl1.Machine.{method}", *words], env=self.env,
+            check=True, capture_output=True, text=True).stdout
+
+    def told(self):
+        """What the device was told, by lines."""
+        try:
+            with open(self.path("box", "control.told"), encoding="ascii") as f:
+                return f.read().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def wait_told(self, *lines):
+        worlds.wait(lambda: all(line in self.told() for line in lines),
+                    lambda: f"{lines} is not in {self.told()}")
+
+    def device_says(self, text):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(text.encode(), self.path("box", "control.say"))
+
+    def read_notes(self):
+        for line in self.notifier.stdout:
+            kind = self.signals if line.startswith("asked ") else self.notes
+            kind.put(line.rstrip("\n"))
+
+    @staticmethod
+    def next_of(lines):
+        try:
+            return lines.get(timeout=30)
+        except queue.Empty as error:
+            raise worlds.Error("nobody is asked") from error
+
+    def note(self):
+        """The next thing that the notification server is told."""
+        return self.next_of(self.notes)
+
+    def asked(self):
+        """The next signal Asked: its serial, what, detail."""
+        return self.next_of(self.signals).split(" ", 1)[1].split("|")
+
+    def press(self, note, label):
+        number = note.split()[1].partition("|")[0]
+        self.notifier.stdin.write(f"{number} {label}\n")
+
     def close(self):
+        self.notifier.stdin.close()
+        self.notifier.wait()
+        self.notifier.stdout.close()
         if self.agent:
             self.agent.close()
         super().close()
@@ -210,9 +270,12 @@ def policy(desk):
               "policy", "box", "links=maybe")
     desk.says(2, "did you mean links?", "policy", "box", "link=ask")
     desk.says(2, "is no KEY=VALUE of a policy", "policy", "box", "memory=1G")
-    done = desk.vwl("policy", "box", "clipboard=off", "links=deny")
+    done = desk.vwl("policy", "box", "deny=wl_shm")
     expect(done.returncode == 0 and "vwl stop box && vwl run box"
            in done.stderr, done)
+    done = desk.vwl("policy", "box", "clipboard=off", "links=deny")
+    expect(done.returncode == 0 and done.stderr == "", done)
+    desk.wait_told("clipboard both", "clipboard off")
     shown = json.loads(desk.check("policy", "--json"))
     expect(shown["clipboard"] == "off" and shown["links"] == "deny", shown)
     done = desk.vwl("policy", "--reset")
@@ -228,27 +291,72 @@ def policy(desk):
 
 def asked(desk):
     """A link is asked about; the answer comes by the bus."""
-    path = "/org/vhost_user_wl/Vwl/machine/box"
-    with subprocess.Popen(
-            ["gdbus", "monitor", "--session", "--dest",
-             "org.vhost_user_wl.Vwl", "--object-path", path], env=desk.env,
-            stdout=subprocess.PIPE, text=True) as monitor:
-        monitor.stdout.readline()
-        monitor.stdout.readline()
-        desk.agent.send(agents.OPEN, 0, "https://example.org/secret")
-        line = ""
-        while "Vwl1.Machine.Asked" not in line:
-            line = monitor.stdout.readline()
-            expect(line, "the monitor ended")
-        monitor.terminate()
-    expect("'link'" in line and "example.org" in line, line)
-    serial = line.split("uint32 ")[1].split(",")[0]
-    subprocess.run(["gdbus", "call", "--session", "--dest",
-                    "org.vhost_user_wl.Vwl", "--object-path", path,
-                    "--method", "org.vhost_user_wl.Vwl1.Machine.Answer",
-                    serial, "false"], env=desk.env, check=True,
-                   capture_output=True)
+    desk.agent.send(agents.OPEN, 0, "https://example.org/secret")
+    serial, what, detail = desk.asked()
+    expect(what == "link" and "example.org" in detail, detail)
+    note = desk.note()
+    expect("box wants to open a link|" in note and
+           note.endswith("|Allow,Deny"), note)
+    desk.call("Answer", serial, "false")
+    expect(desk.note() == f"close {note.split()[1].partition('|')[0]}",
+           "it is still asked")
     expect(desk.exec("true").returncode == 0, "the agent was hung up on")
+
+
+def look(desk):
+    """Figures and windows of the device, and what QEMU takes."""
+    worlds.wait(lambda: "'connections': 2" in desk.call("Look"),
+                lambda: desk.call("Look"))
+    said = desk.call("Look")
+    expect("[('foot', 'A shell'), ('', 'Nameless')]" in said and
+           "'memory-bytes': " in said and "'processor-ms': " in said, said)
+    row = json.loads(desk.check("list", "--json"))[0]
+    expect(row["windows"] == 2, row)
+    expect("2" in desk.check("list").splitlines()[1].split(), "list")
+
+
+def transfers_asked(desk):
+    """By notifications, whose buttons are pressed; the same again is not asked
+    about twice, and for a while not at all after a no."""
+    desk.check("policy", "box", "clipboard=ask")
+    desk.wait_told("clipboard ask")
+    desk.device_says("ask 1 clipboard to-guest\nask 2 clipboard to-guest\n")
+    note = desk.note()
+    expect(note.split("|")[1:] ==
+           ["Paste into box?", "A program in box wants the clipboard of this "
+            "desktop.", "Allow,Deny"], note)
+    desk.press(note, "Allow")
+    desk.wait_told("answer 1 yes", "answer 2 yes")
+    desk.device_says("ask 3 clipboard from-guest\n")
+    note = desk.note()
+    while note.startswith("close"):
+        note = desk.note()
+    expect(note.split("|")[1:3] ==
+           ["Paste from box?", "A program of this desktop wants the clipboard "
+            "of box."], note)
+    desk.press(note, "Deny")
+    desk.wait_told("answer 3 no")
+    desk.device_says("ask 4 clipboard from-guest\n")
+    desk.wait_told("answer 4 no")
+    desk.device_says("ask 5 primary to-guest\n")
+    note = desk.note()
+    while note.startswith("close"):
+        note = desk.note()
+    expect("the selected text" in note, note)
+    desk.call("Look") # the service has heard of the notification's number
+    desk.device_says("over 5\n")
+    number = note.split()[1].partition("|")[0]
+    expect(desk.note() == f"close {number}", "it is still asked")
+
+
+def rude_device(desk):
+    """It is hung up on; the connection is made again, and all is told anew."""
+    for text in ("hello\n", "x" * 2000, "window one\n", "ask 1 all to-guest\n",
+                 "figures a=b\n", "end\n"):
+        before = desk.told().count("clipboard ask")
+        desk.device_says(text)
+        worlds.wait(lambda: desk.told().count("clipboard ask") == before + 1,
+                    f"nothing is told after {text[:20]}")
 
 
 def agent_goes(desk):
@@ -353,14 +461,14 @@ def delete(desk):
 
 
 TESTS = [none, doctor, run, logs, statuses, streams, interrupt, killed_client,
-         apps, policy, asked, agent_goes, rude_agent, service_killed,
+         apps, policy, asked, look, transfers_asked, rude_device, agent_goes, rude_agent, service_killed,
          daemon_killed, stop, force, broken, no_agent, delete]
 
 
 def main():
     # A shell's background job has it ignored, and all its children, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with Desk(*sys.argv[1:3]) as desk:
+    with Desk(*sys.argv[1:4]) as desk:
         return worlds.tap(TESTS, desk)
 
 

@@ -12,7 +12,7 @@
 /* What is known of a machine; without a service they are all off. */
 struct row {
     char *name, *state, *system, *accelerator, *error;
-    unsigned int memory;
+    unsigned int memory, windows;
     gint64 since;
 };
 
@@ -26,6 +26,22 @@ static void free_row(gpointer data)
     g_free(row->accelerator);
     g_free(row->error);
     g_free(row);
+}
+
+/* 0 where the machine does not run, or its device does not say. */
+static unsigned int count_windows(VwlBusMachine *machine)
+{
+    GVariant *figures = NULL, *windows = NULL;
+    unsigned int n = 0;
+
+    if (vwl_bus_machine_get_since(machine) &&
+        vwl_bus_machine_call_look_sync(machine, &figures, &windows, NULL,
+                                       NULL)) {
+        n = (unsigned int)g_variant_n_children(windows);
+        g_variant_unref(figures);
+        g_variant_unref(windows);
+    }
+    return n;
 }
 
 static struct row *ask(const char *name, GError **error)
@@ -44,6 +60,7 @@ static struct row *ask(const char *name, GError **error)
     row->error = vwl_bus_machine_dup_error(machine);
     row->memory = vwl_bus_machine_get_memory(machine);
     row->since = vwl_bus_machine_get_since(machine);
+    row->windows = count_windows(machine);
     g_object_unref(machine);
     return row;
 }
@@ -64,16 +81,16 @@ static void print_table(GPtrArray *rows)
         vwl_say("No machines. Create one: vwl create test");
         return;
     }
-    g_print("%-16s %-9s %-8s %-17s %s\n", "NAME", "STATE", "MEMORY", "SINCE",
-            "SYSTEM");
+    g_print("%-16s %-9s %-8s %-8s %-17s %s\n", "NAME", "STATE", "MEMORY",
+            "WINDOWS", "SINCE", "SYSTEM");
     for (guint i = 0; i < rows->len; i++) {
         struct row *row = rows->pdata[i];
         char *memory = row->memory ? g_strdup_printf("%u M", row->memory)
                                    : g_strdup("-");
         char *since = since_text(row->since);
 
-        g_print("%-16s %-9s %-8s %-17s %s\n", row->name, row->state, memory,
-                since, row->system);
+        g_print("%-16s %-9s %-8s %-8u %-17s %s\n", row->name, row->state,
+                memory, row->windows, since, row->system);
         g_free(since);
         g_free(memory);
     }
@@ -106,6 +123,8 @@ static void print_json(GPtrArray *rows)
         }
         json_builder_set_member_name(builder, "memory");
         json_builder_add_int_value(builder, row->memory);
+        json_builder_set_member_name(builder, "windows");
+        json_builder_add_int_value(builder, row->windows);
         json_builder_set_member_name(builder, "since");
         json_builder_add_int_value(builder, row->since);
         json_builder_end_object(builder);

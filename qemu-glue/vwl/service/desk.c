@@ -6,90 +6,32 @@
 #include "desktop/desktop.h"
 #include "fail.h"
 
-#define ANSWER_SECONDS 30
-
 struct vwl_desk {
     VwlBusMachine *skeleton;
     struct vwl_box *box;
     struct vwl_desktop *desktop;
     char *name;
-    unsigned int asked; /* serial */
-    unsigned int timer; /* until no answer is one */
+    struct vwl_questions *questions;
 };
 
 /* ---- questions ---------------------------------------------------------- */
 
-static char *notification_id(const struct vwl_desk *desk)
-{
-    return g_strconcat("ask-", desk->name, NULL);
-}
-
-static void withdraw(struct vwl_desk *desk)
-{
-    GApplication *app = g_application_get_default();
-    char *id;
-
-    if (!desk->timer) {
-        return;
-    }
-    g_clear_handle_id(&desk->timer, g_source_remove);
-    if (app && g_application_get_is_registered(app)) {
-        id = notification_id(desk);
-        g_application_withdraw_notification(app, id);
-        g_free(id);
-    }
-}
-
-void vwl_desk_answer(struct vwl_desk *desk, unsigned int serial, bool allow)
-{
-    if (desk->timer && serial == desk->asked) {
-        withdraw(desk);
-        vwl_desktop_answer(desk->desktop, serial, allow);
-    }
-}
-
-static gboolean on_no_answer(gpointer data)
+static void on_answered(void *data, unsigned int serial, bool allow)
 {
     struct vwl_desk *desk = data;
 
-    withdraw(desk);
-    vwl_desktop_answer(desk->desktop, desk->asked, false);
-    return G_SOURCE_REMOVE;
-}
-
-static void notify(struct vwl_desk *desk, const char *detail)
-{
-    GApplication *app = g_application_get_default();
-    GNotification *note;
-    char *title, *id;
-
-    if (!app) {
-        return;
-    }
-    title = g_strdup_printf("%s wants to open a link", desk->name);
-    id = notification_id(desk);
-    note = g_notification_new(title);
-    g_notification_set_body(note, detail);
-    g_notification_add_button_with_target(note, "Allow", "app.answer", "(sub)",
-                                          desk->name, desk->asked, TRUE);
-    g_notification_add_button_with_target(note, "Deny", "app.answer", "(sub)",
-                                          desk->name, desk->asked, FALSE);
-    g_application_send_notification(app, id, note);
-    g_object_unref(note);
-    g_free(id);
-    g_free(title);
+    vwl_desktop_answer(desk->desktop, serial, allow);
 }
 
 static void on_ask(void *data, unsigned int serial, const char *what,
                    const char *detail)
 {
     struct vwl_desk *desk = data;
+    char *title = g_strdup_printf("%s wants to open a link", desk->name);
 
-    withdraw(desk);
-    desk->asked = serial;
-    desk->timer = g_timeout_add_seconds(ANSWER_SECONDS, on_no_answer, desk);
-    notify(desk, detail);
-    vwl_bus_machine_emit_asked(desk->skeleton, serial, what, detail);
+    vwl_questions_ask(desk->questions, what, title, detail, on_answered, desk,
+                      serial);
+    g_free(title);
 }
 
 /* ---- programs ----------------------------------------------------------- */
@@ -230,14 +172,6 @@ static gboolean on_launch(VwlBusMachine *skeleton, GDBusMethodInvocation *call,
     return TRUE;
 }
 
-static gboolean on_answer(VwlBusMachine *skeleton, GDBusMethodInvocation *call,
-                          guint serial, gboolean allow, gpointer data)
-{
-    vwl_desk_answer(data, serial, allow);
-    vwl_bus_machine_complete_answer(skeleton, call);
-    return TRUE;
-}
-
 /* ---- life --------------------------------------------------------------- */
 
 void vwl_desk_configure(struct vwl_desk *desk,
@@ -265,7 +199,7 @@ void vwl_desk_attend(struct vwl_desk *desk, bool is_there)
     if (is_there) {
         list(desk);
     } else {
-        withdraw(desk);
+        vwl_questions_drop_all(desk->questions, on_answered, desk);
         vwl_desktop_hang_up(desk->desktop);
     }
 }
@@ -275,7 +209,8 @@ void vwl_desk_frame(struct vwl_desk *desk, const struct vwl_frame *frame)
     vwl_desktop_frame(desk->desktop, frame);
 }
 
-struct vwl_desk *vwl_desk_create(VwlBusMachine *skeleton, struct vwl_box *box)
+struct vwl_desk *vwl_desk_create(VwlBusMachine *skeleton, struct vwl_box *box,
+                                 struct vwl_questions *questions)
 {
     struct vwl_desk *desk = g_new0(struct vwl_desk, 1);
     GDBusConnection *bus = g_bus_get_sync(G_BUS_TYPE_SESSION, NULL, NULL);
@@ -283,6 +218,7 @@ struct vwl_desk *vwl_desk_create(VwlBusMachine *skeleton, struct vwl_box *box)
 
     desk->skeleton = skeleton;
     desk->box = box;
+    desk->questions = questions;
     desk->name = g_strdup(vwl_box_name(box));
     desk->desktop = vwl_desktop_create(desk->name,
                                        command ? command : VWL_BINDIR "/vwl",
@@ -292,7 +228,6 @@ struct vwl_desk *vwl_desk_create(VwlBusMachine *skeleton, struct vwl_box *box)
                      desk);
     g_signal_connect(skeleton, "handle-refresh", G_CALLBACK(on_refresh), desk);
     g_signal_connect(skeleton, "handle-launch", G_CALLBACK(on_launch), desk);
-    g_signal_connect(skeleton, "handle-answer", G_CALLBACK(on_answer), desk);
     show_apps(desk);
     return desk;
 }
@@ -300,7 +235,7 @@ struct vwl_desk *vwl_desk_create(VwlBusMachine *skeleton, struct vwl_box *box)
 void vwl_desk_destroy(struct vwl_desk *desk)
 {
     g_signal_handlers_disconnect_by_data(desk->skeleton, desk);
-    withdraw(desk);
+    vwl_questions_drop_all(desk->questions, on_answered, desk);
     vwl_desktop_destroy(desk->desktop);
     g_free(desk->name);
     g_free(desk);

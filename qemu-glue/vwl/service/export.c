@@ -6,6 +6,7 @@
 #include "desk.h"
 #include "fail.h"
 #include "folders.h"
+#include "guard.h"
 #include "jobs.h"
 #include "machine.h"
 #include "vwl-bus.h"
@@ -16,7 +17,9 @@ struct vwl_export {
     VwlBusMachine *skeleton;
     struct vwl_box *box;
     struct vwl_jobs *jobs;
+    struct vwl_questions *questions;
     struct vwl_desk *desk;
+    struct vwl_guard *guard;
     bool was_alive, had_agent;
     const struct vwl_export_ops *ops;
     void *data;
@@ -50,6 +53,7 @@ static void show(struct vwl_export *export)
     }
     if (is_alive != export->was_alive) {
         export->was_alive = is_alive;
+        vwl_guard_attend(export->guard, is_alive);
         export->ops->alive(export->data, export, is_alive);
     }
 }
@@ -186,6 +190,25 @@ static gboolean on_configure(VwlBusMachine *skeleton,
 
 /* ---- life --------------------------------------------------------------- */
 
+static void show_settings(struct vwl_export *export,
+                          const struct vwl_machine *machine)
+{
+    GVariantBuilder builder;
+
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
+    for (const struct vwl_setting *s = vwl_settings(); s->name; s++) {
+        char *text = vwl_machine_get(machine, s->name);
+
+        g_variant_builder_add(&builder, "{ss}", s->name,
+                              text[0] ? text : s->initial);
+        g_free(text);
+    }
+    vwl_bus_machine_set_settings(export->skeleton,
+                                 g_variant_builder_end(&builder));
+    g_dbus_interface_skeleton_flush(
+        G_DBUS_INTERFACE_SKELETON(export->skeleton));
+}
+
 void vwl_export_refresh(struct vwl_export *export)
 {
     char *folder = vwl_folder_data(export->name);
@@ -196,6 +219,8 @@ void vwl_export_refresh(struct vwl_export *export)
                                                      : "");
     if (machine) {
         vwl_desk_configure(export->desk, machine);
+        vwl_guard_configure(export->guard, machine);
+        show_settings(export, machine);
     }
     vwl_machine_free(machine);
     g_free(folder);
@@ -228,7 +253,11 @@ struct vwl_export *vwl_export_create(GDBusObjectManagerServer *manager,
     vwl_bus_machine_set_name(export->skeleton, name);
     export->box = vwl_box_create(name, &box_ops, export);
     export->jobs = vwl_jobs_create(export->skeleton, export->box);
-    export->desk = vwl_desk_create(export->skeleton, export->box);
+    export->questions = vwl_questions_create(export->skeleton, name);
+    export->desk = vwl_desk_create(export->skeleton, export->box,
+                                   export->questions);
+    export->guard = vwl_guard_create(export->skeleton, export->box,
+                                     export->questions);
     g_signal_connect(export->skeleton, "handle-start", G_CALLBACK(on_start),
                      export);
     g_signal_connect(export->skeleton, "handle-stop", G_CALLBACK(on_stop),
@@ -249,7 +278,9 @@ void vwl_export_destroy(struct vwl_export *export)
 
     g_dbus_object_manager_server_unexport(export->manager, path);
     vwl_box_destroy(g_steal_pointer(&export->box));
+    vwl_guard_destroy(export->guard);
     vwl_desk_destroy(export->desk);
+    vwl_questions_destroy(export->questions);
     vwl_jobs_destroy(export->jobs);
     g_signal_handlers_disconnect_by_data(export->skeleton, export);
     g_object_unref(export->skeleton);
@@ -266,5 +297,5 @@ const char *vwl_export_name(const struct vwl_export *export)
 void vwl_export_answer(struct vwl_export *export, unsigned int serial,
                        bool allow)
 {
-    vwl_desk_answer(export->desk, serial, allow);
+    vwl_questions_answer(export->questions, serial, allow);
 }

@@ -19,7 +19,9 @@
 
 static GApplication *app;
 static GDBusObjectManagerServer *manager;
-static GHashTable *exports; /* name -> struct vwl_export */
+static GHashTable *exports;    /* name -> struct vwl_export */
+static GHashTable *attendants; /* bus name -> its watch */
+static GFileMonitor *monitor;  /* of the folder of all machines */
 
 /* ---- machines ----------------------------------------------------------- */
 
@@ -61,6 +63,44 @@ static void add(const char *name)
     }
 }
 
+static void add_all(void)
+{
+    char **names = vwl_folder_names();
+
+    for (size_t i = 0; names[i]; i++) {
+        if (!g_hash_table_contains(exports, names[i])) {
+            add(names[i]);
+        }
+    }
+    g_strfreev(names);
+}
+
+static void on_folder(GFileMonitor *folder, GFile *file, GFile *other,
+                      GFileMonitorEvent event, gpointer data)
+{
+    if (event == G_FILE_MONITOR_EVENT_CREATED ||
+        event == G_FILE_MONITOR_EVENT_MOVED_IN ||
+        event == G_FILE_MONITOR_EVENT_RENAMED) {
+        add_all();
+    }
+}
+
+/* One that `vwl create` has made appears without being asked for. */
+static void watch_folder(void)
+{
+    char *path = vwl_folder_data(NULL);
+    GFile *folder = g_file_new_for_path(path);
+
+    vwl_folder_make(path, NULL);
+    monitor = g_file_monitor_directory(folder, G_FILE_MONITOR_WATCH_MOVES, NULL,
+                                       NULL);
+    if (monitor) {
+        g_signal_connect(monitor, "changed", G_CALLBACK(on_folder), NULL);
+    }
+    g_object_unref(folder);
+    g_free(path);
+}
+
 /* ---- the manager -------------------------------------------------------- */
 
 static gboolean on_find(VwlBusManager *skeleton, GDBusMethodInvocation *call,
@@ -85,6 +125,38 @@ static gboolean on_find(VwlBusManager *skeleton, GDBusMethodInvocation *call,
     return TRUE;
 }
 
+/* ---- who attends -------------------------------------------------------- */
+
+static void on_attendant_gone(GDBusConnection *bus, const char *name,
+                              gpointer data)
+{
+    if (g_hash_table_remove(attendants, name)) {
+        g_application_release(app);
+    }
+}
+
+static void unwatch(gpointer watch)
+{
+    g_bus_unwatch_name(GPOINTER_TO_UINT(watch));
+}
+
+static gboolean on_attend(VwlBusManager *skeleton, GDBusMethodInvocation *call,
+                          gpointer data)
+{
+    const char *who = g_dbus_method_invocation_get_sender(call);
+    unsigned int watch;
+
+    if (!g_hash_table_contains(attendants, who)) {
+        g_application_hold(app);
+        watch = g_bus_watch_name_on_connection(
+            g_dbus_method_invocation_get_connection(call), who,
+            G_BUS_NAME_WATCHER_FLAGS_NONE, NULL, on_attendant_gone, NULL, NULL);
+        g_hash_table_insert(attendants, g_strdup(who), GUINT_TO_POINTER(watch));
+    }
+    vwl_bus_manager_complete_attend(skeleton, call);
+    return TRUE;
+}
+
 static void put_manager_on_bus(void)
 {
     VwlBusObjectSkeleton *object = vwl_bus_object_skeleton_new(VWL_BUS_PATH
@@ -93,6 +165,7 @@ static void put_manager_on_bus(void)
 
     vwl_bus_manager_set_version(skeleton, VWL_VERSION);
     g_signal_connect(skeleton, "handle-find", G_CALLBACK(on_find), NULL);
+    g_signal_connect(skeleton, "handle-attend", G_CALLBACK(on_attend), NULL);
     vwl_bus_object_skeleton_set_manager(object, skeleton);
     g_dbus_object_manager_server_export(manager,
                                         G_DBUS_OBJECT_SKELETON(object));
@@ -132,19 +205,14 @@ static gboolean vwl_service_register(GApplication *application,
                                      GDBusConnection *bus, const char *path,
                                      GError **error)
 {
-    char **names;
-
     if (!G_APPLICATION_CLASS(vwl_service_parent_class)
              ->dbus_register(application, bus, path, error)) {
         return FALSE;
     }
     manager = g_dbus_object_manager_server_new(VWL_BUS_PATH);
     put_manager_on_bus();
-    names = vwl_folder_names();
-    for (size_t i = 0; names[i]; i++) {
-        add(names[i]);
-    }
-    g_strfreev(names);
+    watch_folder();
+    add_all();
     g_dbus_object_manager_server_set_connection(manager, bus);
     return TRUE;
 }
@@ -152,6 +220,8 @@ static gboolean vwl_service_register(GApplication *application,
 static void vwl_service_unregister(GApplication *application,
                                    GDBusConnection *bus, const char *path)
 {
+    g_clear_object(&monitor);
+    g_hash_table_remove_all(attendants);
     g_hash_table_remove_all(exports);
     g_clear_object(&manager);
     G_APPLICATION_CLASS(vwl_service_parent_class)
@@ -186,6 +256,8 @@ int main(int argc, char **argv)
     vwl_fail_quark();
     exports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                     (GDestroyNotify)vwl_export_destroy);
+    attendants = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                       unwatch);
     app = g_object_new(vwl_service_get_type(), "application-id", VWL_BUS_NAME,
                        "flags", G_APPLICATION_IS_SERVICE, "inactivity-timeout",
                        IDLE_MS, NULL);
@@ -195,6 +267,7 @@ int main(int argc, char **argv)
     g_unix_signal_add(SIGINT, on_quit, NULL);
     status = g_application_run(app, argc, argv);
     g_object_unref(app);
+    g_hash_table_unref(attendants);
     g_hash_table_unref(exports);
     return status;
 }
