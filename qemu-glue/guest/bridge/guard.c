@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 struct guard {
-    sigjmp_buf back;
+    jmp_buf back;
     const char *bytes;
     size_t len;
 };
@@ -24,7 +24,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     if (guard != NULL && info->si_code > 0 && at >= guard->bytes &&
         (size_t)(at - guard->bytes) < guard->len) {
         current = NULL;
-        siglongjmp(guard->back, 1);
+        longjmp(guard->back, 1);
     }
     /* Not ours: as if there were no handler. The memory is touched again on
      * return, what was sent is sent again. */
@@ -37,7 +37,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 static void install(void)
 {
     static gsize done;
-    /* the mask is as it was after a jump, without saving it at each copy */
+    /* a jump leaves the mask alone: nothing is blocked here */
     struct sigaction action = {
         .sa_sigaction = on_bus_error,
         .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART,
@@ -56,7 +56,7 @@ bool vwl_guard(const void *bytes, size_t len, void (*read_it)(void *opaque),
     struct guard guard = { .bytes = bytes, .len = len };
 
     install();
-    if (sigsetjmp(guard.back, 0) != 0) {
+    if (setjmp(guard.back) != 0) {
         return false;
     }
     current = &guard;
