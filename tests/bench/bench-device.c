@@ -66,10 +66,9 @@ static void send_fd(struct guest *guest)
     guest_recv(guest, 1, data, sizeof data, NULL, NULL);
 }
 
-static void receive_fd(struct guest *guest)
+static void receive_memory(struct guest *guest, int fd)
 {
     char data[GUEST_BYTES] = { 0 }, control[CMSG_SPACE(sizeof(int))] = { 0 };
-    int fd = memfd_create("bench", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     struct iovec iov = { data, sizeof data };
     struct msghdr msg = { .msg_iov = &iov,
                           .msg_iovlen = 1,
@@ -79,9 +78,6 @@ static void receive_fd(struct guest *guest)
     unsigned int n = 1;
     uint32_t id = 0;
 
-    bench_must(ftruncate(fd, 65536) == 0 &&
-                   fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0,
-               "memory");
     cmsg->cmsg_level = SOL_SOCKET;
     cmsg->cmsg_type = SCM_RIGHTS;
     cmsg->cmsg_len = CMSG_LEN(sizeof(int));
@@ -95,6 +91,38 @@ static void receive_fd(struct guest *guest)
     guest_recv(guest, 2, data, sizeof data, &id, &n);
     bench_must(n == 1, "a descriptor");
     guest_close(guest, id);
+}
+
+static int new_memory(unsigned int flags)
+{
+    int fd = memfd_create("bench", MFD_CLOEXEC | flags);
+
+    bench_must(fd >= 0 && ftruncate(fd, 65536) == 0, "memory");
+    return fd;
+}
+
+static void receive_sealed(struct guest *guest)
+{
+    int fd = new_memory(MFD_ALLOW_SEALING);
+
+    bench_must(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0, "a seal");
+    receive_memory(guest, fd);
+}
+
+/* The device seals it. */
+static void receive_unsealed(struct guest *guest)
+{
+    receive_memory(guest, new_memory(MFD_ALLOW_SEALING));
+}
+
+/* It has content, and nobody can seal it: it is copied. */
+static void receive_copied(struct guest *guest)
+{
+    static const char content[16384] = "content";
+    int fd = new_memory(0);
+
+    bench_must(write(fd, content, sizeof content) == sizeof content, "content");
+    receive_memory(guest, fd);
 }
 
 static void allocate(struct guest *guest)
@@ -324,7 +352,9 @@ static const struct {
     { "receive 64 B", receive_small, "eventfds", bell, MAX_TIMES, 200 },
     { "ping 64 B", ping, "relay", relay, MAX_TIMES, 200 },
     { "ping with a descriptor", send_fd, "relay", relay, 200, 0 },
-    { "receive a descriptor, close", receive_fd, "echo", echo, 60, 0 },
+    { "receive a descriptor, close", receive_sealed, "echo", echo, 60, 0 },
+    { "receive an unsealed one, close", receive_unsealed, "echo", echo, 60, 0 },
+    { "receive one to be copied, close", receive_copied, "echo", echo, 60, 0 },
     { "allocate 64 KiB, close", allocate, "echo", echo, 60, 0 },
     { "connect, close", connect_close, "connect", bare_connect, 60, 0 },
     { "one of 256 commands at once", burst, "eventfds", bell, 15, 0, 256 },
