@@ -102,6 +102,7 @@ void vwl_core_destroy(struct vwl_core *core)
     vwl_maps_finish(core);
     vwl_held_finish(&core->held);
     vwl_bounce_finish(&core->bounce);
+    g_free(core->scratch);
     vwl_timers_finish(&core->timers);
     vwl_foreigns_finish(&core->foreigns);
     vwl_closer_destroy(core->syncer);

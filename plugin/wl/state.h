@@ -37,6 +37,7 @@ struct vwl_core {
     struct vwl_watched in, out;
     int in_epoll, out_epoll; /* theirs */
     struct vwl_bounce bounce;
+    uint8_t *scratch; /* of those that read much through a filter; NULL */
     struct vwl_timers timers;
     struct vwl_closer *closer;
     struct vwl_closer *syncer; /* of dmabufs: what closes holds up none */

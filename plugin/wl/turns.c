@@ -66,7 +66,8 @@ static ssize_t turns_read(struct vwl_vfd *vfd, const struct iovec *buffer,
                           unsigned int n_buffer, uint64_t token)
 {
     ssize_t n = vfd->ops->receive(vfd, buffer, n_buffer);
-    bool full = n == VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES;
+    bool full = vfd->filter ? vfd->had_more
+                            : n == VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES;
 
     if (n > 0) {
         turns_delivered(vfd->core, vfd, token);
@@ -88,7 +89,7 @@ static unsigned int turns_fills(const struct vwl_vfd *vfd,
                             ? share->n_free - vfd->n_lent
                             : 0;
 
-    if (vfd->fills <= 1 || !vfd->ops->read || vfd->filter || n_buffer != 1 ||
+    if (vfd->fills <= 1 || !vfd->ops->read || n_buffer != 1 ||
         buffer->iov_len < VWL_RECV_HEAD_BYTES + VWL_RECV_DATA_BYTES ||
         !core->ops->more_buffers || !vwl_ready_is_alone(&core->ready)) {
         return 1;
@@ -118,6 +119,7 @@ static ssize_t turns_read_many(struct vwl_vfd *vfd, const struct iovec *buffer,
     struct iovec iov[1 + VWL_MORE_MAX];
     struct vwl_core *core = vfd->core;
     unsigned int n = 1, used;
+    bool all;
     size_t last;
     ssize_t got;
 
@@ -139,8 +141,10 @@ static ssize_t turns_read_many(struct vwl_vfd *vfd, const struct iovec *buffer,
     last = (size_t)got - (used - 1) * (size_t)VWL_RECV_DATA_BYTES;
     turns_filled(vfd, buffers, used);
     core->ops->more_filled(core->opaque, used - 1, VWL_RECV_HEAD_BYTES + last);
-    vfd->fills = (uint8_t)(used < n ? used : MIN(n * FILLS_MORE, FILLS_MAX));
-    turns_had(vfd, (size_t)got, used == n && last == VWL_RECV_DATA_BYTES);
+    all = vfd->filter ? vfd->had_more : used == n;
+    vfd->fills = (uint8_t)(all ? MIN(n * FILLS_MORE, FILLS_MAX) : used);
+    turns_had(vfd, (size_t)got,
+              all && (vfd->filter || last == VWL_RECV_DATA_BYTES));
     vwl_ready_ask_next(&core->ready);
     return VWL_RECV_HEAD_BYTES +
            (ssize_t)(used > 1 ? VWL_RECV_DATA_BYTES : last);

@@ -126,8 +126,8 @@ struct vwl_vfd_ops {
      * nothing now, or it was queued. NULL: nothing to read. */
     ssize_t (*receive)(struct vwl_vfd *vfd, const struct iovec *buffer,
                        unsigned int n_buffer);
-    /* Reads the bytes of several messages, if it has no filter: how many; 0: as
-     * above. NULL: it has only one at a time. */
+    /* Reads the bytes of several messages: how many; 0: as above. NULL: it has
+     * only one at a time. */
     ssize_t (*read)(struct vwl_vfd *vfd, const struct iovec *iov,
                     unsigned int n_iov);
     /* The descriptor that stands for it in a SEND, borrowed; -1: none. */
@@ -153,18 +153,19 @@ struct vwl_vfd {
     enum vwl_vfd_in in;
 
     /* its host peer */
-    int fd;                 /* -1: none */
-    enum vwl_peer_how how;  /* to move bytes through fd */
-    int send_fd;            /* memory, or the other end of a pipe; -1: none */
-    bool send_broken;       /* nothing more is sent */
-    bool is_wide;           /* counted in vwl_core.n_wide */
-    bool in_watched;        /* in in_epoll */
-    uint32_t out_watched;   /* in out_epoll: 0, or epoll events */
-    unsigned int pause;     /* mask of enum vwl_pause */
-    int ready_slot;         /* in vwl_ready.vfds; -1 */
-    bool answers;           /* it spoke next after it was sent something */
-    uint8_t fills;          /* buffers at once, as far as is known; or 0 */
-    struct vwl_list all;    /* in vwl_core.contexts, or .others */
+    int fd;                /* -1: none */
+    enum vwl_peer_how how; /* to move bytes through fd */
+    int send_fd;           /* memory, or the other end of a pipe; -1: none */
+    bool send_broken;      /* nothing more is sent */
+    bool is_wide;          /* counted in vwl_core.n_wide */
+    bool in_watched;       /* in in_epoll */
+    uint32_t out_watched;  /* in out_epoll: 0, or epoll events */
+    unsigned int pause;    /* mask of enum vwl_pause */
+    int ready_slot;        /* in vwl_ready.vfds; -1 */
+    bool answers;          /* it spoke next after it was sent something */
+    bool had_more;       /* its filter's: the last read was all it asked for */
+    uint8_t fills;       /* buffers at once, as far as is known; or 0 */
+    struct vwl_list all; /* in vwl_core.contexts, or .others */
     struct vwl_list paused; /* in a list of those that wait to be read */
 
     /* towards the guest */

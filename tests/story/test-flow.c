@@ -160,6 +160,80 @@ static void test_many_at_once(void)
     rig_free(r);
 }
 
+/* A Wayland message of words, the second of which gets its length. */
+static size_t put_message(uint8_t *at, const uint32_t *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        put32(at + 4 * i, i == 1 ? words[i] | (uint32_t)n << 18 : words[i]);
+    }
+    return 4 * n;
+}
+
+#define WL_SHM 0x735f6c77, 0x6d68 /* "wl_shm" */
+
+/* A registry and wl_shm as 2 and 3, whose formats a compositor tells. */
+static void bind_shm(struct rig *r, int peer)
+{
+    const uint32_t get[] = { 1, 1, 2 }, global[] = { 2, 0, 1, 7, WL_SHM, 1 };
+    const uint32_t bind[] = { 2, 0, 1, 7, WL_SHM, 1, 3 };
+    uint8_t bytes[64], back[64];
+    size_t n = put_message(bytes, get, G_N_ELEMENTS(get));
+
+    g_assert_cmpuint(vwl_drv_send(r->drv, 1, NULL, 0, bytes, n), ==, RESP_OK);
+    rig_read(r, peer, back, n, NULL, NULL);
+    n = put_message(bytes, global, G_N_ELEMENTS(global));
+    g_assert_cmpint(peer_send(peer, bytes, n, NULL, 0), ==, (ssize_t)n);
+    g_assert_cmpint(vwl_drv_recv(r->drv, 1, back, sizeof back, NULL, NULL,
+                                 RIG_TIMEOUT_MS),
+                    ==, (int64_t)n);
+    n = put_message(bytes, bind, G_N_ELEMENTS(bind));
+    g_assert_cmpuint(vwl_drv_send(r->drv, 1, NULL, 0, bytes, n), ==, RESP_OK);
+    rig_read(r, peer, back, n, NULL, NULL);
+}
+
+/* The same through a policy, which lets no message of half its bytes pass, and
+ * not every message: as much as a socket takes at once, again and again. */
+static void test_many_filtered(void)
+{
+    static const struct vwl_socket_policy policy = { .size = sizeof policy };
+    struct rig_options options = { .n_peers = 1, .peer_policy = &policy };
+    struct rig *r = rig_new(&options);
+    const uint32_t foreign[] = { 2, 0, 9, 7, 0x78786c77, 0x7878, 1 };
+    const size_t most = 12000;
+    uint8_t *bytes = g_malloc(most * 12), *passed = g_malloc(most * 12);
+    int peer = rig_open_ctx(r, 1, 0);
+    uint8_t back[8192];
+
+    bind_shm(r, peer);
+    for (uint32_t round = 0; round < 8; round++) {
+        size_t len = 0, expected = 0, sent = 0, got = 0;
+
+        for (uint32_t i = 0; i < most - 100; i++) {
+            const uint32_t format[] = { 3, 0, round << 16 | i };
+
+            if (i == 5000) {
+                len += put_message(bytes + len, foreign, G_N_ELEMENTS(foreign));
+            }
+            len += put_message(bytes + len, format, 3);
+            expected += put_message(passed + expected, format, 3);
+        }
+        while (got < expected) {
+            int64_t n = peer_send(peer, bytes + sent, len - sent, NULL, 0);
+
+            sent += n > 0 ? (size_t)n : 0;
+            n = vwl_drv_recv(r->drv, 1, back, sizeof back, NULL, NULL,
+                             RIG_TIMEOUT_MS);
+            g_assert_cmpint(n, >, 0);
+            g_assert_cmpmem(back, (size_t)n, passed + got, (size_t)n);
+            got += (size_t)n;
+        }
+    }
+    close(peer);
+    g_free(bytes);
+    g_free(passed);
+    rig_free(r);
+}
+
 /* Thirty readers that keep what they got, and one that is served. */
 static void test_thirty_that_keep(void)
 {
@@ -440,6 +514,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/flow/reader-that-keeps/8", GUINT_TO_POINTER(8),
                          test_reader_that_keeps);
     g_test_add_func("/flow/many-at-once", test_many_at_once);
+    g_test_add_func("/flow/many-filtered", test_many_filtered);
     g_test_add_func("/flow/thirty-that-keep", test_thirty_that_keep);
     g_test_add_func("/flow/fresh-addresses", test_fresh_addresses);
     for (unsigned int i = 0; i < 4; i++) {

@@ -65,6 +65,13 @@ static ssize_t ctx_receive(struct vwl_vfd *vfd, const struct iovec *buffer,
     return n > 0 ? vwl_recv_end(&recv, vfd, (size_t)n) : 0;
 }
 
+static ssize_t ctx_read_many(struct vwl_vfd *vfd, const struct iovec *iov,
+                             unsigned int n_iov)
+{
+    return vfd->filter ? vwl_ctx_filtered_read(vfd, iov, n_iov)
+                       : ctx_read(vfd, iov, n_iov);
+}
+
 /* A guest that gets a duplicate back (as a paste's descriptor, say) would
  * write past the filter. */
 static int ctx_fd_to_send(const struct vwl_vfd *vfd)
@@ -94,7 +101,7 @@ const struct vwl_vfd_ops vwl_ctx_ops = {
     .finish = ctx_finish,
     .answer = ctx_answer,
     .receive = ctx_receive,
-    .read = ctx_read,
+    .read = ctx_read_many,
     .fd_to_send = ctx_fd_to_send,
     .filtered = vwl_ctx_filtered,
     .saved = {

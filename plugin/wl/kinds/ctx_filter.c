@@ -228,30 +228,72 @@ static ssize_t ctx_hand_over(struct vwl_vfd *vfd, const struct iovec *buffer,
     return (ssize_t)(sizeof head + passed.len);
 }
 
-ssize_t vwl_ctx_filtered_receive(struct vwl_vfd *vfd,
-                                 const struct iovec *buffer,
-                                 unsigned int n_buffer)
+/* Up to so many bytes of its peer, through the filter, whose output may be more
+ * or less. False: nothing came, or it ended. The filter looks at bytes that no
+ * guest can change meanwhile, so not in the guest's buffers. */
+static bool ctx_pull(struct vwl_vfd *vfd, uint8_t *data, size_t len)
 {
-    uint8_t data[VWL_RECV_DATA_BYTES];
-    struct iovec iov = { data, sizeof data };
+    struct iovec iov = { data, len };
     int fds[VWL_PEER_MAX_FDS], err;
     unsigned int n_fds = 0;
     ssize_t n = vwl_peer_read_fds(vfd->fd, &iov, 1, fds, &n_fds,
                                   vfd->core->closer);
 
+    vfd->had_more = n == (ssize_t)len;
     if (n == -EAGAIN) {
-        return 0;
+        return false;
     }
     if (n <= 0) {
         vwl_ctx_read_end(vfd, (int)n);
-        return 0;
+        return false;
     }
     err = vwl_filter_push(vfd->filter, VWL_TO_GUEST, data, (size_t)n, fds,
                           n_fds);
     ctx_flush(vfd);
     if (err < 0) {
         vwl_ctx_filtered(vfd, err);
+        return false;
+    }
+    return true;
+}
+
+ssize_t vwl_ctx_filtered_receive(struct vwl_vfd *vfd,
+                                 const struct iovec *buffer,
+                                 unsigned int n_buffer)
+{
+    uint8_t data[VWL_RECV_DATA_BYTES];
+
+    return ctx_pull(vfd, data, sizeof data)
+               ? ctx_hand_over(vfd, buffer, n_buffer)
+               : 0;
+}
+
+/* What the filter may have held back of a message fits in, too. */
+#define HELD_BYTES 4096u
+#define SCRATCH_BYTES ((1 + VWL_MORE_MAX) * VWL_RECV_DATA_BYTES - HELD_BYTES)
+
+ssize_t vwl_ctx_filtered_read(struct vwl_vfd *vfd, const struct iovec *iov,
+                              unsigned int n_iov)
+{
+    struct vwl_core *core = vfd->core;
+    size_t room = vwl_iov_bytes(iov, n_iov);
+    uint8_t few[VWL_RECV_DATA_BYTES];
+    struct vwl_passed passed;
+
+    if (!core->scratch) {
+        core->scratch = g_try_malloc(SCRATCH_BYTES);
+    }
+    if (!ctx_pull(vfd, core->scratch ? core->scratch : few,
+                  core->scratch ? MIN(room - HELD_BYTES, SCRATCH_BYTES)
+                                : sizeof few)) {
         return 0;
     }
-    return ctx_hand_over(vfd, buffer, n_buffer);
+    passed = vwl_filter_passed(vfd->filter, VWL_TO_GUEST);
+    if (passed.n_fds || passed.len > room) {
+        vwl_ctx_filtered(vfd, 0);
+        return 0;
+    }
+    vwl_iov_write(iov, n_iov, 0, passed.data, passed.len);
+    vwl_filter_taken(vfd->filter, VWL_TO_GUEST);
+    return (ssize_t)passed.len;
 }

@@ -18,10 +18,12 @@ const struct vwl_rules *vwl_ctx_rules(const struct vwl_vfd *vfd);
 /* From here on, if its socket has rules. */
 void vwl_ctx_filter(struct vwl_vfd *vfd);
 
-/* As receive and filtered of struct vwl_vfd_ops. */
+/* As receive, read and filtered of struct vwl_vfd_ops. */
 ssize_t vwl_ctx_filtered_receive(struct vwl_vfd *vfd,
                                  const struct iovec *buffer,
                                  unsigned int n_buffer);
+ssize_t vwl_ctx_filtered_read(struct vwl_vfd *vfd, const struct iovec *iov,
+                              unsigned int n_iov);
 void vwl_ctx_filtered(struct vwl_vfd *vfd, int err);
 
 #endif
