@@ -69,7 +69,8 @@ static void test_values(void)
     takes(machine, "apps", "", "on");
     refuses(machine, "apps", "yes", "on|off");
     takes(machine, "clipboard", "to-guest", "to-guest");
-    refuses(machine, "clipboard", "ask", "both|to-guest|from-guest|off");
+    takes(machine, "clipboard", "ask", "ask");
+    refuses(machine, "clipboard", "never", "both|to-guest|from-guest|off|ask");
     takes(machine, "append", "console=ttyS0 quiet", "console=ttyS0 quiet");
     refuses(machine, "append", "a\nb", "several lines");
     refuses(machine, "append", "\xff", "UTF-8");
