@@ -43,6 +43,7 @@ LAYERS = {
     'qemu-glue/vwl/bus': {'qemu-glue/vwl'},
     'qemu-glue/vwl/client': {'qemu-glue/vwl', 'qemu-glue/vwl/bus',
                              'qemu-glue/vwl/channel'},
+    'qemu-glue/vwl/window': {'qemu-glue/vwl', 'qemu-glue/vwl/bus'},
     'qemu-glue/vwl/service': {'qemu-glue/vwl', 'qemu-glue/vwl/bus',
                               'qemu-glue/vwl/channel',
                               'qemu-glue/vwl/desktop'},
