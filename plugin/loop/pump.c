@@ -90,11 +90,8 @@ static void settle(struct vwl_pump *pump)
     if (!pump->session) {
         return;
     }
-    if (pump->restored == VWL_RESTORED_REMAKING &&
-        !vwl_core_is_restoring(pump->core)) {
-        pump->restored = VWL_RESTORED_OPEN;
-        vwl_pump_answer_done(pump);
-        vwl_pump_set_due(pump);
+    if (vwl_pump_is_restoring(pump)) {
+        vwl_pump_restored_go_on(pump);
     }
     if (pump->ring[VIRTIO_WL_QUEUE_OUT].is_due) {
         vwl_pump_run_out(pump);

@@ -27,7 +27,13 @@ static void on_complete(void *opaque, struct vwl_request *request)
 
 static void on_map_reply(void *opaque, uint64_t cookie, int err)
 {
-    vwl_core_map_done(((struct vwl_pump *)opaque)->core, cookie, err);
+    struct vwl_pump *pump = opaque;
+
+    if (err == -ECONNRESET && pump->restored == VWL_RESTORED_REMAKING) {
+        /* the core has those that were lost ready to be asked for again */
+        vwl_pump_restored_start(pump);
+    }
+    vwl_core_map_done(pump->core, cookie, err);
 }
 
 static void on_unmap_reply(void *opaque, uint64_t cookie, int err)
@@ -203,6 +209,9 @@ static void on_reset(void *opaque, enum vwl_reset_reason reason)
     };
     struct vwl_pump *pump = opaque;
 
+    if (reason == VWL_RESET_CHANNEL && pump->restored == VWL_RESTORED_LOADED) {
+        return; /* what was not mapped by it loses nothing */
+    }
     log_debug(pump->log, "device reset: %s", names[reason]);
     vwl_pump_state_cancel(pump, true);
     vwl_core_reset(pump->core, pump->host->shm_map != NULL);
@@ -264,8 +273,7 @@ static void on_ring_started(void *opaque, unsigned int index, bool keep)
             vwl_pump_drop_all(pump);
         }
         if (pump->restored == VWL_RESTORED_LOADED) {
-            pump->restored = VWL_RESTORED_REMAKING;
-            vwl_core_remake(pump->core);
+            vwl_pump_restored_start(pump);
         }
         vwl_pump_answer_done(pump);
     }

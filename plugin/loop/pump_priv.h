@@ -60,10 +60,13 @@ enum vwl_pump_in {
  * What came from a snapshot:
  *
  *     NONE --load--> LOADED --out ring starts--> REMAKING --all done--> OPEN
- *       ^              |                            |                     |
- *       +--------------+-- reset, other features ---+---------------------+
+ *       ^              |  ^                         |  |                  |
+ *       |              |  +-- the channel went -----+  |                  |
+ *       +--------------+---- reset, other features ----+------------------+
  *
- * Rings are not processed in LOADED and REMAKING.
+ * Rings are not processed in LOADED and REMAKING. Where the front-end maps by
+ * the back-end channel and has not given any, LOADED lasts until it comes, for
+ * a bounded time.
  */
 enum vwl_pump_restored {
     VWL_RESTORED_NONE,
@@ -132,6 +135,7 @@ struct vwl_pump {
     int state_err;                 /* how the last one ended */
     enum vwl_pump_restored restored;
     uint64_t restored_features; /* that the snapshot was made with */
+    uint64_t channel_end_us;    /* how long it is waited for; 0: it is not */
 };
 
 /* The snapshot's memory is not mapped yet. */
@@ -196,6 +200,10 @@ void vwl_pump_state_run(struct vwl_pump *pump);
 int vwl_pump_state_check(struct vwl_pump *pump);
 void vwl_pump_state_cancel(struct vwl_pump *pump, bool save_only);
 void vwl_pump_state_drop(struct vwl_pump *pump); /* tells nobody */
+/* What was restored is to be mapped; again, where the channel went. */
+void vwl_pump_restored_start(struct vwl_pump *pump);
+/* Maps it once that is possible, and opens the rings once that is done. */
+void vwl_pump_restored_go_on(struct vwl_pump *pump);
 /* The core is told these features of a driver: remembers that. */
 void vwl_pump_note_features(struct vwl_pump *pump, uint64_t features);
 /* Whether they are those that the driver has now. */

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "vhost-user-wl/vhost_user.h"
 #include "wl/peer/peer.h"
@@ -14,6 +15,9 @@
 /* Bytes of one dispatch: then the other sources have a turn. */
 #define BUDGET (1u << 20)
 #define READ_BYTES 65536u
+/* A front-end whose rings run has the channel at hand. A guest that stands
+ * still for so long loses less than one whose memory is gone. */
+#define CHANNEL_WAIT_MS 5000u
 
 struct vwl_transfer {
     struct vwl_watched file;
@@ -148,9 +152,48 @@ static int apply_load(struct vwl_pump *pump, struct vwl_loader *loader)
         return err;
     }
     pump->restored = VWL_RESTORED_LOADED;
+    pump->channel_end_us = 0;
     pump->restored_features = bits;
     vwl_pump_extra_apply(pump, vwl_loader_extra(loader, &len));
     return 0;
+}
+
+/* Whoever maps has to be there. */
+static bool has_mapper(const struct vwl_pump *pump)
+{
+    return pump->host->shm_map || !pump->told.shm ||
+           vwl_backchan_socket(vwl_session_backchan(pump->session))->fd >= 0;
+}
+
+void vwl_pump_restored_start(struct vwl_pump *pump)
+{
+    pump->restored = VWL_RESTORED_LOADED;
+    if (!pump->channel_end_us) {
+        pump->channel_end_us = vwl_clock_us() +
+                               CHANNEL_WAIT_MS * UINT64_C(1000);
+    }
+}
+
+void vwl_pump_restored_go_on(struct vwl_pump *pump)
+{
+    bool runs = !pump->suspended &&
+                vwl_session_ring_runs(pump->session, VIRTIO_WL_QUEUE_OUT);
+
+    if (pump->restored == VWL_RESTORED_LOADED && pump->channel_end_us && runs) {
+        if (!has_mapper(pump) && vwl_clock_us() < pump->channel_end_us) {
+            vwl_source_wake_in(pump->again, CHANNEL_WAIT_MS);
+            return;
+        }
+        pump->restored = VWL_RESTORED_REMAKING;
+        vwl_core_remake(pump->core);
+    }
+    if (pump->restored == VWL_RESTORED_REMAKING &&
+        !vwl_core_is_restoring(pump->core)) {
+        pump->restored = VWL_RESTORED_OPEN;
+        pump->channel_end_us = 0;
+        vwl_pump_answer_done(pump);
+        vwl_pump_set_due(pump);
+    }
 }
 
 static void run_save(struct vwl_pump *pump)

@@ -207,6 +207,8 @@ void vwl_core_buffer_returned(struct vwl_core *core, uint64_t token);
 void vwl_core_buffers_free(struct vwl_core *core, unsigned int n_free,
                            unsigned int ring_size);
 
+/* -ECONNRESET: nobody will answer. Memory of a snapshot then waits for the next
+ * vwl_core_remake. */
 void vwl_core_map_done(struct vwl_core *core, uint64_t cookie, int err);
 void vwl_core_unmap_done(struct vwl_core *core, uint64_t cookie, int err);
 

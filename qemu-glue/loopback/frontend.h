@@ -59,6 +59,7 @@ struct vwl_fe_options {
     enum vwl_fe_order order;
     bool plain_table;     /* never list mapped pieces in the memory table */
     bool no_table_update; /* never send it anew after a map */
+    bool late_channel;    /* vwl_fe_give_channel is called by somebody else */
     bool record;          /* keep every back-end request in backend_seen */
     uint32_t ram_mib;     /* 0 = 32 */
     uint64_t ram_gpa;     /* of guest memory */
@@ -135,6 +136,8 @@ void vwl_fe_destroy(struct vwl_fe *fe);
 /* Features, protocol features, back-end channel, owner, region sizes: what
  * happens before a driver is there. */
 int vwl_fe_handshake(struct vwl_fe *fe);
+/* The back-end channel, or another in its place. */
+int vwl_fe_give_channel(struct vwl_fe *fe);
 
 /* DRIVER_OK: features, memory table and both rings. */
 int vwl_fe_start(struct vwl_fe *fe);

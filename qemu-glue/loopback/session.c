@@ -83,7 +83,7 @@ static uint64_t wanted_protocol(const struct vwl_fe_options *o)
     return bits;
 }
 
-static int give_backend_channel(struct vwl_fe *fe)
+int vwl_fe_give_channel(struct vwl_fe *fe)
 {
     int pair[2], r;
     struct vwl_fe_message msg = {
@@ -211,8 +211,9 @@ int vwl_fe_handshake(struct vwl_fe *fe)
     if (fe->device_features & BIT(VHOST_USER_F_PROTOCOL_FEATURES)) {
         r = negotiate_protocol(fe);
     }
-    if (r == 0 && vwl_fe_has_protocol(fe, VHOST_USER_PROTOCOL_F_BACKEND_REQ)) {
-        r = give_backend_channel(fe);
+    if (r == 0 && !fe->options.late_channel &&
+        vwl_fe_has_protocol(fe, VHOST_USER_PROTOCOL_F_BACKEND_REQ)) {
+        r = vwl_fe_give_channel(fe);
     }
     if (r == 0 && qemu) {
         r = set_owner(fe);

@@ -3,14 +3,13 @@
  * All that a guest has open is written to a pipe, the device goes, and
  * another one reads it: the guest, whose memory stayed, goes on.
  */
-#include "device.h"
+#include "saved.h"
 #include "story.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define MANY 3000000
@@ -25,108 +24,6 @@ static struct rig *begin(enum rig_device device, bool packed)
     };
 
     return rig_new(&options);
-}
-
-static uint64_t ask(struct rig *r, uint32_t request, const uint32_t *payload,
-                    const int *fd)
-{
-    uint64_t reply = ~UINT64_C(0);
-    struct vwl_fe_message msg = {
-        .request = request,
-        .payload = payload,
-        .len = payload ? 8 : 0,
-        .fds = fd,
-        .n_fds = fd ? 1 : 0,
-        .answer = true,
-        .reply = &reply,
-        .reply_len = sizeof reply,
-    };
-
-    g_assert_cmpint(vwl_fe_request(r->fe, &msg), ==, 0);
-    g_assert_cmpuint(msg.reply_len, ==, 8);
-    return reply;
-}
-
-/* Our end of a transfer. */
-static int transfer(struct rig *r, bool load)
-{
-    const uint32_t payload[2] = { load, 0 };
-    int fds[2];
-
-    g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
-    g_assert_cmphex(ask(r, VHOST_USER_SET_DEVICE_STATE_FD, payload,
-                        &fds[load ? 0 : 1]),
-                    ==, VHOST_USER_VRING_NOFD_MASK);
-    close(fds[load ? 0 : 1]);
-    g_assert_cmpint(fcntl(fds[load ? 1 : 0], F_SETFL, O_NONBLOCK), ==, 0);
-    return fds[load ? 1 : 0];
-}
-
-static GByteArray *save(struct rig *r)
-{
-    GByteArray *stream = g_byte_array_new();
-    int fd = transfer(r, false);
-    uint8_t bytes[5000];
-    ssize_t n;
-
-    do {
-        rig_wait_readable(r, fd);
-        n = read(fd, bytes, sizeof bytes);
-        g_assert_cmpint(n, >=, 0);
-        g_byte_array_append(stream, bytes, (guint)n);
-    } while (n > 0);
-    close(fd);
-    g_assert_cmphex(ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), ==, 0);
-    return stream;
-}
-
-static uint64_t load(struct rig *r, const uint8_t *bytes, size_t len)
-{
-    int fd = transfer(r, true);
-    size_t at = 0;
-
-    while (at < len) {
-        ssize_t n = write(fd, bytes + at, MIN(len - at, 3000));
-
-        if (n < 0 && errno == EPIPE) {
-            break; /* refused already */
-        }
-        if (n < 0) {
-            g_assert_cmpint(errno, ==, EAGAIN);
-            vwl_fe_turn(r->fe, 5);
-        } else {
-            at += (size_t)n;
-        }
-    }
-    close(fd);
-    return ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL);
-}
-
-/* Another device, which knows nothing; the guest and its memory stay. */
-static void replace_device(struct rig *r)
-{
-    if (r->options.device == RIG_DAEMON) {
-        g_assert_cmpint(kill(r->pid, SIGKILL), ==, 0);
-        g_assert_cmpint(waitpid(r->pid, NULL, 0), ==, r->pid);
-        g_spawn_close_pid(r->pid);
-        close(r->daemon_log);
-        unlink(r->daemon_socket);
-        g_free(r->daemon_socket);
-    } else {
-        r->plugin->device_free(r->device);
-        g_clear_pointer(&r->context, g_main_context_unref);
-    }
-    rig_device_create(r);
-    close(r->fe->fd);
-    close(r->fe->backend);
-    r->fe->backend = -1;
-    r->fe->fd = rig_device_connect(r);
-    g_assert_cmpint(fcntl(r->fe->fd, F_SETFL, O_NONBLOCK), ==, 0);
-    r->fe->options.context = r->context;
-    r->fe->gone = false;
-    vwl_window_drop_all(&r->fe->window);
-    rig_device_start(r);
-    g_assert_cmpint(vwl_fe_handshake(r->fe), ==, 0);
 }
 
 static uint8_t *pattern(size_t len)
@@ -234,8 +131,8 @@ static void whole(enum rig_device device, bool packed, bool features_first)
     struct story s;
 
     open_all(r, &s, data);
-    stream = save(r);
-    replace_device(r);
+    stream = saved_save(r);
+    saved_replace_device(r);
     if (features_first) {
         struct vwl_fe_message msg = {
             .request = VHOST_USER_SET_FEATURES,
@@ -246,7 +143,7 @@ static void whole(enum rig_device device, bool packed, bool features_first)
 
         g_assert_cmpint(vwl_fe_request(r->fe, &msg), ==, 0);
     }
-    g_assert_cmphex(load(r, stream->data, stream->len), ==, 0);
+    g_assert_cmphex(saved_load(r, stream->data, stream->len), ==, 0);
     g_assert_cmpuint(vwl_window_count(&r->fe->window), ==, 0);
     g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
     check_all(r, &s, data);
@@ -277,7 +174,7 @@ static void test_goes_on(gconstpointer packed)
     req = vwl_drv_send_async(r->drv, 1, NULL, 0, data, MANY);
     rig_settle(r);
     g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
-    stream = save(r);
+    stream = saved_save(r);
     g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
     rig_read(r, peer, got, MANY, NULL, NULL);
     g_assert_cmpmem(got, MANY, data, MANY);
@@ -288,8 +185,8 @@ static void test_goes_on(gconstpointer packed)
     /* the same device takes its state back: connections end */
     g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
     g_byte_array_unref(stream);
-    stream = save(r);
-    g_assert_cmphex(load(r, stream->data, stream->len), ==, 0);
+    stream = saved_save(r);
+    g_assert_cmphex(saved_load(r, stream->data, stream->len), ==, 0);
     rig_read_to_end(r, peer);
     g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
     rig_settle(r);
@@ -311,13 +208,15 @@ static void test_blocking(gconstpointer packed)
 
     g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
     g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
-    g_assert_cmphex(ask(r, VHOST_USER_SET_DEVICE_STATE_FD, load_now, &fds[0]),
+    g_assert_cmphex(saved_ask(r, VHOST_USER_SET_DEVICE_STATE_FD, load_now,
+                              &fds[0]),
                     ==, VHOST_USER_VRING_NOFD_MASK);
     g_assert_cmpint(fcntl(fds[0], F_SETFL, 0), ==, 0);
     g_assert_cmpint(write(fds[1], "x", 1), ==, 1);
     rig_settle(r);
     close(fds[1]);
-    g_assert_cmphex(ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), ==, 1);
+    g_assert_cmphex(saved_ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), ==,
+                    1);
     close(fds[0]);
     rig_free(r);
 }
@@ -330,28 +229,30 @@ static void test_refused(gconstpointer packed)
     GByteArray *stream;
 
     g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
-    g_assert_cmphex(ask(r, VHOST_USER_SET_DEVICE_STATE_FD, save_now, &fds[1]) &
+    g_assert_cmphex(saved_ask(r, VHOST_USER_SET_DEVICE_STATE_FD, save_now,
+                              &fds[1]) &
                         0xff,
                     !=, 0); /* runs */
     g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, 4096), ==, RESP_VFD_NEW);
     g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
-    g_assert_cmphex(ask(r, VHOST_USER_SET_DEVICE_STATE_FD, odd, &fds[1]) & 0xff,
+    g_assert_cmphex(saved_ask(r, VHOST_USER_SET_DEVICE_STATE_FD, odd, &fds[1]) &
+                        0xff,
                     !=, 0);
     close(fds[0]);
     close(fds[1]);
-    g_assert_cmphex(ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), !=,
+    g_assert_cmphex(saved_ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), !=,
                     0); /* of nothing */
-    stream = save(r);
+    stream = saved_save(r);
     stream->data[8]++;
-    g_assert_cmphex(load(r, stream->data, stream->len), ==, 1);
+    g_assert_cmphex(saved_load(r, stream->data, stream->len), ==, 1);
     g_assert_true(rig_logged(r, "its version is not 1"));
     stream->data[8]--;
     for (guint len = 0; len < stream->len; len += len < 300 ? 1 : 61) {
-        g_assert_cmphex(load(r, stream->data, len), ==, 1);
+        g_assert_cmphex(saved_load(r, stream->data, len), ==, 1);
     }
     for (guint at = 0; at < stream->len; at += at < 200 ? 1 : 71) {
         stream->data[at] ^= 0x10;
-        g_assert_cmphex(load(r, stream->data, stream->len), ==, 1);
+        g_assert_cmphex(saved_load(r, stream->data, stream->len), ==, 1);
         stream->data[at] ^= 0x10;
     }
     /* all of it is still there */
@@ -379,10 +280,10 @@ static void test_other_features(gconstpointer packed)
     GByteArray *stream;
 
     g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
-    stream = save(r);
-    replace_device(r);
+    stream = saved_save(r);
+    saved_replace_device(r);
     g_assert_cmpint(vwl_fe_request(r->fe, &msg), ==, 0);
-    g_assert_cmphex(load(r, stream->data, stream->len), ==, 1);
+    g_assert_cmphex(saved_load(r, stream->data, stream->len), ==, 1);
     g_byte_array_unref(stream);
     close(peer);
     rig_free(r);
@@ -398,21 +299,21 @@ static void test_nobody(gconstpointer packed)
     g_assert_cmphex((unsigned)vwl_drv_new(r->drv, 2, MANY), ==, RESP_VFD_NEW);
     memcpy(vwl_drv_map(r->drv, 2), data, MANY);
     g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
-    fd = transfer(r, false);
+    fd = saved_transfer(r, false);
     rig_settle(r);
     g_assert_cmpint(vwl_fe_set_mem_table(r->fe), ==, 0); /* answered */
     close(fd);
     rig_settle(r);
-    g_assert_cmphex(ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), ==,
+    g_assert_cmphex(saved_ask(r, VHOST_USER_CHECK_DEVICE_STATE, NULL, NULL), ==,
                     1); /* no SIGPIPE */
-    fd = transfer(r, false);
+    fd = saved_transfer(r, false);
     rig_settle(r);
     g_assert_cmpint(vwl_fe_start(r->fe), ==, 0); /* ends it */
     story_alive(r, 1, peer);
     rig_read_to_end(r, fd);
     close(fd);
     g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
-    fd = transfer(r, true);
+    fd = saved_transfer(r, true);
     rig_settle(r);
     g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
     story_alive(r, 1, peer);
@@ -421,7 +322,7 @@ static void test_nobody(gconstpointer packed)
     story_alive(r, 1, peer);
     /* one that is under way when the device stops */
     g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
-    fd = transfer(r, true);
+    fd = saved_transfer(r, true);
     rig_disconnect(r);
     close(fd);
     close(peer);

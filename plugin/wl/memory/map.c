@@ -374,6 +374,10 @@ void vwl_map_done(struct vwl_core *core, uint64_t cookie, int err)
     if (!map) {
         return;
     }
+    if (err == -ECONNRESET && map->unsettled_restore && !doomed) {
+        map_set(map, VWL_MAP_RESTORED);
+        return;
+    }
     if (err == 0) {
         map_accepted(map);
     } else if (!doomed) {

@@ -16,6 +16,8 @@
  * WAITS      accepted                  MAPPED
  *            refused, and something    CLEARS
  *            stale is in its way
+ *            nobody will answer, and   RESTORED
+ *            it is of a snapshot
  *            refused                   gone
  * CLEARS     what is stale is gone     RETRIES
  * RETRIES    accepted                  MAPPED
