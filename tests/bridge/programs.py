@@ -70,11 +70,15 @@ oor:name="ooSetupLastVersion" oor:op="fuse"><value>7.4</value></prop></item>
 # field: where a click goes before typing, within the window; before: keys that
 # make a place for text; all, copy, paste: keys, or how many clicks select; menu:
 # keys, or where to click. None: it has no such thing. slack: pixels that may
-# differ.
+# differ, at scale 1: a cursor has four times as many at scale 2. openings: how
+# often a menu is opened before it has to look the same. Firefox on KWin draws
+# what it opens first with an arrow in place of its last line by chance, also
+# beside the bridge: in 2 of 11 runs, and in 3 of 4 through it, 2805 pixels of
+# them and never another; opened again it was right.
 Program = collections.namedtuple(
-    'Program', 'command field before all copy paste menu context slack',
+    'Program', 'command field before all copy paste menu context slack openings',
     defaults=((300, 300), (), ('ctrl', 'a'), ('ctrl', 'c'), ('ctrl', 'v'),
-              ('f10',), True, 200))
+              ('f10',), True, 200, 1))
 NO_TEXT = {'field': None, 'all': None, 'menu': None, 'context': False}
 MPV = ['mpv', '--pause', '--no-config', '--osd-level=0',
        'av://lavfi:testsrc=size=640x400']
@@ -87,7 +91,8 @@ PROGRAMS = {
          'file://' + HOME + '/page.html'], menu=('alt', 'f'), slack=800),
     'firefox': Program(
         ['firefox-esr', '--no-remote', '--profile', HOME + '/firefox',
-         'file://' + HOME + '/page.html'], menu=('alt', 'f'), slack=800),
+         'file://' + HOME + '/page.html'], menu=('alt', 'f'), slack=800,
+        openings=8),
     'writer': Program(['soffice', '--writer', '--norestore', '--nologo'],
                       menu=('alt', 'f'), slack=800),
     'thunar': Program(['thunar', HOME + '/empty'], **PLACE),
@@ -112,10 +117,16 @@ class Play:
         self.desk, self.program = hands, PROGRAMS[name]
         self.side = 'bridge' if native else 'native'
         self.native = native
-        self.shots, self.wrong = {}, []
+        self.shots, self.wrong, self.factor = {}, [], 1
+        self.openings = self.program.openings if native else \
+            min(self.program.openings, 2)
         self.prefix = '%s/%s-%s' % (
             os.environ.get('VWL_PICTURES', WORK), name,
             os.environ['VWL_HOST_COMPOSITOR'])
+
+    @property
+    def slack(self):
+        return self.program.slack * self.factor ** 2
 
     def rest(self, seconds=1.0):
         """A picture that stays for so long."""
@@ -124,33 +135,37 @@ class Play:
         def check():
             nonlocal last, since
             picture = self.desk.shot()
-            if picture.differs(last) > self.program.slack:
+            if picture.differs(last) > self.slack:
                 last, since = picture, time.monotonic()
             return time.monotonic() - since >= seconds
         until('%s rests' % self.side, check)
         return last
+
+    def differs(self, what, seconds):
+        """From what was beside the bridge, after so long at the latest."""
+        end = time.monotonic() + seconds
+        while True:
+            found = self.rest(0.3)
+            count = found.differs(self.native.shots[what])
+            if count <= self.slack or time.monotonic() > end:
+                return found, count
 
     def picture(self, what):
         """Beside the bridge, what is to be; through it, that comes."""
         if not self.native:
             found = self.rest(2.0)
         else:
-            wanted, end = self.native.shots[what], time.monotonic() + 20
-            differs = None
-            while differs is None or (differs > self.program.slack and
-                                      time.monotonic() < end):
-                found = self.rest(0.3)
-                differs = found.differs(wanted)
-            print('# %s: %d pixels differ' % (what, differs), flush=True)
-            if differs > self.program.slack:
-                self.wrong.append('%s: %d pixels' % (what, differs))
+            found, count = self.differs(what, 20)
+            print('# %s: %d pixels differ' % (what, count), flush=True)
+            if count > self.slack:
+                self.wrong.append('%s: %d pixels' % (what, count))
         self.shots[what] = found
         found.png('%s-%s-%s.png' % (self.prefix, what, self.side))
         return found
 
     def changed(self, what, before, least=400):
         until('%s: %s' % (self.side, what), lambda: self.desk.shot().differs(
-            before) > max(least, self.program.slack))
+            before) > max(least, self.slack))
 
     def start(self, programs):
         shutil.rmtree(HOME, ignore_errors=True)
@@ -241,9 +256,31 @@ class Play:
             self.desk.press(*self.program.menu)
 
     def closed(self, before, least):
-        """Some close a menu, and its bar only at the next Escape."""
+        """Some close a menu, and its bar only at the next Escape; one that is
+        not needed goes to the program.
+        """
         self.desk.press('escape')
-        return self.rest(0.3).differs(before) < least
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            if self.desk.shot().differs(before) < least:
+                return True
+        return False
+
+    def opened(self, what, do, last):
+        """Whether its picture was taken; it is closed again."""
+        before = self.rest(0.5)
+        do()
+        self.changed(what, before, 1000)
+        # what the pointer is on is marked, or not, by chance
+        self.desk.move(*(size - 1 for size in self.desk.size))
+        last = last or (self.native is not None and
+                        self.differs(what, 5)[1] <= self.slack)
+        shown = self.picture(what) if last else self.rest(0.3)
+        least = shown.differs(before) // 2
+        until(lambda: '%s: no %s: %d pixels of it, it had %d' % (
+            self.side, what, self.desk.shot().differs(before), 2 * least),
+              lambda: self.closed(before, least))
+        return last
 
     def menus(self):
         for what, do in (
@@ -252,16 +289,9 @@ class Play:
                  (lambda: self.desk.click(400, 350, RIGHT)))):
             if not do:
                 continue
-            before = self.rest(0.5)
-            do()
-            self.changed(what, before, 1000)
-            # what the pointer is on is marked, or not, by chance
-            self.desk.move(*(size - 1 for size in self.desk.size))
-            self.picture(what)
-            least = self.shots[what].differs(before) // 2
-            until(lambda: '%s: no %s: %d pixels of it, it had %d' % (
-                self.side, what, self.desk.shot().differs(before), 2 * least),
-                  lambda: self.closed(before, least))
+            for turn in range(self.openings, 0, -1):
+                if self.opened(what, do, turn == 1):
+                    break
 
     def sizes(self):
         before = self.rest(0.5)
@@ -270,6 +300,7 @@ class Play:
         self.picture('smaller')
         for factor in (2, 1):
             self.desk.scale(factor)
+            self.factor = factor
             self.rest()  # KWin puts it where it was at that scale
             self.desk.place(0, 0, *TINY)
             self.picture('scale-%d' % factor)
