@@ -71,6 +71,8 @@ struct vwl_transport_ops {
     int (*new_ctx_async)(struct vwl_transport *t, const char *name,
                          vwl_transport_done_fn done, void *opaque);
     /* May be NULL. */
+    void (*notify)(struct vwl_transport *t, void (*fn)(void *opaque),
+                   void *opaque);
     int (*alloc_dmabuf)(struct vwl_transport *t, uint32_t width,
                         uint32_t height, uint32_t format,
                         struct vwl_transport_dmabuf *buffer);
@@ -180,6 +182,16 @@ static inline int vwl_transport_close(struct vwl_transport *t, int vfd)
 static inline int vwl_transport_fd(struct vwl_transport *t)
 {
     return t->ops->fd(t);
+}
+
+/* fn is called, out of no call of this transport, where a dispatch has
+ * something to do that the descriptor does not tell. */
+static inline void vwl_transport_notify(struct vwl_transport *t,
+                                        void (*fn)(void *opaque), void *opaque)
+{
+    if (t->ops->notify != NULL) {
+        t->ops->notify(t, fn, opaque);
+    }
 }
 
 static inline int vwl_transport_watch(struct vwl_transport *t, int vfd, int on)

@@ -301,6 +301,12 @@ void vwl_drv_collect(struct vwl_drv *drv)
     }
 }
 
+bool vwl_drv_has_used(const struct vwl_drv *drv)
+{
+    return !drv->stopped &&
+           (vwl_ring_has_used(&drv->in) || vwl_ring_has_used(&drv->out));
+}
+
 void vwl_drv_set_calls(struct vwl_drv *drv, bool on)
 {
     vwl_ring_set_calls(&drv->in, on);

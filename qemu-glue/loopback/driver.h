@@ -94,8 +94,12 @@ unsigned int vwl_drv_post(struct vwl_drv *drv, unsigned int n);
 /* Takes what the device has finished; no waiting. */
 void vwl_drv_collect(struct vwl_drv *drv);
 
+/* Whether a collect would find something. */
+bool vwl_drv_has_used(const struct vwl_drv *drv);
+
 /* Whether the device is to call: off, the owner polls by vwl_drv_collect, and
- * nothing here that waits may be used. */
+ * nothing here that waits may be used unless the device runs on the
+ * front-end's context. */
 void vwl_drv_set_calls(struct vwl_drv *drv, bool on);
 
 /* Asynchronous requests. shape NULL: the driver's own. NULL return: no room

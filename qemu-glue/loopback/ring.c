@@ -252,6 +252,19 @@ static void *release(struct vwl_ring *ring, uint32_t id)
     return token;
 }
 
+bool vwl_ring_has_used(const struct vwl_ring *ring)
+{
+    const struct slot *slot = &((struct slot *)(void *)ring->desc)[ring->used];
+    uint16_t flags;
+
+    if (!ring->packed) {
+        return get16(ring->device + 2) != ring->used;
+    }
+    flags = get16((const uint8_t *)&slot->flags);
+    return !(flags & PACKED_AVAIL) == !ring->used_wrap &&
+           !(flags & PACKED_USED) == !ring->used_wrap;
+}
+
 static void *take_split(struct vwl_ring *ring, uint32_t *len, bool *bad)
 {
     const uint8_t *entry;
@@ -263,7 +276,7 @@ static void *take_split(struct vwl_ring *ring, uint32_t *len, bool *bad)
               (uint16_t)(ring->used - ring->no_calls));
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     }
-    if (get16(ring->device + 2) == ring->used) {
+    if (!vwl_ring_has_used(ring)) {
         return NULL;
     }
     entry = ring->device + 4 + 8 * (ring->used % ring->size);
@@ -282,16 +295,14 @@ static void *take_split(struct vwl_ring *ring, uint32_t *len, bool *bad)
 static void *take_packed(struct vwl_ring *ring, uint32_t *len, bool *bad)
 {
     struct slot *slot = &((struct slot *)(void *)ring->desc)[ring->used];
-    uint16_t flags, id, slots;
+    uint16_t id, slots;
 
     if (ring->event_idx && !ring->no_calls) {
         put16(ring->driver,
               (uint16_t)(ring->used | (ring->used_wrap ? 1u << 15 : 0)));
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     }
-    flags = get16((uint8_t *)&slot->flags);
-    if (!(flags & PACKED_AVAIL) != !ring->used_wrap ||
-        !(flags & PACKED_USED) != !ring->used_wrap) {
+    if (!vwl_ring_has_used(ring)) {
         return NULL;
     }
     id = le16toh(slot->id);

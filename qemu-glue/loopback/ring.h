@@ -58,6 +58,9 @@ bool vwl_ring_kick_due(struct vwl_ring *ring);
  * names no chain of ours (may be NULL). */
 void *vwl_ring_take(struct vwl_ring *ring, uint32_t *len, bool *bad);
 
+/* Whether a take would find something. */
+bool vwl_ring_has_used(const struct vwl_ring *ring);
+
 /* Whether the device is to call for used chains; a fresh ring asks for it. With
  * the event index the device is asked at each take. */
 void vwl_ring_set_calls(struct vwl_ring *ring, bool on);

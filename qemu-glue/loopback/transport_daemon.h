@@ -6,6 +6,7 @@
 #ifndef VWL_LOOPBACK_TRANSPORT_DAEMON_H
 #define VWL_LOOPBACK_TRANSPORT_DAEMON_H
 
+struct _GMainContext;
 struct vwl_exports;
 struct vwl_transport;
 
@@ -14,8 +15,11 @@ struct vwl_transport;
 struct vwl_transport *vwl_transport_daemon(const char *path);
 
 /* The same over a connected vhost-user socket. Takes *fd (on some failures it
- * is still the caller's: not -1). */
-struct vwl_transport *vwl_transport_connected(int *fd);
+ * is still the caller's: not -1). With a context, the device runs on that and
+ * nobody else iterates it: this thread does, within its default context, and
+ * knows without being called when the device has done something. */
+struct vwl_transport *vwl_transport_connected(int *fd,
+                                              struct _GMainContext *device);
 
 /* The device's host answers for these: buffers and fences of this machine can
  * be sent. Borrowed; it outlives the transport. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "../guest/transport.h"
 #include "driver.h"
+#include "embed.h"
 #include "exports.h"
 #include "transport_daemon.h"
 
@@ -29,6 +30,10 @@ struct loopback {
     int epoll;
     GArray *sending; /* of struct sending */
     uint64_t seen;   /* messages, at the last dispatch */
+    GSource *embed;  /* NULL: the device runs elsewhere, and calls */
+    void (*ready)(void *opaque);
+    void *opaque;
+    bool ran; /* the device did, and nothing else happened */
 };
 
 static struct loopback *loopback(struct vwl_transport *t)
@@ -237,7 +242,8 @@ static int pending(struct vwl_transport *t)
             return 1;
         }
     }
-    return l->seen != l->drv->received_messages;
+    return l->seen != l->drv->received_messages ||
+           (l->embed != NULL && vwl_drv_has_used(l->drv));
 }
 
 static void tell_done(struct loopback *l)
@@ -258,12 +264,31 @@ static void tell_done(struct loopback *l)
 static int dispatch(struct vwl_transport *t)
 {
     struct loopback *l = loopback(t);
-    int r = vwl_fe_turn(l->drv->fe, 0);
+    int r = l->ran ? 0 : vwl_fe_turn(l->drv->fe, 0);
 
     vwl_drv_collect(l->drv);
     l->seen = l->drv->received_messages;
     tell_done(l);
     return r < 0 ? r : 0;
+}
+
+/* The device has run in this thread: what it has done lies in the rings. */
+static void on_ran(void *opaque)
+{
+    struct loopback *l = opaque;
+
+    if (l->ready != NULL) {
+        l->ran = true;
+        l->ready(l->opaque);
+        l->ran = false;
+    }
+}
+
+static void notify(struct vwl_transport *t, void (*fn)(void *opaque),
+                   void *opaque)
+{
+    loopback(t)->ready = fn;
+    loopback(t)->opaque = opaque;
 }
 
 static int send_async(struct vwl_transport *t, int vfd, const void *data,
@@ -355,6 +380,10 @@ static void destroy(struct vwl_transport *t)
             l->drv, g_array_index(l->sending, struct sending, i).request);
     }
     g_array_unref(l->sending);
+    if (l->embed != NULL) {
+        g_source_destroy(l->embed);
+        g_source_unref(l->embed);
+    }
     close(l->epoll);
     if (l->own != NULL) {
         vwl_drv_destroy(l->drv);
@@ -378,6 +407,7 @@ static const struct vwl_transport_ops ops = {
     .watch = watch,
     .pending = pending,
     .dispatch = dispatch,
+    .notify = notify,
     .send_async = send_async,
     .alloc_dmabuf = alloc_dmabuf,
     .dmabuf_sync = dmabuf_sync,
@@ -420,11 +450,13 @@ struct vwl_transport *vwl_transport_loopback(struct vwl_drv *drv)
     return &l->base;
 }
 
-static int start(int *fd, struct vwl_fe **fe, struct vwl_drv **drv)
+static int start(int *fd, GMainContext *device, struct vwl_fe **fe,
+                 struct vwl_drv **drv)
 {
     const struct vwl_fe_options options = {
         .plain_table = true,
         .no_table_update = true,
+        .context = device,
     };
     const struct vwl_drv_options driver_options = { .hold_buffers = true };
     int r = vwl_fe_create(&options, fd, fe);
@@ -447,7 +479,7 @@ struct vwl_transport *vwl_transport_daemon(const char *path)
         errno = -r;
         return NULL;
     }
-    t = vwl_transport_connected(&fd);
+    t = vwl_transport_connected(&fd, NULL);
     if (fd >= 0) {
         r = errno;
         close(fd);
@@ -456,12 +488,12 @@ struct vwl_transport *vwl_transport_daemon(const char *path)
     return t;
 }
 
-struct vwl_transport *vwl_transport_connected(int *fd)
+struct vwl_transport *vwl_transport_connected(int *fd, GMainContext *device)
 {
     struct vwl_transport *t = NULL;
     struct vwl_drv *drv = NULL;
     struct vwl_fe *fe = NULL;
-    int r = start(fd, &fe, &drv);
+    int r = start(fd, device, &fe, &drv);
 
     if (r == 0) {
         t = vwl_transport_loopback(drv);
@@ -474,6 +506,10 @@ struct vwl_transport *vwl_transport_connected(int *fd)
         return NULL;
     }
     loopback(t)->own = fe;
+    if (device != NULL) {
+        vwl_drv_set_calls(drv, false);
+        loopback(t)->embed = vwl_embed_new(device, on_ran, loopback(t));
+    }
     return t;
 }
 

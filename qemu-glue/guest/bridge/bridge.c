@@ -67,13 +67,14 @@ static void reap(struct vwl_bridge *bridge)
     }
 }
 
-static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
+/* All that the host has said, and what follows of it. */
+static void turn(void *opaque)
 {
-    struct vwl_bridge *bridge = of(source);
+    struct vwl_bridge *bridge = opaque;
     int r;
 
     if (bridge->gone) {
-        return G_SOURCE_REMOVE;
+        return;
     }
     bridge->again = false;
     r = vwl_transport_dispatch(bridge->transport);
@@ -82,7 +83,7 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
         if (bridge->options.gone != NULL) {
             bridge->options.gone(bridge->options.opaque);
         }
-        return G_SOURCE_REMOVE;
+        return;
     }
     for (guint i = 0; i < bridge->clients->len; i++) {
         vwl_client_from_host(bridge->clients->pdata[i]);
@@ -91,7 +92,14 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
         vwl_transfer_serve(bridge->transfers->pdata[i]);
     }
     reap(bridge);
-    return G_SOURCE_CONTINUE;
+}
+
+static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
+{
+    struct vwl_bridge *bridge = of(source);
+
+    turn(bridge);
+    return bridge->gone ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
 }
 
 static GSourceFuncs functions = { prepare, check, dispatch, NULL, NULL, NULL };
@@ -117,6 +125,7 @@ struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
                                     G_IO_IN);
     g_source_set_can_recurse(source, TRUE); /* see watch.c */
     g_source_attach(source, NULL);
+    vwl_transport_notify(transport, turn, bridge);
     return bridge;
 }
 
@@ -246,6 +255,7 @@ void vwl_bridge_free(struct vwl_bridge *bridge)
     if (bridge == NULL) {
         return;
     }
+    vwl_transport_notify(bridge->transport, NULL, NULL);
     for (guint i = 0; i < bridge->listeners->len; i++) {
         listener_free(bridge->listeners->pdata[i]);
     }

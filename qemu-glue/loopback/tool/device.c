@@ -146,7 +146,7 @@ static bool start(struct device *device, const struct device_wishes *wishes,
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         return fail(error, "socketpair", "no descriptors");
     }
-    r = device->plugin->device_start(device->device, NULL, &pair[1]);
+    r = device->plugin->device_start(device->device, wishes->context, &pair[1]);
     if (r < 0) {
         close(pair[0]);
         close(pair[1]);

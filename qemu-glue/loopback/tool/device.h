@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The plugin in this process, on a thread of its own. */
+/* The plugin in this process. */
 #ifndef VWL_TOOL_DEVICE_H
 #define VWL_TOOL_DEVICE_H
 
@@ -18,6 +18,7 @@ struct device_wishes {
     const struct vwl_socket_policy *policy; /* of those that have one */
     const char *dmabufs;                    /* as in vwl_config; NULL: off */
     uint32_t poll_us;
+    GMainContext *context;       /* to run on; NULL: a thread of its own */
     struct vwl_exports *exports; /* what foreign ids mean */
     bool verbose;
 };

@@ -103,7 +103,8 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
 
 /* The device in this process; *fd is a connection to it. NULL with *error. */
 static struct device *open_device(const struct tool *tool,
-                                  struct vwl_exports *exports, int *fd,
+                                  struct vwl_exports *exports,
+                                  GMainContext *context, int *fd,
                                   GError **error)
 {
     const struct vwl_socket_policy policy = {
@@ -119,6 +120,7 @@ static struct device *open_device(const struct tool *tool,
         .policy = &policy,
         .dmabufs = tool->dmabufs,
         .poll_us = (uint32_t)tool->poll_us,
+        .context = context,
         .exports = exports,
         .verbose = tool->verbose,
     };
@@ -140,6 +142,7 @@ static bool run(struct tool *tool, GError **error)
 {
     struct vwl_exports *exports = vwl_exports_new();
     struct vwl_transport *transport = NULL;
+    GMainContext *context = NULL;
     struct device *device = NULL;
     bool ok = false;
     int fd = -1;
@@ -147,12 +150,15 @@ static bool run(struct tool *tool, GError **error)
     if (tool->daemon_socket != NULL) {
         transport = vwl_transport_daemon(tool->daemon_socket);
     } else {
-        device = open_device(tool, exports, &fd, error);
+        /* who looks at the rings for a while needs a processor of its own */
+        context = tool->poll_us == 0 ? g_main_context_new() : NULL;
+        device = open_device(tool, exports, context, &fd, error);
         if (device == NULL) {
+            g_clear_pointer(&context, g_main_context_unref);
             vwl_exports_free(exports);
             return false;
         }
-        transport = vwl_transport_connected(&fd);
+        transport = vwl_transport_connected(&fd, context);
         if (transport != NULL) {
             vwl_transport_use_exports(transport, exports);
             /* A daemon could not say whose files the numbers are. */
@@ -171,6 +177,7 @@ static bool run(struct tool *tool, GError **error)
         close(fd);
     }
     device_close(device);
+    g_clear_pointer(&context, g_main_context_unref);
     vwl_exports_free(exports);
     return ok;
 }
