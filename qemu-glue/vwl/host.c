@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <gio/gio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -183,6 +184,82 @@ char *vwl_host_sound(void)
         g_clear_pointer(&path, g_free);
     }
     return path;
+}
+
+/* ---- a shared folder ---------------------------------------------------- */
+
+static bool is_below(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+
+    return strncmp(path, folder, length) == 0 &&
+           (path[length] == '/' || path[length] == '\0');
+}
+
+/* Not the whole home, by a link or a mistake. */
+char *vwl_host_share(const char *folder, GError **error)
+{
+    char *path = realpath(folder, NULL), *home, *own;
+
+    if (!path || !g_file_test(path, G_FILE_TEST_IS_DIR)) {
+        vwl_fail(error, VWL_FAIL_NOT_FOUND,
+                 "there is no folder %s to share; make it, or say "
+                 "--share= for none",
+                 folder);
+        free(path);
+        return NULL;
+    }
+    home = realpath(g_get_home_dir(), NULL);
+    if (strcmp(path, "/") == 0 || (home && is_below(home, path))) {
+        vwl_fail(error, VWL_FAIL_REFUSED,
+                 "%s holds all that is yours; share a folder of its own: "
+                 "--share=%s/shared",
+                 path, g_get_home_dir());
+        g_clear_pointer(&path, free);
+    } else if (strpbrk(path, ",\\")) {
+        vwl_fail(error, VWL_FAIL_REFUSED,
+                 "%s has a comma or a backslash in its name, which virtiofsd "
+                 "does not take; share one without",
+                 path);
+        g_clear_pointer(&path, free);
+    }
+    own = g_strdup(path);
+    free(home);
+    free(path);
+    return own;
+}
+
+char *vwl_host_virtiofsd(GError **error)
+{
+    static const char *const paths[] = { "/usr/lib/qemu/virtiofsd",
+                                         "/usr/libexec/virtiofsd" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
+        if (access(paths[i], X_OK) == 0) {
+            return g_strdup(paths[i]);
+        }
+    }
+    vwl_fail(error, VWL_FAIL_NOT_FOUND,
+             "there is no virtiofsd, so no folder can be shared; run: sudo "
+             "apt install virtiofsd (Debian 12: qemu-system-common)");
+    return NULL;
+}
+
+static bool find_share(struct vwl_host *host, const struct vwl_machine *machine,
+                       GError **error)
+{
+    const char *folder = g_getenv("VWL_LIBEXEC"); /* of tests */
+    char *path = vwl_machine_path(machine, machine->share);
+
+    if (!path) {
+        return true;
+    }
+    host->share = vwl_host_share(path, error);
+    host->virtiofsd = host->share ? vwl_host_virtiofsd(error) : NULL;
+    host->sharer = g_build_filename(folder ? folder : VWL_LIBEXEC, "vwl-share",
+                                    NULL);
+    g_free(path);
+    return host->virtiofsd != NULL;
 }
 
 /* ---- KVM ---------------------------------------------------------------- */
@@ -369,7 +446,8 @@ bool vwl_host_find(struct vwl_host *host, const struct vwl_machine *machine,
         return false;
     }
     host->display = vwl_host_display(machine->display, error);
-    return host->display && choose_accel(host, machine, error);
+    return host->display && find_share(host, machine, error) &&
+           choose_accel(host, machine, error);
 }
 
 void vwl_host_finish(struct vwl_host *host)
@@ -380,5 +458,8 @@ void vwl_host_finish(struct vwl_host *host)
     g_free(host->daemon);
     g_free(host->display);
     g_free(host->sound);
+    g_free(host->share);
+    g_free(host->virtiofsd);
+    g_free(host->sharer);
     g_free(host->why_no_kvm);
 }

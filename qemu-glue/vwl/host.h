@@ -21,8 +21,10 @@ struct vwl_host {
     char *qemu, *version; /* absolute; "7.2.22" */
     char *glue, *daemon;
     char *display;
-    char *sound;      /* NULL: no server */
-    bool kvm;         /* is used */
+    char *sound;              /* NULL: no server */
+    char *share;              /* the folder, its links followed; NULL: none */
+    char *virtiofsd, *sharer; /* with a share */
+    bool kvm;                 /* is used */
     char *why_no_kvm; /* "WHAT; NEXT STEP", NULL with KVM or if not wanted */
     unsigned int cpus, memory; /* for the guest; memory in MiB */
 };
@@ -35,6 +37,8 @@ char *vwl_host_glue(const char *version, GError **error);
 char *vwl_host_daemon(const char *wanted, GError **error);
 char *vwl_host_display(const char *wanted, GError **error);
 char *vwl_host_sound(void);
+char *vwl_host_share(const char *folder, GError **error);
+char *vwl_host_virtiofsd(GError **error);
 bool vwl_host_kvm(const char *qemu, GError **error);
 
 /* All of it. False with *error if something is missing that has to be there;

@@ -189,11 +189,40 @@ static void add_sockets(GPtrArray *line, const char *runtime)
     g_free(escaped);
 }
 
+/* In front of QEMU: it ends with QEMU, and so needs nobody to look after it. */
+static void add_sharer(GPtrArray *line, const struct vwl_host *host,
+                       const char *runtime)
+{
+    if (host->share) {
+        add(line, "%s", host->sharer);
+        add(line, "%s/%s", runtime, VWL_SOCKET_SHARE);
+        add(line, "%s", host->share);
+        add(line, "%s", host->virtiofsd);
+    }
+}
+
+static void add_share(GPtrArray *line, const struct vwl_host *host,
+                      const char *runtime)
+{
+    char *escaped;
+
+    if (!host->share) {
+        return;
+    }
+    escaped = for_qemu(runtime);
+    add(line, "-chardev");
+    add(line, "socket,id=share,path=%s/%s", escaped, VWL_SOCKET_SHARE);
+    add(line, "-device");
+    add(line, "vhost-user-fs-pci,chardev=share,tag=vwl");
+    g_free(escaped);
+}
+
 char **vwl_line_qemu(const struct vwl_machine *machine,
                      const struct vwl_host *host, const char *runtime)
 {
     GPtrArray *line = g_ptr_array_new();
 
+    add_sharer(line, host, runtime);
     add(line, "%s", host->qemu);
     add(line, "-plugin");
     add(line, "%s", host->glue);
@@ -201,6 +230,7 @@ char **vwl_line_qemu(const struct vwl_machine *machine,
     add_disk(line, machine);
     add_kernel(line, machine);
     add_sockets(line, runtime);
+    add_share(line, host, runtime);
     if (machine->net == VWL_NET_USER) {
         add(line, "-netdev");
         add(line, "user,id=net0");

@@ -17,6 +17,7 @@
 #define VWL_SOCKET_CONTROL "control" /* the daemon listens: its policy */
 #define VWL_SOCKET_QMP "qmp"         /* QEMU listens */
 #define VWL_SOCKET_SERIAL "serial"   /* QEMU listens: the first serial port */
+#define VWL_SOCKET_SHARE "share"     /* virtiofsd listens, QEMU connects */
 #define VWL_SOCKET_CHANNEL "channel" /* the service: the session's agent */
 #define VWL_SOCKET_ROOT "root"       /* the service: root's agent */
 

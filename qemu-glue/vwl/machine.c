@@ -50,6 +50,8 @@ static const struct vwl_setting settings[] = {
       "A network of its own behind the host's, or none" },
     { "sound", VWL_SETTING_MACHINE, false, "on|record|off", "on",
       "Whether the guest plays sound, and hears the microphone" },
+    { "share", VWL_SETTING_MACHINE, false, "FOLDER", "none",
+      "A folder of the host that the guest has, too: /media/host" },
     { "display", VWL_SETTING_MACHINE, false, "SOCKET", "the desktop's",
       "The compositor that shows the windows" },
     { "qemu", VWL_SETTING_MACHINE, false, "PROGRAM", "qemu-system-x86_64",
@@ -85,10 +87,11 @@ static const struct place places[] = {
     { PATH, AT(initrd) }, { TEXT, AT(append) }, { TEXT, AT(system) },
     { TEXT, AT(user) }, { SIZE, AT(memory) }, { COUNT, AT(cpus) },
     { CHOICE, AT(accel) }, { CHOICE, AT(net) }, { CHOICE, AT(sound) },
-    { PATH, AT(display) }, { PATH, AT(qemu) }, { PATH, AT(glue) },
-    { PATH, AT(daemon) }, { WORD, AT(clipboard) }, { WORD, AT(primary) },
-    { WORD, AT(drag) }, { TEXT, AT(allow) }, { TEXT, AT(deny) },
-    { CHOICE, AT(links) }, { FLAG, AT(notifications) }, { FLAG, AT(apps) },
+    { PATH, AT(share) }, { PATH, AT(display) }, { PATH, AT(qemu) },
+    { PATH, AT(glue) }, { PATH, AT(daemon) }, { WORD, AT(clipboard) },
+    { WORD, AT(primary) }, { WORD, AT(drag) }, { TEXT, AT(allow) },
+    { TEXT, AT(deny) }, { CHOICE, AT(links) }, { FLAG, AT(notifications) },
+    { FLAG, AT(apps) },
 };
 /* clang-format on */
 

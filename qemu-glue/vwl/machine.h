@@ -46,6 +46,7 @@ struct vwl_machine {
     char *user;                       /* whose session the agent runs in */
     char *qemu, *glue, *daemon;       /* NULL: found */
     char *display;                    /* NULL: the desktop's */
+    char *share;                      /* a folder; NULL: none */
     unsigned int memory;              /* MiB; 0: by the host */
     unsigned int cpus;                /* 0: by the host */
     unsigned int accel;               /* enum vwl_accel */

@@ -40,7 +40,8 @@ FOLDERS = ('qemu-glue/guest', 'qemu-glue/guest/agent',
            'qemu-glue/loopback/tool', 'qemu-glue/vwl',
            'qemu-glue/vwl/bus', 'qemu-glue/vwl/channel',
            'qemu-glue/vwl/client', 'qemu-glue/vwl/desktop',
-           'qemu-glue/vwl/service', 'qemu-glue/vwl/window')
+           'qemu-glue/vwl/service', 'qemu-glue/vwl/share',
+           'qemu-glue/vwl/window')
 BY_SOURCE = ('qemu-glue/guest/driver', 'qemu-glue/device')
 
 

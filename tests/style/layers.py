@@ -41,6 +41,7 @@ LAYERS = {
     'qemu-glue/vwl/channel': set(),
     'qemu-glue/vwl/desktop': {'qemu-glue/vwl/channel'},
     'qemu-glue/vwl/bus': {'qemu-glue/vwl'},
+    'qemu-glue/vwl/share': set(),
     'qemu-glue/vwl/client': {'qemu-glue/vwl', 'qemu-glue/vwl/bus',
                              'qemu-glue/vwl/channel'},
     'qemu-glue/vwl/window': {'qemu-glue/vwl', 'qemu-glue/vwl/bus'},

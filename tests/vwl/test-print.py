@@ -73,6 +73,28 @@ def libvirt(world):
     expect(args[:2] == ["-plugin", f"{world.dir}/glue.so"], args)
 
 
+def share(world):
+    """virtiofsd and QEMU in one line; not the whole home."""
+    disk = f"{world.dir}/my, disk.img"
+    os.mkdir(f"{world.dir}/home/ours")
+    os.symlink(f"{world.dir}/home", f"{world.dir}/link")
+    text = world.check("run", disk, "--print", *with_options(world),
+                       f"--share={world.dir}/home/ours")
+    qemu = shlex.split(text.replace("\\\n", " ").splitlines()[1])
+    expect(qemu[0].endswith("/vwl-share") and
+           qemu[2] == f"{world.dir}/home/ours" and
+           qemu[3].endswith("/virtiofsd") and
+           qemu[4] == f"{world.dir}/qemu", qemu)
+    expect("vhost-user-fs-pci,chardev=share,tag=vwl" in qemu, qemu)
+    expect(f"socket,id=share,path={qemu[1]}" in qemu, qemu)
+    for folder, why in (("/none", "no folder /none to share"),
+                        ("/", "holds all that is yours"),
+                        (world.dir, "holds all that is yours"),
+                        (f"{world.dir}/link", "share a folder of its own")):
+        world.says(1, why, "run", disk, "--print", *with_options(world),
+                   f"--share={folder}")
+
+
 def missing(world):
     disk = f"{world.dir}/my, disk.img"
     world.says(1, "no program 'qemu-none'; name another QEMU", "run", disk,
@@ -95,7 +117,7 @@ def missing(world):
 def main():
     with worlds.World(sys.argv[1]) as world:
         prepare(world)
-        return worlds.tap([usage, lines, qcow2, libvirt, missing], world)
+        return worlds.tap([usage, lines, qcow2, libvirt, share, missing], world)
 
 
 if __name__ == "__main__":

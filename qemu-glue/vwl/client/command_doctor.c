@@ -179,6 +179,18 @@ static bool has_program(const char *name)
     return path != NULL;
 }
 
+static void check_share(struct finding *finding)
+{
+    GError *error = NULL;
+    char *virtiofsd = vwl_host_virtiofsd(&error);
+
+    if (virtiofsd) {
+        fine(finding, virtiofsd);
+    } else {
+        found(finding, WARNING, error);
+    }
+}
+
 /* For `vwl create`. */
 static void check_create(struct finding *finding)
 {
@@ -235,8 +247,8 @@ static const struct check {
     { "QEMU", check_qemu },       { "glue", check_glue },
     { "device", check_daemon },   { "KVM", check_kvm },
     { "desktop", check_display }, { "sound", check_sound },
-    { "service", check_service }, { "create", check_create },
-    { "disk", check_room },
+    { "share", check_share },     { "service", check_service },
+    { "create", check_create },   { "disk", check_room },
 };
 
 /* ---- what is printed ---------------------------------------------------- */

@@ -135,7 +135,8 @@ struct vwl_machine *vwl_target_machine(const char *name_or_disk,
         char *full = NULL;
 
         if (value[0] &&
-            (strcmp(key, "kernel") == 0 || strcmp(key, "initrd") == 0)) {
+            (strcmp(key, "kernel") == 0 || strcmp(key, "initrd") == 0 ||
+             strcmp(key, "share") == 0)) {
             full = g_canonicalize_filename(value, NULL);
         }
         vwl_machine_set(machine, key, full ? full : value, NULL);
