@@ -262,6 +262,34 @@ static bool find_share(struct vwl_host *host, const struct vwl_machine *machine,
     return host->virtiofsd != NULL;
 }
 
+/* ---- the kit ------------------------------------------------------------ */
+
+bool vwl_host_can_show(void)
+{
+    static const char *const modules[] = {
+        VWL_LIBDIR "/qemu/ui-gtk.so",
+        "/usr/lib/x86_64-linux-gnu/qemu/ui-gtk.so",
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(modules); i++) {
+        if (access(modules[i], R_OK) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void find_kit(struct vwl_host *host, const struct vwl_machine *machine)
+{
+    char *path = g_build_filename(machine->folder, VWL_KIT_DISK, NULL);
+
+    if (access(path, R_OK) == 0) {
+        host->kit = g_steal_pointer(&path);
+        host->screen = vwl_host_can_show();
+    }
+    g_free(path);
+}
+
 /* ---- KVM ---------------------------------------------------------------- */
 
 /* What KVM did in this boot, so that it is tried but once: "ID yes" or
@@ -446,6 +474,7 @@ bool vwl_host_find(struct vwl_host *host, const struct vwl_machine *machine,
         return false;
     }
     host->display = vwl_host_display(machine->display, error);
+    find_kit(host, machine);
     return host->display && find_share(host, machine, error) &&
            choose_accel(host, machine, error);
 }
@@ -461,5 +490,6 @@ void vwl_host_finish(struct vwl_host *host)
     g_free(host->share);
     g_free(host->virtiofsd);
     g_free(host->sharer);
+    g_free(host->kit);
     g_free(host->why_no_kvm);
 }

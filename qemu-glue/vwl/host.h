@@ -17,6 +17,9 @@
 
 #include "machine.h"
 
+/* In a machine's folder, while its guest is to be given the kit. */
+#define VWL_KIT_DISK "kit.img"
+
 struct vwl_host {
     char *qemu, *version; /* absolute; "7.2.22" */
     char *glue, *daemon;
@@ -24,7 +27,9 @@ struct vwl_host {
     char *sound;              /* NULL: no server */
     char *share;              /* the folder, its links followed; NULL: none */
     char *virtiofsd, *sharer; /* with a share */
-    bool kvm;                 /* is used */
+    char *kit;                /* a disk with the guest's kit; NULL: none */
+    bool screen;      /* QEMU shows the machine's own, for the kit's sake */
+    bool kvm;         /* is used */
     char *why_no_kvm; /* "WHAT; NEXT STEP", NULL with KVM or if not wanted */
     unsigned int cpus, memory; /* for the guest; memory in MiB */
 };
@@ -39,6 +44,8 @@ char *vwl_host_display(const char *wanted, GError **error);
 char *vwl_host_sound(void);
 char *vwl_host_share(const char *folder, GError **error);
 char *vwl_host_virtiofsd(GError **error);
+/* Whether QEMU can open windows: a package of its own. */
+bool vwl_host_can_show(void);
 bool vwl_host_kvm(const char *qemu, GError **error);
 
 /* All of it. False with *error if something is missing that has to be there;

@@ -115,7 +115,7 @@ static void add_machine(GPtrArray *line, const struct vwl_machine *machine,
     add(line, "-nodefaults");
     add(line, "-no-user-config");
     add(line, "-display");
-    add(line, "none");
+    add(line, "%s", host->screen ? "gtk" : "none");
     add(line, "-sandbox");
     add(line, SANDBOX);
     add(line, "-machine");
@@ -146,6 +146,29 @@ static void add_disk(GPtrArray *line, const struct vwl_machine *machine)
     add(line, "virtio-blk-pci,drive=root");
     g_free(escaped);
     g_free(path);
+}
+
+/* For a guest that has no kit yet: a disk with it, and something to type the
+ * command into. */
+static void add_kit(GPtrArray *line, const struct vwl_host *host)
+{
+    char *escaped;
+
+    if (!host->kit) {
+        return;
+    }
+    escaped = for_qemu(host->kit);
+    add(line, "-drive");
+    add(line, "if=none,id=kit,file=%s,format=raw,readonly=on", escaped);
+    add(line, "-device");
+    add(line, "virtio-blk-pci,drive=kit");
+    if (host->screen) {
+        add(line, "-device");
+        add(line, "virtio-vga");
+        add(line, "-device");
+        add(line, "virtio-tablet-pci");
+    }
+    g_free(escaped);
 }
 
 static void add_kernel(GPtrArray *line, const struct vwl_machine *machine)
@@ -222,6 +245,11 @@ char **vwl_line_qemu(const struct vwl_machine *machine,
 {
     GPtrArray *line = g_ptr_array_new();
 
+    if (host->screen) {
+        add(line, "env");
+        add(line, "GDK_BACKEND=wayland");
+        add(line, "WAYLAND_DISPLAY=%s", host->display);
+    }
     add_sharer(line, host, runtime);
     add(line, "%s", host->qemu);
     add(line, "-plugin");
@@ -229,6 +257,7 @@ char **vwl_line_qemu(const struct vwl_machine *machine,
     add_machine(line, machine, host);
     add_disk(line, machine);
     add_kernel(line, machine);
+    add_kit(line, host);
     add_sockets(line, runtime);
     add_share(line, host, runtime);
     if (machine->net == VWL_NET_USER) {

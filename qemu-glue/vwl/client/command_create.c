@@ -9,6 +9,7 @@
 #include "fail.h"
 #include "folders.h"
 #include "given.h"
+#include "kit.h"
 #include "machine.h"
 #include "maker.h"
 #include "say.h"
@@ -34,44 +35,6 @@ static const GOptionEntry entries[] = {
 };
 
 /* ---- what it is made of ------------------------------------------------- */
-
-/* Of this installation, or for tests of the source tree. */
-static char *share_file(const char *name)
-{
-    const char *folder = g_getenv("VWL_SHARE");
-
-    return g_build_filename(folder ? folder : VWL_SHARE_DIR, name, NULL);
-}
-
-static char *find_kit(GError **error)
-{
-    char *folder, *path = NULL;
-    const char *name;
-    GDir *dir;
-
-    if (kit) {
-        return g_canonicalize_filename(kit, NULL);
-    }
-    folder = share_file("kit");
-    dir = g_dir_open(folder, 0, NULL);
-    while (dir && !path && (name = g_dir_read_name(dir))) {
-        if (g_str_has_prefix(name, "vhost-user-wl-guest_") &&
-            g_str_has_suffix(name, ".deb")) {
-            path = g_build_filename(folder, name, NULL);
-        }
-    }
-    if (!path) {
-        vwl_fail(error, VWL_FAIL_NOT_FOUND,
-                 "the guest's kit is not in %s; say where its package is: "
-                 "--kit=FILE",
-                 folder);
-    }
-    if (dir) {
-        g_dir_close(dir);
-    }
-    g_free(folder);
-    return path;
-}
 
 /* The host's name for whoever runs this, where a Debian takes it. */
 static const char *user_name(void)
@@ -107,7 +70,7 @@ static bool has_room(const char *folder, GError **error)
 static char **make_line(const char *name, const char *folder, GError **error)
 {
     GPtrArray *line = g_ptr_array_new_with_free_func(g_free);
-    char *package = find_kit(error);
+    char *package = vwl_kit_find(kit, error);
     uid_t uid = getuid() >= FIRST_USER_ID ? getuid() : FIRST_USER_ID;
     const struct {
         const char *option, *value;
@@ -120,7 +83,7 @@ static char **make_line(const char *name, const char *folder, GError **error)
         g_ptr_array_unref(line);
         return NULL;
     }
-    g_ptr_array_add(line, share_file("make-machine"));
+    g_ptr_array_add(line, vwl_share_file("make-machine"));
     g_ptr_array_add(line, g_strconcat("--output=", folder, NULL));
     g_ptr_array_add(line, g_strconcat("--kit=", package, NULL));
     g_ptr_array_add(line, g_strconcat("--hostname=", name, NULL));

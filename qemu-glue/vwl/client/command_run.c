@@ -5,15 +5,20 @@
 #include "fail.h"
 #include "folders.h"
 #include "host.h"
+#include "kit.h"
 #include "line.h"
 #include "say.h"
 #include "service.h"
 #include "start.h"
 #include "target.h"
 
-static gboolean print, libvirt;
-static char *new_name;
-static int seconds = 300;
+#define PATIENCE 300      /* seconds, until a guest's agent comes */
+#define KIT_PATIENCE 3600 /* until somebody has installed it */
+#define NOT_GIVEN G_MININT
+
+static gboolean print, libvirt, install_kit;
+static char *new_name, *kit;
+static int seconds = NOT_GIVEN;
 
 static const GOptionEntry entries[] = {
     { "name", 0, 0, G_OPTION_ARG_STRING, &new_name,
@@ -22,6 +27,12 @@ static const GOptionEntry entries[] = {
       "Only print the two command lines: the device's, QEMU's", NULL },
     { "libvirt", 0, 0, G_OPTION_ARG_NONE, &libvirt,
       "Only print a domain for libvirt's session mode", NULL },
+    { "install-kit", 0, 0, G_OPTION_ARG_NONE, &install_kit,
+      "Give the machine a disk with the guest's kit, and say what to type "
+      "there",
+      NULL },
+    { "kit", 0, 0, G_OPTION_ARG_FILENAME, &kit,
+      "The package vhost-user-wl-guest for it", "FILE" },
     { "timeout", 0, 0, G_OPTION_ARG_INT, &seconds,
       "Wait so long for its agent; 0: do not wait (300)", "SECONDS" },
     G_OPTION_ENTRY_NULL,
@@ -113,6 +124,24 @@ static bool save(struct vwl_machine *machine, GError **error)
     return ok;
 }
 
+/* The disk that a guest gets the kit from is there for this one run. */
+static bool prepare_kit(const struct vwl_machine *machine, GError **error)
+{
+    if (!install_kit) {
+        vwl_kit_remove_disk(machine->folder);
+        return true;
+    }
+    if (!vwl_kit_make_disk(machine->folder, kit, error)) {
+        return false;
+    }
+    if (!vwl_host_can_show()) {
+        vwl_say("vwl: QEMU has no windows here, so the machine has no screen "
+                "to log in at; run: sudo apt install qemu-system-gui");
+    }
+    vwl_say("Log in to the machine, and run there:\n    %s", VWL_KIT_COMMAND);
+    return true;
+}
+
 static int start(struct vwl_machine *machine)
 {
     gint64 began = g_get_monotonic_time();
@@ -125,7 +154,8 @@ static int start(struct vwl_machine *machine)
     }
     if (proxy) {
         was_on = is_on(proxy);
-        if (vwl_start(proxy, machine->display, (unsigned int)seconds, &error)) {
+        if ((was_on || prepare_kit(machine, &error)) &&
+            vwl_start(proxy, machine->display, (unsigned int)seconds, &error)) {
             report(proxy, was_on, began);
         }
         g_object_unref(proxy);
@@ -141,6 +171,13 @@ static int run(int argc, char **argv)
     GError *error = NULL;
     int status = VWL_STATUS_OK;
 
+    if (seconds == NOT_GIVEN) {
+        seconds = install_kit ? KIT_PATIENCE : PATIENCE;
+    }
+    if (install_kit && (print || libvirt)) {
+        return vwl_refuse("run: --install-kit starts the machine; see: vwl run "
+                          "--help");
+    }
     if (argc > 2 || seconds < 0) {
         return vwl_refuse("run: one machine or disk at a time; see: vwl run "
                           "--help");

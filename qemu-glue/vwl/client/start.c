@@ -153,8 +153,9 @@ static bool judge(const struct wait *wait, GError **error)
     g_free(lines);
     return vwl_fail(error, VWL_FAIL_NO_AGENT,
                     "no agent after %u s (the machine runs on); see: vwl logs "
-                    "--serial %s, or install the kit: vwl run --help",
-                    wait->seconds, name);
+                    "--serial %s, or give it the kit: vwl stop --force %s && "
+                    "vwl run --install-kit %s",
+                    wait->seconds, name, name, name);
 }
 
 /* ---- start -------------------------------------------------------------- */
