@@ -175,6 +175,23 @@ def run(desk):
     expect(desk.check("list", "-q") == "box\n", "list -q")
 
 
+def doctor_of(desk):
+    """What the guest's own says is among the rest, as far as it is fit to be
+    shown."""
+    desk.script("vwl-guest", "#!/bin/sh\nprintf 'ok    module: loa\\033ded\\n"
+                "warn  clock: slow\\n      -> wind it up\\nnonsense\\n'\n")
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{desk.dir}:{before}"
+    done = desk.vwl("doctor", "box", "--json")
+    os.environ["PATH"] = before
+    rows = {row["check"]: row for row in json.loads(done.stdout)}
+    expect(rows["box's module"]["found"] == "loa?ded", rows)
+    expect(rows["box's clock"]["advice"] == "wind it up", rows)
+    expect(rows["QEMU"]["found"].startswith("9.9.9, "), rows)
+    desk.says(1, "no machine 'none'; see: vwl list", "doctor", "none")
+    desk.says(2, "one machine at a time", "doctor", "box", "box")
+
+
 def logs(desk):
     worlds.wait(lambda: "serial: it boots\n" in desk.check("logs", "--serial"),
               "no line of the serial port")
@@ -460,8 +477,9 @@ def delete(desk):
     expect(not os.path.exists(f"{desk.dir}/state/vwl/stubborn"), "logs")
 
 
-TESTS = [none, doctor, run, logs, statuses, streams, interrupt, killed_client,
-         apps, policy, asked, look, transfers_asked, rude_device, agent_goes, rude_agent, service_killed,
+TESTS = [none, doctor, run, doctor_of, logs, statuses, streams, interrupt,
+         killed_client, apps, policy, asked, look, transfers_asked, rude_device,
+         agent_goes, rude_agent, service_killed,
          daemon_killed, stop, force, broken, no_agent, delete]
 
 

@@ -2,8 +2,10 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "channel/text.h"
 #include "command.h"
 #include "fail.h"
 #include "folders.h"
@@ -11,8 +13,11 @@
 #include "host.h"
 #include "say.h"
 #include "service.h"
+#include "target.h"
 
 #define LOW_MIB 3072
+#define MOST_LINES 64  /* taken of a guest */
+#define MOST_SHOWN 200 /* characters of one */
 
 enum level {
     FINE,
@@ -26,8 +31,15 @@ struct finding {
     char *advice; /* what to do; NULL if it is fine */
 };
 
+/* The machine that is looked at, too, or NULL. */
+static struct vwl_machine *machine;
+
 /* What the checks before have found. */
 static char *qemu, *version;
+
+/* What is printed at the end. */
+static JsonBuilder *builder;
+static unsigned int n_bad, n_warnings;
 
 static void fine(struct finding *finding, char *text)
 {
@@ -54,7 +66,7 @@ static void check_qemu(struct finding *finding)
 {
     GError *error = NULL;
 
-    qemu = vwl_host_qemu(NULL, &error);
+    qemu = vwl_host_qemu(machine ? machine->qemu : NULL, &error);
     version = qemu ? vwl_host_qemu_version(qemu, &error) : NULL;
     if (version) {
         fine(finding, g_strdup_printf("%s, %s", version, qemu));
@@ -74,7 +86,8 @@ static void check_glue(struct finding *finding)
         found(finding, WARNING, error);
         return;
     }
-    glue = vwl_host_glue(version, &error);
+    glue = machine && machine->glue ? vwl_machine_path(machine, machine->glue)
+                                    : vwl_host_glue(version, &error);
     if (glue) {
         fine(finding, glue);
     } else {
@@ -85,7 +98,7 @@ static void check_glue(struct finding *finding)
 static void check_daemon(struct finding *finding)
 {
     GError *error = NULL;
-    char *daemon = vwl_host_daemon(NULL, &error);
+    char *daemon = vwl_host_daemon(machine ? machine->daemon : NULL, &error);
 
     if (daemon) {
         fine(finding, daemon);
@@ -110,7 +123,7 @@ static void check_kvm(struct finding *finding)
 static void check_display(struct finding *finding)
 {
     GError *error = NULL;
-    char *display = vwl_host_display(NULL, &error);
+    char *display = vwl_host_display(machine ? machine->display : NULL, &error);
 
     if (display) {
         fine(finding, display);
@@ -263,8 +276,7 @@ static void print_line(const char *name, const struct finding *finding)
     }
 }
 
-static void add_json(JsonBuilder *builder, const char *name,
-                     const struct finding *finding)
+static void add_json(const char *name, const struct finding *finding)
 {
     const char *const fields[][2] = {
         { "check", name },
@@ -281,48 +293,137 @@ static void add_json(JsonBuilder *builder, const char *name,
     json_builder_end_object(builder);
 }
 
-static void print_json(JsonBuilder *builder)
+/* Takes the finding's strings. */
+static void report(const char *name, struct finding *finding)
 {
-    json_builder_end_array(builder);
-    vwl_print_json(builder);
+    n_bad += finding->level == BAD;
+    n_warnings += finding->level == WARNING;
+    if (vwl_want_json) {
+        add_json(name, finding);
+    } else if (!vwl_want_quiet || finding->level != FINE) {
+        print_line(name, finding);
+    }
+    g_free(finding->text);
+    g_free(finding->advice);
 }
 
-static int run(int argc, char **argv)
-{
-    JsonBuilder *builder = json_builder_new();
-    unsigned int n_bad = 0, n_warnings = 0;
+/* ---- the machine -------------------------------------------------------- */
 
-    if (argc > 1) {
-        g_object_unref(builder);
-        return vwl_refuse("doctor: it needs no argument; in a machine run: "
-                          "vwl-guest doctor");
+/* Lines of vwl-guest's: "LEVEL  WHAT: FOUND", and "      -> ADVICE" below. */
+static bool take_line(const char *line, struct finding *finding, char **what)
+{
+    const char *rest = line + strcspn(line, " "), *colon;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(levels); i++) {
+        if (strncmp(line, levels[i], (size_t)(rest - line)) == 0 &&
+            rest > line && (colon = strstr(rest, ": "))) {
+            char *name = g_strndup(rest, (gsize)(colon - rest));
+
+            *what = g_strdup_printf("%s's %s", machine->name, g_strstrip(name));
+            *finding = (struct finding){ (enum level)i,
+                                         vwl_text(colon + 2, MOST_SHOWN),
+                                         NULL };
+            g_free(name);
+            return true;
+        }
     }
+    return false;
+}
+
+static void report_lines(char *const *lines)
+{
+    static const char arrow[] = "      -> ";
+
+    for (size_t i = 0; lines[i] && i < MOST_LINES; i++) {
+        struct finding finding;
+        char *what;
+
+        if (!take_line(lines[i], &finding, &what)) {
+            continue;
+        }
+        if (lines[i + 1] && g_str_has_prefix(lines[i + 1], arrow)) {
+            finding.advice = vwl_text(lines[i + 1] + sizeof arrow - 1,
+                                      MOST_SHOWN);
+        }
+        report(what, &finding);
+        g_free(what);
+    }
+}
+
+/* As the user would ask it. */
+static void ask_guest(void)
+{
+    const char *argv[] = { "/proc/self/exe", "exec",   "-T", machine->name,
+                           "vwl-guest",      "doctor", NULL };
+    char *said = NULL, *complaint = NULL, **lines;
+    struct finding finding = { WARNING, NULL, NULL };
+    int status = 0;
+    GError *error = NULL;
+    bool ran = g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL,
+                            NULL, &said, &complaint, &status, &error);
+
+    if (ran && WIFEXITED(status) && WEXITSTATUS(status) <= 1) {
+        lines = g_strsplit(said, "\n", -1);
+        report_lines(lines);
+        g_strfreev(lines);
+    } else {
+        if (!error) {
+            g_strstrip(complaint);
+            vwl_fail(&error, VWL_FAIL_FAILED, "%s",
+                     g_str_has_prefix(complaint, "vwl: ") ? complaint + 5
+                                                          : complaint);
+        }
+        found(&finding, WARNING, error);
+        report(machine->name, &finding);
+    }
+    g_free(complaint);
+    g_free(said);
+}
+
+/* ---- the command -------------------------------------------------------- */
+
+static void check_all(void)
+{
+    builder = json_builder_new();
     json_builder_begin_array(builder);
     for (size_t i = 0; i < G_N_ELEMENTS(checks); i++) {
         struct finding finding = { FINE, NULL, NULL };
 
         checks[i].check(&finding);
-        n_bad += finding.level == BAD;
-        n_warnings += finding.level == WARNING;
-        if (vwl_want_json) {
-            add_json(builder, checks[i].name, &finding);
-        } else if (!vwl_want_quiet || finding.level != FINE) {
-            print_line(checks[i].name, &finding);
-        }
-        g_free(finding.text);
-        g_free(finding.advice);
+        report(checks[i].name, &finding);
     }
+    if (machine) {
+        ask_guest();
+    }
+    json_builder_end_array(builder);
     if (vwl_want_json) {
-        print_json(builder);
+        vwl_print_json(builder);
     } else if (n_bad + n_warnings == 0) {
         vwl_say("Everything is fine.");
     }
     g_object_unref(builder);
+}
+
+static int run(int argc, char **argv)
+{
+    GError *error = NULL;
+
+    if (argc > 2) {
+        return vwl_refuse("doctor: one machine at a time; see: vwl doctor "
+                          "--help");
+    }
+    machine = argc == 2 ? vwl_target_machine(argv[1], NULL, &error) : NULL;
+    if (error) {
+        return vwl_complain(error);
+    }
+    check_all();
+    vwl_machine_free(machine);
     return n_bad > 0 ? VWL_STATUS_FAILED : VWL_STATUS_OK;
 }
 
 const struct vwl_command vwl_command_doctor = {
     .name = "doctor",
-    .summary = "Look whether this host has all that machines need",
+    .arguments = "[NAME]",
+    .summary = "Look whether this host, and a machine, have all that they need",
     .run = run,
 };
