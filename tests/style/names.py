@@ -16,11 +16,13 @@ import sys
 # Options and properties of other people's programs that the docs show.
 FOREIGN_OPTIONS = {
     'apt': {'no-install-recommends'},
+    'crosvm': {'vhost-user'},
     'meson': {'suite', 'benchmark', 'buildtype', 'prefix'},
     'mokutil': {'import'},
     'pkg-config': {'variable', 'cflags'},
     'systemctl': {'user', 'now', 'global'},
     'udevadm': {'subsystem-match'},
+    'virsh': {'connect', 'all'},
     'weston': {'backend', 'use-pixman', 'xwayland'},
 }
 FOREIGN_PROPERTIES = {'id', 'bus', 'addr', 'ats', 'packed', 'iommu_platform',
