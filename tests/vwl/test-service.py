@@ -199,6 +199,28 @@ def logs(desk):
               desk.check("logs", "box"), "no line of the device")
 
 
+def logs_followed(desk):
+    """With what is written later, also into a log that is begun anew."""
+    log = f"{desk.dir}/state/vwl/box/device.log"
+
+    def write(text):
+        with open(log, "a", encoding="ascii") as file:
+            file.write(text)
+    with subprocess.Popen([desk.program, "logs", "-f", "--device", "box"],
+                          env=desk.env, stdout=subprocess.PIPE,
+                          text=True) as process:
+        expect(process.stdout.readline() == "device: the device is there\n",
+               "not what there is")
+        write("and goes ")
+        write("on\n")
+        expect(process.stdout.readline() == "device: and goes on\n", "not on")
+        os.rename(log, f"{log}.old")
+        write("anew\n")
+        expect(process.stdout.readline() == "device: anew\n", "not anew")
+        process.send_signal(signal.SIGINT)
+        expect(process.wait(30) == -signal.SIGINT, process.returncode)
+
+
 def statuses(desk):
     done = desk.exec("sh", "-c", "echo out; echo err >&2; exit 7")
     expect((done.returncode, done.stdout, done.stderr) ==
@@ -477,10 +499,10 @@ def delete(desk):
     expect(not os.path.exists(f"{desk.dir}/state/vwl/stubborn"), "logs")
 
 
-TESTS = [none, doctor, run, doctor_of, logs, statuses, streams, interrupt,
-         killed_client, apps, policy, asked, look, transfers_asked, rude_device,
-         agent_goes, rude_agent, service_killed,
-         daemon_killed, stop, force, broken, no_agent, delete]
+TESTS = [none, doctor, run, doctor_of, logs, logs_followed, statuses, streams,
+         interrupt, killed_client, apps, policy, asked, look, transfers_asked,
+         rude_device, agent_goes, rude_agent, service_killed, daemon_killed,
+         stop, force, broken, no_agent, delete]
 
 
 def main():
