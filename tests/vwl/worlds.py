@@ -109,8 +109,9 @@ class World:
 class Desk(World):
     """A world with a session bus, and the service as the bus starts it."""
 
-    def __init__(self, vwl, service):
+    def __init__(self, vwl, service, **more):
         super().__init__(vwl)
+        self.env.update(more)
         self.write("data/dbus-1/services/org.vhost_user_wl.Vwl.service",
                    "[D-BUS Service]\nName=org.vhost_user_wl.Vwl\n"
                    f"Exec={service}\n".encode())
