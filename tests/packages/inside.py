@@ -27,8 +27,8 @@ NOBODY = pwd.getpwnam('nobody')
 VERSION = re.search(r"version: '([^']+)'",
                     (SRC / 'meson.build').read_text()).group(1)
 OLD = '0.1.0'
-NAMES = ('vhost-user-wl', 'vhost-user-wl-qemu', 'vhost-user-wl-guest',
-         'vhost-user-wl-dev')
+NAMES = ('vhost-user-wl', 'vhost-user-wl-qemu', 'vhost-user-wl-gtk',
+         'vhost-user-wl-guest', 'vhost-user-wl-dev')
 MODULES = pathlib.Path('/usr/lib') / f'{platform.machine()}-linux-gnu/qemu'
 # What dpkg, apt and the like note down for themselves, and what others make of
 # a folder when something in it changed.
