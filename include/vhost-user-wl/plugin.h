@@ -11,7 +11,7 @@
  *             #ifdef'd. Structs without a size are final.
  * Threads     [any]: every thread. [owner]: one thread at a time, any of
  *             them. [device]: the plugin's own thread, or the one that
- *             iterates the host's context.
+ *             iterates the host's context or calls device_dispatch.
  *             Host callbacks must not call back into the plugin and must not
  *             wait for a thread that does.
  * Errors      int: 0 or -errno. The reason goes to host->log first.
@@ -336,7 +336,7 @@ struct vwl_plugin {
     /* [owner] Serves a front-end. Takes *fd, a connected vhost-user stream
      * socket. With a context, sources are attached to it and nothing else is
      * done; with NULL the device runs a thread of its own, in which every
-     * signal is blocked, and returns once that thread polls.
+     * signal is blocked.
      * -EBUSY: running already. */
     int (*device_start)(struct vwl_device *dev, struct _GMainContext *context,
                         int *fd);
@@ -395,6 +395,24 @@ struct vwl_plugin {
      * most 256 of a connection. Fills text up to size with a NUL, and returns
      * how long all of it is. -ENOTCONN: not started. */
     int (*device_windows)(struct vwl_device *dev, char *text, size_t size);
+
+    /* [owner] As device_start, for a host with a loop of its own that is not
+     * GLib's: nothing runs but within device_dispatch, which is [device]. */
+    int (*device_attach)(struct vwl_device *dev, int *fd);
+
+    /* [owner] To be polled for reading, by poll, epoll or anything else:
+     * device_dispatch has something to do. It is the device's, and goes with
+     * device_stop. -ENOTCONN: not attached. */
+    int (*device_fd)(struct vwl_device *dev);
+
+    /* [owner] Does what there is to do: a bounded piece of it if timeout_ms is
+     * 0. Else it waits, so long at most or for ever (-1), goes on with what
+     * comes, and returns as soon as `other` (-1: none) can be read, which may
+     * be an epoll descriptor with all that the host waits for. 1: `other` can
+     * be read; 0: it cannot, or was not looked at. -ENOTCONN: not attached, or
+     * not any more; -EDEADLK: from a callback; other: `other` cannot be waited
+     * for. */
+    int (*device_dispatch)(struct vwl_device *dev, int other, int timeout_ms);
 };
 
 /* [any] The one exported symbol. Never NULL; `size` and `abi` never move. A

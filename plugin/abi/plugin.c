@@ -53,7 +53,25 @@ static int device_new(const struct vwl_config *cfg, const struct vwl_host *host,
 static int device_start(struct vwl_device *dev, struct _GMainContext *context,
                         int *fd)
 {
-    return vwl_device_start(dev, context, fd);
+    return vwl_device_start(dev,
+                            context ? VWL_DEVICE_IN_CONTEXT
+                                    : VWL_DEVICE_IN_THREAD,
+                            context, fd);
+}
+
+static int device_attach(struct vwl_device *dev, int *fd)
+{
+    return vwl_device_start(dev, VWL_DEVICE_IN_DISPATCH, NULL, fd);
+}
+
+static int device_fd(struct vwl_device *dev)
+{
+    return vwl_device_fd(dev);
+}
+
+static int device_dispatch(struct vwl_device *dev, int other, int timeout_ms)
+{
+    return vwl_device_dispatch(dev, other, timeout_ms);
 }
 
 static void device_stop(struct vwl_device *dev)
@@ -155,6 +173,9 @@ static const struct vwl_plugin plugin = {
     .device_probe = device_probe,
     .device_set_transfer = device_set_transfer,
     .device_windows = device_windows,
+    .device_attach = device_attach,
+    .device_fd = device_fd,
+    .device_dispatch = device_dispatch,
 };
 
 EXPORT const struct vwl_plugin *vwl_plugin_get(void)

@@ -55,9 +55,9 @@ struct vwl_device {
     struct vwl_gate *gate; /* lock of what follows; a new one for each start */
     struct vwl_pump *pump; /* NULL while stopped */
     GMutex life;           /* guards the two pointers above for [any] calls */
-    GMainContext *context;
-    GMainLoop *loop; /* of our own thread; NULL on the host's context */
-    GThread *thread;
+    enum vwl_device_runs runs;
+    GMainContext *context;   /* NULL: none */
+    GThread *thread;         /* NULL: none of our own */
     struct vwl_stats totals; /* counters of ended sessions */
 };
 
@@ -178,68 +178,52 @@ void vwl_device_destroy(struct vwl_device *device)
 
 static gpointer thread_main(gpointer data)
 {
-    /* Not the thread-default context: pushing one makes GLib create the
-     * process's default context, too. */
-    g_main_loop_run(((struct vwl_device *)data)->loop);
+    struct vwl_gate *gate = data;
+
+    while (vwl_gate_wait(gate, -1, -1) >= 0) {
+        ;
+    }
+    vwl_gate_unref(gate);
     return NULL;
 }
 
 /* Signals are the host's business: a new thread inherits the mask of the one
  * that makes it, so every signal is blocked just for that moment. */
-static int start_thread(struct vwl_device *device)
+static int start_thread(struct vwl_device *device, struct vwl_gate *gate)
 {
     GError *error = NULL;
     sigset_t all, before;
 
-    device->loop = g_main_loop_new(device->context, FALSE);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    device->thread = g_thread_try_new("vhost-user-wl", thread_main, device,
-                                      &error);
+    device->thread = g_thread_try_new("vhost-user-wl", thread_main,
+                                      vwl_gate_ref(gate), &error);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!device->thread) {
+        vwl_gate_unref(gate);
         log_host_bug(&device->log, "no thread: %s", error->message);
         g_error_free(error);
-        g_clear_pointer(&device->loop, g_main_loop_unref);
         return -EAGAIN;
-    }
-    while (!g_main_loop_is_running(device->loop)) {
-        g_thread_yield();
     }
     return 0;
 }
 
-static gboolean quit_loop(gpointer data)
-{
-    g_main_loop_quit(data);
-    return G_SOURCE_REMOVE;
-}
-
-static void join_thread(struct vwl_device *device)
-{
-    GSource *quit;
-
-    if (!device->thread) {
-        return;
-    }
-    quit = g_idle_source_new();
-    g_source_set_priority(quit, G_PRIORITY_HIGH);
-    g_source_set_callback(quit, quit_loop, device->loop, NULL);
-    g_source_attach(quit, device->context);
-    g_thread_join(g_steal_pointer(&device->thread));
-    g_source_unref(quit);
-    g_clear_pointer(&device->loop, g_main_loop_unref);
-}
-
 /* ---- start and stop --------------------------------------------------- */
 
-int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
+/* Closes the gate behind those that are through, and waits for the thread. */
+static void close_gate(struct vwl_device *device, struct vwl_gate *gate)
 {
-    struct vwl_gate *gate = NULL;
-    struct vwl_pump *pump;
-    int socket = *fd;
-    int err;
+    vwl_gate_close(gate);
+    vwl_gate_unlock(gate);
+    if (device->thread) {
+        g_thread_join(g_steal_pointer(&device->thread));
+    }
+    vwl_gate_unref(gate);
+    g_clear_pointer(&device->context, g_main_context_unref);
+}
 
+static int check_start(struct vwl_device *device, int socket)
+{
     if (device->pump) {
         log_host_bug(&device->log, "start refused: the device is started");
         return -EBUSY;
@@ -249,30 +233,48 @@ int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd)
                      g_strerror(errno));
         return -EBADF;
     }
-    device->context = context ? g_main_context_ref(context)
-                              : g_main_context_new();
-    /* first, since nothing is taken from the caller as long as it may fail */
-    if (!context && (err = start_thread(device)) < 0) {
-        g_clear_pointer(&device->context, g_main_context_unref);
+    return 0;
+}
+
+static int cannot_start(struct vwl_device *device, int err)
+{
+    log_host_bug(&device->log, "cannot start: %s", g_strerror(-err));
+    return err;
+}
+
+int vwl_device_start(struct vwl_device *device, enum vwl_device_runs runs,
+                     GMainContext *context, int *fd)
+{
+    struct vwl_gate *gate;
+    struct vwl_pump *pump;
+    int err = check_start(device, *fd);
+
+    if (err < 0) {
         return err;
     }
-    err = vwl_gate_create(device->context, &gate);
+    err = vwl_gate_create(context, &gate);
+    if (err < 0) {
+        return cannot_start(device, err);
+    }
+    device->context = context ? g_main_context_ref(context) : NULL;
+    /* first, since nothing is taken from the caller as long as it may fail */
+    if (runs == VWL_DEVICE_IN_THREAD) {
+        err = start_thread(device, gate);
+    }
+    vwl_gate_lock(gate);
     if (err == 0) {
-        vwl_gate_lock(gate);
         err = vwl_pump_create(&device->config, &device->log, gate, fd, &pump);
-        vwl_gate_unlock(gate);
     }
     if (err < 0) {
-        log_host_bug(&device->log, "cannot start: %s", g_strerror(-err));
-        g_clear_pointer(&gate, vwl_gate_unref);
-        join_thread(device);
-        g_clear_pointer(&device->context, g_main_context_unref);
-        return err;
+        close_gate(device, gate);
+        return cannot_start(device, err);
     }
     g_mutex_lock(&device->life);
     device->gate = gate;
     device->pump = pump;
+    device->runs = runs;
     g_mutex_unlock(&device->life);
+    vwl_gate_unlock(gate);
     return 0;
 }
 
@@ -293,12 +295,8 @@ void vwl_device_stop(struct vwl_device *device)
     device->pump = NULL;
     device->gate = NULL;
     g_mutex_unlock(&device->life);
-    vwl_gate_close(gate);
     vwl_pump_destroy(pump);
-    vwl_gate_unlock(gate);
-    vwl_gate_unref(gate);
-    join_thread(device);
-    g_clear_pointer(&device->context, g_main_context_unref);
+    close_gate(device, gate);
 }
 
 int vwl_device_suspend(struct vwl_device *device, bool on)
@@ -337,6 +335,34 @@ static struct vwl_gate *gate_of(struct vwl_device *device)
     gate = device->gate ? vwl_gate_ref(device->gate) : NULL;
     g_mutex_unlock(&device->life);
     return gate;
+}
+
+int vwl_device_fd(struct vwl_device *device)
+{
+    struct vwl_gate *gate = gate_of(device);
+    int fd = -ENOTCONN;
+
+    if (gate) {
+        if (device->runs == VWL_DEVICE_IN_DISPATCH) {
+            fd = vwl_gate_fd(gate);
+        }
+        vwl_gate_unref(gate);
+    }
+    return fd;
+}
+
+int vwl_device_dispatch(struct vwl_device *device, int other, int timeout_ms)
+{
+    struct vwl_gate *gate = gate_of(device);
+    int ret = -ENOTCONN;
+
+    if (gate) {
+        if (device->runs == VWL_DEVICE_IN_DISPATCH) {
+            ret = vwl_gate_wait(gate, other, timeout_ms);
+        }
+        vwl_gate_unref(gate);
+    }
+    return ret == -ESHUTDOWN ? -ENOTCONN : ret;
 }
 
 /* Runs fn with the pump that runs now, or with NULL, and the gate locked. */

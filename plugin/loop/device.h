@@ -21,7 +21,18 @@ int vwl_device_create(const struct vwl_config *config,
                       const struct vwl_host *host, struct vwl_device **out);
 void vwl_device_destroy(struct vwl_device *device);
 
-int vwl_device_start(struct vwl_device *device, GMainContext *context, int *fd);
+enum vwl_device_runs {
+    VWL_DEVICE_IN_CONTEXT,  /* and where the context is iterated */
+    VWL_DEVICE_IN_THREAD,   /* of its own */
+    VWL_DEVICE_IN_DISPATCH, /* when the host calls that */
+};
+
+/* context: NULL but for the first. */
+int vwl_device_start(struct vwl_device *device, enum vwl_device_runs runs,
+                     GMainContext *context, int *fd);
+/* As the plugin's. */
+int vwl_device_fd(struct vwl_device *device);
+int vwl_device_dispatch(struct vwl_device *device, int other, int timeout_ms);
 void vwl_device_stop(struct vwl_device *device);
 int vwl_device_suspend(struct vwl_device *device, bool on);
 int vwl_device_state(struct vwl_device *device, bool save, int *fd);

@@ -1,119 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "loop/source.h"
+#include <errno.h>
 
-#include <stdint.h>
-#include <sys/epoll.h>
-
-#include "base/fd.h"
 #include "base/look.h"
+#include "loop/source_priv.h"
 
-/* Of one look into the set. What has no place comes first the next time. */
-#define EVENTS 16
 /* Looks of one dispatch: then others of the context have a turn. */
 #define LOOKS 8
 /* After so many dispatches a second look is tried again that never paid. */
 #define MOST_SKIPS 63
 /* When the kernel had no room for a descriptor in the set. */
 #define FULL_MS 10
-
-/* The one GSource of a device: GLib's share of a dispatch grows with the
- * number of sources, and with that of their descriptors. */
-struct stand_in {
-    GSource base;
-    struct vwl_gate *gate; /* a reference */
-};
-
-struct vwl_gate {
-    GMutex lock;
-    GThread *inside; /* who holds the lock; atomic */
-    bool closed;     /* under the lock, as what follows */
-    gint refs;
-    GMainContext *context;
-    struct stand_in *stand_in; /* NULL: no sources */
-    int set;
-    GPtrArray *sources; /* struct vwl_source; NULL where one went */
-    unsigned int n_sources;
-    uint32_t generation; /* of the youngest entry of the set */
-    bool running;        /* a dispatch; it arms at its end */
-    bool woken;          /* a source is */
-    bool due_changed;
-    int64_t due_us;      /* the first of theirs; 0: none */
-    unsigned int misses; /* how long a second look is not to be tried */
-    unsigned int skips;  /* how many dispatches that still is */
-};
-
-struct vwl_source {
-    struct vwl_gate *gate;
-    const char *name;
-    guint index; /* in gate.sources */
-    struct vwl_watched *watched;
-    uint32_t wanted, asked; /* events; those in the set, 0: no entry */
-    uint32_t generation;    /* of its entry: older events are not for it */
-    bool is_always;         /* ready, since the set takes no such file */
-    bool woken;
-    int64_t due_us; /* 0: not to be woken then */
-    vwl_source_fn fn;
-    void *opaque;
-};
-
-/* ---- the gate ----------------------------------------------------------- */
-
-int vwl_gate_create(GMainContext *context, struct vwl_gate **out)
-{
-    int set = epoll_create1(EPOLL_CLOEXEC);
-    struct vwl_gate *gate;
-
-    if (set < 0) {
-        return -errno;
-    }
-    gate = g_new0(struct vwl_gate, 1);
-    g_mutex_init(&gate->lock);
-    gate->refs = 1;
-    gate->context = context;
-    gate->set = set;
-    gate->sources = g_ptr_array_new();
-    *out = gate;
-    return 0;
-}
-
-struct vwl_gate *vwl_gate_ref(struct vwl_gate *gate)
-{
-    g_atomic_int_inc(&gate->refs);
-    return gate;
-}
-
-void vwl_gate_unref(struct vwl_gate *gate)
-{
-    if (g_atomic_int_dec_and_test(&gate->refs)) {
-        vwl_fd_clear(&gate->set);
-        g_ptr_array_unref(gate->sources);
-        g_mutex_clear(&gate->lock);
-        g_free(gate);
-    }
-}
-
-bool vwl_gate_lock(struct vwl_gate *gate)
-{
-    GThread *self = g_thread_self();
-
-    if (g_atomic_pointer_get(&gate->inside) == self) {
-        return false;
-    }
-    g_mutex_lock(&gate->lock);
-    g_atomic_pointer_set(&gate->inside, self);
-    return true;
-}
-
-void vwl_gate_unlock(struct vwl_gate *gate)
-{
-    g_atomic_pointer_set(&gate->inside, NULL);
-    g_mutex_unlock(&gate->lock);
-}
-
-void vwl_gate_close(struct vwl_gate *gate)
-{
-    gate->closed = true;
-}
 
 /* ---- entries of the set ------------------------------------------------- */
 
@@ -125,7 +21,9 @@ static uint64_t key_of(const struct vwl_source *source)
 
 static struct vwl_source *source_of(const struct vwl_gate *gate, uint64_t key)
 {
-    struct vwl_source *source = gate->sources->pdata[key >> 32];
+    struct vwl_source *source = key >> 32 < gate->sources->len
+                                    ? gate->sources->pdata[key >> 32]
+                                    : NULL;
 
     return source && source->asked && source->generation == (uint32_t)key
                ? source
@@ -232,11 +130,6 @@ int vwl_source_watch_edges(struct vwl_source *source,
 
 /* ---- running ------------------------------------------------------------ */
 
-static int64_t now_us(const struct vwl_gate *gate)
-{
-    return g_source_get_time(&gate->stand_in->base);
-}
-
 static void run(struct vwl_source *source, GIOCondition condition)
 {
     source->woken = false;
@@ -252,8 +145,11 @@ static void run_ready(struct vwl_gate *gate, const struct epoll_event *event)
     struct vwl_source *source = source_of(gate, event->data.u64);
     uint32_t condition = event->events;
 
+    if (event->data.u64 == KEY_ALARM) {
+        gate->armed_us = 0; /* it rang */
+    }
     if (!source) {
-        return; /* one that ran before it let it go */
+        return; /* or one that ran before it let it go */
     }
     if (!source->wanted) {
         let_go(source); /* epoll reports hang-ups whatever was asked */
@@ -267,10 +163,8 @@ static void run_ready(struct vwl_gate *gate, const struct epoll_event *event)
     }
 }
 
-static unsigned int look(struct vwl_gate *gate, struct epoll_event *events)
+static void run_events(struct vwl_gate *gate, struct epoll_event *events, int n)
 {
-    int n = vwl_look(gate->set, events, EVENTS);
-
     for (int i = 1; i < n; i++) {
         struct epoll_event event = events[i];
         int at = i;
@@ -280,28 +174,23 @@ static unsigned int look(struct vwl_gate *gate, struct epoll_event *events)
         }
         events[at] = event;
     }
-    return n > 0 ? (unsigned int)n : 0;
-}
-
-static bool is_over(const struct vwl_gate *gate)
-{
-    return gate->closed || !gate->stand_in;
-}
-
-static unsigned int run_all_ready(struct vwl_gate *gate)
-{
-    struct epoll_event events[EVENTS];
-    unsigned int n = look(gate, events);
-
-    for (unsigned int i = 0; i < n && !is_over(gate); i++) {
+    for (int i = 0; i < n && !gate_is_over(gate); i++) {
         run_ready(gate, &events[i]);
     }
-    return n;
+}
+
+static bool run_all_ready(struct vwl_gate *gate)
+{
+    struct epoll_event events[EVENTS];
+    int n = vwl_look(gate->set, events, EVENTS);
+
+    run_events(gate, events, n);
+    return n > 0;
 }
 
 static bool is_due(const struct vwl_source *source)
 {
-    return source->due_us && source->due_us <= now_us(source->gate);
+    return source->due_us && source->due_us <= vwl_gate_now_us(source->gate);
 }
 
 /* Those that ran are not, unless somebody woke them since. */
@@ -320,10 +209,12 @@ static void note_woken(struct vwl_gate *gate)
 
 static void run_woken(struct vwl_gate *gate)
 {
-    if (!gate->woken && !(gate->due_us && gate->due_us <= now_us(gate))) {
+    if (gate_is_over(gate) ||
+        (!gate->woken &&
+         !(gate->due_us && gate->due_us <= vwl_gate_now_us(gate)))) {
         return;
     }
-    for (guint i = 0; i < gate->sources->len && !is_over(gate); i++) {
+    for (guint i = 0; i < gate->sources->len && !gate_is_over(gate); i++) {
         struct vwl_source *source = gate->sources->pdata[i];
 
         if (source && (source->woken || is_due(source))) {
@@ -339,46 +230,38 @@ static void look_again(struct vwl_gate *gate)
 {
     unsigned int looks = 1;
 
-    if (gate->woken) {
+    if (gate->woken || gate_is_over(gate)) {
         return;
     }
     if (gate->skips > 0) {
         gate->skips--;
         return;
     }
-    while (looks < LOOKS && !is_over(gate) && !gate->woken &&
-           run_all_ready(gate) > 0) {
+    while (looks < LOOKS && !gate_is_over(gate) && !gate->woken &&
+           run_all_ready(gate)) {
         looks++;
     }
     gate->misses = looks > 1 ? 0 : MIN(gate->misses * 2 + 1, MOST_SKIPS);
     gate->skips = gate->misses;
 }
 
-static void find_first_due(struct vwl_gate *gate)
+void vwl_gate_run(struct vwl_gate *gate)
 {
-    gate->due_changed = false;
-    gate->due_us = 0;
-    for (guint i = 0; i < gate->sources->len; i++) {
-        const struct vwl_source *source = gate->sources->pdata[i];
-
-        if (source && source->due_us &&
-            (!gate->due_us || source->due_us < gate->due_us)) {
-            gate->due_us = source->due_us;
-        }
-    }
+    gate->running = true;
+    run_all_ready(gate);
+    run_woken(gate);
+    look_again(gate);
+    gate->running = false;
+    vwl_gate_arm(gate);
 }
 
-static void arm(struct vwl_gate *gate)
+void vwl_gate_run_found(struct vwl_gate *gate, struct epoll_event *events,
+                        int n)
 {
-    if (gate->running || !gate->stand_in) {
-        return;
-    }
-    if (gate->due_changed) {
-        find_first_due(gate);
-    }
-    g_source_set_ready_time(&gate->stand_in->base, gate->woken    ? 0
-                                                   : gate->due_us ? gate->due_us
-                                                                  : -1);
+    gate->running = true;
+    run_events(gate, events, n);
+    run_woken(gate);
+    gate->running = false;
 }
 
 /* ---- the GSource -------------------------------------------------------- */
@@ -391,17 +274,8 @@ static gboolean on_dispatch(GSource *base, GSourceFunc unused,
     if (!vwl_gate_lock(gate)) {
         return G_SOURCE_CONTINUE;
     }
-    if (!is_over(gate)) {
-        gate->running = true;
-        run_all_ready(gate);
-        if (!is_over(gate)) {
-            run_woken(gate);
-        }
-        if (!is_over(gate)) {
-            look_again(gate);
-        }
-        gate->running = false;
-        arm(gate);
+    if (!gate_is_over(gate)) {
+        vwl_gate_run(gate);
     }
     vwl_gate_unlock(gate);
     return G_SOURCE_CONTINUE;
@@ -454,7 +328,7 @@ struct vwl_source *vwl_source_create(struct vwl_gate *gate, const char *name,
     source->fn = fn;
     source->opaque = opaque;
     g_ptr_array_add(gate->sources, source);
-    if (gate->n_sources++ == 0) {
+    if (gate->n_sources++ == 0 && gate->context) {
         enter_context(gate);
     }
     return source;
@@ -475,7 +349,7 @@ void vwl_source_destroy(struct vwl_source **at)
     /* a dispatch may be walking along the array */
     gate->sources->pdata[source->index] = NULL;
     g_free(source);
-    if (--gate->n_sources == 0) {
+    if (--gate->n_sources == 0 && gate->context) {
         leave_context(gate);
     }
 }
@@ -484,14 +358,14 @@ void vwl_source_wake(struct vwl_source *source)
 {
     source->woken = true;
     source->gate->woken = true;
-    arm(source->gate);
+    vwl_gate_arm(source->gate);
 }
 
 void vwl_source_wake_in(struct vwl_source *source, unsigned int ms)
 {
     if (!source->due_us) {
-        source->due_us = now_us(source->gate) + ms * INT64_C(1000);
+        source->due_us = vwl_gate_now_us(source->gate) + ms * INT64_C(1000);
         source->gate->due_changed = true;
-        arm(source->gate);
+        vwl_gate_arm(source->gate);
     }
 }

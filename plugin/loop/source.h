@@ -4,7 +4,9 @@
  * the gate that they pass: a dispatch holds this lock, and so does a stop,
  * whatever thread iterates the context; after vwl_gate_close nothing passes any
  * more. One GSource watches the set for all of them; it keeps the gate alive,
- * so that one that lost a race finds it closed. Taken before any other lock.
+ * so that one that lost a race finds it closed. Without a context somebody else
+ * does: who calls vwl_gate_wait, or polls vwl_gate_fd before. Taken before any
+ * other lock.
  */
 #ifndef VWL_LOOP_SOURCE_H
 #define VWL_LOOP_SOURCE_H
@@ -16,8 +18,8 @@
 
 struct vwl_gate;
 
-/* Sources run in whatever thread iterates the context (borrowed). -errno: there
- * is no descriptor for the set. */
+/* Sources run in whatever thread iterates the context (borrowed), or calls
+ * vwl_gate_wait if it is NULL. -errno: there is no descriptor for the set. */
 int vwl_gate_create(GMainContext *context, struct vwl_gate **out);
 struct vwl_gate *vwl_gate_ref(struct vwl_gate *gate);
 void vwl_gate_unref(struct vwl_gate *gate);
@@ -28,6 +30,17 @@ bool vwl_gate_lock(struct vwl_gate *gate);
 void vwl_gate_unlock(struct vwl_gate *gate);
 /* Call locked: from now on no source's function runs. */
 void vwl_gate_close(struct vwl_gate *gate);
+
+/* Without a context. To be polled for reading (borrowed): wait has something to
+ * do. */
+int vwl_gate_fd(const struct vwl_gate *gate);
+/* Without a context; call it unlocked. Waits, at most timeout_ms (-1: for
+ * ever), and runs sources, until `other` (-1: none) can be read: 1 then, else
+ * 0. With 0 it does not wait, and what it runs is bounded. Stays to run what
+ * comes; wakes up for what other threads do to sources. -ESHUTDOWN: the gate is
+ * closed; -EDEADLK: this thread is inside; -errno: `other` cannot be waited
+ * for. */
+int vwl_gate_wait(struct vwl_gate *gate, int other, int timeout_ms);
 
 struct vwl_source;
 

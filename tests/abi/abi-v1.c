@@ -103,6 +103,13 @@ struct v1_plugin_windows {
     int (*device_windows)(struct vwl_device *, char *, size_t);
 };
 
+struct v1_plugin_dispatch {
+    struct v1_plugin_windows before;
+    int (*device_attach)(struct vwl_device *, int *);
+    int (*device_fd)(struct vwl_device *);
+    int (*device_dispatch)(struct vwl_device *, int, int);
+};
+
 struct v1_stats_dmabufs {
     struct v1_stats before;
     uint64_t dmabufs, host_dmabuf_version, host_dmabuf_formats;
@@ -268,6 +275,13 @@ _Static_assert(offsetof(struct v1_plugin_windows, device_set_transfer) ==
                    offsetof(struct v1_plugin_windows, device_windows) ==
                        offsetof(struct vwl_plugin, device_windows),
                "moved");
+_Static_assert(offsetof(struct v1_plugin_dispatch, device_attach) ==
+                       offsetof(struct vwl_plugin, device_attach) &&
+                   offsetof(struct v1_plugin_dispatch, device_fd) ==
+                       offsetof(struct vwl_plugin, device_fd) &&
+                   offsetof(struct v1_plugin_dispatch, device_dispatch) ==
+                       offsetof(struct vwl_plugin, device_dispatch),
+               "what hosts without GLib have moved");
 _Static_assert(offsetof(struct v1_stats_dmabufs, dmabufs) ==
                        offsetof(struct vwl_stats, dmabufs) &&
                    offsetof(struct v1_stats_dmabufs, host_explicit_sync) ==

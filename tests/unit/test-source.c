@@ -4,6 +4,7 @@
  * what somebody watches, nothing is reported twice or lost, and whoever else is
  * on the context has turns.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <sys/eventfd.h>
@@ -11,91 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fds.h"
-#include "loop/source.h"
-
-#define SOURCES 40
-
-struct bed {
-    unsigned int fds_before;
-    GMainContext *context;
-    struct vwl_gate *gate;
-    struct part *parts[SOURCES];
-    GString *order;
-};
-
-/* A source and what it watches. */
-struct part {
-    struct bed *bed;
-    char name;
-    struct vwl_source *source;
-    struct vwl_watched watched;
-    unsigned int runs;
-    GIOCondition last;
-    bool reads; /* a byte of it at each run */
-    void (*then)(struct part *part);
-    struct part *other;
-};
-
-static void on_run(void *opaque, GIOCondition condition)
-{
-    struct part *part = opaque;
-    char byte;
-
-    part->runs++;
-    part->last = condition;
-    g_string_append_c(part->bed->order, part->name);
-    if (part->reads) {
-        g_assert_cmpint(read(part->watched.fd, &byte, 1), ==, 1);
-    }
-    if (part->then) {
-        part->then(part);
-    }
-}
-
-static void bed_init(struct bed *bed)
-{
-    *bed = (struct bed){ .context = g_main_context_new() };
-    /* its own descriptors exist then */
-    g_main_context_iteration(bed->context, FALSE);
-    bed->fds_before = count_fds();
-    bed->order = g_string_new(NULL);
-    g_assert_cmpint(vwl_gate_create(bed->context, &bed->gate), ==, 0);
-    vwl_gate_lock(bed->gate);
-}
-
-static struct part *part_new(struct bed *bed, char name, int fd)
-{
-    struct part *part = g_new0(struct part, 1);
-    unsigned int i = 0;
-
-    while (bed->parts[i]) {
-        i++;
-    }
-    bed->parts[i] = part;
-    part->bed = bed;
-    part->name = name;
-    vwl_watched_init(&part->watched);
-    vwl_watched_set(&part->watched, fd);
-    part->source = vwl_source_create(bed->gate, "part", on_run, part);
-    return part;
-}
-
-static void bed_finish(struct bed *bed)
-{
-    for (unsigned int i = 0; i < SOURCES; i++) {
-        if (bed->parts[i]) {
-            vwl_source_destroy(&bed->parts[i]->source);
-            vwl_watched_clear(&bed->parts[i]->watched);
-            g_free(bed->parts[i]);
-        }
-    }
-    vwl_gate_unlock(bed->gate);
-    vwl_gate_unref(bed->gate);
-    g_assert_cmpuint(count_fds(), ==, bed->fds_before);
-    g_string_free(bed->order, TRUE);
-    g_main_context_unref(bed->context);
-}
+#include "source_rig.h"
 
 /* One turn of the context; false: there was nothing to do. */
 static bool turn(struct bed *bed)
@@ -113,13 +30,6 @@ static void settle(struct bed *bed)
     for (unsigned int i = 0; turn(bed); i++) {
         g_assert_cmpuint(i, <, 100);
     }
-}
-
-static void ring(int fd)
-{
-    const uint64_t one = 1;
-
-    g_assert_cmpint(write(fd, &one, sizeof one), ==, sizeof one);
 }
 
 /* A socket, and its peer in *peer. */
@@ -399,11 +309,6 @@ static void test_order(void)
     bed_finish(&bed);
 }
 
-static void ring_other(struct part *part)
-{
-    ring(part->other->watched.fd);
-}
-
 /* What comes during a dispatch needs no turn of the context. */
 static void test_looks_again(void)
 {
@@ -511,6 +416,8 @@ static void test_wakes(void)
     settle(&bed);
     bed_finish(&bed);
 }
+
+/* ---- what fails --------------------------------------------------------- */
 
 /* No descriptor is left for the set. */
 static void test_no_descriptor(void)
