@@ -2,6 +2,7 @@
 #include "guest/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <linux/magic.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct mapping {
     unsigned int refs;
     void *addr;
     size_t len;
+    int fd; /* of the file, if it is kept; -1 */
 };
 
 struct entry {
@@ -24,6 +26,7 @@ struct entry {
     uint64_t last; /* the last byte's */
     uint64_t gpa;
     uint64_t uva;
+    uint64_t offset; /* in the file */
     unsigned char *base;
     struct mapping *mapping;
 };
@@ -31,16 +34,18 @@ struct entry {
 struct vwl_mem {
     unsigned int refs;
     unsigned int n;
+    bool keeps_files;
     struct entry *by_gpa; /* sorted by key; owns the references to mappings */
     struct entry *by_uva;
 };
 
-static struct vwl_mem *mem_sized(unsigned int n)
+static struct vwl_mem *mem_sized(unsigned int n, bool keeps_files)
 {
     struct vwl_mem *mem = g_new0(struct vwl_mem, 1);
 
     mem->refs = 1;
     mem->n = n;
+    mem->keeps_files = keeps_files;
     mem->by_gpa = g_new0(struct entry, n);
     mem->by_uva = g_new0(struct entry, n);
     return mem;
@@ -48,7 +53,12 @@ static struct vwl_mem *mem_sized(unsigned int n)
 
 struct vwl_mem *vwl_mem_new(void)
 {
-    return mem_sized(0);
+    return mem_sized(0, false);
+}
+
+void vwl_mem_keep_files(struct vwl_mem *mem)
+{
+    mem->keeps_files = true;
 }
 
 struct vwl_mem *vwl_mem_ref(struct vwl_mem *mem)
@@ -61,6 +71,7 @@ static void mapping_unref(struct mapping *mapping)
 {
     if (--mapping->refs == 0) {
         munmap(mapping->addr, mapping->len);
+        vwl_fd_clear(&mapping->fd);
         g_free(mapping);
     }
 }
@@ -140,6 +151,21 @@ bool vwl_mem_at_uva(const struct vwl_mem *mem, uint64_t uva, uint64_t max,
     return piece_at(mem->by_uva, mem->n, uva, max, out);
 }
 
+bool vwl_mem_file_at(const struct vwl_mem *mem, uint64_t gpa, uint64_t max,
+                     struct vwl_extent *out)
+{
+    unsigned int at = upper_bound(mem->by_gpa, mem->n, gpa);
+    struct vwl_span span;
+
+    if (!mem->keeps_files || !vwl_mem_at_gpa(mem, gpa, max, &span)) {
+        return false;
+    }
+    out->fd = mem->by_gpa[at - 1].mapping->fd;
+    out->offset = mem->by_gpa[at - 1].offset + (gpa - mem->by_gpa[at - 1].gpa);
+    out->bytes = span.len;
+    return true;
+}
+
 static int map_region(const struct vwl_mem_region *region, int fd,
                       struct mapping **out, unsigned char **base)
 {
@@ -174,6 +200,7 @@ static int map_region(const struct vwl_mem_region *region, int fd,
     *out = g_new0(struct mapping, 1);
     (*out)->addr = addr;
     (*out)->len = len;
+    (*out)->fd = -1;
     *base = (unsigned char *)addr + lead;
     return 0;
 }
@@ -203,10 +230,27 @@ static void ref_mappings(struct vwl_mem *mem)
     }
 }
 
+/* 0, or -errno, and it is not mapped any more. */
+static int keep_file(struct entry *entry, int fd)
+{
+    int err;
+
+    entry->mapping->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (entry->mapping->fd >= 0) {
+        return 0;
+    }
+    err = -errno;
+    entry->mapping->refs = 1;
+    mapping_unref(entry->mapping);
+    return err;
+}
+
 int vwl_mem_add(const struct vwl_mem *old, const struct vwl_mem_region *region,
                 int fd, struct vwl_mem **out)
 {
-    struct entry entry = { .gpa = region->gpa, .uva = region->uva };
+    struct entry entry = { .gpa = region->gpa,
+                           .uva = region->uva,
+                           .offset = region->mmap_offset };
     uint64_t more = region->size - 1;
     struct vwl_mem *mem;
     int rc;
@@ -224,10 +268,13 @@ int vwl_mem_add(const struct vwl_mem *old, const struct vwl_mem_region *region,
         return -ENOSPC;
     }
     rc = map_region(region, fd, &entry.mapping, &entry.base);
+    if (rc == 0 && old->keeps_files) {
+        rc = keep_file(&entry, fd);
+    }
     if (rc < 0) {
         return rc;
     }
-    mem = mem_sized(old->n + 1);
+    mem = mem_sized(old->n + 1, old->keeps_files);
     entry.key = region->gpa;
     entry.last = region->gpa + more;
     copy_entries(mem->by_gpa, old->by_gpa, old->n, old->n, &entry);
@@ -266,7 +313,7 @@ int vwl_mem_remove(const struct vwl_mem *old,
     if (gpa_at == old->n || uva_at == old->n) {
         return -ENOENT;
     }
-    mem = mem_sized(old->n - 1);
+    mem = mem_sized(old->n - 1, old->keeps_files);
     copy_entries(mem->by_gpa, old->by_gpa, old->n, gpa_at, NULL);
     copy_entries(mem->by_uva, old->by_uva, old->n, uva_at, NULL);
     ref_mappings(mem);

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/extent.h"
+
 struct vwl_mem; /* may hold 0 regions */
 
 #define VWL_MEM_MAX_REGIONS 512
@@ -36,6 +38,8 @@ struct vwl_span {
 };
 
 struct vwl_mem *vwl_mem_new(void);
+/* Of an empty table: those that are made of it keep their regions' files. */
+void vwl_mem_keep_files(struct vwl_mem *mem);
 struct vwl_mem *vwl_mem_ref(struct vwl_mem *mem);
 void vwl_mem_unref(struct vwl_mem *mem); /* NULL is fine */
 
@@ -60,5 +64,10 @@ bool vwl_mem_at_gpa(const struct vwl_mem *mem, uint64_t gpa, uint64_t max,
                     struct vwl_span *out);
 bool vwl_mem_at_uva(const struct vwl_mem *mem, uint64_t uva, uint64_t max,
                     struct vwl_span *out);
+
+/* The same, as a part of that region's file; the descriptor is borrowed. False
+ * in a table without files, too. */
+bool vwl_mem_file_at(const struct vwl_mem *mem, uint64_t gpa, uint64_t max,
+                     struct vwl_extent *out);
 
 #endif

@@ -184,6 +184,47 @@ static void test_many(void)
     close(fd);
 }
 
+/* A region's file is kept, if that was said of the empty table. */
+static void test_files(void)
+{
+    unsigned int before = count_fds();
+    struct vwl_mem *mem = vwl_mem_new(), *plain = vwl_mem_new(), *less;
+    struct vwl_mem_region region = { 0x20000, 0x3000, 0x20000, 0x4000 };
+    int fd = make_memfd(0x10000), other = make_memfd(0x2000);
+    struct vwl_extent at = { .fd = -1 };
+
+    vwl_mem_keep_files(mem);
+    add_region(&mem, 0x1000, 0x2000, 0x1000, 0, other);
+    add_region(&mem, 0x20000, 0x3000, 0x20000, 0x4000, fd);
+    add_region(&plain, 0x20000, 0x3000, 0x20000, 0x4000, fd);
+    g_assert_false(vwl_mem_file_at(plain, 0x20000, 1, &at));
+    g_assert_cmpuint(count_fds(), ==, before + 4);
+    g_assert_false(vwl_mem_file_at(mem, 0x1fff, 0, &at));
+    g_assert_false(vwl_mem_file_at(mem, 0x3000, 1, &at));
+    g_assert_false(vwl_mem_file_at(mem, 0x23000, 1, &at));
+    g_assert_true(vwl_mem_file_at(mem, 0x21000, 0x1000, &at));
+    g_assert_cmphex(at.offset, ==, 0x5000);
+    g_assert_cmphex(at.bytes, ==, 0x1000);
+    g_assert_true(same_file(at.fd, fd));
+    g_assert_true(vwl_mem_file_at(mem, 0x22000, UINT64_MAX, &at));
+    g_assert_cmphex(at.offset, ==, 0x6000);
+    g_assert_cmphex(at.bytes, ==, 0x1000); /* no further than the region */
+    g_assert_true(vwl_mem_file_at(mem, 0x1000, 0x9000, &at));
+    g_assert_cmphex(at.offset, ==, 0);
+    g_assert_cmphex(at.bytes, ==, 0x2000);
+    g_assert_true(same_file(at.fd, other));
+    g_assert_cmpint(vwl_mem_remove(mem, &region, &less), ==, 0);
+    g_assert_true(vwl_mem_file_at(mem, 0x20000, 1, &at));
+    vwl_mem_unref(mem);
+    g_assert_false(vwl_mem_file_at(less, 0x20000, 1, &at));
+    g_assert_true(vwl_mem_file_at(less, 0x1000, 1, &at));
+    vwl_mem_unref(less);
+    vwl_mem_unref(plain);
+    close(fd);
+    close(other);
+    g_assert_cmpuint(count_fds(), ==, before);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -192,5 +233,6 @@ int main(int argc, char **argv)
     g_test_add_func("/mem/lookup", test_lookup);
     g_test_add_func("/mem/share", test_share);
     g_test_add_func("/mem/many", test_many);
+    g_test_add_func("/mem/files", test_files);
     return g_test_run();
 }
