@@ -317,6 +317,8 @@ struct vwl_stats {
     uint64_t host_main_device;    /* dev_t of its GPU; 0: not told */
     uint64_t host_explicit_sync;  /* 1: zwp_linux_explicit_synchronization_v1;
                                      2: wp_linux_drm_syncobj_manager_v1 */
+    uint64_t guest_pages;       /* files of guests' own pages that they have */
+    uint64_t guest_pages_bytes; /* in these */
 };
 
 /* Filled by the plugin; static, never freed. */

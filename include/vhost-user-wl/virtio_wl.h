@@ -30,6 +30,8 @@
 #define VIRTIO_WL_F_TRANS_FLAGS 1 /* vfd flags are WRITE and READ */
 #define VIRTIO_WL_F_SEND_FENCES 2 /* 16-byte SEND_FOREIGN_ID entries */
 #define VIRTIO_WL_F_USE_SHMEM 3   /* pfn is relative to region 0 */
+/* This project's own, which no other driver or device has. */
+#define VIRTIO_WL_F_GUEST_PAGES 16 /* VFD_NEW_PAGES */
 
 #define VIRTIO_WL_SHM_REGION_ID 0
 #define VIRTIO_WL_SHM_REGION_SIZE (1ULL << 32) /* default, bytes */
@@ -40,6 +42,10 @@
 
 /* The most descriptors that one SEND carries. */
 #define VIRTWL_SEND_MAX_ALLOCS 28
+
+/* The most runs of one VFD_NEW_PAGES, and the most bytes in all of them. */
+#define VIRTIO_WL_PAGES_MAX_RUNS 1024u
+#define VIRTIO_WL_PAGES_MAX_BYTES (64u << 20)
 
 /* Ids: the host's have this bit set, the guest's have it clear. */
 #define VIRTIO_WL_VFD_HOST_ID_BIT 0x40000000u
@@ -56,6 +62,7 @@
 #define VIRTIO_WL_CMD_VFD_DMABUF_SYNC 0x108u
 #define VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID 0x109u
 #define VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED 0x10au
+#define VIRTIO_WL_CMD_VFD_NEW_PAGES 0x180u /* with F_GUEST_PAGES */
 
 /* Responses. */
 #define VIRTIO_WL_RESP_OK 0x1000u
@@ -130,6 +137,18 @@ struct virtio_wl_ctrl_vfd_new_ctx_named {
     __le32 size;
     __u8 name[32];
     __u8 pad[4];
+};
+
+/* VFD_NEW_PAGES: this, then run_count runs; answered as VFD_NEW is. A run is a
+ * __le64: the address of its first page, in whose low twelve bits, which are 0,
+ * stands how many pages follow that one. Together they are the file that host
+ * peers get, in this order. */
+struct virtio_wl_ctrl_vfd_new_pages {
+    struct virtio_wl_ctrl_hdr hdr;
+    __le32 vfd_id;
+    __le32 flags; /* 0 */
+    __le32 run_count;
+    __le32 pad;
 };
 
 /* VFD_CLOSE, and VFD_HUP to the guest. */

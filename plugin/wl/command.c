@@ -162,6 +162,27 @@ static int do_new_dmabuf(struct vwl_core *core, struct vwl_request *request)
     return vwl_dmabuf_create(core, request, vwl_request_id(request), &wish);
 }
 
+static int do_new_pages(struct vwl_core *core, struct vwl_request *request)
+{
+    uint32_t flags;
+    int err;
+
+    if (!vwl_core_has(core, VIRTIO_WL_F_GUEST_PAGES) || !core->ops->pages) {
+        log_guest_bug(core->log,
+                      "NEW_PAGES is refused: the host does not offer it");
+        return -VWL_EBADCMD;
+    }
+    if (command_bytes(request) < sizeof(struct virtio_wl_ctrl_vfd_new_pages)) {
+        log_guest_bug(core->log, "a NEW_PAGES of %zu bytes is too short",
+                      command_bytes(request));
+        return -EINVAL;
+    }
+    flags = VWL_REQUEST32(request, virtio_wl_ctrl_vfd_new_pages, flags);
+    err = new_check_plain(core, request, flags ? -VWL_EBADFLAGS : 0);
+    return err < 0 ? err
+                   : vwl_pages_create(core, request, vwl_request_id(request));
+}
+
 /* ---- using them --------------------------------------------------------- */
 
 static int do_close(struct vwl_core *core, struct vwl_request *request)
@@ -256,13 +277,14 @@ static const struct {
     /* whether these are known comes first, so they check their lengths */
     { VIRTIO_WL_CMD_VFD_NEW_DMABUF, 4, do_new_dmabuf },
     { VIRTIO_WL_CMD_VFD_DMABUF_SYNC, 4, do_dmabuf_sync, true },
+    { VIRTIO_WL_CMD_VFD_NEW_PAGES, 4, do_new_pages },
     { VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID,
       sizeof(struct virtio_wl_ctrl_vfd_sendrecv), do_send_foreign, true },
     { VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED,
       sizeof(struct virtio_wl_ctrl_vfd_new_ctx_named), do_new_ctx_named },
 };
 
-/* What a snapshot may have; dmabufs are plain memory in it. */
+/* What a snapshot may have; dmabufs are plain memory in it, pages opaque. */
 static const struct vwl_vfd_ops *const kinds[] = {
     &vwl_ctx_ops, &vwl_pipe_ops,  &vwl_socket_ops,
     &vwl_shm_ops, &vwl_fence_ops, &vwl_opaque_ops,

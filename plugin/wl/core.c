@@ -361,6 +361,8 @@ void vwl_core_stats(const struct vwl_core *core, struct vwl_stats *stats)
     stats->vfds = core->n_vfds;
     stats->contexts = core->n_contexts;
     stats->dmabufs = core->n_dmabufs;
+    stats->guest_pages = core->n_pages;
+    stats->guest_pages_bytes = core->pages_bytes;
     stats->shm_bytes = core->shm_bytes;
     stats->shm_mappings = core->maps.n_mapped;
     stats->in_flight = core->in_flight;

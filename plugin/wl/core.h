@@ -86,6 +86,11 @@ struct vwl_whole_buffer {
     uint64_t token; /* as of vwl_core_next_message */
 };
 
+/* A run of the guest's memory, in whole pages. */
+struct vwl_run {
+    uint64_t gpa, bytes;
+};
+
 /* So many more than the one that is asked for. */
 #define VWL_MORE_MAX 15u
 
@@ -131,6 +136,11 @@ struct vwl_core_ops {
      * with a descriptor that is the core's; -EINPROGRESS with a socket on
      * which it comes, as vwl_host says; other -errno or NULL: refused. */
     int (*foreign)(void *opaque, uint32_t kind, uint64_t value, int *fd);
+    /* One file out of these runs, which is the core's: 0; -EFAULT: a run is no
+     * memory of the guest; -EOPNOTSUPP or NULL: there are none; other -errno.
+     * Never waits. */
+    int (*pages)(void *opaque, const struct vwl_run *runs, unsigned int n,
+                 int *fd);
     /* As vwl_host's transfer_request; NULL: all are refused. */
     int (*transfer)(void *opaque, size_t index, uint32_t kind, uint32_t way,
                     int *fd);

@@ -55,6 +55,8 @@ struct vwl_core {
     unsigned int peak_vfds;  /* since memory was last given back */
     unsigned int n_contexts; /* lingering ones too */
     unsigned int n_dmabufs;
+    unsigned int n_pages;      /* VFDs of the guest's own pages */
+    uint64_t pages_bytes;      /* in these */
     unsigned int n_wide;       /* pipes that have more than the usual memory */
     struct vwl_list waiting;   /* of vwl_vfd.waiting: requests wait there */
     struct vwl_list lingering; /* of vwl_vfd.lingering, oldest first */

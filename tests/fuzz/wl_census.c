@@ -17,7 +17,7 @@
 
 struct sums {
     unsigned int vfds, contexts, waiting;
-    uint64_t shm_bytes, outbox_bytes;
+    uint64_t shm_bytes, pages_bytes, outbox_bytes;
 };
 
 static void count_outbox(const struct vwl_outbox *outbox, struct sums *sums)
@@ -44,8 +44,12 @@ static void count_vfd(const struct vwl_vfd *vfd, struct sums *sums)
     sums->vfds++;
     sums->contexts += vfd->ops->is_context;
     sums->waiting += n + (vfd->creating != NULL);
-    if (vfd->ops == &vwl_shm_ops || vfd->ops == &vwl_dmabuf_ops) {
+    if (vfd->ops == &vwl_shm_ops || vfd->ops == &vwl_dmabuf_ops ||
+        vfd->ops == &vwl_pages_ops) {
         sums->shm_bytes += vwl_memory_of_const(vfd)->charged_bytes;
+    }
+    if (vfd->ops == &vwl_pages_ops) {
+        sums->pages_bytes += vwl_memory_of_const(vfd)->charged_bytes;
     }
     count_outbox(&vfd->outbox, sums);
 }
@@ -135,6 +139,7 @@ void world_census(struct world *world)
     fuzz_check(core->n_contexts == sums.contexts);
     fuzz_check(core->n_contexts <= core->config.max_contexts);
     fuzz_check(core->shm_bytes == sums.shm_bytes);
+    fuzz_check(core->pages_bytes == sums.pages_bytes);
     fuzz_check(core->outbox_bytes == sums.outbox_bytes);
     fuzz_check(core->in_flight == sums.waiting);
     fuzz_check(core->in_flight == world->n_pending);

@@ -137,6 +137,28 @@ static uint32_t take_id(struct world *world)
     return how < 250 ? world->host_ids[how & 7] : take32(&world->in);
 }
 
+/* Few pages, so that some are there twice, or any at all. */
+static void do_pages(struct world *world)
+{
+    uint8_t bytes[24 + 8 * 8] = { 0 };
+    unsigned int n = pick(&world->in, 9), how = take8(&world->in);
+
+    put32(bytes, VIRTIO_WL_CMD_VFD_NEW_PAGES);
+    put32(bytes + 8, take_id(world));
+    put32(bytes + 12, (how & 0x1f) == 0x1f);
+    put32(bytes + 16, (how & 0xe0) == 0xe0 ? take32(&world->in) : n);
+    for (unsigned int i = 0; i < n; i++) {
+        uint32_t run = take8(&world->in);
+
+        put32(bytes + 24 + 8 * i, (run & 0x3f) << 12 | run >> 6);
+        if ((how & 0x1f) == 0x1e) {
+            put32(bytes + 28 + 8 * i, take32(&world->in));
+            put32(bytes + 24 + 8 * i, take32(&world->in));
+        }
+    }
+    execute(world, bytes, 24 + 8 * n, pick(&world->in, 65));
+}
+
 void world_do_new(struct world *world)
 {
     static const uint32_t types[] = {
@@ -152,6 +174,10 @@ void world_do_new(struct world *world)
     unsigned int how = take8(&world->in);
     uint8_t bytes[64] = { 0 };
 
+    if ((how & 3) == 2 && how >> 5 == 7) { /* a pipe has no size */
+        do_pages(world);
+        return;
+    }
     put32(bytes, types[how & 3]);
     put32(bytes + 8, take_id(world));
     put32(bytes + 12, how >> 2 & 7);

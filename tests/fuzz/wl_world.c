@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -83,6 +84,45 @@ static int on_foreign(void *opaque, uint32_t kind, uint64_t value, int *fd)
     return -EINPROGRESS;
 }
 
+static int run_compare(const void *a, const void *b)
+{
+    const struct vwl_run *one = a, *other = b;
+
+    return (one->gpa > other->gpa) - (one->gpa < other->gpa);
+}
+
+/* Whole pages, each once, not too many. */
+static void check_runs(const struct vwl_run *runs, unsigned int n)
+{
+    g_autofree struct vwl_run *sorted = g_memdup2(runs, n * sizeof *runs);
+    uint64_t end = 0, bytes = 0;
+
+    fuzz_check(n > 0 && n <= VIRTIO_WL_PAGES_MAX_RUNS);
+    qsort(sorted, n, sizeof *sorted, run_compare);
+    for (unsigned int i = 0; i < n; i++) {
+        fuzz_check(sorted[i].bytes > 0 && sorted[i].bytes % 4096 == 0);
+        fuzz_check(sorted[i].gpa % 4096 == 0 && sorted[i].gpa >= end);
+        end = sorted[i].gpa + sorted[i].bytes;
+        fuzz_check(end > sorted[i].gpa);
+        bytes += sorted[i].bytes;
+    }
+    fuzz_check(bytes <= VIRTIO_WL_PAGES_MAX_BYTES);
+}
+
+static int on_pages(void *opaque, const struct vwl_run *runs, unsigned int n,
+                    int *fd)
+{
+    static const int errors[] = { EFAULT, EOPNOTSUPP, EINVAL, ENOMEM };
+    uint64_t how = runs[0].gpa >> 12 & 15;
+
+    check_runs(runs, n);
+    if (how < G_N_ELEMENTS(errors)) {
+        return -errors[how];
+    }
+    *fd = fuzz_memfd(4096);
+    return 0;
+}
+
 static void do_answer(struct world *world)
 {
     unsigned int how = take8(&world->in);
@@ -109,6 +149,7 @@ static const struct vwl_core_ops ops = {
     .shm_base = on_base,
     .message_ready = on_ready,
     .foreign = on_foreign,
+    .pages = on_pages,
 };
 
 static void drop_pending(struct world *world)
@@ -145,7 +186,7 @@ static void do_reset(struct world *world)
     fuzz_check(stats.vfds == 0 && stats.contexts == 0);
     fuzz_check(stats.in_flight == 0 && stats.shm_bytes == 0);
     fuzz_check(stats.shm_mappings == 0 && stats.queued_bytes == 0);
-    world->features = how & 0xe;
+    world->features = (how & 0xe) | (how >> 6 & 1u) << VIRTIO_WL_F_GUEST_PAGES;
     world->has_shm = !(how >> 5 & 1);
     vwl_core_set_features(world->core, world->features, world->has_shm);
 }
@@ -274,7 +315,7 @@ void world_init(struct world *world, const uint8_t *data, size_t size)
     world->front.drops = how >> 4 & 1;
     world->front.base = UINT64_C(0xfe00000000);
     fuzz_check(world_make_core(world, &world_limits, &world->core) == 0);
-    world->features = how & 0xe;
+    world->features = (how & 0xe) | (how >> 6 & 1u) << VIRTIO_WL_F_GUEST_PAGES;
     world->has_shm = true;
     vwl_core_set_features(world->core, world->features, true);
     vwl_core_set_in_flight_limit(world->core, 16, 16, 32);

@@ -140,6 +140,19 @@ static int rig_foreign(void *opaque, uint32_t kind, uint64_t value, int *fd)
     return rig->foreign_err;
 }
 
+static int rig_pages(void *opaque, const struct vwl_run *runs, unsigned int n,
+                     int *fd)
+{
+    struct core_rig *rig = opaque;
+
+    g_array_set_size(rig->pages, 0);
+    g_array_append_vals(rig->pages, runs, n);
+    if (rig->pages_err == 0) {
+        *fd = fcntl(rig->pages_fd, F_DUPFD_CLOEXEC, 0);
+    }
+    return rig->pages_err;
+}
+
 static int rig_transfer(void *opaque, size_t index, uint32_t kind, uint32_t way,
                         int *fd)
 {
@@ -171,6 +184,7 @@ static const struct vwl_core_ops rig_ops = {
     .buffer_offer = rig_buffer_offer,
     .buffer_alloc = rig_buffer_alloc,
     .foreign = rig_foreign,
+    .pages = rig_pages,
     .transfer = rig_transfer,
 };
 
@@ -213,7 +227,8 @@ struct core_rig *core_rig_new_limits(uint64_t features,
     rig->lines = g_ptr_array_new_with_free_func(g_free);
     rig->completed = g_ptr_array_new();
     rig->ops = g_array_new(FALSE, FALSE, sizeof(struct core_rig_op));
-    rig->last_map_fd = -1;
+    rig->pages = g_array_new(FALSE, FALSE, sizeof(struct vwl_run));
+    rig->last_map_fd = rig->pages_fd = -1;
     rig->foreign_err = -EOPNOTSUPP;
     rig->base = 0xfe00000000;
     rig->message_room = sizeof rig->message;
@@ -260,6 +275,7 @@ void core_rig_free(struct core_rig *rig)
     g_ptr_array_unref(rig->lines);
     g_ptr_array_unref(rig->completed);
     g_array_unref(rig->ops);
+    g_array_unref(rig->pages);
     g_free(rig);
     /* a thread may still be at what could wait: see base/closer.h */
     for (int i = 0; i < 1000 && count_fds() != n_fds; i++) {

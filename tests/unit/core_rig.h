@@ -18,6 +18,7 @@
 #define MODE_TRANS (1u << VIRTIO_WL_F_TRANS_FLAGS)
 #define MODE_FENCES (1u << VIRTIO_WL_F_SEND_FENCES)
 #define MODE_SHMEM (1u << VIRTIO_WL_F_USE_SHMEM)
+#define MODE_PAGES (1u << VIRTIO_WL_F_GUEST_PAGES)
 #define MODE_NEWEST (MODE_TRANS | MODE_FENCES)
 #define MODE_K23 (MODE_TRANS | MODE_FENCES | MODE_SHMEM)
 
@@ -74,6 +75,11 @@ struct core_rig {
     struct vwl_buffer buffer;    /* what the next one gets; fds are taken */
     struct vwl_buffer_wish wish; /* the last one */
     unsigned int n_allocs;
+
+    /* the guest's pages */
+    int pages_err;
+    int pages_fd;  /* what it gives (a duplicate is given) */
+    GArray *pages; /* of struct vwl_run, the last ones */
 
     GPtrArray *completed; /* of struct vwl_request */
     unsigned int n_ready; /* calls of message_ready */

@@ -15,6 +15,7 @@ extern const struct vwl_vfd_ops vwl_ctx_ops;
 extern const struct vwl_vfd_ops vwl_dmabuf_ops;
 extern const struct vwl_vfd_ops vwl_fence_ops;
 extern const struct vwl_vfd_ops vwl_opaque_ops;
+extern const struct vwl_vfd_ops vwl_pages_ops;
 extern const struct vwl_vfd_ops vwl_pipe_ops;
 extern const struct vwl_vfd_ops vwl_shm_ops;
 extern const struct vwl_vfd_ops vwl_socket_ops;
@@ -24,6 +25,9 @@ extern const struct vwl_vfd_ops vwl_socket_ops;
 /* Connects to a socket of the configuration. */
 int vwl_ctx_create(struct vwl_core *core, struct vwl_request *request,
                    uint32_t id, size_t socket);
+/* Of the guest's memory that the request lists. */
+int vwl_pages_create(struct vwl_core *core, struct vwl_request *request,
+                     uint32_t id);
 /* flags: VIRTIO_WL_VFD_WRITE or _READ, what the guest does. */
 int vwl_pipe_create(struct vwl_core *core, struct vwl_request *request,
                     uint32_t id, uint32_t flags);
