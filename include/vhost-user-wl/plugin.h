@@ -163,7 +163,10 @@ struct vwl_config {
      * times after it found nothing, and never while nothing comes. At most
      * 10000; 0 = it sleeps at once. */
     uint32_t poll_us;
-    uint32_t reserved_2; /* 0 */
+    /* 1: drivers may give pages of their memory to host peers as they are,
+     * without a copy, where this host can: it has /dev/udmabuf, which is opened
+     * by device_new, and guest memory is a memfd. 0: they may not. */
+    uint32_t guest_pages;
 
     /* The VM, as the host calls it; never what its guest says. The app id of
      * its security context is org.vhost_user_wl.vm. and this name, with '_'

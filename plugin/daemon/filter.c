@@ -218,6 +218,7 @@ static const struct {
     unsigned long request;
 } device_ioctls[] = {
     { VWL_FILTER_MEMORY, UDMABUF_CREATE },
+    { VWL_FILTER_PAGES, UDMABUF_CREATE_LIST },
     { VWL_FILTER_MEMORY, DMA_HEAP_IOCTL_ALLOC },
     { VWL_FILTER_DUMB, DRM_IOCTL_MODE_CREATE_DUMB },
     { VWL_FILTER_DUMB, DRM_IOCTL_MODE_DESTROY_DUMB },

@@ -22,6 +22,7 @@ enum vwl_filter_devices {
     VWL_FILTER_DUMB = 1 << 1,   /* DRM: make dumb buffers and share them */
     VWL_FILTER_GPU = 1 << 2,    /* DRM: a driver's own, and what makes and
                                    shares buffers; no modes, no master */
+    VWL_FILTER_PAGES = 1 << 3,  /* udmabuf: one of many parts */
 };
 
 struct vwl_filter_wishes {

@@ -107,6 +107,10 @@ static const struct row {
       "What makes dmabufs for guests: auto, off, or a list of gbm[=PATH], "
       "dumb[=PATH], udmabuf, heap (auto)",
       "WORDS" },
+    { "guest-pages", 0, FLAG, AT(guest_pages),
+      "Let guests give pages of theirs to host peers without a copy, where "
+      "this host has udmabuf",
+      NULL },
     { "mem-slots", 0, FLAG, AT(mem_slots),
       "Offer memory slots (not for QEMU: it aborts)", NULL },
     { "sandbox", 0, CHOICE, AT(sandbox),
@@ -409,6 +413,7 @@ static bool complete(struct vwl_options *options, GError **error)
     config->n_sockets = options->sockets.sockets->len;
     complete_policies(options);
     config->dmabufs = options->dmabufs;
+    config->guest_pages = options->guest_pages;
     config->name = options->name;
     vwl_secctx_name(&options->context_names, options->name, g_random_int());
     folder = options->socket_path ? g_path_get_dirname(options->socket_path)

@@ -37,6 +37,7 @@ struct vwl_options {
     bool exit_on_disconnect;
     bool verbose;
     bool mem_slots;
+    bool guest_pages;
     bool print_capabilities;
     bool print_version;
     bool probe; /* print what the compositor offers, serve nobody */

@@ -119,7 +119,8 @@ void vwl_sandbox_enter(const struct vwl_options *options, int listener,
 {
     const struct vwl_filter_wishes wishes = {
         .which = VWL_FILTER_DAEMON,
-        .devices = devices(options->dmabufs),
+        .devices = devices(options->dmabufs) |
+                   (options->guest_pages ? VWL_FILTER_PAGES : 0),
         .listener = listener,
         .control = control,
     };

@@ -158,6 +158,10 @@ int vwl_device_create(const struct vwl_config *config,
         vwl_device_destroy(device);
         return err;
     }
+    if (config->guest_pages &&
+        !(config->features_off & BIT(VIRTIO_WL_F_GUEST_PAGES))) {
+        vwl_pump_offer_pages(&device->config, &device->log);
+    }
     *out = device;
     return 0;
 }
@@ -170,6 +174,7 @@ void vwl_device_destroy(struct vwl_device *device)
                          device->config.core.n_sockets);
     g_ptr_array_unref(device->strings);
     vwl_allocators_close(device->allocators);
+    vwl_pages_close(device->config.pages);
     vwl_locks_close(device->config.core.locks);
     g_free(device);
 }
@@ -395,7 +400,7 @@ static void fill_stats(struct vwl_device *device, struct vwl_pump *pump,
     *stats = device->totals;
     stats->vfds = stats->contexts = stats->shm_bytes = 0;
     stats->shm_mappings = stats->in_flight = stats->queued_bytes = 0;
-    stats->dmabufs = 0;
+    stats->dmabufs = stats->guest_pages = stats->guest_pages_bytes = 0;
     stats->host_dmabuf_version = stats->host_dmabuf_formats = 0;
     stats->host_main_device = stats->host_explicit_sync = 0;
     if (pump) {

@@ -256,6 +256,7 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     pump->max_copied_bytes = config->core.max_queued_bytes;
     pump->poll_max_us = pump->poll_us = config->poll_us;
     pump->allocators = config->allocators;
+    pump->pages = config->pages;
     err = vwl_core_create(&core, &vwl_pump_core_ops, pump, log, &pump->core);
     if (err < 0) {
         vwl_closer_destroy(pump->closer);
@@ -338,6 +339,8 @@ void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats)
     stats->in_flight = now.in_flight;
     stats->queued_bytes = now.queued_bytes;
     stats->dmabufs = now.dmabufs;
+    stats->guest_pages = now.guest_pages;
+    stats->guest_pages_bytes = now.guest_pages_bytes;
     vwl_pump_probe_stats(pump, stats);
     stats->requests += now.requests;
     stats->refused += now.refused;

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "compositor/allocator.h"
+#include "compositor/pages.h"
 #include "loop/source.h"
 #include "vhost-user-wl/plugin.h"
 #include "vhu/session.h"
@@ -27,11 +28,16 @@ struct vwl_pump_config {
     uint32_t max_in_flight;            /* 0: half of the out queue */
     uint32_t poll_us;                  /* as vwl_config's */
     struct vwl_allocators *allocators; /* outlive the pump */
+    struct vwl_pages *pages;           /* so does it; NULL: there are none */
     enum vwl_security_context security_context;
     const char *name;            /* of the VM; may be NULL */
     const struct vwl_host *host; /* complete (missing slots are NULL);
                                     outlives the pump */
 };
+
+/* Offers guests to give their pages away, if the host can take them and see
+ * what peers keep; else the log says why not. config->pages is to be closed. */
+void vwl_pump_offer_pages(struct vwl_pump_config *config, struct vwl_log *log);
 
 /* Takes *fd, the front-end's socket; its sources are the gate's. -errno. */
 int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,

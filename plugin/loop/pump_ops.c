@@ -193,6 +193,7 @@ const struct vwl_core_ops vwl_pump_core_ops = {
     .buffer_offer = vwl_pump_buffer_offer,
     .buffer_alloc = vwl_pump_buffer_alloc,
     .foreign = on_foreign,
+    .pages = vwl_pump_pages,
     .transfer = on_transfer,
 };
 

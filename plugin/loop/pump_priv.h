@@ -5,6 +5,7 @@
  *     pump.c           sources and life; settle ends every dispatch
  *     pump_ops.c       what it answers to the core and the session
  *     pump_buffers.c   dmabufs
+ *     pump_pages.c     the guest's own pages
  *     pump_state.c     snapshots; the features that the core was told
  *     pump_extra.c     the pump's part of a snapshot
  *     pump_ring.c      takes what is in the rings
@@ -89,6 +90,7 @@ struct vwl_pump {
     bool polling; /* no kicks are asked for: the rings are looked at */
     bool moved;   /* something came since the last look at this */
     struct vwl_allocators *allocators;
+    const struct vwl_pages *pages; /* NULL: there are none */
     struct vwl_contexts *contexts; /* NULL: the host connects, or there are
                                       none */
     struct vwl_scout *scout;       /* NULL once the front-end is gone */
@@ -225,5 +227,11 @@ int vwl_pump_buffer_offer(void *opaque);
 int vwl_pump_buffer_alloc(void *opaque, const struct vwl_buffer_wish *wish,
                           struct vwl_buffer *out);
 void vwl_pump_probe_stats(const struct vwl_pump *pump, struct vwl_stats *stats);
+
+/* ---- pump_pages.c ---- */
+
+/* Of vwl_core_ops. */
+int vwl_pump_pages(void *opaque, const struct vwl_run *runs, unsigned int n,
+                   int *fd);
 
 #endif

@@ -88,7 +88,8 @@ static bool is_as_restored(const struct vwl_pump *pump)
 
 static const uint64_t own_features = 1u << VIRTIO_WL_F_TRANS_FLAGS |
                                      1u << VIRTIO_WL_F_SEND_FENCES |
-                                     1u << VIRTIO_WL_F_USE_SHMEM;
+                                     1u << VIRTIO_WL_F_USE_SHMEM |
+                                     1u << VIRTIO_WL_F_GUEST_PAGES;
 
 static bool has_shm(const struct vwl_pump *pump)
 {

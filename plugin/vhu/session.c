@@ -75,6 +75,11 @@ struct vwl_backchan *vwl_session_backchan(struct vwl_session *session)
     return session->backchan;
 }
 
+const struct vwl_mem *vwl_session_mem(const struct vwl_session *session)
+{
+    return session->mem;
+}
+
 /* Whether an answer is due is only known afterwards: SET_PROTOCOL_FEATURES
  * may be the one that makes it so. */
 static bool is_due(const struct vwl_session *session,

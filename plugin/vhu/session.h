@@ -40,6 +40,7 @@ struct vwl_session_config {
                                    shared-memory dialect */
     uint64_t protocol_features; /* to offer */
     uint64_t shm_size;          /* length of region 0, bytes */
+    bool keep_files;            /* of guest memory */
 };
 
 /* Called by the session while it serves a request. They must not call
@@ -113,6 +114,8 @@ int vwl_session_dispatch(struct vwl_session *session);
 void vwl_session_dispatch_backchan(struct vwl_session *session);
 
 struct vwl_backchan *vwl_session_backchan(struct vwl_session *session);
+/* Guest memory as it is now, borrowed until the next dispatch. */
+const struct vwl_mem *vwl_session_mem(const struct vwl_session *session);
 
 /* The ring's virtqueue; valid for the session's life. */
 struct vwl_vq *vwl_session_vq(struct vwl_session *session, unsigned int index);

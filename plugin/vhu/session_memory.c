@@ -9,9 +9,19 @@
 /* Guest memory and pieces of region 0 together. */
 #define MAX_REGIONS 4096
 
+static struct vwl_mem *new_table(const struct vwl_session *session)
+{
+    struct vwl_mem *mem = vwl_mem_new();
+
+    if (session->config.keep_files) {
+        vwl_mem_keep_files(mem);
+    }
+    return mem;
+}
+
 void vwl_session_memory_init(struct vwl_session *session)
 {
-    session->mem = vwl_mem_new();
+    session->mem = new_table(session);
     session->regions = g_array_new(FALSE, FALSE,
                                    sizeof(struct vwl_session_region));
     session->iotlb = vwl_iotlb_create();
@@ -30,7 +40,7 @@ void vwl_session_memory_finish(struct vwl_session *session)
 void vwl_session_memory_clear(struct vwl_session *session)
 {
     vwl_mem_unref(session->mem);
-    session->mem = vwl_mem_new();
+    session->mem = new_table(session);
     g_array_set_size(session->regions, 0);
 }
 

@@ -29,7 +29,7 @@ static int init_memory(struct vwl_fe *fe)
     void *ram;
 
     fe->ram_size = (size_t)mib << 20;
-    fe->ram_fd = memfd_create("guest-ram", MFD_CLOEXEC);
+    fe->ram_fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fe->ram_fd < 0 || ftruncate(fe->ram_fd, (off_t)fe->ram_size) < 0) {
         return -errno;
     }

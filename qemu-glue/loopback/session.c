@@ -59,6 +59,7 @@ static uint64_t wanted_features(const struct vwl_fe_options *o)
 
     bits |= o->no_trans_flags ? 0 : BIT(VIRTIO_WL_F_TRANS_FLAGS);
     bits |= o->no_send_fences ? 0 : BIT(VIRTIO_WL_F_SEND_FENCES);
+    bits |= BIT(VIRTIO_WL_F_GUEST_PAGES);
     bits |= o->no_use_shmem ? 0 : BIT(VIRTIO_WL_F_USE_SHMEM);
     bits |= o->no_indirect ? 0 : BIT(VIRTIO_RING_F_INDIRECT_DESC);
     bits |= o->no_event_idx ? 0 : BIT(VIRTIO_RING_F_EVENT_IDX);

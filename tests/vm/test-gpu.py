@@ -3,7 +3,8 @@
 """Buffers of devices, in a guest whose kernel has them.
 
     test-gpu.py --qemu=PATH --plugin=PATH --daemon=PATH --buffers=PATH
-                --fences=PATH --qemu-gpu=PATH --painter=PATH [TEST...]
+                --fences=PATH --pages=PATH --qemu-gpu=PATH --painter=PATH
+                [TEST...]
 
 Prints TAP. The daemon, its host peers and the guest's driver (in user space)
 all run inside one virtual machine; a picture is what its display shows.
@@ -35,8 +36,8 @@ def test(function):
 class Run:
     def __init__(self, options):
         self.options = options
-        self.programs = [options.buffers, options.fences, options.daemon,
-                         options.plugin, options.painter]
+        self.programs = [options.buffers, options.fences, options.pages,
+                         options.daemon, options.plugin, options.painter]
         if options.loopback:
             self.programs.append(options.loopback)
         self.image = gpu.Image(self.programs)
@@ -87,6 +88,16 @@ def fences(run):
         vm.boot()
         gpu.card(vm, "vgem")
         tap(vm.run(f"{run.env} {gpu.path(run.options.fences)} 2>&1",
+                   timeout=300)[1])
+        run.healthy(vm)
+
+
+@test
+def pages(run):
+    """Guest memory as a file for host peers, without a copy; sandboxed."""
+    with run.vm(devices=[]) as vm:
+        vm.boot()
+        tap(vm.run(f"{run.env} {gpu.path(run.options.pages)} 2>&1",
                    timeout=300)[1])
         run.healthy(vm)
 
@@ -306,6 +317,7 @@ def main():
     parser.add_argument("--daemon", required=True)
     parser.add_argument("--buffers", required=True)
     parser.add_argument("--fences", required=True)
+    parser.add_argument("--pages", required=True)
     parser.add_argument("--qemu-gpu", required=True)
     parser.add_argument("--painter", required=True)
     parser.add_argument("--loopback", help="the bridge is tried, too")
