@@ -159,7 +159,7 @@ def unbind_busy(run):
     with run.vm() as vm:
         vm.boot()
         for number in range(6):
-            begun = [vm.begin(f"wltest {tests}", timeout=90) for tests in (
+            begun = [vm.begin(f"wltest {tests}", timeout=200) for tests in (
                 "echo pipes lots", "unread many-at-once", "no-wait memory",
                 "many-fds send-many many-fds", "signals")]
             time.sleep(0.3 + 0.3 * number)
@@ -222,7 +222,7 @@ def pause(run):
         vm.boot()
         for _ in range(5):
             begun = vm.begin("wltest echo memory pipes many-at-once",
-                             timeout=60)
+                             timeout=200)
             for _ in range(4):
                 time.sleep(0.1)
                 vm.qmp("stop")
