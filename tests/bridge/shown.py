@@ -18,7 +18,7 @@ SHOT = WORK + '/shot.ppm'
 
 
 def seen(hands, size, *options):
-    hands.shot().save(SHOT)
+    hands.shot().ppm(SHOT)
     return subprocess.run(
         [sys.executable, HERE.parent / 'pattern.py', SHOT, '--size', size,
          *options], stdout=subprocess.DEVNULL, check=False).returncode == 0

@@ -60,6 +60,11 @@ class Picture:
         self.width, self.height = map(int, fields[1].split())
         self.data = fields[3]
 
+    def ppm(self, path):
+        with open(path, 'wb') as file:
+            file.write(b'P6\n%d %d\n255\n' % (self.width, self.height))
+            file.write(self.data)
+
     def at(self, x, y):
         start = 3 * (y * self.width + x)
         return tuple(self.data[start:start + 3])
