@@ -336,8 +336,9 @@ def few():
             os.close(end)
             with open(ours, 'rb') as file:
                 assert file.read() == b'whole'
-            for _ in range(4):
-                pool(greedy, pools)
+            with contextlib.suppress(BrokenPipeError):  # ended before the last
+                for _ in range(4):
+                    pool(greedy, pools)
             ended(greedy, 'too many descriptors')
         tool.listener.accept()[0].close()
         late.close()
