@@ -10,10 +10,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static bool fail(GError **error, const char *path, const char *why)
+static bool fail(GError **error, GFileError code, const char *path,
+                 const char *why)
 {
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-                "cannot listen at %s: %s", path, why);
+    g_set_error(error, G_FILE_ERROR, code, "cannot listen at %s: %s", path,
+                why);
     return false;
 }
 
@@ -74,6 +75,8 @@ static bool is_served(const struct sockaddr_un *addr)
     return served;
 }
 
+static const char served[] = "another process listens there";
+
 static const char *replace(int fd, const struct sockaddr_un *addr)
 {
     struct stat st;
@@ -85,7 +88,7 @@ static const char *replace(int fd, const struct sockaddr_un *addr)
         return "what is there is no socket";
     }
     if (is_served(addr)) {
-        return "another process listens there";
+        return served;
     }
     if (unlink(addr->sun_path) < 0 ||
         bind(fd, (const struct sockaddr *)addr, sizeof *addr) < 0) {
@@ -138,7 +141,9 @@ bool vwl_listen_open(struct vwl_listen *listen, const char *path, bool wayland,
 
     if (why != NULL) {
         vwl_listen_close(listen);
-        return fail(error, path, why);
+        return fail(error,
+                    why == served ? G_FILE_ERROR_EXIST : G_FILE_ERROR_FAILED,
+                    path, why);
     }
     return true;
 }

@@ -29,7 +29,8 @@ struct vwl_listen {
     }
 
 /* Listens at path, in the place of a socket that nobody serves; of anything
- * else that is there, it is an error. Waits for nobody. */
+ * else that is there, it is an error, G_FILE_ERROR_EXIST if another process
+ * listens there. Waits for nobody. */
 bool vwl_listen_open(struct vwl_listen *listen, const char *path, bool wayland,
                      GError **error);
 

@@ -107,7 +107,8 @@ static bool complete_named(char **text)
 }
 
 /* Sound's clients look for pulse/native in XDG_RUNTIME_DIR, a folder that
- * nobody else makes. */
+ * nobody else makes. If somebody serves them already, that is no reason for
+ * windows to be gone. */
 static bool open_named(struct vwl_serve *serve, GError **error)
 {
     for (unsigned int i = 0;
@@ -115,6 +116,7 @@ static bool open_named(struct vwl_serve *serve, GError **error)
         const char *path;
         char *folder;
         struct vwl_listen listen = VWL_LISTEN_NONE;
+        GError *why = NULL;
 
         if (!complete_named(&serve->sockets[i])) {
             return fail(error, serve->sockets[i],
@@ -124,8 +126,14 @@ static bool open_named(struct vwl_serve *serve, GError **error)
         folder = g_path_get_dirname(path);
         g_mkdir_with_parents(folder, 0700);
         g_free(folder);
-        if (!vwl_listen_open(&listen, path, false, error)) {
-            return false;
+        if (!vwl_listen_open(&listen, path, false, &why)) {
+            if (!g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_EXIST)) {
+                g_propagate_error(error, why);
+                return false;
+            }
+            fprintf(stderr, "%s: %s; serving all but this\n", serve->program,
+                    why->message);
+            g_error_free(why);
         }
         g_array_append_val(serve->named, listen);
     }
@@ -208,7 +216,9 @@ bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
         char *name = g_strndup(serve->sockets[i],
                                strcspn(serve->sockets[i], ":"));
 
-        vwl_bridge_listen(bridge, named_at(serve, i)->fd, name);
+        if (named_at(serve, i)->fd >= 0) {
+            vwl_bridge_listen(bridge, named_at(serve, i)->fd, name);
+        }
         g_free(name);
     }
     g_main_loop_run(serve->loop);
