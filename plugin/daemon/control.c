@@ -255,18 +255,39 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+static void listen_again(struct vwl_control *control);
+
+static gboolean after_pause(gpointer data)
+{
+    listen_again(data);
+    return G_SOURCE_REMOVE;
+}
+
 static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
 {
     struct vwl_control *control = data;
     int connection = vwl_listener_accept(&control->listener);
 
-    if (connection < 0) {
+    if (connection == -EAGAIN) {
         return G_SOURCE_CONTINUE;
+    }
+    if (connection < 0) {
+        vwl_say("--control: cannot accept a connection: %s",
+                g_strerror(-connection));
+        control->accepts = g_timeout_add(VWL_LISTENER_PAUSE_MS, after_pause,
+                                         control);
+        return G_SOURCE_REMOVE;
     }
     hang_up(control);
     control->fd = connection;
     control->reads = g_unix_fd_add(connection, G_IO_IN, on_readable, control);
     return G_SOURCE_CONTINUE;
+}
+
+static void listen_again(struct vwl_control *control)
+{
+    control->accepts = g_unix_fd_add(control->listener.fd, G_IO_IN,
+                                     on_connection, control);
 }
 
 /* ---- questions ---------------------------------------------------------- */
@@ -341,8 +362,7 @@ bool vwl_control_open(struct vwl_control *control, const char *path,
     if (!vwl_listener_open(&control->listener, path, &access, error)) {
         return false;
     }
-    control->accepts = g_unix_fd_add(control->listener.fd, G_IO_IN,
-                                     on_connection, control);
+    listen_again(control);
     return true;
 }
 

@@ -48,7 +48,8 @@ void vwl_listener_close(struct vwl_listener *listener);
 void vwl_bound_unlink(const struct vwl_bound *bound, const char *path);
 
 /* A connection (non-blocking, close-on-exec); -EAGAIN: none now; other
- * -errno: try again after a pause. */
+ * -errno: try again after this pause. */
+#define VWL_LISTENER_PAUSE_MS 100
 int vwl_listener_accept(struct vwl_listener *listener);
 
 #endif

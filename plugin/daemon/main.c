@@ -25,9 +25,6 @@
 #include "say.h"
 #include "vhost-user-wl/plugin.h"
 
-/* A failed accept is tried again after this pause. */
-#define ACCEPT_PAUSE_MS 100
-
 struct daemon {
     struct vwl_options options;
     const struct vwl_plugin *plugin;
@@ -193,7 +190,7 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
         vwl_say("cannot accept a front-end: %s", g_strerror(-connection));
     }
     if (connection < 0 || !serve(daemon, connection)) {
-        g_timeout_add(ACCEPT_PAUSE_MS, after_pause, daemon);
+        g_timeout_add(VWL_LISTENER_PAUSE_MS, after_pause, daemon);
     } else {
         daemon->waiting = g_unix_fd_add(daemon->listener.fd, G_IO_IN,
                                         on_waiting, daemon);

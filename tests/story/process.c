@@ -119,6 +119,21 @@ int process_terminate(struct process *process)
     return process_wait(process);
 }
 
+char *process_hear(const struct process *process, const char *text,
+                   int timeout_ms)
+{
+    GString *heard = g_string_new(NULL);
+
+    while (!strstr(heard->str, text)) {
+        char c;
+
+        g_assert_true(process_readable(process->err, timeout_ms));
+        g_assert_cmpint(read(process->err, &c, 1), ==, 1);
+        g_string_append_c(heard, c);
+    }
+    return g_string_free(heard, FALSE);
+}
+
 char *process_errors(struct process *process)
 {
     GString *text = g_string_new(NULL);

@@ -29,7 +29,10 @@ void process_wait_listening(const char *path);
 int process_wait(struct process *process);
 /* SIGTERM, then process_wait. */
 int process_terminate(struct process *process);
-/* All that it wrote to standard error until its end. */
+/* What it writes to standard error until that is there; waits for it. */
+char *process_hear(const struct process *process, const char *text,
+                   int timeout_ms);
+/* All (the rest) that it wrote to standard error until its end. */
 char *process_errors(struct process *process);
 
 unsigned int process_fds(GPid pid);

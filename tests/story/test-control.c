@@ -7,6 +7,7 @@
  */
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -217,7 +218,7 @@ static struct scene *begin(const char *clipboard)
     peer = g_strdup_printf("--wayland-sock=%s", scene->peer);
     control = g_strdup_printf("--control=%s", scene->control);
     scene->listener = process_listen(scene->peer, 4);
-    process_daemon(&scene->process, false,
+    process_daemon(&scene->process, true,
                    (const char *const[]){ socket, peer, control, clipboard,
                                           NULL });
     fd = connect_to(scene->socket);
@@ -235,6 +236,7 @@ static void finish(struct scene *scene)
     vwl_drv_destroy(scene->drv);
     vwl_fe_destroy(scene->fe);
     g_assert_cmpint(process_terminate(&scene->process), ==, 0);
+    close(scene->process.err);
     close(scene->ours);
     close(scene->compositor);
     close(scene->listener);
@@ -357,6 +359,59 @@ static void test_rude(void)
     finish(scene);
 }
 
+static void limit(const struct scene *scene, rlim_t descriptors)
+{
+    struct rlimit now;
+
+    g_assert_cmpint(prlimit(scene->process.pid, RLIMIT_NOFILE, NULL, &now), ==,
+                    0);
+    now.rlim_cur = MIN(descriptors, now.rlim_max);
+    g_assert_cmpint(prlimit(scene->process.pid, RLIMIT_NOFILE, &now, NULL), ==,
+                    0);
+}
+
+/* The number of the descriptor that a listener gives up to accept one: all
+ * below it are in use. It is the listener's twice. */
+static rlim_t kept_for_one(const struct scene *scene)
+{
+    g_autofree char *before = NULL;
+
+    for (int i = 3; i < 64; i++) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d",
+                                                (int)scene->process.pid, i);
+        char *link = g_file_read_link(path, NULL);
+
+        if (link && g_strcmp0(link, before) == 0 &&
+            g_str_has_prefix(link, "socket:")) {
+            g_free(link);
+            return (rlim_t)i;
+        }
+        g_free(before);
+        before = link;
+    }
+    g_assert_not_reached();
+}
+
+/* Whoever comes while there is none waits, and is served later. */
+static void test_few_descriptors(void)
+{
+    struct scene *scene = begin("--clipboard=off");
+    int late;
+
+    look(scene, NULL);
+    limit(scene, kept_for_one(scene));
+    late = connect_to(scene->control);
+    g_free(process_hear(&scene->process,
+                        "--control: cannot accept a connection", PATIENCE_MS));
+    look(scene, NULL);
+    limit(scene, RLIM_INFINITY);
+    expect_hung_up(scene);
+    close(scene->ours);
+    scene->ours = late;
+    look(scene, NULL);
+    finish(scene);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -365,5 +420,6 @@ int main(int argc, char **argv)
     g_test_add_func("/control/alone", test_alone);
     g_test_add_func("/control/windows", test_windows);
     g_test_add_func("/control/rude", test_rude);
+    g_test_add_func("/control/few-descriptors", test_few_descriptors);
     return g_test_run();
 }
