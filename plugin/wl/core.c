@@ -33,11 +33,8 @@ static int core_open_fds(struct vwl_core *core)
     }
     vwl_watched_set(&core->in, epoll_create1(EPOLL_CLOEXEC));
     vwl_watched_set(&core->out, epoll_create1(EPOLL_CLOEXEC));
-    core->in_epoll = core->in.fd;
-    core->out_epoll = core->out.fd;
-    if (core->in_epoll < 0 || core->out_epoll < 0 ||
-        epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, core->timers.fd, &event) <
-            0) {
+    if (core->in.fd < 0 || core->out.fd < 0 ||
+        epoll_ctl(core->out.fd, EPOLL_CTL_ADD, core->timers.fd, &event) < 0) {
         return -errno;
     }
     return 0;
@@ -56,7 +53,7 @@ int vwl_core_create(const struct vwl_core_config *config,
     core->config = *config;
     vwl_watched_init(&core->in);
     vwl_watched_init(&core->out);
-    core->in_epoll = core->out_epoll = core->anchor_fd = -1;
+    core->anchor_fd = -1;
     core->timers.fd = core->bounce.fd[0] = core->bounce.fd[1] = -1;
     vwl_core_set_in_flight_limit(core, VIRTIO_WL_QUEUE_SIZE / 2,
                                  VIRTIO_WL_QUEUE_SIZE, VIRTIO_WL_QUEUE_SIZE);
@@ -201,7 +198,7 @@ void vwl_core_fail_requests(struct vwl_core *core,
 void vwl_core_dispatch_out(struct vwl_core *core)
 {
     struct epoll_event events[64];
-    int n = vwl_look(core->out_epoll, events, G_N_ELEMENTS(events));
+    int n = vwl_look(core->out.fd, events, G_N_ELEMENTS(events));
     bool timers = false, foreigns = false, asks = false;
 
     for (int i = 0; i < n; i++) {
@@ -292,12 +289,12 @@ struct vwl_watched *vwl_core_out(struct vwl_core *core)
 
 int vwl_core_in_fd(const struct vwl_core *core)
 {
-    return core->in_epoll;
+    return core->in.fd;
 }
 
 int vwl_core_out_fd(const struct vwl_core *core)
 {
-    return core->out_epoll;
+    return core->out.fd;
 }
 
 void vwl_core_base_changed(struct vwl_core *core)

@@ -34,8 +34,7 @@ struct vwl_core {
     unsigned int in_flight_most;  /* if one of them has too many */
     unsigned int ring_entries;    /* descriptors of the out queue */
 
-    struct vwl_watched in, out;
-    int in_epoll, out_epoll; /* theirs */
+    struct vwl_watched in, out; /* epoll sets of what watch.h says */
     struct vwl_bounce bounce;
     uint8_t *scratch; /* of those that read much through a filter; NULL */
     struct vwl_timers timers;

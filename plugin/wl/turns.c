@@ -163,7 +163,7 @@ static ssize_t turns_next(struct vwl_core *core, const struct iovec *buffer,
         if (!vwl_messages_is_empty(&core->messages)) {
             return turns_deliver_queued(core, buffer, n_buffer, token);
         }
-        vfd = vwl_ready_next(&core->ready, core->in_epoll, &polled);
+        vfd = vwl_ready_next(&core->ready, core->in.fd, &polled);
         if (!vfd) {
             return 0;
         }
@@ -208,7 +208,7 @@ void vwl_turns_hoard(struct vwl_core *core)
 
     core->messages.handing = true;
     for (int i = 0; i < HOARD_READS; i++) {
-        struct vwl_vfd *vfd = vwl_ready_next(&core->ready, core->in_epoll,
+        struct vwl_vfd *vfd = vwl_ready_next(&core->ready, core->in.fd,
                                              &polled);
 
         if (!vfd) {

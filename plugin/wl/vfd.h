@@ -137,7 +137,7 @@ struct vwl_vfd_ops {
     void (*filtered)(struct vwl_vfd *vfd, int err);
     /* It was sent. May be NULL. */
     void (*sent)(struct vwl_vfd *vfd);
-    /* out_epoll has these events for it. NULL: vwl_vfd_on_peer. */
+    /* The core's out set has these events for it. NULL: vwl_vfd_on_peer. */
     void (*on_ready)(struct vwl_vfd *vfd, uint32_t events);
 
     struct vwl_vfd_saved saved;
@@ -158,8 +158,8 @@ struct vwl_vfd {
     int send_fd;           /* memory, or the other end of a pipe; -1: none */
     bool send_broken;      /* nothing more is sent */
     bool is_wide;          /* counted in vwl_core.n_wide */
-    bool in_watched;       /* in in_epoll */
-    uint32_t out_watched;  /* in out_epoll: 0, or epoll events */
+    bool in_watched;       /* in the core's in set */
+    uint32_t out_watched;  /* in its out set: 0, or epoll events */
     unsigned int pause;    /* mask of enum vwl_pause */
     int ready_slot;        /* in vwl_ready.vfds; -1 */
     bool answers;          /* it spoke next after it was sent something */

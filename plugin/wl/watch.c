@@ -36,8 +36,8 @@ int vwl_watch_in(struct vwl_vfd *vfd)
     }
     vfd->in_watched = wanted;
     if (!wanted) {
-        epoll_ctl(core->in_epoll, EPOLL_CTL_DEL, vfd->fd, &event);
-    } else if (epoll_ctl(core->in_epoll, EPOLL_CTL_ADD, vfd->fd, &event) < 0) {
+        epoll_ctl(core->in.fd, EPOLL_CTL_DEL, vfd->fd, &event);
+    } else if (epoll_ctl(core->in.fd, EPOLL_CTL_ADD, vfd->fd, &event) < 0) {
         vfd->in_watched = false;
         return watch_failed(vfd);
     }
@@ -71,8 +71,8 @@ int vwl_watch_out(struct vwl_vfd *vfd)
     }
     vfd->out_watched = wanted;
     if (!wanted) {
-        epoll_ctl(core->out_epoll, EPOLL_CTL_DEL, vfd->fd, &event);
-    } else if (epoll_ctl(core->out_epoll, how, vfd->fd, &event) < 0) {
+        epoll_ctl(core->out.fd, EPOLL_CTL_DEL, vfd->fd, &event);
+    } else if (epoll_ctl(core->out.fd, how, vfd->fd, &event) < 0) {
         vfd->out_watched = 0;
         return watch_failed(vfd);
     }
@@ -84,11 +84,11 @@ void vwl_watch_end(struct vwl_vfd *vfd)
     struct epoll_event event = { 0 };
 
     if (vfd->in_watched) {
-        epoll_ctl(vfd->core->in_epoll, EPOLL_CTL_DEL, vfd->fd, &event);
+        epoll_ctl(vfd->core->in.fd, EPOLL_CTL_DEL, vfd->fd, &event);
         vfd->in_watched = false;
     }
     if (vfd->out_watched) {
-        epoll_ctl(vfd->core->out_epoll, EPOLL_CTL_DEL, vfd->fd, &event);
+        epoll_ctl(vfd->core->out.fd, EPOLL_CTL_DEL, vfd->fd, &event);
         vfd->out_watched = 0;
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What is watched of a VFD's host peer: by what it is now, and not more than
- * that. in_epoll: the peer has something; out_epoll: it takes something again,
+ * that. in: the peer has something; out: it takes something again,
  * or is gone.
  */
 #ifndef VWL_WL_WATCH_H

@@ -35,7 +35,7 @@ static void channel_close(struct vwl_core *core, struct vwl_channel *channel)
 
     channel_release(channel);
     /* closing it would do that, but may take its time */
-    epoll_ctl(core->out_epoll, EPOLL_CTL_DEL, channel->fd, &event);
+    epoll_ctl(core->out.fd, EPOLL_CTL_DEL, channel->fd, &event);
     vwl_closer_close(core->closer, &channel->fd);
 }
 
@@ -69,7 +69,7 @@ static int channel_open(struct vwl_ctx *ctx, struct vwl_channel *channel)
     }
     err = vwl_fd_admit(channel->fd);
     if (err == 0 &&
-        epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, channel->fd, &event) < 0) {
+        epoll_ctl(core->out.fd, EPOLL_CTL_ADD, channel->fd, &event) < 0) {
         err = -errno;
     }
     if (err < 0) {

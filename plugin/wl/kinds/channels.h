@@ -29,7 +29,7 @@ void vwl_channels_init(struct vwl_channels *channels);
 /* Nobody waits any more. */
 void vwl_channels_finish(struct vwl_core *core);
 
-/* The one that an event of the core's out_epoll is of; NULL: it is of
+/* The one that an event of the core's out set is of; NULL: it is of
  * something else. */
 struct vwl_channel *vwl_channels_find(struct vwl_core *core, const void *ptr);
 

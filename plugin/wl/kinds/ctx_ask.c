@@ -90,7 +90,7 @@ static int asks_make_epoll(struct vwl_core *core)
     if (asks->epoll < 0) {
         return -errno;
     }
-    if (epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, asks->epoll, &event) < 0) {
+    if (epoll_ctl(core->out.fd, EPOLL_CTL_ADD, asks->epoll, &event) < 0) {
         int err = -errno;
 
         vwl_fd_clear(&asks->epoll);

@@ -97,7 +97,7 @@ static int sync_by_thread(struct vwl_vfd *vfd, uint32_t flags)
     int err = vwl_dmabuf_sync_begin(core->syncer, vfd->send_fd, flags,
                                     &dmabuf->sync);
 
-    if (err == 0 && epoll_ctl(core->out_epoll, EPOLL_CTL_ADD,
+    if (err == 0 && epoll_ctl(core->out.fd, EPOLL_CTL_ADD,
                               vwl_dmabuf_sync_fd(dmabuf->sync), &event) < 0) {
         err = -errno;
         vwl_dmabuf_sync_end(g_steal_pointer(&dmabuf->sync));
@@ -136,7 +136,7 @@ static bool dmabuf_watch(struct vwl_vfd *vfd)
                             : EPOLL_CTL_ADD;
     dmabuf->watched = wanted;
     event.events = wanted;
-    return epoll_ctl(vfd->core->out_epoll, how, vfd->send_fd, &event) == 0 ||
+    return epoll_ctl(vfd->core->out.fd, how, vfd->send_fd, &event) == 0 ||
            !wanted;
 }
 
@@ -200,7 +200,7 @@ static void dmabuf_unwatch(struct vwl_vfd *vfd)
     struct epoll_event event = { 0 };
 
     if (dmabuf->watched) {
-        epoll_ctl(vfd->core->out_epoll, EPOLL_CTL_DEL, vfd->send_fd, &event);
+        epoll_ctl(vfd->core->out.fd, EPOLL_CTL_DEL, vfd->send_fd, &event);
         dmabuf->watched = 0;
     }
     if (dmabuf->sync) {

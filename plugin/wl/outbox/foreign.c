@@ -112,8 +112,7 @@ static int foreigns_make_epoll(struct vwl_core *core)
     if (foreigns->epoll < 0) {
         return -errno;
     }
-    if (epoll_ctl(core->out_epoll, EPOLL_CTL_ADD, foreigns->epoll, &event) <
-        0) {
+    if (epoll_ctl(core->out.fd, EPOLL_CTL_ADD, foreigns->epoll, &event) < 0) {
         int err = -errno;
 
         vwl_fd_clear(&foreigns->epoll);
