@@ -243,7 +243,7 @@ def probe(run, vm):
                     "--wayland-sock=/run/wayland 2> /run/probe.log", 60)
     for line in ("linux-dmabuf version [3-9]", "format XR24 modifier",
                  "global zwp_linux_dmabuf_v1 [3-9]",
-                 "allocators.* dumb udmabuf heap"):
+                 "allocators gbm.* dumb udmabuf heap"):
         if not re.search(line, said):
             raise vms.Error(f"no {line} in:\n{said}")
     return said
@@ -258,13 +258,12 @@ def compositor(run):
         vm.boot(300)
         card = gpu.card(vm, "cirrus")
         start_weston(vm, card)
-        words = ["auto", f"dumb={card}"]
-        if "allocators gbm" in probe(run, vm):
-            words.append(f"gbm={card}")
-            tap(vm.run(f"{run.env} export GALLIUM_DRIVER=softpipe; "
-                       f"VWL_GPU_DISPLAY={card} VWL_GPU_ALLOCATORS=gbm={card}"
-                       f" {gpu.path(run.options.buffers)} 2>&1",
-                       timeout=300)[1])
+        probe(run, vm)
+        words = ["auto", f"dumb={card}", f"gbm={card}"]
+        tap(vm.run(f"{run.env} export GALLIUM_DRIVER=softpipe; "
+                   f"VWL_GPU_DISPLAY={card} VWL_GPU_ALLOCATORS=gbm={card}"
+                   f" {gpu.path(run.options.buffers)} 2>&1",
+                   timeout=300)[1])
         for number, word in enumerate(words):
             name, size = f"vu{number}", f"{300 + number}x200"
             start_daemon(run, vm, name, word)
