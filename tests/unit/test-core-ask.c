@@ -8,12 +8,12 @@
 #include <glib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "ask.h"
 #include "bytes.h"
 #include "fds.h"
+#include "own_clock.h"
 #include "policy_rig.h"
 #include "socket.h"
 #include "wl/kinds/ctx_ask.h"
@@ -33,49 +33,6 @@ enum {
 };
 
 #define OFFER SERVER_ID
-
-static int64_t now_us = 1000000;
-static int64_t due_us; /* 0: no timer */
-static int timer = -1;
-
-gint64 __wrap_g_get_monotonic_time(void);
-int __real_timerfd_settime(int fd, int flags, const struct itimerspec *spec,
-                           struct itimerspec *old);
-int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *spec,
-                           struct itimerspec *old);
-
-gint64 __wrap_g_get_monotonic_time(void)
-{
-    return now_us;
-}
-
-/* It rings at once if it is due by our clock. */
-static void ring(void)
-{
-    struct itimerspec spec = { 0 };
-
-    spec.it_value.tv_nsec = due_us && due_us <= now_us;
-    __real_timerfd_settime(timer, TFD_TIMER_ABSTIME, &spec, NULL);
-}
-
-int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *spec,
-                           struct itimerspec *old)
-{
-    timer = fd;
-    due_us = (int64_t)spec->it_value.tv_sec * 1000000 +
-             spec->it_value.tv_nsec / 1000;
-    ring();
-    return 0;
-}
-
-static void advance(struct core_rig *rig, int64_t ms)
-{
-    now_us += ms * 1000;
-    ring();
-    while (is_readable(vwl_core_out_fd(rig->core))) {
-        vwl_core_dispatch_out(rig->core);
-    }
-}
 
 /* The guest sends one message, and its host peer gets it. */
 static void say(struct core_rig *rig, int compositor, GByteArray *message)
@@ -165,7 +122,7 @@ static void answer(struct core_rig *rig, int32_t status)
     g_assert_cmpint(send(rig->transfer_fd, &status, sizeof status, 0), ==,
                     sizeof status);
     close(rig->transfer_fd);
-    advance(rig, 0);
+    own_clock_advance(rig, 0);
 }
 
 static void test_yes(void)
@@ -189,7 +146,7 @@ static void test_yes(void)
 /* What the reader of a refused transfer sees: its end. */
 static void expect_refused(struct core_rig *rig, int compositor)
 {
-    advance(rig, 0);
+    own_clock_advance(rig, 0);
     expect_silence(compositor);
     expect_hup(rig, PIPE);
 }
@@ -221,9 +178,9 @@ static void test_deadline(void)
     const char *line;
 
     g_byte_array_unref(paste(rig, compositor, PIPE));
-    advance(rig, VWL_ASK_MS - 1);
+    own_clock_advance(rig, VWL_ASK_MS - 1);
     g_assert_cmpint(next_message(rig), ==, 0);
-    advance(rig, 1);
+    own_clock_advance(rig, 1);
     expect_refused(rig, compositor);
     line = rig->lines->pdata[rig->lines->len - 1];
     g_assert_nonnull(strstr(line, "nobody allowed a transfer in time"));

@@ -7,60 +7,17 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "ask.h"
 #include "fds.h"
+#include "own_clock.h"
 #include "socket.h"
 
 #define LINGERING 256u
 #define PIPE_BYTES 65536u
 #define REST 100u
 #define FIRST 10u /* id of the first pipe */
-
-static int64_t now_us = 1000000;
-static int64_t due_us; /* 0: no timer */
-static int timer = -1;
-
-gint64 __wrap_g_get_monotonic_time(void);
-int __real_timerfd_settime(int fd, int flags, const struct itimerspec *spec,
-                           struct itimerspec *old);
-int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *spec,
-                           struct itimerspec *old);
-
-gint64 __wrap_g_get_monotonic_time(void)
-{
-    return now_us;
-}
-
-/* It rings at once if it is due by our clock. */
-static void ring(void)
-{
-    struct itimerspec spec = { 0 };
-
-    spec.it_value.tv_nsec = due_us && due_us <= now_us;
-    __real_timerfd_settime(timer, TFD_TIMER_ABSTIME, &spec, NULL);
-}
-
-int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *spec,
-                           struct itimerspec *old)
-{
-    timer = fd;
-    due_us = (int64_t)spec->it_value.tv_sec * 1000000 +
-             spec->it_value.tv_nsec / 1000;
-    ring();
-    return 0;
-}
-
-static void advance(struct core_rig *rig, int64_t ms)
-{
-    now_us += ms * 1000;
-    ring();
-    while (is_readable(vwl_core_out_fd(rig->core))) {
-        vwl_core_dispatch_out(rig->core);
-    }
-}
 
 static unsigned int n_vfds(struct core_rig *rig)
 {
@@ -120,12 +77,12 @@ static void test_time(void)
     int early = closed_pipe(rig, compositor, FIRST), late;
 
     g_assert_cmpuint(n_vfds(rig), ==, 2);
-    advance(rig, 20000);
+    own_clock_advance(rig, 20000);
     late = closed_pipe(rig, compositor, FIRST); /* the id is free */
     g_assert_cmpuint(n_vfds(rig), ==, 3);
-    advance(rig, 9999);
+    own_clock_advance(rig, 9999);
     g_assert_cmpuint(n_vfds(rig), ==, 3);
-    advance(rig, 2);
+    own_clock_advance(rig, 2);
     g_assert_cmpuint(n_vfds(rig), ==, 2);
     g_assert_cmpuint(drain(rig, early), ==, PIPE_BYTES);
     g_assert_cmpuint(drain(rig, late), ==, PIPE_BYTES + REST);
@@ -165,7 +122,7 @@ static void test_reset(void)
     vwl_core_reset(rig->core, false);
     g_assert_cmpuint(n_vfds(rig), ==, 0);
     g_assert_cmpuint(drain(rig, fd), ==, PIPE_BYTES);
-    advance(rig, 60000);
+    own_clock_advance(rig, 60000);
     close(compositor);
     core_rig_free(rig);
 }
