@@ -83,16 +83,17 @@ class Run:
 
     def start(self, command):
         """In the background, in the guest."""
-        self.check(f"{command} > $XDG_RUNTIME_DIR/log 2>&1 &")
+        self.check(vms.background(command, "$XDG_RUNTIME_DIR/log"))
 
     def lives(self, name):
         return self.vm.run(f"pidof {name}")[0] == 0
 
     def start_bridge(self):
         self.check("rm -f $XDG_RUNTIME_DIR/wayland-0*")
-        self.check("virtio-wl-bridge --title-prefix=\"[guest] \" "
-                   "--app-id-prefix=guest. --socket=sound:pulse/native "
-                   "> $XDG_RUNTIME_DIR/bridge 2>&1 &")
+        self.check(vms.background(
+            "virtio-wl-bridge --title-prefix=\"[guest] \" "
+            "--app-id-prefix=guest. --socket=sound:pulse/native",
+            "$XDG_RUNTIME_DIR/bridge"))
         stage.until("the bridge's socket", lambda: self.vm.run(
             "test -S /run/user/1000/wayland-0")[0] == 0)
 

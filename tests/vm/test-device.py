@@ -60,7 +60,7 @@ def counts(vm):
 
 
 def hold(vm, device="wl0"):
-    vm.check(f"wltest --device=/dev/{device} hold > /dev/null 2>&1 &")
+    vm.spawn(f"wltest --device=/dev/{device} hold")
 
 
 def refused(run, device, *words, args=(), **more):

@@ -66,8 +66,7 @@ def wltest_all(run, vm):
 
 def end_session(vm, end):
     """Runs end() while a program has everything open, in its own words."""
-    vm.check("rm -f /tmp/out; (wltest session-end > /tmp/out; echo done $? "
-             ">> /tmp/out) > /dev/null 2>&1 &")
+    vm.spawn("(wltest session-end; echo done $?)", "/tmp/out")
     settle(lambda: "waiting" in vm.check("cat /tmp/out"), True)
     end()
     settle(lambda: "done 0" in vm.check("cat /tmp/out"), True)
@@ -124,7 +123,7 @@ def reload(run):
             vm.check("rmmod virtio_wl && insmod /lib/modules/virtio_wl.ko " +
                      vm.guest_env.get("vwl_modparams", ""))
             ping(vm)
-        vm.check("wltest hold > /dev/null 2>&1 &")
+        vm.spawn("wltest hold")
         settle(lambda: run.host.peer.connections, 1)
         if vm.run("rmmod virtio_wl")[0] == 0:
             raise vms.Error("unloaded while in use")
@@ -139,7 +138,8 @@ def unbind(run):
     with run.vm() as vm:
         vm.boot()
         # who goes on holding the old device does not keep its name
-        vm.check("(exec 3<> /dev/wl0; exec sleep 600) > /dev/null 2>&1 &")
+        holder = vm.spawn("(exec 3<> /dev/wl0; exec sleep 600)")
+        settle(lambda: vm.run("pidof sleep")[0], 0)
         for _ in range(3):
             name = bound(vm)[0]
             end_session(vm, lambda: vm.check(
@@ -149,7 +149,7 @@ def unbind(run):
                 raise vms.Error("/dev/wl0 stays")
             vm.check(f"echo {name} > {driver_dir(vm)}/bind")
             ping(vm)
-        vm.check("kill $(pidof sleep); until rmmod virtio_wl; do sleep 0.2; "
+        vm.check(f"kill {holder}; until rmmod virtio_wl; do sleep 0.2; "
                  "done")
         run.healthy(vm)
 
@@ -208,7 +208,7 @@ def reset(run):
     with run.vm() as vm:
         vm.boot()
         for _ in range(2):
-            vm.check("wltest hold > /dev/null 2>&1 &")
+            vm.spawn("wltest hold")
             settle(lambda: run.host.peer.connections, 1)
             vm.reset()
             gone(run)
@@ -242,12 +242,12 @@ def pause_with_maps(run):
     reset of the machine is the way out."""
     with run.vm() as vm:
         vm.boot()
-        vm.check("wltest hold > /dev/null 2>&1 &")
+        vm.spawn("wltest hold")
         settle(lambda: run.host.peer.connections, 1)
         vm.qmp("stop")
         vm.qmp("cont")
         ping(vm)
-        vm.check("wltest hold-maps > /tmp/maps 2>&1 &")
+        vm.spawn("wltest hold-maps", "/tmp/maps")
         settle(lambda: "holding" in vm.run("cat /tmp/maps")[1], True)
         ping(vm)
         vm.qmp("stop")
@@ -262,8 +262,8 @@ def pause_with_maps(run):
 
 
 def start_across(vm):
-    vm.check("rm -f /tmp/go /tmp/out; (wltest across > /tmp/out; echo done $? "
-             ">> /tmp/out) > /dev/null 2>&1 &")
+    vm.check("rm -f /tmp/go")
+    vm.spawn("(wltest across; echo done $?)", "/tmp/out")
     settle(lambda: "waiting" in vm.check("cat /tmp/out"), True)
 
 
@@ -326,7 +326,7 @@ def deep_sleep(run):
         end_session(vm, lambda: freeze(vm, "mem"))
         ping(vm)
         gone(run)
-        vm.check("wltest hold > /dev/null 2>&1 &")
+        vm.spawn("wltest hold")
         settle(lambda: run.host.peer.connections, 1)
         freeze(vm, "mem")
         gone(run)

@@ -256,9 +256,10 @@ def bridged(run):
         host.daemon_args = [f"--resource-bridge={host.dir}/bridge"]
         with host.vm(image.dir, devices=[GPU]) as vm:
             vm.boot(300)
-            vm.check(f"{gpu.path(run.options.bridge)} --listen=/run/wl "
-                     "> /run/wl.log 2>&1 & for i in $(seq 200); do "
-                     "[ -S /run/wl ] && exit 0; sleep 0.1; done; exit 1", 60)
+            vm.spawn(f"{gpu.path(run.options.bridge)} --listen=/run/wl",
+                     "/run/wl.log")
+            vm.check("for i in $(seq 500); do [ -S /run/wl ] && exit 0; "
+                     "sleep 0.1; done; cat /run/wl.log; exit 1", 90)
             said = vm.check(f"{gpu.path(programs[0])} /run/wl", 120)
             print("\n".join("# | " + line for line in said.splitlines()),
                   flush=True)

@@ -149,24 +149,22 @@ def display(run):
         vm.boot()
         display = gpu.card(vm, "cirrus")
         for words in ("udmabuf", "heap", f"dumb={display}"):
-            vm.check(f"{run.env} export VWL_GPU_DISPLAY={display}; "
-                     "rm -f /tmp/go /tmp/out; mkfifo /tmp/go; "
-                     f"{gpu.path(run.options.buffers)} --show={words} "
-                     "< /tmp/go > /tmp/out 2>&1 & exec 3> /tmp/go; "
-                     "echo $! > /tmp/pid; "
-                     "for i in $(seq 600); do grep -q shown /tmp/out && break;"
-                     " sleep 0.1; done; (sleep 1000 >&3 & echo $! > "
-                     "/tmp/holder) > /dev/null 2>&1; cat /tmp/out; "
-                     "grep -q shown /tmp/out", 90)
+            vm.check("rm -f /tmp/go; mkfifo /tmp/go")
+            shower = vm.spawn(
+                f"{run.env} VWL_GPU_DISPLAY={display} "
+                f"{gpu.path(run.options.buffers)} --show={words} < /tmp/go",
+                "/tmp/out")
+            # what it reads has an end when this one is killed
+            holder = vm.spawn("sleep 1000 > /tmp/go")
+            wait_for(vm, "grep -q shown /tmp/out", "/tmp/out")
             shot = f"{vm.dir}/shot.ppm"
             vm.qmp("screendump", filename=shot)
             compare(shot, 640, 480)
             if run.options.pictures:
                 shutil.copy(shot, f"{run.options.pictures}/"
                             f"{words.split('=')[0]}.ppm")
-            vm.check("kill $(cat /tmp/holder); for i in $(seq 100); do "
-                     "kill -0 $(cat /tmp/pid) 2> /dev/null || break; "
-                     "sleep 0.1; done", 60)
+            vm.check(f"kill {holder}")
+            wait_for(vm, f"! kill -0 {shower} 2> /dev/null", "/tmp/out")
         run.healthy(vm)
 
 
@@ -205,19 +203,19 @@ def wait_for(vm, condition, log, seconds=120):
 def start_weston(vm, card):
     vm.put("/run/weston.ini", WESTON_INI.encode(), 0o644)
     vm.put("/run/idle", b"#!/bin/sh\nexec sleep 100000\n")
-    vm.check("GALLIUM_DRIVER=softpipe XDG_RUNTIME_DIR=/run /usr/bin/weston "
+    vm.spawn("GALLIUM_DRIVER=softpipe XDG_RUNTIME_DIR=/run /usr/bin/weston "
              "--config=/run/weston.ini --backend=drm-backend.so "
              f"--drm-device={os.path.basename(card)} "
              "--shell=desktop-shell.so --tty=1 --continue-without-input "
-             "--socket=wayland > /run/weston.log 2>&1 &")
+             "--socket=wayland", "/run/weston.log")
     wait_for(vm, "[ -S /run/wayland ]", "/run/weston.log")
 
 
 def start_daemon(run, vm, name, words):
-    vm.check(f"GALLIUM_DRIVER=softpipe {gpu.path(run.options.daemon)} "
+    vm.spawn(f"GALLIUM_DRIVER=softpipe {gpu.path(run.options.daemon)} "
              f"--plugin={gpu.path(run.options.plugin)} "
              f"--socket-path=/run/{name} --wayland-sock=/run/wayland "
-             f"--dmabuf={words} -v > /run/{name}.log 2>&1 &")
+             f"--dmabuf={words} -v", f"/run/{name}.log")
     wait_for(vm, f"[ -S /run/{name} ]", f"/run/{name}.log")
 
 
@@ -267,9 +265,9 @@ def compositor(run):
         for number, word in enumerate(words):
             name, size = f"vu{number}", f"{300 + number}x200"
             start_daemon(run, vm, name, word)
-            vm.check(f"{gpu.path(run.options.painter)} "
+            vm.spawn(f"{gpu.path(run.options.painter)} "
                      f"--daemon-socket=/run/{name} --dmabuf --size={size} "
-                     f"--timeout=100 > /run/{name}.out 2>&1 &")
+                     "--timeout=100", f"/run/{name}.out")
             wait_for(vm, f"grep -q . /run/{name}.out", f"/run/{name}.log")
             if "painted" not in vm.check(f"cat /run/{name}.out"):
                 raise vms.Error(vm.check(f"cat /run/{name}.*"))
@@ -286,15 +284,14 @@ def compositor(run):
 def through_bridge(run, vm, card):
     """A program's own dma-buf of the display's node: by linux-dmabuf through
     the bridge and the device, by number, to weston."""
-    vm.check("GALLIUM_DRIVER=softpipe "
-             f"{gpu.path(run.options.loopback)} --listen=/run/bridge "
-             f"--plugin={gpu.path(run.options.plugin)} --trace "
-             "--wayland-sock=/run/wayland > /run/bridge.log 2>&1 & "
-             "echo $! > /run/bridge.pid")
+    bridge = vm.spawn(
+        f"GALLIUM_DRIVER=softpipe {gpu.path(run.options.loopback)} "
+        f"--listen=/run/bridge --plugin={gpu.path(run.options.plugin)} "
+        "--trace --wayland-sock=/run/wayland", "/run/bridge.log")
     wait_for(vm, "[ -S /run/bridge ]", "/run/bridge.log")
-    vm.check(f"{gpu.path(run.options.painter)} --card={card} "
-             "--wayland-socket=/run/bridge --size=317x211 "
-             "--timeout=100 > /run/bridged.out 2>&1 &")
+    vm.spawn(f"{gpu.path(run.options.painter)} --card={card} "
+             "--wayland-socket=/run/bridge --size=317x211 --timeout=100",
+             "/run/bridged.out")
     wait_for(vm, "grep -q . /run/bridged.out", "/run/bridge.log")
     if "painted" not in vm.check("cat /run/bridged.out"):
         raise vms.Error(vm.check("cat /run/bridged.out /run/bridge.log"))
@@ -306,7 +303,7 @@ def through_bridge(run, vm, card):
     if "zwp_linux_buffer_params_v1" not in said or "wl_shm_pool" in said:
         raise vms.Error(f"not by a dmabuf: {said}")
     vm.check(f"killall vwl-paint; {NO_PAINTER}", 60)
-    vm.check("kill $(cat /run/bridge.pid)")
+    vm.check(f"kill {bridge}")
 
 
 def main():

@@ -114,8 +114,8 @@ class Domain(vms.VM):
 
 
 def paint(run, vm):
-    vm.check("killall -q -9 vwl-paint; vwl-paint --wl0 --size=320x200 "
-             "--timeout=60 > /tmp/window 2>&1 &")
+    vm.run("killall -q -9 vwl-paint")
+    vm.spawn("vwl-paint --wl0 --size=320x200 --timeout=60", "/tmp/window")
     settle(lambda: "painted" in vm.run("cat /tmp/window")[1], True)
     run.desktop.shows()
 

@@ -71,7 +71,7 @@ def alive(vm, file):
 
 
 def begin(vm, file, command):
-    vm.check(f"{command} > {file} 2>&1 & echo $! > {file}.pid")
+    vm.check(f"echo {vm.spawn(command, file)} > {file}.pid")
 
 
 def open_all(run, vm):

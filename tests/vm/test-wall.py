@@ -94,7 +94,7 @@ def attack(vm, session, power):
     """What the guest got, as attack.c says it."""
     if power != "keys":
         return vm.run(f"attack /dev/wl0 {power}", 240)[1]
-    vm.check("attack /dev/wl0 keys > /tmp/keys 2>&1 &")
+    vm.spawn("attack /dev/wl0 keys", "/tmp/keys")
     settle("the guest listens to keys, or gives up", lambda: vm.run(
         "grep -q -e listening -e nothing /tmp/keys")[0] == 0, 240)
     session.presses_a_key()

@@ -49,8 +49,8 @@ def settle(what, want, timeout=60):
 
 def paint(vm, device="wl0", size="320x200"):
     """A window that stays."""
-    vm.check(f"rm -f /tmp/{device}; vwl-paint --wl0=/dev/{device} "
-             f"--size={size} --timeout=60 > /tmp/{device} 2>&1 &")
+    vm.spawn(f"vwl-paint --wl0=/dev/{device} --size={size} --timeout=60",
+             f"/tmp/{device}")
     deadline = time.monotonic() + 70
     while "painted" not in (text := vm.check(f"cat /tmp/{device}")):
         if time.monotonic() > deadline or "vwl-paint:" in text:
@@ -156,21 +156,21 @@ def ends(run):
         vm.qmp("stop")
         vm.qmp("cont")
         run.desktop.shows()
-        vm.run("echo 1 > /proc/sys/kernel/sysrq; (sleep 1; "
-               "echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &")
+        # the guest does not live to answer
+        vm.begin("echo 1 > /proc/sys/kernel/sysrq; "
+                 "echo c > /proc/sysrq-trigger")
         run.desktop.empties()
         vm.wait_ready()
         show(run, vm)
         # what pvpanic's driver does: this kernel lacks it
-        vm.run("(sleep 1; printf '\\1' | dd of=/dev/port bs=1 seek=1285) "
-               "> /dev/null 2>&1 &")
+        vm.begin("printf '\\1' | dd of=/dev/port bs=1 seek=1285")
         vm.wait_event("GUEST_PANICKED", 60)
         run.desktop.empties()
         vm.qmp("system_reset")
         vm.qmp("cont")
         vm.wait_ready()
         show(run, vm)
-        vm.run("(sleep 1; poweroff -f) > /dev/null 2>&1 &")
+        vm.begin("poweroff -f")
         vm.wait_event("SHUTDOWN", 60)
         run.desktop.empties()
         if vm.quit() != 0:

@@ -65,6 +65,14 @@ def tap(names, act, errors=(), explain=lambda: ""):
     return failed
 
 
+def background(command, out="/dev/null"):
+    """A script for the guest that starts a command and says its pid. The file
+    for its output is there, and empty, before the command is: who looks into it
+    next finds neither nothing nor what an earlier one has left. The command is
+    a simple one, or a list in brackets."""
+    return f"exec 3>&1 > {out} 2>&1; {command} 3>&- & echo $! >&3"
+
+
 def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -306,6 +314,11 @@ class VM:
         if status != 0:
             raise Error(f"guest: {script!r} gave {status}:\n{output}")
         return output
+
+    def spawn(self, command, out="/dev/null"):
+        """The pid of a command in the guest's background(), which may not have
+        done anything yet."""
+        return int(self.check(background(command, out)))
 
     def put(self, path, data, mode=0o755):
         """Writes a file in the guest."""
