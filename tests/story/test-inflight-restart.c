@@ -2,7 +2,8 @@
 /*
  * A device that dies, or a front-end that goes, with requests in flight: with
  * the in-flight buffer of before each of them is answered once, by an error,
- * and what comes then is served.
+ * and what comes then is served. One that only stops its rings finds there what
+ * was in flight (GET_VRING_BASE_INFLIGHT), and nothing is lost.
  */
 #include "device.h"
 #include "rig.h"
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -204,6 +206,67 @@ static void test_front_end_goes(gconstpointer packed)
     end(r);
 }
 
+/* Marks of the out queue, in a buffer of two queues. */
+static unsigned int marks(bool packed)
+{
+    size_t half = (numbers[0] | (size_t)numbers[1] << 8 |
+                   (size_t)numbers[2] << 16) /
+                  2;
+    size_t unit = packed ? 32 : 16; /* the header's, and each entry's */
+    unsigned int n = 0;
+    uint8_t *at = mmap(NULL, 2 * half, PROT_READ, MAP_SHARED, buffer, 0);
+
+    g_assert_true(at != MAP_FAILED);
+    for (size_t i = 1; i <= 256; i++) {
+        n += at[half + i * unit];
+    }
+    munmap(at, 2 * half);
+    return n;
+}
+
+/* Rings that stop do not wait for what is in flight, which the front-end was
+ * told by protocol bit 20: it is in the buffer, and goes on afterwards. */
+static void test_stopped(gconstpointer packed)
+{
+    struct rig *r = begin(packed);
+    bool is_packed = GPOINTER_TO_INT(packed) != 0;
+    uint8_t *data = g_malloc(1000000), *got = g_malloc(1000000);
+    struct vwl_drv_request *sends[SENDS];
+    unsigned int waiting = 0;
+    int peer;
+
+    g_assert_true(r->fe->device_protocol >> 20 & 1);
+    for (size_t i = 0; i < 1000000; i++) {
+        data[i] = (uint8_t)(i * 7 + i / 251);
+    }
+    peer = hang(r, sends, data);
+    for (int round = 0; round < 3; round++) {
+        g_assert_cmpint(vwl_fe_stop(r->fe), ==, 0);
+        rig_settle(r);
+        waiting = 0;
+        for (unsigned int i = 0; i < SENDS; i++) {
+            waiting += !sends[i]->done;
+        }
+        g_assert_cmpuint(waiting, >=, SENDS - 1);
+        g_assert_cmpuint(marks(is_packed), ==, waiting);
+        g_assert_cmpint(vwl_fe_start(r->fe), ==, 0);
+    }
+    for (unsigned int i = 0; i < SENDS; i++) {
+        rig_read(r, peer, got, 1000000, NULL, NULL);
+        g_assert_cmpmem(got, 1000000, data, 1000000);
+        g_assert_cmpint(vwl_drv_wait(r->drv, sends[i], RIG_TIMEOUT_MS), ==, 0);
+        g_assert_cmphex(vwl_drv_request_type(sends[i]), ==, RESP_OK);
+        vwl_drv_request_free(r->drv, sends[i]);
+    }
+    rig_settle(r);
+    g_assert_cmpuint(r->drv->in_flight, ==, 0);
+    g_assert_cmpuint(marks(is_packed), ==, 0);
+    g_free(got);
+    g_free(data);
+    close(peer);
+    end(r);
+}
+
 /* Killed with nothing in flight, and with what the dead never saw. */
 static void test_killed_idle(gconstpointer packed)
 {
@@ -246,6 +309,7 @@ int main(int argc, char **argv)
         { "killed-idle", test_killed_idle },
         { "other-form", test_other_form },
         { "front-end-goes", test_front_end_goes },
+        { "stopped", test_stopped },
     };
 
     g_test_init(&argc, &argv, NULL);
