@@ -35,9 +35,10 @@ enum vwl_reset_reason {
 struct vwl_session_config {
     uint64_t features;          /* device features to offer (with transport
                                    bits; bit 30 is added) */
-    uint64_t features_need_shm; /* of these, not offered to a front-end that
-                                   set protocol features without either
-                                   shared-memory dialect */
+    uint64_t features_need_shm; /* of these, offered to a front-end that has
+                                   set protocol features with one of the
+                                   shared-memory dialects, or that is the owner
+                                   and has not set any yet */
     uint64_t protocol_features; /* to offer */
     uint64_t shm_size;          /* length of region 0, bytes */
     bool keep_files;            /* of guest memory */

@@ -23,12 +23,21 @@ static int refuse_bits(struct vwl_session_answer *answer, uint64_t bits)
                                      bits);
 }
 
+/* Whether the front-end can map is known once it has set protocol features. One
+ * that owns the device first and asks then (crosvm) asks no second time: it has
+ * the benefit of the doubt. Who asks before either asks again (QEMU), or cannot
+ * map (libkrun). */
+static bool may_map(const struct vwl_session *session)
+{
+    return vwl_backchan_dialect(session->backchan) != VWL_SHM_NONE ||
+           (session->owned && !session->no_dialect);
+}
+
 int vwl_session_get_features(struct vwl_session *session,
                              struct vwl_vhu_msg *msg,
                              struct vwl_session_answer *answer)
 {
-    uint64_t hidden = session->no_dialect ? session->config.features_need_shm
-                                          : 0;
+    uint64_t hidden = may_map(session) ? 0 : session->config.features_need_shm;
 
     vwl_session_answer_u64(answer, session->offered & ~hidden);
     return 0;

@@ -20,7 +20,7 @@ static void test_qemu_start(void)
     ring_fds_init(&b.fds[0]);
     ring_fds_init(&b.fds[1]);
     say(f, VHOST_USER_GET_FEATURES, PLAIN, "");
-    answered(f, VHOST_USER_GET_FEATURES, "0e00006001000000");
+    answered(f, VHOST_USER_GET_FEATURES, "0600006001000000");
     say(f, VHOST_USER_GET_PROTOCOL_FEATURES, PLAIN, "");
     answered(f, VHOST_USER_GET_PROTOCOL_FEATURES, "2800400000000000");
     handshake(f,

@@ -253,9 +253,9 @@ static void test_features(void)
 
     front_init(&f, FEATURES_QEMU & ~BIT(VHOST_USER_F_PROTOCOL_FEATURES),
                PROTOCOL_QEMU);
+    handshake(&f, PROTOCOL_QEMU);
     say(&f, VHOST_USER_GET_FEATURES, PLAIN, "");
     answered(&f, VHOST_USER_GET_FEATURES, "0e00006001000000");
-    handshake(&f, PROTOCOL_QEMU);
     expect_trace(&f, "");
     set_features(&f, FEATURES_QEMU);
     expect_trace(&f, "F16000000e ");
@@ -298,6 +298,36 @@ static void test_dialects(void)
                                                   : "0e00007407000000");
         front_finish(&f);
     }
+}
+
+/* USE_SHMEM, bit 3, is not offered before it is known that the front-end can
+ * map; to one that owns the device and has said nothing of it, it is. */
+static void test_shm_known(void)
+{
+    struct front f;
+
+    front_init(&f, FEATURES_ALL, PROTOCOL_ALL);
+    for (int round = 0; round < 2; round++) {
+        say(&f, VHOST_USER_GET_FEATURES, PLAIN, "");
+        answered(&f, VHOST_USER_GET_FEATURES, "0600007407000000");
+    }
+    quiet(&f, VHOST_USER_SET_OWNER, ""); /* as crosvm begins */
+    say(&f, VHOST_USER_GET_FEATURES, PLAIN, "");
+    answered(&f, VHOST_USER_GET_FEATURES, "0e00007407000000");
+    handshake(&f, REPLY_ACK); /* no channel to ask on */
+    say(&f, VHOST_USER_GET_FEATURES, PLAIN, "");
+    answered(&f, VHOST_USER_GET_FEATURES, "0600007407000000");
+    handshake(&f, ASKABLE | SHMEM);
+    say(&f, VHOST_USER_GET_FEATURES, PLAIN, "");
+    answered(&f, VHOST_USER_GET_FEATURES, "0e00007407000000");
+    front_finish(&f);
+
+    /* QEMU's device: a dialect, and then the owner */
+    front_init(&f, FEATURES_ALL, PROTOCOL_ALL);
+    say(&f, VHOST_USER_SET_PROTOCOL_FEATURES, PLAIN, "2800400000000000");
+    say(&f, VHOST_USER_GET_FEATURES, PLAIN, "");
+    answered(&f, VHOST_USER_GET_FEATURES, "0e00007407000000");
+    front_finish(&f);
 }
 
 /* Without the offer there is no region. */
@@ -425,6 +455,7 @@ int main(int argc, char **argv)
     g_test_add_func("/session/reply-ack", test_reply_ack);
     g_test_add_func("/session/features", test_features);
     g_test_add_func("/session/dialects", test_dialects);
+    g_test_add_func("/session/shm-known", test_shm_known);
     g_test_add_func("/session/no-shm", test_no_shm);
     g_test_add_func("/session/inband-needs", test_inband_needs);
     g_test_add_func("/session/config", test_config);
