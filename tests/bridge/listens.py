@@ -96,6 +96,22 @@ def locked(place):
         f'left: {os.listdir(place.path)}'
 
 
+def ended_at_once(place):
+    """By whoever has just seen its socket."""
+    for _ in range(10):
+        process = place.start()
+        try:
+            while not place.socket.exists():
+                assert process.poll() is None, process.communicate()
+            process.terminate()
+            said, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+        assert process.returncode == 0, (process.returncode, said)
+        assert not place.socket.exists() and not place.lock.exists(), \
+            f'left: {os.listdir(place.path)}'
+
+
 def others_choose_another(place):
     """As cage, labwc and a nested mutter do."""
     library = ctypes.util.find_library('wayland-server')
@@ -228,8 +244,8 @@ def activated(place):
 
 def main():
     suite = world.Suite()
-    for case in (locked, others_choose_another, lock_of_another, old_files,
-                 robbed, no_socket, stuck_listener, activated):
+    for case in (locked, ended_at_once, others_choose_another, lock_of_another,
+                 old_files, robbed, no_socket, stuck_listener, activated):
         with suite.case(case.__name__.replace('_', ' ')), \
                 tempfile.TemporaryDirectory(prefix='vwl-listen.') as folder:
             case(Place(folder))

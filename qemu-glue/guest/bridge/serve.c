@@ -140,6 +140,21 @@ static bool open_named(struct vwl_serve *serve, GError **error)
     return true;
 }
 
+static gboolean on_signal(gpointer data)
+{
+    g_main_loop_quit(data);
+    return G_SOURCE_CONTINUE;
+}
+
+/* Before the first socket: see serve.h. */
+static void begin(struct vwl_serve *serve)
+{
+    serve->loop = g_main_loop_new(NULL, FALSE);
+    serve->term = g_unix_signal_add(SIGTERM, on_signal, serve->loop);
+    serve->interrupt = g_unix_signal_add(SIGINT, on_signal, serve->loop);
+    serve->named = g_array_new(FALSE, FALSE, sizeof(struct vwl_listen));
+}
+
 bool vwl_serve_open(struct vwl_serve *serve, GError **error)
 {
     const char *wrong = vwl_limits_complete(&serve->limits);
@@ -148,10 +163,10 @@ bool vwl_serve_open(struct vwl_serve *serve, GError **error)
     if (wrong != NULL) {
         fail(error, wrong, "not a limit that can be kept");
     }
-    serve->named = g_array_new(FALSE, FALSE, sizeof(struct vwl_listen));
     if (r < 0) {
         return false;
     }
+    begin(serve);
     if (r == 1) {
         if (!vwl_listen_adopt(&serve->wayland, ACTIVATED_FD)) {
             fprintf(stderr,
@@ -173,12 +188,6 @@ static void on_gone(void *opaque)
     fprintf(stderr, "%s: the device is gone\n", serve->program);
     serve->gone = true;
     g_main_loop_quit(serve->loop);
-}
-
-static gboolean on_signal(gpointer data)
-{
-    g_main_loop_quit(data);
-    return G_SOURCE_CONTINUE;
 }
 
 static void raise_descriptor_limit(void)
@@ -204,13 +213,9 @@ bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
         .opaque = serve,
     };
     struct vwl_bridge *bridge;
-    guint term, interrupt;
 
     raise_descriptor_limit();
     bridge = vwl_bridge_new(transport, &options);
-    serve->loop = g_main_loop_new(NULL, FALSE);
-    term = g_unix_signal_add(SIGTERM, on_signal, serve->loop);
-    interrupt = g_unix_signal_add(SIGINT, on_signal, serve->loop);
     vwl_bridge_listen(bridge, serve->wayland.fd, NULL);
     for (guint i = 0; i < serve->named->len; i++) {
         char *name = g_strndup(serve->sockets[i],
@@ -223,9 +228,6 @@ bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
     }
     g_main_loop_run(serve->loop);
     vwl_bridge_free(bridge);
-    g_source_remove(term);
-    g_source_remove(interrupt);
-    g_main_loop_unref(serve->loop);
     return !serve->gone;
 }
 
@@ -237,6 +239,11 @@ void vwl_serve_finish(struct vwl_serve *serve)
     }
     if (serve->named != NULL) {
         g_array_unref(serve->named);
+    }
+    if (serve->loop != NULL) {
+        g_source_remove(serve->term);
+        g_source_remove(serve->interrupt);
+        g_main_loop_unref(serve->loop);
     }
     g_strfreev(serve->sockets);
     g_free(serve->listen);

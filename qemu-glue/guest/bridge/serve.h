@@ -23,6 +23,7 @@ struct vwl_serve {
     struct vwl_listen wayland; /* the program's to set to VWL_LISTEN_NONE */
     /* private */
     GMainLoop *loop;
+    guint term, interrupt;
     GArray *named; /* of struct vwl_listen, as sockets says */
     bool gone;
 };
@@ -31,7 +32,8 @@ struct vwl_serve {
 void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context);
 
 /* Takes the one socket that a service manager has opened, if it has; else
- * makes one at `listen`, in the place of one that nobody serves. */
+ * makes one at `listen`, in the place of one that nobody serves. Once anybody
+ * can see it, a signal that asks for the end has it removed. */
 bool vwl_serve_open(struct vwl_serve *serve, GError **error);
 
 /* Until a signal asks for the end (true) or the transport is gone. */
