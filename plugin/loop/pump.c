@@ -102,6 +102,10 @@ static void settle(struct vwl_pump *pump)
     vwl_pump_publish(pump, VIRTIO_WL_QUEUE_OUT);
     vwl_pump_publish(pump, VIRTIO_WL_QUEUE_IN);
     poll_rings(pump);
+    if (pump->bulk) {
+        pump->bulk = false;
+        vwl_gate_rest(pump->gate);
+    }
     if (pump->ring[VIRTIO_WL_QUEUE_OUT].is_due ||
         pump->ring[VIRTIO_WL_QUEUE_IN].is_due) {
         vwl_source_wake(pump->again);
@@ -252,6 +256,7 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     core.asks_again = pump->host->socket_connect &&
                       pump->host->socket_connect_again;
     pump->log = log;
+    pump->gate = gate;
     pump->max_in_flight = config->max_in_flight;
     pump->max_copied_bytes = config->core.max_queued_bytes;
     pump->poll_max_us = pump->poll_us = config->poll_us;

@@ -82,6 +82,7 @@ struct vwl_pump {
     struct vwl_session *session; /* NULL once the front-end is gone */
     const struct vwl_host *host;
     struct vwl_log *log;
+    struct vwl_gate *gate; /* borrowed */
     uint32_t max_in_flight;
     uint64_t max_copied_bytes;
     uint32_t poll_max_us; /* 0: never */
@@ -89,6 +90,7 @@ struct vwl_pump {
     uint64_t poll_end_us;
     bool polling; /* no kicks are asked for: the rings are looked at */
     bool moved;   /* something came since the last look at this */
+    bool bulk;    /* and it keeps its peer busy */
     struct vwl_allocators *allocators;
     const struct vwl_pages *pages; /* NULL: there are none */
     struct vwl_contexts *contexts; /* NULL: the host connects, or there are

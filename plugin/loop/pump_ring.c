@@ -12,6 +12,8 @@
 #define BUDGET_STEPS 32768
 /* Pieces of one in-buffer that are looked at; a message has 4 KiB. */
 #define IN_PIECES 64
+/* A request with so much keeps its reader busy. */
+#define BULK_BYTES 16384
 
 static void run_request(struct vwl_pump *pump, struct vwl_chain *chain)
 {
@@ -75,6 +77,7 @@ void vwl_pump_run_out(struct vwl_pump *pump)
             break;
         } else {
             steps += chain->steps;
+            pump->bulk |= chain->out_bytes >= BULK_BYTES;
             run_request(pump, chain);
         }
         if (--budget == 0 || steps >= BUDGET_STEPS) {
@@ -230,6 +233,7 @@ static unsigned int deliver(struct vwl_pump *pump, struct vwl_vq *vq)
     push_filled(pump, vq);
     pump->ring[VIRTIO_WL_QUEUE_IN].is_pushed = true;
     pump->moved = true;
+    pump->bulk |= pump->more.n > 0;
     return 1 + pump->more.n;
 }
 

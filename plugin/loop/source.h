@@ -31,6 +31,10 @@ void vwl_gate_unlock(struct vwl_gate *gate);
 /* Call locked: from now on no source's function runs. */
 void vwl_gate_close(struct vwl_gate *gate);
 
+/* Call locked, in a dispatch. Others have much to do now, perhaps on this
+ * processor: when the dispatch is over it is not waited for more in it. */
+void vwl_gate_rest(struct vwl_gate *gate);
+
 /* Without a context. To be polled for reading (borrowed): wait has something to
  * do. */
 int vwl_gate_fd(const struct vwl_gate *gate);

@@ -44,10 +44,9 @@ struct vwl_gate {
     bool running;        /* a dispatch; it arms at its end */
     bool woken;          /* a source is */
     bool due_changed;
-    int64_t due_us;      /* the first of theirs; 0: none */
-    int64_t armed_us;    /* when the alarm rings; 0: never */
-    unsigned int misses; /* how long a second look is not to be tried */
-    unsigned int skips;  /* how many dispatches that still is */
+    int64_t due_us;          /* the first of theirs; 0: none */
+    int64_t armed_us;        /* when the alarm rings; 0: never */
+    struct vwl_source *last; /* that ran; NULL: it went, or it is to rest */
 };
 
 struct vwl_source {
@@ -59,7 +58,9 @@ struct vwl_source {
     uint32_t generation;    /* of its entry: older events are not for it */
     bool is_always;         /* ready, since the set takes no such file */
     bool woken;
-    int64_t due_us; /* 0: not to be woken then */
+    int64_t due_us;      /* 0: not to be woken then */
+    unsigned int misses; /* how often no second look is to follow it */
+    unsigned int skips;  /* how often that still is */
     vwl_source_fn fn;
     void *opaque;
 };
@@ -80,6 +81,11 @@ void vwl_gate_arm(struct vwl_gate *gate);
 
 /* One dispatch, in which others have no turn. */
 void vwl_gate_run(struct vwl_gate *gate);
+/* Something more may come in a moment, mostly from a guest that polls, and
+ * sleep costs more than looking for it until then. How many it finds, 0: none.
+ * Time in which nothing comes is lost, so it is tried less often the less it
+ * pays, by what ran last: a guest answers sooner than a peer on the host. */
+int vwl_gate_linger(struct vwl_gate *gate, struct epoll_event *events);
 /* What was found in the set, and what is woken. */
 void vwl_gate_run_found(struct vwl_gate *gate, struct epoll_event *events,
                         int n);

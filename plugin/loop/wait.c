@@ -25,7 +25,7 @@ static void make_way(struct vwl_gate *gate)
     }
 }
 
-/* Waits without the lock: what it finds may have changed since. */
+/* Sleeps without the lock: what it finds may have changed since. */
 static int look(struct vwl_gate *gate, struct epoll_event *events, int ms)
 {
     int n;
@@ -33,6 +33,10 @@ static int look(struct vwl_gate *gate, struct epoll_event *events, int ms)
     make_way(gate);
     if (gate->woken || ms == 0) {
         return vwl_look(gate->set, events, EVENTS);
+    }
+    n = vwl_gate_linger(gate, events);
+    if (n > 0) {
+        return n;
     }
     vwl_gate_arm(gate);
     vwl_gate_unlock(gate);

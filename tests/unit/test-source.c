@@ -329,6 +329,42 @@ static void test_looks_again(void)
     bed_finish(&bed);
 }
 
+/* Whether that pays is known of what ran last, not of all. */
+static void test_looks_where_it_pays(void)
+{
+    struct bed bed;
+    struct part *a, *b;
+
+    bed_init(&bed);
+    a = part_new(&bed, 'a', eventfd(0, EFD_CLOEXEC));
+    b = part_new(&bed, 'b', eventfd(0, EFD_CLOEXEC));
+    a->then = ring_other;
+    a->other = b;
+    vwl_source_watch_edges(a->source, &a->watched);
+    vwl_source_watch_edges(b->source, &b->watched);
+    for (unsigned int i = 0; i < 200; i++) {
+        g_string_truncate(bed.order, 0);
+        ring(a->watched.fd);
+        g_assert_true(turn(&bed));
+        g_assert_cmpstr(bed.order->str, ==, "ab");
+        g_assert_false(turn(&bed));
+    }
+    /* nothing came after these, and in the end it is not looked for */
+    a->then = NULL;
+    for (unsigned int i = 0; i < 10; i++) {
+        ring(a->watched.fd);
+        settle(&bed);
+    }
+    a->then = ring_other;
+    g_string_truncate(bed.order, 0);
+    ring(a->watched.fd);
+    g_assert_true(turn(&bed));
+    g_assert_cmpstr(bed.order->str, ==, "a");
+    settle(&bed);
+    g_assert_cmpstr(bed.order->str, ==, "ab");
+    bed_finish(&bed);
+}
+
 static gboolean count(gpointer data)
 {
     ++*(unsigned int *)data;
@@ -449,6 +485,7 @@ int main(int argc, char **argv)
     g_test_add_func("/source/narrowed", test_narrowed);
     g_test_add_func("/source/order", test_order);
     g_test_add_func("/source/looks-again", test_looks_again);
+    g_test_add_func("/source/looks-where-it-pays", test_looks_where_it_pays);
     g_test_add_func("/source/flood", test_flood);
     g_test_add_func("/source/wakes", test_wakes);
     g_test_add_func("/source/no-descriptor", test_no_descriptor);
