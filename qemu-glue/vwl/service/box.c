@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "agents.h"
 #include "fail.h"
 #include "folders.h"
 #include "line.h"
@@ -37,7 +38,7 @@ struct vwl_box {
     struct vwl_process *qemu, *daemon;
     struct vwl_qmp *qmp;
     struct vwl_serial *serial;
-    struct vwl_link *session, *root;
+    struct vwl_agents *agents;
     GQueue stops;                        /* struct waiter */
     unsigned int again, ask, late, kill; /* timers */
 };
@@ -84,8 +85,7 @@ static void let_go(struct vwl_box *box)
     clear_timers(box);
     g_clear_pointer(&box->qmp, vwl_qmp_destroy);
     g_clear_pointer(&box->serial, vwl_serial_destroy);
-    g_clear_pointer(&box->session, vwl_link_destroy);
-    g_clear_pointer(&box->root, vwl_link_destroy);
+    g_clear_pointer(&box->agents, vwl_agents_destroy);
     g_clear_pointer(&box->qemu, vwl_process_forget);
     g_clear_pointer(&box->daemon, vwl_process_forget);
 }
@@ -297,44 +297,24 @@ static void on_frame(void *data, const struct vwl_frame *frame)
     box->ops->frame(box->data, frame);
 }
 
-/* Root's agent only runs what it is told. */
-static void on_root_ready(void *data, const char *software)
-{
-}
-
-static void on_root_gone(void *data)
-{
-}
-
-static void on_root_frame(void *data, const struct vwl_frame *frame)
-{
-}
-
-static const struct vwl_link_ops session_ops = {
+static const struct vwl_link_ops agent_ops = {
     .ready = on_ready,
     .gone = on_gone,
     .frame = on_frame,
 };
-static const struct vwl_link_ops root_ops = {
-    .ready = on_root_ready,
-    .gone = on_root_gone,
-    .frame = on_root_frame,
-};
 
-static bool make_links(struct vwl_box *box, GError **error)
+static bool make_agents(struct vwl_box *box, GError **error)
 {
-    char *session = own_path(box, VWL_SOCKET_CHANNEL);
-    char *root = own_path(box, VWL_SOCKET_ROOT);
-
-    box->session = vwl_link_create(session, box->name, &session_ops, box,
-                                   error);
-    box->root = box->session
-                    ? vwl_link_create(root, box->name, &root_ops, box, error)
-                    : NULL;
+    box->agents = vwl_agents_create(box->runtime, box->name, &agent_ops, box,
+                                    error);
     vwl_box_set_may(box, box->may);
-    g_free(root);
-    g_free(session);
-    return box->root != NULL;
+    return box->agents != NULL;
+}
+
+static bool has_agent(const struct vwl_box *box)
+{
+    return box->agents &&
+           vwl_link_is_ready(vwl_agents_link(box->agents, false));
 }
 
 static void attach(struct vwl_box *box)
@@ -366,7 +346,7 @@ static bool launch(struct vwl_box *box, const struct vwl_prepared *prepared,
     char **line;
 
     if (!vwl_folder_make(box->runtime, error) ||
-        !vwl_folder_make(box->logs, error) || !make_links(box, error)) {
+        !vwl_folder_make(box->logs, error) || !make_agents(box, error)) {
         return false;
     }
     g_strfreev(box->running.daemon);
@@ -450,8 +430,7 @@ static gboolean on_late(gpointer data)
     GError *error = NULL;
 
     clear_timers(box);
-    set_state(box, vwl_link_is_ready(box->session) ? VWL_BOX_RUNNING
-                                                   : VWL_BOX_STARTING);
+    set_state(box, has_agent(box) ? VWL_BOX_RUNNING : VWL_BOX_STARTING);
     vwl_fail(&error, VWL_FAIL_FAILED,
              "%s did not stop in %d s; run: vwl stop --force %s, which loses "
              "what was not saved in it",
@@ -513,7 +492,7 @@ static void take_over(struct vwl_box *box)
         } else {
             box->again = g_timeout_add_seconds(DAEMON_SECONDS, on_again, box);
         }
-        if (!make_links(box, &error)) {
+        if (!make_agents(box, &error)) {
             set_text(&box->running.warning, error->message);
             g_error_free(error);
         }
@@ -586,12 +565,12 @@ bool vwl_box_is_alive(const struct vwl_box *box)
 void vwl_box_set_may(struct vwl_box *box, unsigned int may)
 {
     box->may = may;
-    if (box->session) {
-        vwl_link_set_may(box->session, may);
+    if (box->agents) {
+        vwl_link_set_may(vwl_agents_link(box->agents, false), may);
     }
 }
 
 struct vwl_link *vwl_box_link(struct vwl_box *box, bool root)
 {
-    return root ? box->root : box->session;
+    return box->agents ? vwl_agents_link(box->agents, root) : NULL;
 }
