@@ -460,10 +460,11 @@ bool vwl_host_find(struct vwl_host *host, const struct vwl_machine *machine,
     if (!host->qemu) {
         return false;
     }
+    host->version = vwl_host_qemu_version(host->qemu,
+                                          machine->glue ? NULL : error);
     if (machine->glue) {
         host->glue = vwl_machine_path(machine, machine->glue);
     } else {
-        host->version = vwl_host_qemu_version(host->qemu, error);
         host->glue = host->version ? vwl_host_glue(host->version, error) : NULL;
     }
     if (!host->glue) {

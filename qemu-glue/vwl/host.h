@@ -21,7 +21,8 @@
 #define VWL_KIT_DISK "kit.img"
 
 struct vwl_host {
-    char *qemu, *version; /* absolute; "7.2.22" */
+    char *qemu;    /* absolute */
+    char *version; /* "7.2.22"; NULL if it does not say and glue is named */
     char *glue, *daemon;
     char *display;
     char *sound;              /* NULL: no server */

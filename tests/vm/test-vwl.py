@@ -299,6 +299,34 @@ def doctor(story):
     expect(done.stdout.endswith("Everything is fine.\n"), done)
 
 
+def saved(story):
+    """It goes on where it was: what its memory holds, its programs, its clock;
+    but with new windows. The shared folder stands in the way of that."""
+    story.says(1, "test is not saved and runs on: ", "stop", "--save", "test")
+    story.check("exec", "test", "true")
+    story.check("stop", "test", timeout=120)
+    story.check("run", "test", "--timeout=400", "--share=", timeout=500)
+    story.check("exec", "test", "sh", "-c", "echo kept >/dev/shm/mark; "
+                "sleep 10000 </dev/null >/dev/null 2>&1 & echo $! >/dev/shm/pid")
+    began = story.check("exec", "test", "cat",
+                        "/proc/sys/kernel/random/boot_id")
+    story.check("stop", "--save", "test", timeout=300)
+    expect(story.list()["state"] == "saved", story.list())
+    story.check("run", "test", "--timeout=300", timeout=400)
+    expect(story.check("exec", "test", "sh", "-c", "kill -0 $(cat /dev/shm/pid)"
+                       " && cat /dev/shm/mark /proc/sys/kernel/random/boot_id")
+           == f"kept\n{began}", "it has not gone on")
+    expect(not os.path.exists(f"{story.dir}/data/vwl/test/saved"), "kept")
+
+    def late():
+        done = story.vwl("exec", "test", "date", "+%s")
+        return abs(int(done.stdout or 0) - time.time())
+    worlds.wait(lambda: late() < 5, lambda: f"{late()} s late", 60)
+    story.check("launch", "test", "galculator")
+    worlds.wait(lambda: f"{PREFIX}galculator" in story.windows(),
+                lambda: f"only {story.windows()}", 120)
+
+
 def stop(story):
     story.check("stop", "test", timeout=120)
     expect(story.list()["state"] == "off", story.list())
@@ -319,7 +347,7 @@ def main():
             Story(options, desktop) as story:
         return worlds.tap([create, run, statuses, streams, interrupt, root,
                            apps, terminal, gtk, sound, links, share, doctor,
-                           stop],
+                           saved, stop],
                           story)
 
 

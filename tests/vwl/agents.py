@@ -19,8 +19,10 @@ HELLO, LIST, APP, ICON, DONE, LAUNCH, EXEC, SIGNAL, RESIZE, ANSWER, OPEN = \
 
 APPS = {"foot": "Foot", "org.gnome.Calculator": "Calculator"}
 
-# Listens as QEMU does, powers off when asked, and tells a test what was said.
-# With `stubborn` in its name it does not power off.
+# Listens as QEMU does, powers off when asked, and is saved and goes on. What its
+# monitor is told stands in `said`, beside the monitor. With `stubborn` in its
+# name it does not power off; where there is a file `no-save` or `no-load`
+# beside the monitor's folder, with that in it, that fails so.
 QEMU = r'''#!/usr/bin/env python3
 import json, os, re, select, socket, sys
 if "--version" in sys.argv:
@@ -42,6 +44,29 @@ def end():
     for sock in [s for s, what in clients.items() if what == "qmp"]:
         sock.sendall(b'{"event": "SHUTDOWN", "data": {"guest": true}}\n')
     sys.exit(0)
+trouble = None
+def refuses(what):
+    path = os.path.dirname(paths["qmp"]) + "." + what
+    if os.path.exists(path):
+        with open(path) as file:
+            return file.read()
+def answer(what, arguments):
+    global trouble
+    if what in ("migrate", "migrate-incoming"):
+        trouble = refuses("no-save" if what == "migrate" else "no-load")
+        with open(arguments["uri"].partition("file:")[2], "r+") as file:
+            if what == "migrate":
+                file.write("the state")
+            elif (file.read(), sys.argv[-1]) != ("the state", "defer"):
+                trouble = "that is not what was saved"
+    elif what == "query-status" and refuses("stands-still") is not None:
+        return b'{"return": {"status": "postmigrate"}}\n'
+    elif what == "query-migrate":
+        status = {"status": "completed"}
+        if trouble:
+            status = {"status": "failed", "error-desc": trouble}
+        return json.dumps({"return": status}).encode() + b"\n"
+    return b'{"return": {}}\n'
 while True:
     for sock in select.select([*listeners, *clients], [], [])[0]:
         if sock in listeners:
@@ -55,8 +80,11 @@ while True:
             del clients[sock]
             sock.close()
         for line in data.splitlines():
-            what = json.loads(line)["execute"]
-            sock.sendall(b'{"return": {}}\n')
+            command = json.loads(line)
+            what = command["execute"]
+            with open(paths["qmp"] + ".said", "a") as file:
+                file.write(what + "\n")
+            sock.sendall(answer(what, command.get("arguments")))
             if what == "quit" or (what == "system_powerdown" and
                                   not name.startswith("stubborn")):
                 end()

@@ -8,128 +8,14 @@ the daemon, the guest's agent and the desktop's notifications are doubles.
 
 import json
 import os
-import queue
 import signal
-import socket
 import subprocess
 import sys
-import threading
 
 import agents
 import worlds
+from desk import Desk
 from worlds import expect
-
-
-class Desk(worlds.Desk):
-    """With doubles of QEMU and the daemon."""
-
-    def __init__(self, vwl, service, notifications):
-        super().__init__(vwl, service)
-        self.notifier = subprocess.Popen(
-            [notifications], env=self.env, text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.notes, self.signals = queue.Queue(), queue.Queue()
-        threading.Thread(target=self.read_notes, daemon=True).start()
-        expect(self.note() == "ready", "no double")
-        self.script("qemu", agents.QEMU)
-        self.script("daemon", agents.DAEMON)
-        self.agent = None
-
-    def options(self):
-        return [f"--qemu={self.dir}/qemu", f"--glue={self.dir}/glue.so",
-                f"--daemon={self.dir}/daemon", "--accel=tcg"]
-
-    def new(self, name, *more):
-        disk = self.write(f"disks/{name}.img", bytes(4096))
-        return self.vwl("run", disk, "--timeout=0", *self.options(), *more)
-
-    def path(self, name, file="channel"):
-        return f"{self.dir}/run/vwl/{name}/{file}"
-
-    def state(self, name):
-        rows = json.loads(self.check("list", "--json"))
-        return [row["state"] for row in rows if row["name"] == name][0]
-
-    def wait_state(self, name, state):
-        worlds.wait(lambda: self.state(name) == state,
-                  lambda: f"{name} is {self.state(name)}, not {state}")
-
-    def pid(self, name, what):
-        with open(self.path(name, f"{what}.pid"), encoding="ascii") as file:
-            return int(file.read().split()[0])
-
-    def ask_bus(self, method):
-        """Of the service's name."""
-        return subprocess.run(
-            ["gdbus", "call", "--session", "--dest", "org.freedesktop.DBus",
-             "--object-path", "/org/freedesktop/DBus", "--method",
-             f"org.freedesktop.DBus.{method}", "org.vhost_user_wl.Vwl"],
-            env=self.env, capture_output=True, text=True, check=True).stdout
-
-    def kill_service(self):
-        said = self.ask_bus("GetConnectionUnixProcessID")
-        os.kill(int(said.split()[1].rstrip(",)")), signal.SIGKILL)
-        worlds.wait(lambda: self.ask_bus("NameHasOwner") == "(false,)\n",
-                    "the bus believes in a service that was killed")
-
-    def exec(self, *words, **more):
-        return super().exec("box", *words, **more)
-
-    def call(self, method, *words):
-        """Of box; what gdbus prints."""
-        return subprocess.run(
-            ["gdbus", "call", "--session", "--dest", "org.vhost_user_wl.Vwl",
-             "--object-path", "/org/vhost_user_wl/Vwl/machine/box", "--method",
-             f"org.vhost_user_wl.Vwl1.Machine.{method}", *words], env=self.env,
-            check=True, capture_output=True, text=True).stdout
-
-    def told(self):
-        """What the device was told, by lines."""
-        try:
-            with open(self.path("box", "control.told"), encoding="ascii") as f:
-                return f.read().splitlines()
-        except FileNotFoundError:
-            return []
-
-    def wait_told(self, *lines):
-        worlds.wait(lambda: all(line in self.told() for line in lines),
-                    lambda: f"{lines} is not in {self.told()}")
-
-    def device_says(self, text):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.sendto(text.encode(), self.path("box", "control.say"))
-
-    def read_notes(self):
-        for line in self.notifier.stdout:
-            kind = self.signals if line.startswith("asked ") else self.notes
-            kind.put(line.rstrip("\n"))
-
-    @staticmethod
-    def next_of(lines):
-        try:
-            return lines.get(timeout=30)
-        except queue.Empty as error:
-            raise worlds.Error("nobody is asked") from error
-
-    def note(self):
-        """The next thing that the notification server is told."""
-        return self.next_of(self.notes)
-
-    def asked(self):
-        """The next signal Asked: its serial, what, detail."""
-        return self.next_of(self.signals).split(" ", 1)[1].split("|")
-
-    def press(self, note, label):
-        number = note.split()[1].partition("|")[0]
-        self.notifier.stdin.write(f"{number} {label}\n")
-
-    def close(self):
-        self.notifier.stdin.close()
-        self.notifier.wait()
-        self.notifier.stdout.close()
-        if self.agent:
-            self.agent.close()
-        super().close()
 
 
 def none(desk):

@@ -252,7 +252,7 @@ static int run_in(const char *name, char **argv)
     if (!self.machine) {
         return complain(error);
     }
-    if (start_first && !vwl_start(self.machine, NULL, 300, &error)) {
+    if (start_first && !vwl_start(self.machine, NULL, false, 300, &error)) {
         return complain(error);
     }
     self.tty = want_tty || (!no_tty && vwl_terminal_is_there());

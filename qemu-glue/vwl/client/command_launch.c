@@ -23,7 +23,7 @@ static void launch(VwlBusMachine *machine, const char *id, GError **error)
     GVariantDict dict;
     char *token = take_token();
 
-    if (vwl_start(machine, NULL, START_SECONDS, error)) {
+    if (vwl_start(machine, NULL, false, START_SECONDS, error)) {
         g_variant_dict_init(&dict, NULL);
         if (token) {
             g_variant_dict_insert(&dict, "activation-token", "s", token);

@@ -54,7 +54,10 @@ static struct row *ask(const char *name, GError **error)
     }
     row = g_new0(struct row, 1);
     row->name = g_strdup(name);
-    row->state = vwl_bus_machine_dup_state(machine);
+    row->state = vwl_bus_machine_get_saved(machine) &&
+                         !vwl_bus_machine_get_since(machine)
+                     ? g_strdup("saved")
+                     : vwl_bus_machine_dup_state(machine);
     row->system = vwl_bus_machine_dup_system(machine);
     row->accelerator = vwl_bus_machine_dup_accelerator(machine);
     row->error = vwl_bus_machine_dup_error(machine);

@@ -16,7 +16,7 @@
 #define KIT_PATIENCE 3600 /* until somebody has installed it */
 #define NOT_GIVEN G_MININT
 
-static gboolean print, libvirt, install_kit;
+static gboolean print, libvirt, install_kit, discard_saved;
 static char *new_name, *kit;
 static int seconds = NOT_GIVEN;
 
@@ -33,6 +33,8 @@ static const GOptionEntry entries[] = {
       NULL },
     { "kit", 0, 0, G_OPTION_ARG_FILENAME, &kit,
       "The package vhost-user-wl-guest for it", "FILE" },
+    { "discard-saved", 0, 0, G_OPTION_ARG_NONE, &discard_saved,
+      "Boot it, though it was saved: what was open then is lost", NULL },
     { "timeout", 0, 0, G_OPTION_ARG_INT, &seconds,
       "Wait so long for its agent; 0: do not wait (300)", "SECONDS" },
     G_OPTION_ENTRY_NULL,
@@ -155,7 +157,8 @@ static int start(struct vwl_machine *machine)
     if (proxy) {
         was_on = is_on(proxy);
         if ((was_on || prepare_kit(machine, &error)) &&
-            vwl_start(proxy, machine->display, (unsigned int)seconds, &error)) {
+            vwl_start(proxy, machine->display, discard_saved,
+                      (unsigned int)seconds, &error)) {
             report(proxy, was_on, began);
         }
         g_object_unref(proxy);

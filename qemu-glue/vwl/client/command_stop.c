@@ -5,24 +5,35 @@
 #include "say.h"
 #include "service.h"
 
-static gboolean force, all;
+static gboolean force, all, save;
 
 static const GOptionEntry entries[] = {
     { "force", 0, 0, G_OPTION_ARG_NONE, &force,
       "Switch it off: what was not saved in it is lost", NULL },
+    { "save", 0, 0, G_OPTION_ARG_NONE, &save,
+      "Have it go on from here at its next run, but for its windows", NULL },
     { "all", 0, 0, G_OPTION_ARG_NONE, &all, "All machines that run", NULL },
     G_OPTION_ENTRY_NULL,
 };
 
 static bool stop(VwlBusMachine *machine, GError **error)
 {
+    const char *name = vwl_bus_machine_get_name(machine);
+    bool was_on = vwl_bus_machine_get_since(machine) != 0;
     GVariantDict dict;
 
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert(&dict, "force", "b", force);
+    g_variant_dict_insert(&dict, "save", "b", save);
     vwl_service_be_patient(machine);
-    return vwl_bus_machine_call_stop_sync(machine, g_variant_dict_end(&dict),
-                                          NULL, error);
+    if (!vwl_bus_machine_call_stop_sync(machine, g_variant_dict_end(&dict),
+                                        NULL, error)) {
+        return false;
+    }
+    if (save && was_on) {
+        vwl_say("%s is saved. To go on: vwl run %s", name, name);
+    }
+    return true;
 }
 
 static int stop_all(void)
@@ -51,6 +62,10 @@ static int run(int argc, char **argv)
     GError *error = NULL;
     VwlBusMachine *machine;
 
+    if (save && force) {
+        return vwl_refuse("stop: --save or --force, not both; see: vwl stop "
+                          "--help");
+    }
     if (all && argc > 1) {
         return vwl_refuse("stop: --all needs no name; run: vwl stop --all");
     }
@@ -68,7 +83,7 @@ static int run(int argc, char **argv)
 const struct vwl_command vwl_command_stop = {
     .name = "stop",
     .arguments = "[NAME]",
-    .summary = "Have a machine power off",
+    .summary = "Have a machine power off, or save it as it is",
     .entries = entries,
     .run = run,
 };

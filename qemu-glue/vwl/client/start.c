@@ -160,7 +160,8 @@ static bool judge(const struct wait *wait, GError **error)
 
 /* ---- start -------------------------------------------------------------- */
 
-static GVariant *options(const char *display, GError **error)
+static GVariant *options(const char *display, bool discard_saved,
+                         GError **error)
 {
     GVariantDict dict;
     char *socket = vwl_host_display(display, error), *sound;
@@ -171,6 +172,7 @@ static GVariant *options(const char *display, GError **error)
     sound = vwl_host_sound();
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert(&dict, "display", "s", socket);
+    g_variant_dict_insert(&dict, "discard-saved", "b", discard_saved);
     if (sound) {
         g_variant_dict_insert(&dict, "sound", "s", sound);
     }
@@ -179,11 +181,11 @@ static GVariant *options(const char *display, GError **error)
     return g_variant_dict_end(&dict);
 }
 
-bool vwl_start(VwlBusMachine *machine, const char *display,
+bool vwl_start(VwlBusMachine *machine, const char *display, bool discard_saved,
                unsigned int seconds, GError **error)
 {
     struct wait wait = { .machine = machine, .seconds = seconds };
-    GVariant *how = options(display, error);
+    GVariant *how = options(display, discard_saved, error);
     const char *warning;
     bool was_on = is_on(machine), ok;
 

@@ -19,6 +19,10 @@ struct vwl_agents *vwl_agents_create(const char *runtime, const char *name,
                                      GError **error);
 void vwl_agents_destroy(struct vwl_agents *agents);
 
+/* The guest has stood still: root's agent, when it comes, sets its clock by the
+ * machine's, which has gone on. Once. */
+void vwl_agents_mind_the_clock(struct vwl_agents *agents);
+
 /* The session's, or root's. */
 struct vwl_link *vwl_agents_link(struct vwl_agents *agents, bool root);
 

@@ -7,11 +7,13 @@
 #include "agents.h"
 #include "fail.h"
 #include "folders.h"
+#include "launch.h"
 #include "line.h"
+#include "monitor.h"
 #include "prepare.h"
 #include "process.h"
-#include "qmp.h"
 #include "running.h"
+#include "saved.h"
 #include "serial.h"
 
 #define STOP_SECONDS 60
@@ -36,7 +38,7 @@ struct vwl_box {
     gint64 since;
     unsigned int may; /* enum vwl_may */
     struct vwl_process *qemu, *daemon;
-    struct vwl_qmp *qmp;
+    struct vwl_monitor *monitor;
     struct vwl_serial *serial;
     struct vwl_agents *agents;
     GQueue stops;                        /* struct waiter */
@@ -83,47 +85,34 @@ static void clear_timers(struct vwl_box *box)
 static void let_go(struct vwl_box *box)
 {
     clear_timers(box);
-    g_clear_pointer(&box->qmp, vwl_qmp_destroy);
+    g_clear_pointer(&box->monitor, vwl_monitor_destroy);
     g_clear_pointer(&box->serial, vwl_serial_destroy);
     g_clear_pointer(&box->agents, vwl_agents_destroy);
     g_clear_pointer(&box->qemu, vwl_process_forget);
     g_clear_pointer(&box->daemon, vwl_process_forget);
 }
 
-static char *last_line(const struct vwl_box *box, const char *log)
+static bool is_meant(const struct vwl_box *box)
 {
-    char *path = g_build_filename(box->logs, log, NULL), *text = NULL;
-    char *line = NULL;
-
-    if (g_file_get_contents(path, &text, NULL, NULL)) {
-        char *start = strrchr(g_strchomp(text), '\n');
-
-        line = g_utf8_make_valid(start ? start + 1 : text, -1);
-    }
-    g_free(text);
-    g_free(path);
-    return line ? line : g_strdup("");
+    return box->powered_off || box->state == VWL_BOX_STOPPING;
 }
 
 static void on_all_ended(struct vwl_box *box)
 {
-    bool meant = box->powered_off || box->state == VWL_BOX_STOPPING;
+    bool meant = is_meant(box);
+    GError *error = NULL;
 
-    if (!meant && !box->error[0]) {
-        char *line = last_line(box, "qemu.log");
-
-        g_free(box->error);
-        box->error = g_strdup_printf("QEMU has ended: %s; see: vwl logs %s",
-                                     line, box->name);
-        g_free(line);
-    }
     let_go(box);
     vwl_folder_remove(box->runtime, NULL);
     vwl_running_finish(&box->running);
     vwl_running_init(&box->running);
     box->since = 0;
     set_state(box, meant ? VWL_BOX_OFF : VWL_BOX_FAILED);
-    answer_stops(box, NULL);
+    if (!meant) {
+        vwl_fail(&error, VWL_FAIL_FAILED, "%s", box->error);
+    }
+    answer_stops(box, error);
+    g_clear_error(&error);
 }
 
 static gboolean on_kill(gpointer data)
@@ -145,12 +134,30 @@ static void kill_later(struct vwl_box *box)
     }
 }
 
+/* It has not been said yet. */
+static void say_why(struct vwl_box *box)
+{
+    char *line = vwl_launch_last_line(box->name);
+
+    g_free(box->error);
+    box->error = g_strdup_printf(
+        vwl_monitor_is_loading(box->monitor)
+            ? "QEMU cannot go on with what was saved: %s; run: vwl run "
+              "--discard-saved %s, which starts it anew"
+            : "QEMU has ended: %s; see: vwl logs %s",
+        line, box->name);
+    g_free(line);
+}
+
 static void on_qemu_ended(void *data)
 {
     struct vwl_box *box = data;
 
+    if (!is_meant(box) && !box->error[0]) {
+        say_why(box);
+    }
     g_clear_pointer(&box->qemu, vwl_process_forget);
-    g_clear_pointer(&box->qmp, vwl_qmp_destroy);
+    g_clear_pointer(&box->monitor, vwl_monitor_destroy);
     g_clear_handle_id(&box->again, g_source_remove);
     if (box->daemon) {
         vwl_process_signal(box->daemon, SIGTERM);
@@ -192,31 +199,9 @@ static void on_daemon_ended(void *data)
     }
 }
 
-static struct vwl_process *start_process(struct vwl_box *box, char **line,
-                                         const char *what, GError **error)
-{
-    char *file = g_strconcat(what, ".pid", NULL), *pid = own_path(box, file);
-    char *log_name = g_strconcat(what, ".log", NULL);
-    char *log = g_build_filename(box->logs, log_name, NULL);
-    char *unit = g_strdup_printf("vwl-%s-%s", box->name, what);
-    struct vwl_process *process = vwl_process_start(line, pid, log, unit,
-                                                    error);
-
-    g_free(unit);
-    g_free(log);
-    g_free(log_name);
-    g_free(pid);
-    g_free(file);
-    return process;
-}
-
 static bool start_daemon(struct vwl_box *box, GError **error)
 {
-    char *socket = own_path(box, VWL_SOCKET_DEVICE);
-
-    unlink(socket);
-    g_free(socket);
-    box->daemon = start_process(box, box->running.daemon, "device", error);
+    box->daemon = vwl_launch_daemon(box->name, &box->running, error);
     if (box->daemon) {
         vwl_process_watch(box->daemon, on_daemon_ended, box);
     }
@@ -225,50 +210,61 @@ static bool start_daemon(struct vwl_box *box, GError **error)
 
 /* ---- QEMU's monitor ----------------------------------------------------- */
 
-static void on_status(void *data, JsonNode *value, const char *why)
+static bool has_agent(const struct vwl_box *box)
+{
+    return box->agents &&
+           vwl_link_is_ready(vwl_agents_link(box->agents, false));
+}
+
+static void force_stop(struct vwl_box *box)
+{
+    if (!vwl_monitor_quit(box->monitor) && box->qemu) {
+        vwl_process_signal(box->qemu, SIGTERM);
+    }
+    kill_later(box);
+}
+
+static void on_powered_off(void *data)
 {
     struct vwl_box *box = data;
-    const char *status = value && JSON_NODE_HOLDS_OBJECT(value)
-                             ? json_object_get_string_member_with_default(
-                                   json_node_get_object(value), "status", "")
-                             : "";
 
-    if (strcmp(status, "internal-error") == 0) {
-        g_free(box->error);
-        box->error = g_strdup_printf(
-            "KVM does not get along with this guest; run: vwl run %s "
-            "--accel=tcg",
-            box->name);
-        vwl_process_signal(box->qemu, SIGKILL);
-    } else if (strcmp(status, "io-error") == 0) {
-        set_text(&box->running.warning,
-                 "the machine waits, as its disk cannot be written; make room "
-                 "on the host, then stop it by force and run it again");
-        box->ops->changed(box->data);
+    box->powered_off = true;
+}
+
+static void on_broken(void *data, const char *text)
+{
+    struct vwl_box *box = data;
+
+    set_text(&box->error, text);
+    vwl_process_signal(box->qemu, SIGKILL);
+}
+
+static void on_warned(void *data, const char *text)
+{
+    struct vwl_box *box = data;
+
+    set_text(&box->running.warning, text);
+    box->ops->changed(box->data);
+}
+
+static void on_saved(void *data, const GError *error)
+{
+    struct vwl_box *box = data;
+
+    if (error) {
+        set_state(box, has_agent(box) ? VWL_BOX_RUNNING : VWL_BOX_STARTING);
+        answer_stops(box, error);
+    } else {
+        set_state(box, VWL_BOX_STOPPING);
+        force_stop(box);
     }
 }
 
-static void on_event(void *data, const char *name, JsonObject *details)
-{
-    struct vwl_box *box = data;
-
-    if (strcmp(name, "SHUTDOWN") == 0) {
-        box->powered_off = true;
-    } else if (strcmp(name, "STOP") == 0) {
-        vwl_qmp_send(box->qmp, "query-status", on_status, box);
-    }
-}
-
-static void on_qmp_closed(void *data)
-{
-    struct vwl_box *box = data;
-
-    g_clear_pointer(&box->qmp, vwl_qmp_destroy);
-}
-
-static const struct vwl_qmp_ops qmp_ops = {
-    .event = on_event,
-    .closed = on_qmp_closed,
+static const struct vwl_monitor_ops monitor_ops = {
+    .powered_off = on_powered_off,
+    .broken = on_broken,
+    .warned = on_warned,
+    .saved = on_saved,
 };
 
 /* ---- the agents --------------------------------------------------------- */
@@ -311,20 +307,16 @@ static bool make_agents(struct vwl_box *box, GError **error)
     return box->agents != NULL;
 }
 
-static bool has_agent(const struct vwl_box *box)
-{
-    return box->agents &&
-           vwl_link_is_ready(vwl_agents_link(box->agents, false));
-}
-
-static void attach(struct vwl_box *box)
+static void attach(struct vwl_box *box, enum vwl_monitor_begin begin)
 {
     char *qmp = own_path(box, VWL_SOCKET_QMP);
     char *serial = own_path(box, VWL_SOCKET_SERIAL);
     char *log = g_build_filename(box->logs, "serial.log", NULL);
 
     box->since = vwl_process_since(box->qemu);
-    box->qmp = vwl_qmp_create(qmp, &qmp_ops, box);
+    box->monitor = vwl_monitor_create(qmp, box->name, box->running.version,
+                                      box->running.qemu, begin, &monitor_ops,
+                                      box);
     box->serial = vwl_serial_create(serial, log);
     vwl_process_watch(box->qemu, on_qemu_ended, box);
     g_free(log);
@@ -340,28 +332,21 @@ struct start {
 };
 
 static bool launch(struct vwl_box *box, const struct vwl_prepared *prepared,
-                   GError **error)
+                   bool loads, GError **error)
 {
-    const struct vwl_host *host = &prepared->host;
-    char **line;
-
+    vwl_launch_describe(&box->running, prepared, box->runtime);
     if (!vwl_folder_make(box->runtime, error) ||
-        !vwl_folder_make(box->logs, error) || !make_agents(box, error)) {
-        return false;
-    }
-    g_strfreev(box->running.daemon);
-    box->running.daemon = vwl_line_daemon(prepared->machine, host,
-                                          box->runtime);
-    box->running.memory = host->memory;
-    set_text(&box->running.accelerator, host->kvm ? "KVM" : "TCG");
-    set_text(&box->running.warning, host->why_no_kvm ? host->why_no_kvm : "");
-    if (!vwl_running_save(&box->running, box->runtime, error) ||
+        !vwl_folder_make(box->logs, error) || !make_agents(box, error) ||
+        (loads && !vwl_saved_fits(box->name, box->running.version,
+                                  box->running.qemu, error)) ||
+        !vwl_running_save(&box->running, box->runtime, error) ||
         !start_daemon(box, error)) {
         return false;
     }
-    line = vwl_line_qemu(prepared->machine, host, box->runtime);
-    box->qemu = start_process(box, line, "qemu", error);
-    g_strfreev(line);
+    if (loads) {
+        vwl_agents_mind_the_clock(box->agents);
+    }
+    box->qemu = vwl_launch_qemu(box->name, &box->running, loads, error);
     return box->qemu != NULL;
 }
 
@@ -371,10 +356,11 @@ static void on_prepared(void *data, const struct vwl_prepared *prepared,
     struct start *start = data;
     struct vwl_box *box = start->box;
     GError *error = why ? g_error_copy(why) : NULL;
+    bool loads = vwl_saved_is_there(box->name);
 
     box->is_preparing = false;
-    if (!error && launch(box, prepared, &error)) {
-        attach(box);
+    if (!error && launch(box, prepared, loads, &error)) {
+        attach(box, loads ? VWL_MONITOR_LOADS : VWL_MONITOR_BOOTS);
         set_state(box, VWL_BOX_STARTING);
     } else {
         set_text(&box->error, error->message);
@@ -420,7 +406,7 @@ static gboolean on_ask(gpointer data)
 {
     struct vwl_box *box = data;
 
-    vwl_qmp_send(box->qmp, "system_powerdown", NULL, NULL);
+    vwl_monitor_power_down(box->monitor);
     return G_SOURCE_CONTINUE;
 }
 
@@ -440,26 +426,31 @@ static gboolean on_late(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-static void force_stop(struct vwl_box *box)
+static void wait_for_stop(struct vwl_box *box, vwl_box_done_fn done, void *data)
 {
-    if (!vwl_qmp_send(box->qmp, "quit", NULL, NULL) && box->qemu) {
-        vwl_process_signal(box->qemu, SIGTERM);
-    }
-    kill_later(box);
+    struct waiter *waiter = g_new(struct waiter, 1);
+
+    *waiter = (struct waiter){ done, data };
+    g_queue_push_tail(&box->stops, waiter);
 }
 
 void vwl_box_stop(struct vwl_box *box, bool force, vwl_box_done_fn done,
                   void *data)
 {
-    struct waiter *waiter;
+    GError *error = NULL;
 
     if (!vwl_box_is_alive(box)) {
         done(data, NULL);
         return;
     }
-    waiter = g_new(struct waiter, 1);
-    *waiter = (struct waiter){ done, data };
-    g_queue_push_tail(&box->stops, waiter);
+    if (box->state == VWL_BOX_SAVING) {
+        vwl_fail(&error, VWL_FAIL_REFUSED, "%s is just saved; wait for that",
+                 box->name);
+        done(data, error);
+        g_error_free(error);
+        return;
+    }
+    wait_for_stop(box, done, data);
     if (box->state != VWL_BOX_STOPPING) {
         set_state(box, VWL_BOX_STOPPING);
     }
@@ -469,6 +460,24 @@ void vwl_box_stop(struct vwl_box *box, bool force, vwl_box_done_fn done,
         on_ask(box);
         box->ask = g_timeout_add_seconds(ASK_SECONDS, on_ask, box);
         box->late = g_timeout_add_seconds(STOP_SECONDS, on_late, box);
+    }
+}
+
+void vwl_box_save(struct vwl_box *box, vwl_box_done_fn done, void *data)
+{
+    GError *error = NULL;
+
+    if (!vwl_box_is_alive(box)) {
+        done(data, NULL);
+    } else if (box->state == VWL_BOX_RUNNING &&
+               vwl_monitor_save(box->monitor)) {
+        wait_for_stop(box, done, data);
+        set_state(box, VWL_BOX_SAVING);
+    } else {
+        vwl_fail(&error, VWL_FAIL_REFUSED,
+                 "%s is just starting or stopping; try again", box->name);
+        done(data, error);
+        g_error_free(error);
     }
 }
 
@@ -486,7 +495,7 @@ static void take_over(struct vwl_box *box)
     if (box->qemu) {
         vwl_running_finish(&box->running);
         vwl_running_load(&box->running, box->runtime);
-        attach(box);
+        attach(box, VWL_MONITOR_FOUND);
         if (box->daemon) {
             vwl_process_watch(box->daemon, on_daemon_ended, box);
         } else {

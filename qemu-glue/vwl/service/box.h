@@ -3,11 +3,14 @@
  * Purpose: a machine as it runs: its two processes, QEMU's monitor, the serial
  * port's log and the channels to its agents.
  *
- *      OFF, FAILED --start--> STARTING --HELLO--> RUNNING
- *       ^     ^                  |                   |
- *       |     '--QEMU ended------+-------------------+
- *       '--the guest powered off,+------ stop -------'--> STOPPING
+ *      OFF, FAILED --start--> STARTING --HELLO--> RUNNING <--> SAVING
+ *       ^     ^                  |                   |           |
+ *       |     '--QEMU ended------+-------------------+-----------+
+ *       '--the guest powered off,+------ stop -------+--> STOPPING <-- saved
  *          or STOPPING and ended
+ *
+ * One that was saved (saved.h) is STARTING again until its agent, who has lost
+ * his connection, has made a new one.
  *
  * The processes outlive the service: a box that is made for a machine whose
  * processes live takes them over, as STARTING until its agent comes again. A
@@ -28,6 +31,7 @@ enum vwl_box_state {
     VWL_BOX_OFF,
     VWL_BOX_STARTING,
     VWL_BOX_RUNNING,
+    VWL_BOX_SAVING,
     VWL_BOX_STOPPING,
     VWL_BOX_FAILED,
 };
@@ -64,6 +68,9 @@ void vwl_box_start(struct vwl_box *box, const char *display, const char *sound,
                    vwl_box_done_fn done, void *data);
 void vwl_box_stop(struct vwl_box *box, bool force, vwl_box_done_fn done,
                   void *data);
+
+/* Done when it is saved and off; else it runs on. */
+void vwl_box_save(struct vwl_box *box, vwl_box_done_fn done, void *data);
 
 /* What the session's agent is told in HELLO, from its next one on: VWL_MAY_
  * bits. */

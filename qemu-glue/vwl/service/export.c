@@ -9,6 +9,7 @@
 #include "guard.h"
 #include "jobs.h"
 #include "machine.h"
+#include "saved.h"
 #include "vwl-bus.h"
 
 struct vwl_export {
@@ -26,9 +27,9 @@ struct vwl_export {
 };
 
 static const char *const states[] = {
-    [VWL_BOX_OFF] = "off",         [VWL_BOX_STARTING] = "starting",
-    [VWL_BOX_RUNNING] = "running", [VWL_BOX_STOPPING] = "stopping",
-    [VWL_BOX_FAILED] = "failed",
+    [VWL_BOX_OFF] = "off",           [VWL_BOX_STARTING] = "starting",
+    [VWL_BOX_RUNNING] = "running",   [VWL_BOX_SAVING] = "saving",
+    [VWL_BOX_STOPPING] = "stopping", [VWL_BOX_FAILED] = "failed",
 };
 
 static void show(struct vwl_export *export)
@@ -43,6 +44,8 @@ static void show(struct vwl_export *export)
     vwl_bus_machine_set_accelerator(export->skeleton, view.accelerator);
     vwl_bus_machine_set_since(export->skeleton, view.since);
     vwl_bus_machine_set_memory(export->skeleton, view.memory);
+    vwl_bus_machine_set_saved(export->skeleton,
+                              vwl_saved_is_there(export->name));
     vwl_bus_machine_set_state(export->skeleton, states[view.state]);
     /* Before the answer to the call that changed it. */
     g_dbus_interface_skeleton_flush(
@@ -98,7 +101,15 @@ static gboolean on_start(VwlBusMachine *skeleton, GDBusMethodInvocation *call,
 {
     struct vwl_export *export = data;
     const char *display = NULL, *sound = NULL;
+    gboolean discard = FALSE;
+    GError *error = NULL;
 
+    g_variant_lookup(options, "discard-saved", "b", &discard);
+    if (discard && !vwl_box_is_alive(export->box) &&
+        !vwl_saved_remove(export->name, &error)) {
+        g_dbus_method_invocation_take_error(call, error);
+        return TRUE;
+    }
     g_variant_lookup(options, "display", "&s", &display);
     g_variant_lookup(options, "sound", "&s", &sound);
     vwl_box_start(export->box, display, sound, on_done, call);
@@ -110,10 +121,15 @@ static gboolean on_stop(VwlBusMachine *skeleton, GDBusMethodInvocation *call,
                         GVariant *options, gpointer data)
 {
     struct vwl_export *export = data;
-    gboolean force = FALSE;
+    gboolean force = FALSE, save = FALSE;
 
     g_variant_lookup(options, "force", "b", &force);
-    vwl_box_stop(export->box, force, on_done, call);
+    g_variant_lookup(options, "save", "b", &save);
+    if (save) {
+        vwl_box_save(export->box, on_done, call);
+    } else {
+        vwl_box_stop(export->box, force, on_done, call);
+    }
     return TRUE;
 }
 

@@ -59,19 +59,43 @@ void vwl_qmp_destroy(struct vwl_qmp *qmp)
     }
 }
 
-bool vwl_qmp_send(struct vwl_qmp *qmp, const char *command,
-                  vwl_qmp_done_fn done, void *data)
+static bool send_line(int socket, const char *line, int fd)
+{
+    struct iovec part = { (char *)line, strlen(line) };
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+    if (fd >= 0) {
+        struct cmsghdr *head;
+
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+        head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(head), &fd, sizeof fd);
+    }
+    return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)part.iov_len;
+}
+
+bool vwl_qmp_call(struct vwl_qmp *qmp, const char *command,
+                  const char *arguments, int fd, vwl_qmp_done_fn done,
+                  void *data)
 {
     char *line;
-    size_t length;
     bool sent;
 
     if (!qmp || qmp->fd < 0) {
         return false;
     }
-    line = g_strdup_printf("{\"execute\":\"%s\"}\n", command);
-    length = strlen(line);
-    sent = send(qmp->fd, line, length, MSG_NOSIGNAL) == (ssize_t)length;
+    line = g_strdup_printf("{\"execute\":\"%s\"%s%s}\n", command,
+                           arguments ? ",\"arguments\":" : "",
+                           arguments ? arguments : "");
+    sent = send_line(qmp->fd, line, fd);
     g_free(line);
     if (sent) {
         struct call *call = g_new(struct call, 1);
@@ -80,6 +104,12 @@ bool vwl_qmp_send(struct vwl_qmp *qmp, const char *command,
         g_queue_push_tail(&qmp->calls, call);
     }
     return sent;
+}
+
+bool vwl_qmp_send(struct vwl_qmp *qmp, const char *command,
+                  vwl_qmp_done_fn done, void *data)
+{
+    return vwl_qmp_call(qmp, command, NULL, -1, done, data);
 }
 
 /* ---- what comes --------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Purpose: QEMU's monitor by its JSON protocol, as far as a machine's owner
- * needs it: commands without arguments, their answers, and events.
+ * needs it: commands, their answers, and events.
  *
  * QEMU may not listen yet: the connection is tried again until it does, or
  * until this is destroyed. A line of more than 1 MiB, or one that is no JSON,
@@ -34,5 +34,11 @@ typedef void (*vwl_qmp_done_fn)(void *data, JsonNode *value, const char *why);
 /* Sends a command; done may be NULL. False if that is not possible. */
 bool vwl_qmp_send(struct vwl_qmp *qmp, const char *command,
                   vwl_qmp_done_fn done, void *data);
+
+/* The same with arguments, a JSON object, or NULL; and with a descriptor, which
+ * is borrowed, or -1. */
+bool vwl_qmp_call(struct vwl_qmp *qmp, const char *command,
+                  const char *arguments, int fd, vwl_qmp_done_fn done,
+                  void *data);
 
 #endif

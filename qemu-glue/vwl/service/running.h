@@ -10,9 +10,11 @@
 #include <stdbool.h>
 
 struct vwl_running {
-    char **daemon; /* its command line */
+    char **daemon, **qemu; /* their command lines */
+    char *version;         /* of QEMU */
     unsigned int memory;
-    char *accelerator, *warning; /* never NULL */
+    char *accelerator, *warning;
+    /* no pointer is NULL */
 };
 
 bool vwl_running_save(const struct vwl_running *running, const char *folder,

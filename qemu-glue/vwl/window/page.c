@@ -27,11 +27,9 @@ struct page {
 static const struct {
     const char *state, *text;
 } states[] = {
-    { "off", "Off" },
-    { "starting", "Starting" },
-    { "running", "Running" },
-    { "stopping", "Stopping" },
-    { "failed", "Not running" },
+    { "off", "Off" },           { "starting", "Starting" },
+    { "running", "Running" },   { "saving", "Saving" },
+    { "stopping", "Stopping" }, { "failed", "Not running" },
 };
 
 const char *vwl_page_state(VwlBusMachine *machine)
@@ -95,10 +93,11 @@ static void show_buttons(struct page *page)
     bool is_off = g_strcmp0(state, "off") == 0 ||
                   g_strcmp0(state, "failed") == 0;
     bool is_stopping = g_strcmp0(state, "stopping") == 0;
+    bool is_saving = g_strcmp0(state, "saving") == 0;
 
     gtk_widget_set_visible(page->start, is_off);
     gtk_widget_set_visible(page->stop, !is_off);
-    gtk_widget_set_sensitive(page->stop, !is_stopping);
+    gtk_widget_set_sensitive(page->stop, !is_stopping && !is_saving);
     gtk_widget_set_visible(page->force, is_stopping);
 }
 
