@@ -115,6 +115,7 @@ static void test_probe(void)
 {
     struct core_rig *rig = core_rig_new(MODE_K23);
     uint8_t probe[64];
+    guint lines;
 
     fill_new(probe, CMD_VFD_NEW_DMABUF, 5, 0, 0);
     g_assert_cmphex(ask(rig, probe, 64), ==, RESP_INVALID_CMD);
@@ -127,7 +128,9 @@ static void test_probe(void)
     rig->alloc_err = -EINVAL;
     g_assert_cmphex(ask(rig, probe, 64), ==, RESP_INVALID_ID);
     put32(probe + 8, 5);
+    lines = rig->lines->len;
     g_assert_cmphex(ask(rig, probe, 64), ==, RESP_ERR);
+    g_assert_cmpuint(rig->lines->len, ==, lines); /* that is no mistake */
     g_assert_cmpuint(rig->wish.width, ==, 0);
     g_assert_cmpuint(rig->n_allocs, ==, 1);
     g_assert_cmphex(ask(rig, probe, 63), ==, RESP_ERR);

@@ -288,7 +288,9 @@ static int dmabuf_alloc(struct vwl_dmabuf *dmabuf, struct vwl_buffer *made)
     if (err == -VWL_EBADCMD) {
         err = -EIO;
     }
-    if (err < 0) {
+    /* without any size it is the question whether there are buffers, as
+     * guests ask it */
+    if (err < 0 && (wish.width != 0 || wish.height != 0)) {
         log_guest_bug(core->log,
                       "dmabuf 0x%" PRIx32 ": no buffer of %" PRIu32 "x%" PRIu32
                       " and format 0x%08" PRIx32 ": %s",
