@@ -8,88 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
-#include <linux/sync_file.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xf86drm.h>
 
 #include "rig.h"
+#include "vgem.h"
 #include "wl_names.h"
-
-/* Of vgem, which libdrm has no header for. */
-struct vgem_fence_attach {
-    uint32_t handle, flags, out_fence, pad;
-};
-struct vgem_fence_signal {
-    uint32_t fence, flags;
-};
-#define VGEM_FENCE_WRITE 1u
-#define IOCTL_VGEM_FENCE_ATTACH \
-    DRM_IOWR(DRM_COMMAND_BASE + 1, struct vgem_fence_attach)
-#define IOCTL_VGEM_FENCE_SIGNAL \
-    DRM_IOW(DRM_COMMAND_BASE + 2, struct vgem_fence_signal)
-
-struct buffer {
-    int card;
-    uint32_t handle, fence;
-    int fd; /* its dma-buf */
-};
-
-static void buffer_init(struct buffer *buffer)
-{
-    struct drm_mode_create_dumb dumb = { .width = 64, .height = 16, .bpp = 32 };
-
-    buffer->card = drmOpenWithType("vgem", NULL, DRM_NODE_PRIMARY);
-    g_assert_cmpint(buffer->card, >=, 0);
-    g_assert_cmpint(drmIoctl(buffer->card, DRM_IOCTL_MODE_CREATE_DUMB, &dumb),
-                    ==, 0);
-    buffer->handle = dumb.handle;
-    g_assert_cmpint(drmPrimeHandleToFD(buffer->card, dumb.handle,
-                                       DRM_CLOEXEC | DRM_RDWR, &buffer->fd),
-                    ==, 0);
-}
-
-static void buffer_finish(struct buffer *buffer)
-{
-    close(buffer->fd);
-    close(buffer->card);
-}
-
-/* A sync_file for a fence that is not signalled (vgem gives it 10 s). */
-static int attach(struct buffer *buffer)
-{
-    struct vgem_fence_attach attach = { .handle = buffer->handle,
-                                        .flags = VGEM_FENCE_WRITE };
-    struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_RW,
-                                               .fd = -1 };
-
-    g_assert_cmpint(drmIoctl(buffer->card, IOCTL_VGEM_FENCE_ATTACH, &attach),
-                    ==, 0);
-    buffer->fence = attach.out_fence;
-    g_assert_cmpint(ioctl(buffer->fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &export),
-                    ==, 0);
-    return export.fd;
-}
-
-static void signal_fence(struct buffer *buffer)
-{
-    struct vgem_fence_signal signal = { .fence = buffer->fence };
-
-    g_assert_cmpint(drmIoctl(buffer->card, IOCTL_VGEM_FENCE_SIGNAL, &signal),
-                    ==, 0);
-}
-
-/* The kernel's own word: 0 = not signalled yet, 1 = signalled, negative: with
- * an error; INT_MIN: it is no fence. */
-static int status_of(int fd)
-{
-    struct sync_file_info info = { .flags = 0 };
-
-    return ioctl(fd, SYNC_IOC_FILE_INFO, &info) < 0 ? G_MININT : info.status;
-}
 
 static struct rig *device(enum rig_device how, const struct vwl_host *host)
 {
@@ -149,12 +75,12 @@ static void test_fence(void)
     struct rig *r = device(RIG_DAEMON, NULL);
     int peer = rig_open_ctx(r, 1, 0), fence, back;
     struct vwl_drv_vfd *vfd;
-    struct buffer buffer;
+    struct vgem buffer;
     uint32_t id;
 
-    buffer_init(&buffer);
-    fence = attach(&buffer);
-    g_assert_cmpint(status_of(fence), ==, 0);
+    vgem_init(&buffer);
+    fence = vgem_attach(&buffer);
+    g_assert_cmpint(fence_status(fence), ==, 0);
     id = give(r, peer, fence);
     vfd = vwl_drv_find(r->drv, id);
     g_assert_cmphex(vfd->flags, ==, VIRTIO_WL_VFD_FENCE);
@@ -169,22 +95,22 @@ static void test_fence(void)
         alive(r, peer);
     }
     g_assert_false(vfd->hup);
-    g_assert_cmpint(status_of(back), ==, 0);
-    signal_fence(&buffer);
+    g_assert_cmpint(fence_status(back), ==, 0);
+    g_assert_true(vgem_signal(&buffer));
     rig_wait(r, is_hung, vfd);
-    g_assert_cmpint(status_of(back), ==, 1);
+    g_assert_cmpint(fence_status(back), ==, 1);
     close(back);
     /* it can be sent when it is signalled, too */
     g_assert_cmphex((unsigned)vwl_drv_send(r->drv, 1, &id, 1, "c", 1), ==,
                     RESP_OK);
     back = take(r, peer, 'c');
-    g_assert_cmpint(status_of(back), ==, 1);
+    g_assert_cmpint(fence_status(back), ==, 1);
     close(back);
     g_assert_cmphex((unsigned)vwl_drv_close(r->drv, id), ==, RESP_OK);
     id = give(r, peer, fence);
     rig_wait(r, is_hung, vwl_drv_find(r->drv, id));
     close(fence);
-    buffer_finish(&buffer);
+    vgem_finish(&buffer);
     close(peer);
     rig_free(r);
 }
@@ -196,16 +122,16 @@ static void test_never(void)
     struct rig *r = device(RIG_DAEMON, NULL);
     int peer = rig_open_ctx(r, 1, 0), fence;
     struct vwl_drv_vfd *vfd;
-    struct buffer buffer[2];
+    struct vgem buffer[2];
     uint32_t id;
 
-    buffer_init(&buffer[0]);
-    buffer_init(&buffer[1]);
-    fence = attach(&buffer[0]);
+    vgem_init(&buffer[0]);
+    vgem_init(&buffer[1]);
+    fence = vgem_attach(&buffer[0]);
     g_assert_cmphex((unsigned)vwl_drv_close(r->drv, give(r, peer, fence)), ==,
                     RESP_OK);
     close(fence);
-    fence = attach(&buffer[1]);
+    fence = vgem_attach(&buffer[1]);
     id = give(r, peer, fence);
     vfd = vwl_drv_find(r->drv, id);
     while (!vfd->hup) {
@@ -213,17 +139,17 @@ static void test_never(void)
         rig_settle(r);
         g_usleep(20000);
     }
-    g_assert_cmpint(status_of(fence), !=, 0);
+    g_assert_cmpint(fence_status(fence), !=, 0);
     close(fence);
-    buffer_finish(&buffer[0]);
-    buffer_finish(&buffer[1]);
+    vgem_finish(&buffer[0]);
+    vgem_finish(&buffer[1]);
     close(peer);
     rig_free(r);
 }
 
 /* ---- by number --------------------------------------------------------- */
 
-static struct buffer gpu; /* what the host's virtio-gpu would have */
+static struct vgem gpu; /* what the host's virtio-gpu would have */
 
 static int on_resource(void *opaque, uint32_t id, struct vwl_resource *out)
 {
@@ -237,7 +163,7 @@ static int on_resource(void *opaque, uint32_t id, struct vwl_resource *out)
 
 static int on_fence(void *opaque, uint64_t seqno, int *fd)
 {
-    struct buffer idle;
+    struct vgem idle;
 
     if (seqno > 9) {
         return -ENOENT;
@@ -245,14 +171,14 @@ static int on_fence(void *opaque, uint64_t seqno, int *fd)
     if (seqno == 0) { /* a buffer that is not in use has such a fence */
         struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_RW };
 
-        buffer_init(&idle);
+        vgem_init(&idle);
         g_assert_cmpint(ioctl(idle.fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &export),
                         ==, 0);
-        buffer_finish(&idle);
+        vgem_finish(&idle);
         *fd = export.fd;
         return 0;
     }
-    *fd = attach(&gpu);
+    *fd = vgem_attach(&gpu);
     return 0;
 }
 
@@ -279,7 +205,7 @@ static void test_foreign(void)
     int peer = rig_open_ctx(r, 1, 0), fd;
     struct stat st[2];
 
-    buffer_init(&gpu);
+    vgem_init(&gpu);
     g_assert_cmphex(ask_foreign(r, VIRTIO_WL_FOREIGN_VIRTGPU, 5, 'r'), ==,
                     RESP_OK);
     fd = take(r, peer, 'r');
@@ -290,16 +216,16 @@ static void test_foreign(void)
     g_assert_cmphex(ask_foreign(r, VIRTIO_WL_FOREIGN_VIRTGPU_FENCE, 7, 'f'), ==,
                     RESP_OK);
     fd = take(r, peer, 'f');
-    g_assert_cmpint(status_of(fd), ==, 0);
-    signal_fence(&gpu);
-    g_assert_cmpint(status_of(fd), ==, 1);
+    g_assert_cmpint(fence_status(fd), ==, 0);
+    g_assert_true(vgem_signal(&gpu));
+    g_assert_cmpint(fence_status(fd), ==, 1);
     close(fd);
     for (int i = 0; i < 2; i++) {
         g_assert_cmphex(ask_foreign(r, VIRTIO_WL_FOREIGN_VIRTGPU_SIGNALED_FENCE,
                                     0xabad1dea, 's'),
                         ==, RESP_OK);
         fd = take(r, peer, 's');
-        g_assert_cmpint(status_of(fd), ==, 1);
+        g_assert_cmpint(fence_status(fd), ==, 1);
         close(fd);
     }
     g_assert_cmphex(ask_foreign(r, VIRTIO_WL_FOREIGN_VIRTGPU, 6, 'x'), ==,
@@ -307,7 +233,7 @@ static void test_foreign(void)
     g_assert_cmphex(ask_foreign(r, VIRTIO_WL_FOREIGN_VIRTGPU_FENCE, 10, 'x'),
                     ==, RESP_INVALID_ID);
     alive(r, peer);
-    buffer_finish(&gpu);
+    vgem_finish(&gpu);
     close(peer);
     rig_free(r);
 }

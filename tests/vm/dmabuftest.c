@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A guest's Wayland program with buffers and fences of its virtio-gpu and of
- * vgem, for test-foreign.py: `dmabuftest SOCKET`. It speaks to the bridge;
- * the compositor double of the test is at the far end. Prints a line for each
- * thing that it learns; ends with 1 when something is not as it must be.
+ * vgem, for test-foreign.py: `dmabuftest SOCKET`. With another word it is one
+ * with a buffer that the host made (VIRTWL_IOCTL_NEW_DMABUF), for test-gpu.py,
+ * and needs no GPU. It speaks to the bridge; the compositor double of the test
+ * is at the far end. Prints a line for each thing that it learns; ends with 1
+ * when something is not as it must be.
  */
 #define _GNU_SOURCE
 #include <drm.h>
@@ -25,6 +27,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include <virtgpu_drm.h>
+
+#include "virtwl.h"
 
 struct vgem_fence_attach {
     uint32_t handle, flags, out_fence, pad;
@@ -254,7 +258,7 @@ static int fence_of(int buffer)
 }
 
 /* Globals come numbered as the double has them: 1, 2, 3. */
-static void start(const char *path)
+static void start(const char *path, uint32_t dmabuf)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
@@ -271,11 +275,13 @@ static void start(const char *path)
         drop();
     }
     bind_global(1, "wl_compositor", 4, COMPOSITOR);
-    bind_global(2, "zwp_linux_dmabuf_v1", 4, DMABUF);
+    bind_global(2, "zwp_linux_dmabuf_v1", dmabuf, DMABUF);
     bind_global(3, "zwp_linux_explicit_synchronization_v1", 2, SYNCS);
     SAY(COMPOSITOR, 0, -1, SURFACE);
     SAY(SYNCS, 1, -1, SYNC, SURFACE);
-    SAY(DMABUF, 2, -1, FEEDBACK);
+    if (dmabuf >= 4) {
+        SAY(DMABUF, 2, -1, FEEDBACK);
+    }
 }
 
 /* The host's devices are this guest's. */
@@ -384,6 +390,105 @@ static void releases(void)
     printf("release ok\n");
 }
 
+#define WIDTH 100u
+#define HEIGHT 37u
+
+/* What tests/gpu/importer.c looks for. */
+static void paint(const struct virtwl_ioctl_new *buffer)
+{
+    size_t size = buffer->dmabuf.offset0 + buffer->dmabuf.stride0 * HEIGHT;
+    struct virtwl_ioctl_dmabuf_sync sync = { DMA_BUF_SYNC_START |
+                                             DMA_BUF_SYNC_WRITE };
+    uint8_t *at;
+
+    at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->fd, 0);
+    if (at == MAP_FAILED ||
+        ioctl(buffer->fd, VIRTWL_IOCTL_DMABUF_SYNC, &sync) < 0) {
+        die("its pixels");
+    }
+    for (uint32_t y = 0; y < HEIGHT; y++) {
+        uint32_t *row = (void *)(at + buffer->dmabuf.offset0 +
+                                 y * buffer->dmabuf.stride0);
+
+        for (uint32_t x = 0; x < WIDTH; x++) {
+            row[x] = 0xff000000u | x << 16 | y << 8 | (x ^ y);
+        }
+    }
+    sync.flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE;
+    if (ioctl(buffer->fd, VIRTWL_IOCTL_DMABUF_SYNC, &sync) < 0) {
+        die("its pixels");
+    }
+    munmap(at, size);
+}
+
+/* A buffer of the host's as this program's plane. */
+static void own_buffers(void)
+{
+    struct virtwl_ioctl_new new = {
+        .type = VIRTWL_IOCTL_NEW_DMABUF,
+        .dmabuf = { .width = WIDTH, .height = HEIGHT, .format = XR24 },
+    };
+    int wl = open("/dev/wl0", O_RDWR | O_CLOEXEC);
+
+    for (uint32_t opcode = 2; opcode <= 3; opcode++) {
+        uint32_t params = next_id++;
+
+        if (ioctl(wl, VIRTWL_IOCTL_NEW, &new) < 0) {
+            die("NEW_DMABUF");
+        }
+        paint(&new);
+        SAY(DMABUF, 1, -1, params);
+        SAY(params, 1, new.fd, 0, new.dmabuf.offset0, new.dmabuf.stride0, 0, 0);
+        close(new.fd);
+        if (opcode == 2) {
+            SAY(params, 2, -1, WIDTH, HEIGHT, XR24, 0);
+            take(params, 0, "created");
+        } else {
+            SAY(params, 3, -1, next_id++, WIDTH, HEIGHT, XR24, 0);
+            roundtrip("at once");
+        }
+    }
+    close(wl);
+    printf("own buffers ok\n");
+}
+
+static int status_of(int fence)
+{
+    struct sync_file_info info = { .flags = 0 };
+
+    if (ioctl(fence, SYNC_IOC_FILE_INFO, &info) < 0) {
+        die("not a sync_file");
+    }
+    return info.status;
+}
+
+/* The host's fence is one of this kernel's, and signalled when that is. The
+ * host's signals itself after ten seconds, so a slow machine tries again. */
+static void real_releases(void)
+{
+    int status = 1;
+
+    for (int turn = 0; turn < 20 && status != 0; turn++) {
+        uint32_t release = next_id++;
+        struct pollfd p;
+
+        SAY(SYNC, 2, -1, release);
+        SAY(SURFACE, 6, -1);
+        take(release, 0, "a release");
+        p = (struct pollfd){ in_fd, POLLIN, 0 };
+        status = status_of(p.fd);
+        SAY(SURFACE, 6, -1);
+        if (poll(&p, 1, 60000) != 1 || status_of(p.fd) != 1) {
+            fail("the fence is not signalled");
+        }
+        close(p.fd);
+    }
+    if (status != 0) {
+        fail("each fence was signalled before");
+    }
+    printf("real release ok\n");
+}
+
 /* Not a fence at all; and a buffer that nobody asked about. */
 static void errors(int vgem)
 {
@@ -396,14 +501,22 @@ static void errors(int vgem)
 
 int main(int argc, char **argv)
 {
-    int gpu = open_card("/dev/dri/card%d", 0, "virtio_gpu");
-    int vgem = open_card("/dev/dri/card%d", 0, "vgem");
+    int gpu, vgem;
 
-    if (argc != 2) {
+    if (argc < 2) {
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    start(argv[1]);
+    if (argc == 3) {
+        next_id = FEEDBACK; /* there is none in version 3 */
+        start(argv[1], 3);
+        own_buffers();
+        real_releases();
+        return 0;
+    }
+    gpu = open_card("/dev/dri/card%d", 0, "virtio_gpu");
+    vgem = open_card("/dev/dri/card%d", 0, "vgem");
+    start(argv[1], 4);
     check_feedback();
     buffers(gpu, vgem);
     fences(gpu, vgem);

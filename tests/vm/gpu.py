@@ -79,8 +79,8 @@ class Archive:
 
 
 class Image:
-    def __init__(self, programs, more=(), alone=()):
-        base = base_image()
+    def __init__(self, programs, more=(), alone=(), base=None):
+        base = base or base_image()
         self.dir = tempfile.mkdtemp(prefix="vwl-gpu-")
         os.symlink(f"{base}/vmlinux", f"{self.dir}/vmlinux")
         with open(f"{self.dir}/initramfs.cpio", "wb") as out:
@@ -148,6 +148,14 @@ def inner_qemu(line):
          files[0]], stdout=subprocess.PIPE, check=True, text=True).stdout
     return line, [], [*alone, *files, program, loader,
                       *re.findall(r" => (/\S+)", said)]
+
+
+def firmware():
+    """What a QEMU in a guest needs of this machine's to start a kernel."""
+    return [path for name in ("bios-256k.bin", "kvmvapic.bin", "pvh.bin",
+                              "linuxboot_dma.bin")
+            for path in (f"/usr/share/seabios/{name}",
+                         f"/usr/share/qemu/{name}") if os.path.exists(path)]
 
 
 def path(program):

@@ -10,6 +10,7 @@ A device is had in one of three ways (`mode`):
 
 import glob
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -49,6 +50,15 @@ def build_wltest(directory):
          *sorted(glob.glob(f"{TOP}/tests/vm/wltest*.c"))],
         check=True)
     return path
+
+
+def build_dmabuftest(path):
+    """A guest's program with buffers and fences."""
+    flags = shlex.split(output("pkg-config", "--cflags", "libdrm"))
+    subprocess.run(
+        ["gcc", "-O1", "-Wall", "-Wextra", "-o", path,
+         f"-I{TOP}/qemu-glue/guest/driver", *flags,
+         f"{TOP}/tests/vm/dmabuftest.c"], check=True)
 
 
 def build_wl0test(directory):

@@ -3,8 +3,8 @@
 """Buffers of devices, in a guest whose kernel has them.
 
     test-gpu.py --qemu=PATH --plugin=PATH --daemon=PATH --buffers=PATH
-                --fences=PATH --pages=PATH --qemu-gpu=PATH --painter=PATH
-                [TEST...]
+                --fences=PATH --pages=PATH --qemu-gpu=PATH --importer=PATH
+                --painter=PATH [--bridge=PATH] [TEST...]
 
 Prints TAP. The daemon, its host peers and the guest's driver (in user space)
 all run inside one virtual machine; a picture is what its display shows.
@@ -13,6 +13,7 @@ all run inside one virtual machine; a picture is what its display shows.
 import argparse
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import tempfile
 import time
 
 import gpu
+import host as hosts
 import vm as vms
 
 sys.path.insert(0, gpu.TOP + "/tests")
@@ -119,6 +121,69 @@ def qemu_gpu(run):
             tap(vm.run(f"{run.env} VWL_QEMU={gpu.path(script)} "
                        f"{gpu.path(options.qemu_gpu)} 2>&1",
                        timeout=300)[1])
+            run.healthy(vm)
+
+
+def nested(run, folder, client, script):
+    """Images: of a machine with QEMU, and of the guest within it."""
+    line, files, alone = gpu.inner_qemu(run.options.qemu)
+    with open(script, "w") as file:
+        file.write(f'#!/bin/sh\nexec {line} "$@"\n')
+    os.mkdir(f"{folder}/inner")
+    with gpu.Image([run.options.bridge, client], base=hosts.make_image()) \
+            as inner:
+        for name in "vmlinux", "initramfs.cpio":
+            shutil.copyfile(f"{inner.dir}/{name}", f"{folder}/inner/{name}")
+    return gpu.Image(
+        [run.options.importer, run.options.plugin, script], files,
+        [*alone, *gpu.firmware(), f"{folder}/inner/vmlinux",
+         f"{folder}/inner/initramfs.cpio"])
+
+
+@test
+def plane(run):
+    """A program with a buffer that the host made, and with the host's fences:
+    in a guest of a machine whose kernel has both."""
+    if not run.options.bridge:
+        print("# skipped: no bridge was built")
+        return
+    with tempfile.TemporaryDirectory(prefix="vwl-gpu-") as folder:
+        client, script = f"{folder}/dmabuftest", f"{folder}/qemu-with-glue"
+        hosts.build_dmabuftest(client)
+        command = (
+            f"{gpu.path(run.options.bridge)} --listen=/run/wl & "
+            "n=0; until [ -S /run/wl ] || [ $n = 300 ]; do "
+            "sleep 1; n=$((n + 1)); done; "
+            f"{gpu.path(client)} /run/wl own")
+        line = shlex.join(
+            [gpu.path(script), "-nodefaults", "-no-user-config", "-display",
+             "none", "-m", "256M",
+             "-object", "memory-backend-memfd,id=mem,size=256M,share=on",
+             "-machine", f"{vms.MACHINE},accel=tcg,memory-backend=mem",
+             "-cpu", "max", "-kernel", f"{folder}/inner/vmlinux",
+             "-initrd", f"{folder}/inner/initramfs.cpio",
+             "-append", f'{vms.APPEND} vwl_cmd="{command}" vwl_poweroff=1',
+             "-serial", "stdio", "-device",
+             f"vhost-user-wl-pci,plugin={gpu.path(run.options.plugin)},"
+             "wayland-sock=/run/compositor,dmabuf=udmabuf"])
+        with nested(run, folder, client, script) as image, \
+                run.vm(image=image.dir, devices=[], memory="1G") as vm:
+            vm.boot(300)
+            vm.check("XDG_RUNTIME_DIR=/run "
+                     f"{gpu.path(run.options.importer)} compositor "
+                     "> /run/seen 2>&1 &")
+            wait_for(vm, "grep -q ready /run/seen", "/run/seen")
+            vm.put("/run/inner", f"#!/bin/sh\n{line}\n".encode())
+            status, said = vm.run("/run/inner 2>&1", timeout=900)
+            seen = vm.check("cat /run/seen")
+            for text in said, seen:
+                for row in text.splitlines():
+                    print(f"# | {row}", flush=True)
+            good = "plane: a dma-buf, 100x37, 0 wrong"
+            if status or "command ended with status 0" not in said or \
+                    seen.count(good) != 2 or \
+                    "released\nsignalled\n" not in seen or "bug:" in said:
+                raise vms.Error("a test in the inner guest failed")
             run.healthy(vm)
 
 
@@ -315,7 +380,9 @@ def main():
     parser.add_argument("--fences", required=True)
     parser.add_argument("--pages", required=True)
     parser.add_argument("--qemu-gpu", required=True)
+    parser.add_argument("--importer", required=True)
     parser.add_argument("--painter", required=True)
+    parser.add_argument("--bridge", help="the guest's")
     parser.add_argument("--loopback", help="the bridge is tried, too")
     parser.add_argument("--pictures", help="keep screenshots in this folder")
     parser.add_argument("tests", nargs="*")
