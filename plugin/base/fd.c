@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/closer.h"
+#include "base/log.h"
 
 /* The calls of vwl_fd_has_room until it looks again. */
 #define LOOKS_EVERY 256
@@ -24,14 +25,34 @@ static struct {
     gint admits;  /* until the limit is asked for again */
 } table;
 
-static int table_limit(void)
+static int table_size(void)
 {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX) {
         return INT_MAX;
     }
-    return (int)limit.rlim_cur - VWL_FD_RESERVE;
+    return (int)limit.rlim_cur;
+}
+
+static int table_limit(void)
+{
+    int size = table_size();
+
+    return size == INT_MAX ? size : size - VWL_FD_RESERVE;
+}
+
+void vwl_fd_say_if_few(struct vwl_log *log)
+{
+    int size = table_size();
+
+    if (size < VWL_FD_FEW) {
+        vwl_log_write(log, VWL_LOG_WARN,
+                      "this process may have %d descriptors at once, and each "
+                      "program of a guest takes four or more, a browser "
+                      "hundreds: better are %d (the soft limit, ulimit -n)",
+                      size, VWL_FD_FEW);
+    }
 }
 
 static void table_note(int fd)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 struct vwl_closer;
+struct vwl_log;
 
 /* Closes *fd, if there is one, and resets it; errno survives. close is never
  * retried: on Linux the number is free whatever it returns. */
@@ -48,6 +49,12 @@ static inline int vwl_fd_steal(int *fd)
 /* Descriptors that guests may not use up: what the front-end hands over at a
  * start, and the next front-end, need some. */
 #define VWL_FD_RESERVE 48
+
+#define VWL_FD_FEW 4096
+
+/* Says so if this process may have no more than a few, before guests run into
+ * that. */
+void vwl_fd_say_if_few(struct vwl_log *log);
 
 /* Whether a new descriptor may be kept for a guest: 0, or -EMFILE when its
  * number is among the last VWL_FD_RESERVE below this process's limit. The

@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "base/bits.h"
+#include "base/fd.h"
 #include "base/locks.h"
 #include "base/log.h"
 #include "loop/policies.h"
@@ -162,6 +163,7 @@ int vwl_device_create(const struct vwl_config *config,
         !(config->features_off & BIT(VIRTIO_WL_F_GUEST_PAGES))) {
         vwl_pump_offer_pages(&device->config, &device->log);
     }
+    vwl_fd_say_if_few(&device->log);
     *out = device;
     return 0;
 }

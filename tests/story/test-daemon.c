@@ -511,10 +511,11 @@ static void test_few_descriptors(void)
     struct vwl_fe *fe;
     uint32_t id = 1;
     int type;
+    char *text;
 
     place_init(&place);
     process.max_fds = 128;
-    process_daemon(&process, false,
+    process_daemon(&process, true,
                    (const char *const[]){ place.socket_option,
                                           place.peer_option, NULL });
     for (int round = 0; round < 3; round++) {
@@ -538,6 +539,9 @@ static void test_few_descriptors(void)
         vwl_fe_destroy(fe);
     }
     g_assert_cmpint(process_terminate(&process), ==, 0);
+    text = process_errors(&process);
+    g_assert_nonnull(strstr(text, "may have 128 descriptors at once"));
+    g_free(text);
     place_finish(&place);
 }
 

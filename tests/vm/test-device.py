@@ -216,6 +216,19 @@ def identity(run):
 
 
 @test("plugin")
+def few_descriptors(run):
+    """QEMU keeps the limit that it was started with: it is said at once."""
+    qemu = run.host.qemu
+    for limit, few in ("1024", True), ("4096", False):
+        run.host.qemu = f"prlimit --nofile={limit} {qemu}"
+        with run.vm() as vm:
+            vm.start()
+            said = vm.log().count(f"may have {limit} descriptors at once")
+            want(said == few, vm.log())
+    run.host.qemu = qemu
+
+
+@test("plugin")
 def sizes(run):
     for size, mib in (("4K", 0), ("1M", 1), ("256M", 256), ("64G", 65536)):
         with run.vm(properties=f",shm-size={size}") as vm:
