@@ -78,6 +78,7 @@ static uint64_t wl_get_features(VirtIODevice *vdev, uint64_t features,
 
     virtio_add_feature(&features, VIRTIO_WL_F_TRANS_FLAGS);
     virtio_add_feature(&features, VIRTIO_WL_F_SEND_FENCES);
+    virtio_add_feature(&features, VIRTIO_WL_F_GUEST_PAGES);
     if (s->window) {
         virtio_add_feature(&features, VIRTIO_WL_F_USE_SHMEM);
     }
