@@ -18,8 +18,10 @@ import threading
 VERSION_1 = 1 << 32
 PROTOCOL_FEATURES = 1 << 30
 TRANS_FLAGS, USE_SHMEM = 1 << 1, 1 << 3
+GUEST_PAGES = 1 << 16
 
 NEW, CLOSE, SEND, RECV, NEW_CTX, NEW_PIPE, HUP = range(0x100, 0x107)
+NEW_PAGES = 0x180
 OK, RESP_NEW, ERR = 0x1000, 0x1001, 0x1100
 NO_PFN = 0x100000
 
@@ -53,7 +55,8 @@ class Ring:
 
 
 class Backend:
-    def __init__(self, path):
+    def __init__(self, path, features=0):
+        self.features = features
         self.answer = self.usual
         self.requests = []
         self.lock = threading.RLock()
@@ -75,9 +78,25 @@ class Backend:
             return new_answer(request, 0, size, 0)
         if request.type in (NEW_CTX, NEW_PIPE, 0x10a):
             return new_answer(request)
+        if request.type == NEW_PAGES:
+            return new_answer(request, size=4096 * len(self.pages(request)),
+                              flags=0)
         return struct.pack("<I", OK)
 
     # Guest memory
+
+    @staticmethod
+    def pages(request):
+        """The addresses of a NEW_PAGES, a page each."""
+        number, flags, count, rest = struct.unpack_from("<4I", request.data, 8)
+        runs = struct.unpack_from(f"<{count}Q", request.data, 24)
+        assert flags == rest == 0 and 0 < count <= 1024
+        assert len(request.data) == 24 + 8 * count
+        return [(run & ~4095) + 4096 * i for run in runs
+                for i in range((run & 4095) + 1)]
+
+    def words(self, address, n):
+        return self._get(f"<{n}I", address)
 
     def _at(self, address, user=False):
         for gpa, size, uva, memory in self.regions:
@@ -206,7 +225,7 @@ class Backend:
             return self.rings[struct.unpack_from("=I", body)[0] & 0xff]
         if request == 1:
             return struct.pack("=Q", VERSION_1 | PROTOCOL_FEATURES |
-                               TRANS_FLAGS | USE_SHMEM)
+                               TRANS_FLAGS | USE_SHMEM | self.features)
         if request == 15:
             # REPLY_ACK, BACKEND_REQ, CONFIG, SHMEM
             return struct.pack("=Q", 1 << 3 | 1 << 5 | 1 << 9 | 1 << 22)

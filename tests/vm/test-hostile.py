@@ -29,9 +29,14 @@ TESTS = {}
 HOST = 0x40000000
 
 
-def test(function):
+def test(function, features=0):
+    function.features = features
     TESTS[function.__name__.replace("_", "-")] = function
     return function
+
+
+def test_with_pages(function):
+    return test(function, hostile.GUEST_PAGES)
 
 
 def want(truth, why):
@@ -392,10 +397,122 @@ def bad_used_id(run):
                  run.vm.guest_env.get("vwl_modparams", ""))
 
 
+PARAMETERS = "/sys/module/virtio_wl/parameters"
+
+
+def pinned(run):
+    return int(run.vm.check(f"cat {PARAMETERS}/pinned_pages"))
+
+
+@test_with_pages
+def pages(run):
+    """An honest device, which looks into what it is told of."""
+    wrong, seen, looks = [], {}, []
+
+    def look(request):
+        if request.type == hostile.NEW_PAGES:
+            seen[request.id] = run.device.pages(request)
+        elif request.type == hostile.CLOSE:
+            seen.pop(request.id, None)
+        if request.type not in (hostile.NEW_PAGES, hostile.NEW_PIPE):
+            return run.device.usual(request)
+        for addresses in seen.values():
+            words = [run.device.words(each, 3) for each in addresses]
+            versions = {version for _, _, version in words}
+            if [each[:2] for each in words] != [
+                    (0x50414745, i) for i in range(len(words))] or \
+                    len(set(addresses)) != len(words) or len(versions) != 1:
+                wrong.append((len(words), versions, words[:3]))
+            if request.type == hostile.NEW_PIPE:
+                looks.append(versions.pop())
+        return run.device.usual(request)
+    run.device.answer = look
+    output = run.vm.check("wltest pages", 120)
+    want(not wrong, f"{output}{wrong[:2]}")
+    want(looks == [2, 3, 4, 4, 4], f"{output}{looks}")
+    settle(lambda: pinned(run), 0)
+    run.vm.check(f"echo 4 > {PARAMETERS}/pin_limit")
+    run.vm.check("wltest pages-limited", 60)
+    settle(lambda: pinned(run), 0)
+
+
+@test_with_pages
+def pages_answers(run):
+    def once(answer, length=None):
+        def lie(request):
+            if request.type != hostile.NEW_PAGES:
+                return run.device.usual(request)
+            run.device.respond(request, answer(request), length)
+            return None
+        run.device.answer = lie
+        status, output = run.vm.run("wltest pages-once")
+        want(status == 0, output)
+        return output
+
+    def made(size=16384, pfn=hostile.NO_PFN, **more):
+        return lambda request: new_answer(request, pfn, size, 0, **more)
+
+    for why, answer, length in (
+            ("type", made(kind=0), None), ("dmabuf", made(kind=0x1002), None),
+            ("ok without anything", made(kind=0x1000), None),
+            ("length", made(), 0), ("length", made(), 4),
+            ("length", made(), 27), ("shorter", made(12288), None),
+            ("longer", made(20480), None), ("nothing", made(0), None)):
+        output = once(answer, length)
+        want("pages 71" in output, f"{why}: {output}")  # EPROTO
+    for code, number in ((0x1100, 19), (0x1101, 12), (0x1102, 2), (0x1103, 22),
+                         (0x1104, 1), (0x1105, 25), (0x1106, 71)):
+        output = once(made(kind=code))
+        want(f"pages {number}\n" in output, f"{code:#x}: {output}")
+    # there is nothing to map, wherever it says that is
+    want("pages 0" in once(made(pfn=0)), "not made")
+    settle(lambda: pinned(run), 0)
+    # not for a driver that was told not to
+    run.vm.check("rmmod virtio_wl && "
+                 "insmod /lib/modules/virtio_wl.ko guest_pages=0")
+    want("pages 25" in once(made()), "made")
+
+
+@test_with_pages
+def pages_kept(run):
+    """Until the device has answered, whoever ends meanwhile."""
+    late = []
+
+    def never(request):
+        if request.type != hostile.NEW_PAGES:
+            return run.device.usual(request)
+        late.append(request)
+        return None
+    run.device.answer = never
+    begun = run.vm.begin("wltest pages-hold", timeout=60)
+    settle(lambda: len(late), 1)
+    run.vm.check("kill -9 $(pidof wltest)")
+    run.vm.finish(begun)
+    time.sleep(3)
+    want(pinned(run) == 600, "unpinned what the device may have")
+    want(not run.closed(), "closed what is not there yet")
+    run.device.respond(late[0], run.device.usual(late[0]))
+    settle(run.closed, [late[0].id])
+    settle(lambda: pinned(run), 0)
+    # those of a device that goes
+    run.device.answer = run.device.usual
+    begun = run.vm.begin("wltest pages-hold > /tmp/held", timeout=60)
+    settle(lambda: "pages 0" in run.vm.check("cat /tmp/held || true"), True)
+    bus = "/sys/bus/virtio/drivers/virtio_wl"
+    name = run.vm.check(f"basename {bus}/virtio*").strip()
+    run.vm.check(f"echo {name} > {bus}/unbind")
+    time.sleep(3)
+    want(pinned(run) == 600, "unpinned what its owner still has")
+    run.vm.check("kill -9 $(pidof wltest)")
+    run.vm.finish(begun)
+    settle(lambda: pinned(run), 0)
+    run.vm.check(f"echo {name} > {bus}/bind")
+
+
 def one(function, options, image):
     directory = tempfile.mkdtemp(prefix="vwl-hostile-")
     path = f"{directory}/vu"
-    device = hostile.Backend(path)
+    device = hostile.Backend(path, function.features)
     modparams = {}
     if options.stock:
         what = (f"vhost-user-test-device-pci,virtio-id={hosts.STOCK_ID},"

@@ -63,6 +63,10 @@ static const struct {
     { "open", test_open, 1 },
     { "stuck-send", test_stuck_send, 1 },
     { "stuck-sends", test_stuck_sends, 1 },
+    { "pages", test_pages, 1 },
+    { "pages-limited", test_pages_limited, 1 },
+    { "pages-once", test_pages_once, 1 },
+    { "pages-hold", test_pages_hold, 1 },
 };
 
 static int wanted(int argc, char **argv, const char *name, int special)

@@ -128,4 +128,10 @@ void test_open(void);
 void test_stuck_send(void);
 void test_stuck_sends(void);
 
+/* wltest_pages.c */
+void test_pages(void);
+void test_pages_limited(void);
+void test_pages_once(void);
+void test_pages_hold(void);
+
 #endif

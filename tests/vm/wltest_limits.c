@@ -17,6 +17,7 @@
 void test_errors(void)
 {
     struct virtwl_ioctl_new new = { .type = VIRTWL_IOCTL_NEW_DMABUF };
+    struct virtwl_ioctl_new_pages pages = { 0 };
     struct txn txn;
     uint32_t small[3] = { VIRTWL_IOCTL_NEW_CTX, 0, 0 };
     uint32_t flags = 8;
@@ -33,6 +34,9 @@ void test_errors(void)
     CHECK(ioctl(wl, VIRTWL_IOCTL_NEW, NULL) < 0 && errno == EFAULT);
     CHECK(ioctl(wl, VIRTWL_IOCTL_SEND, &txn) < 0 && errno == ENOTTY);
     CHECK(ioctl(wl, TCGETS, &txn) < 0 && errno == ENOTTY);
+    /* the host does not offer it */
+    CHECK(ioctl(wl, VIRTWL_IOCTL_NEW_PAGES, &pages) < 0 && errno == ENOTTY);
+    CHECK(ioctl(ctx, VIRTWL_IOCTL_PAGES_INTACT) < 0 && errno == ENOTTY);
     CHECK(ioctl(ctx, VIRTWL_IOCTL_NEW, &new) < 0 && errno == ENOTTY);
     CHECK(ioctl(ctx, TCGETS, &txn) < 0 && errno == ENOTTY);
     CHECK(ioctl(wl, _IOWR('w', 0, uint32_t[3]), small) == 0);

@@ -59,6 +59,30 @@ static inline int wl_find_vqs(struct virtio_device *vdev, unsigned int n,
 #define WL_IMPORT_NS(ns) MODULE_IMPORT_NS(#ns)
 #endif
 
+/* shmem_mapping is not exported by all kernels before 6.12; all of them have
+ * files of it, whose operations are the same. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#include <linux/file.h>
+#include <linux/shmem_fs.h>
+
+static inline bool wl_is_shmem(struct address_space *mapping)
+{
+	static const struct address_space_operations *ops;
+
+	if (!READ_ONCE(ops)) {
+		struct file *file = shmem_file_setup("virtwl", 0, 0);
+
+		if (IS_ERR(file))
+			return false;
+		WRITE_ONCE(ops, file->f_mapping->a_ops);
+		fput(file);
+	}
+	return mapping->a_ops == ops;
+}
+#else
+#define wl_is_shmem(mapping) shmem_mapping(mapping)
+#endif
+
 /*
  * From 7.2 on a work queue that says neither WQ_PERCPU nor WQ_UNBOUND is
  * warned about; before 6.18 the former is not there, and is meant.

@@ -130,23 +130,15 @@ static int take_new_answer(struct wl_vfd *vfd, const struct wl_req *req,
 	return err;
 }
 
-/* The VFD is the caller's, unless this fails. */
-static struct wl_vfd *new_vfd(struct wl_device *wd, struct new_kind *kind,
+/*
+ * Has the device make the VFD; the request is freed. The VFD is the caller's,
+ * unless this fails. arg: what is returned of a buffer, or NULL.
+ */
+static struct wl_vfd *ask_new(struct wl_vfd *vfd, struct wl_req *req,
 			      struct virtwl_ioctl_new *arg)
 {
-	struct wl_vfd *vfd;
-	struct wl_req *req;
 	int err;
 
-	vfd = wl_vfd_create(wd, kind->cmd, 0);
-	if (IS_ERR(vfd))
-		return vfd;
-	req = new_req(vfd, kind, arg);
-	if (!req) {
-		wl_vfd_refused(vfd, -ENOMEM);
-		wl_vfd_close(vfd);
-		return ERR_PTR(-ENOMEM);
-	}
 	wl_submit(req, WL_REQ_WAITED);
 	err = wl_wait(req);
 	if (err)
@@ -165,12 +157,51 @@ static struct wl_vfd *new_vfd(struct wl_device *wd, struct new_kind *kind,
 	return vfd;
 }
 
+/*
+ * As a file of the caller's, whose number arg tells already; arg goes to the
+ * user. If that fails, the VFD is closed.
+ */
+static int hand_out(struct wl_vfd *vfd, unsigned int mode, int fd,
+		    void __user *user, const void *arg, size_t size)
+{
+	struct file *file = wl_file_create(vfd, mode);
+
+	if (IS_ERR(file)) {
+		wl_vfd_close(vfd);
+		return PTR_ERR(file);
+	}
+	if (copy_to_user(user, arg, size)) {
+		fput(file);
+		return -EFAULT;
+	}
+	fd_install(fd, file);
+	return 0;
+}
+
+/* The VFD is the caller's, unless this fails. */
+static struct wl_vfd *new_vfd(struct wl_device *wd, struct new_kind *kind,
+			      struct virtwl_ioctl_new *arg)
+{
+	struct wl_vfd *vfd;
+	struct wl_req *req;
+
+	vfd = wl_vfd_create(wd, kind->cmd, 0);
+	if (IS_ERR(vfd))
+		return vfd;
+	req = new_req(vfd, kind, arg);
+	if (!req) {
+		wl_vfd_refused(vfd, -ENOMEM);
+		wl_vfd_close(vfd);
+		return ERR_PTR(-ENOMEM);
+	}
+	return ask_new(vfd, req, arg);
+}
+
 static long ioctl_new(struct wl_device *wd, void __user *user, size_t size)
 {
 	struct virtwl_ioctl_new arg = {};
 	struct new_kind kind;
 	struct wl_vfd *vfd;
-	struct file *file;
 	int fd, err;
 
 	size = min(size, sizeof(arg));
@@ -193,27 +224,81 @@ static long ioctl_new(struct wl_device *wd, void __user *user, size_t size)
 	if (fd < 0)
 		return fd;
 	vfd = new_vfd(wd, &kind, &arg);
+	arg.fd = fd;
+	err = IS_ERR(vfd) ? PTR_ERR(vfd)
+			  : hand_out(vfd, kind.mode, fd, user, &arg, size);
+	if (err)
+		put_unused_fd(fd);
+	return err;
+}
+
+static struct wl_vfd *new_pages(struct wl_device *wd, unsigned long address,
+				unsigned long n)
+{
+	const size_t resp_len = sizeof(struct virtio_wl_ctrl_vfd_new_dmabuf);
+	struct virtio_wl_ctrl_vfd_new_pages *head;
+	struct wl_pages *pages;
+	struct wl_vfd *vfd;
+	struct wl_req *req;
+	int err;
+
+	pages = wl_pages_create(address, n);
+	if (IS_ERR(pages))
+		return ERR_CAST(pages);
+	vfd = wl_vfd_create(wd, VIRTIO_WL_CMD_VFD_NEW_PAGES, 0);
+	if (IS_ERR(vfd)) {
+		wl_pages_drop(pages);
+		return vfd;
+	}
+	req = wl_req_alloc(vfd, VIRTIO_WL_CMD_VFD_NEW_PAGES, sizeof(*head),
+			   resp_len);
+	err = req ? wl_pages_add_runs(req, pages) : -ENOMEM;
+	if (err) {
+		wl_pages_drop(pages);
+		if (req)
+			wl_req_free(req);
+		wl_vfd_refused(vfd, err);
+		wl_vfd_close(vfd);
+		return ERR_PTR(err);
+	}
+	head = (void *)req->head;
+	head->vfd_id = cpu_to_le32(vfd->id);
+	vfd->pages = pages;
+	return ask_new(vfd, req, NULL);
+}
+
+static long ioctl_new_pages(struct wl_device *wd, void __user *user)
+{
+	struct virtwl_ioctl_new_pages arg;
+	struct wl_vfd *vfd;
+	int fd, err;
+
+	if (copy_from_user(&arg, user, sizeof(arg)))
+		return -EFAULT;
+	if (!wl_has_feature(wd, VIRTIO_WL_F_GUEST_PAGES))
+		return -ENOTTY;
+	if (arg.flags || !arg.length ||
+	    (arg.address | arg.length) & ~PAGE_MASK ||
+	    arg.address + arg.length < arg.address ||
+	    arg.address + arg.length > TASK_SIZE)
+		return -EINVAL;
+	if (arg.length > VIRTIO_WL_PAGES_MAX_BYTES)
+		return -E2BIG;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	arg.fd = fd;
+	vfd = new_pages(wd, arg.address, arg.length >> PAGE_SHIFT);
 	if (IS_ERR(vfd)) {
 		err = PTR_ERR(vfd);
-		goto put_fd;
-	}
-	file = wl_file_create(vfd, kind.mode);
-	if (IS_ERR(file)) {
-		err = PTR_ERR(file);
+	} else if (vfd->size != arg.length) {
 		wl_vfd_close(vfd);
-		goto put_fd;
+		err = -EPROTO;
+	} else {
+		err = hand_out(vfd, O_RDWR, fd, user, &arg, sizeof(arg));
 	}
-	arg.fd = fd;
-	if (copy_to_user(user, &arg, size)) {
-		fput(file);
-		err = -EFAULT;
-		goto put_fd;
-	}
-	fd_install(fd, file);
-	return 0;
-
-put_fd:
-	put_unused_fd(fd);
+	if (err)
+		put_unused_fd(fd);
 	return err;
 }
 
@@ -222,6 +307,8 @@ long wl_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (is_cmd(cmd, VIRTWL_IOCTL_NEW))
 		return ioctl_new(file->private_data, (void __user *)arg,
 				 _IOC_SIZE(cmd));
+	if (is_cmd(cmd, VIRTWL_IOCTL_NEW_PAGES))
+		return ioctl_new_pages(file->private_data, (void __user *)arg);
 	return -ENOTTY;
 }
 
@@ -326,6 +413,13 @@ static long ioctl_dmabuf_sync(struct wl_vfd *vfd, void __user *user)
 	return err;
 }
 
+static long ioctl_pages_intact(const struct wl_vfd *vfd)
+{
+	if (!vfd->pages)
+		return -ENOTTY;
+	return wl_pages_are_intact(vfd->pages) ? 0 : -ESTALE;
+}
+
 long wl_vfd_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
@@ -336,5 +430,7 @@ long wl_vfd_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_recv(file, user);
 	if (is_cmd(cmd, VIRTWL_IOCTL_DMABUF_SYNC))
 		return ioctl_dmabuf_sync(wl_vfd_of_file(file), user);
+	if (is_cmd(cmd, VIRTWL_IOCTL_PAGES_INTACT))
+		return ioctl_pages_intact(wl_vfd_of_file(file));
 	return -ENOTTY;
 }

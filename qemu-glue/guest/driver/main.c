@@ -29,6 +29,10 @@ static bool trans_flags = true;
 module_param(trans_flags, bool, 0444);
 MODULE_PARM_DESC(trans_flags, "accept TRANS_FLAGS, today's meaning of flags");
 
+static bool guest_pages = true;
+module_param(guest_pages, bool, 0444);
+MODULE_PARM_DESC(guest_pages, "accept GUEST_PAGES, programs' memory in place");
+
 static DEFINE_IDA(indices);
 
 static int device_open(struct inode *inode, struct file *file)
@@ -150,7 +154,7 @@ static void wl_remove(struct virtio_device *vdev)
 }
 
 /* Set up by init, before the driver is registered. */
-static unsigned int feature_table[3];
+static unsigned int feature_table[4];
 
 static struct virtio_device_id id_table[] = {
 	{ VIRTIO_ID_WL, VIRTIO_DEV_ANY_ID },
@@ -183,6 +187,8 @@ static int __init wl_init(void)
 		feature_table[n++] = VIRTIO_WL_F_TRANS_FLAGS;
 	if (use_shmem)
 		feature_table[n++] = VIRTIO_WL_F_USE_SHMEM;
+	if (guest_pages)
+		feature_table[n++] = VIRTIO_WL_F_GUEST_PAGES;
 	wl_driver.feature_table_size = n;
 
 	wl_wq = alloc_workqueue(KBUILD_MODNAME, WL_WQ_FLAGS, 0);
@@ -208,6 +214,7 @@ static void __exit wl_exit(void)
 	unregister_virtio_driver(&wl_driver);
 	/* ends what the last VFDs left to do, and so drops the last devices */
 	destroy_workqueue(wl_wq);
+	wl_pages_module_exit();
 	wl_map_module_exit();
 }
 

@@ -149,6 +149,7 @@ static int take_answer(struct wl_req *req, size_t len)
 	case VIRTIO_WL_CMD_VFD_NEW_CTX:
 	case VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED:
 	case VIRTIO_WL_CMD_VFD_NEW_PIPE:
+	case VIRTIO_WL_CMD_VFD_NEW_PAGES:
 		expect = VIRTIO_WL_RESP_VFD_NEW;
 		need = offsetofend(struct virtio_wl_ctrl_vfd_new, size);
 		break;
@@ -253,6 +254,7 @@ static bool is_urgent(const struct wl_req *req)
 	case VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED:
 	case VIRTIO_WL_CMD_VFD_NEW_PIPE:
 	case VIRTIO_WL_CMD_VFD_NEW_DMABUF:
+	case VIRTIO_WL_CMD_VFD_NEW_PAGES:
 	case VIRTIO_WL_CMD_VFD_CLOSE:
 		return true;
 	default:
@@ -313,6 +315,7 @@ static void end_alone(struct wl_req *req)
 	case VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED:
 	case VIRTIO_WL_CMD_VFD_NEW_PIPE:
 	case VIRTIO_WL_CMD_VFD_NEW_DMABUF:
+	case VIRTIO_WL_CMD_VFD_NEW_PAGES:
 		/* interrupted: the VFD is ours */
 		if (req->err)
 			wl_vfd_refused(vfd, req->err);

@@ -20,7 +20,7 @@ int wl_start(struct wl_device *wd)
 	u64 features = 0;
 	int bit, err;
 
-	for (bit = 0; bit <= VIRTIO_WL_F_USE_SHMEM; bit++) {
+	for (bit = 0; bit <= VIRTIO_WL_F_GUEST_PAGES; bit++) {
 		if (__virtio_test_bit(vdev, bit))
 			features |= BIT_ULL(bit);
 	}

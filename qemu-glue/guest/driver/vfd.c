@@ -17,6 +17,7 @@ static void vfd_release(struct kref *ref)
 	struct wl_vfd *vfd = container_of(ref, struct wl_vfd, ref);
 	struct wl_device *wd = vfd->wd;
 
+	wl_pages_put(vfd->pages);
 	wl_req_free(vfd->close);
 	kfree(vfd);
 	wl_device_put(wd);

@@ -75,11 +75,29 @@ struct virtwl_ioctl_dmabuf_sync {
 	__u32 flags; /* DMA_BUF_SYNC_READ, _WRITE and _END */
 };
 
+/*
+ * Our own: pages of one file of shared memory (memfd, tmpfs) that is mapped
+ * shared and may be written, as a file for host peers, without a copy. They are
+ * pinned until some time after the VFD is closed. E2BIG: they are scattered too
+ * much (MADV_COLLAPSE helps); ENOTTY: the host has it not; EDQUOT: too much is
+ * pinned. PAGES_INTACT asks whether the file still has them all; ESTALE: it was
+ * truncated meanwhile, host peers see what is in it no more.
+ */
+struct virtwl_ioctl_new_pages {
+	__s32 fd; /* returned */
+	__u32 flags; /* 0 */
+	__u64 address; /* and */
+	__u64 length; /* of whole pages */
+};
+
 /* The directions are those of the interface in use, wrong as they are. */
 #define VIRTWL_IOCTL_NEW _IOWR(VIRTWL_IOCTL_BASE, 0x00, struct virtwl_ioctl_new)
 #define VIRTWL_IOCTL_SEND _IOR(VIRTWL_IOCTL_BASE, 0x01, struct virtwl_ioctl_txn)
 #define VIRTWL_IOCTL_RECV _IOW(VIRTWL_IOCTL_BASE, 0x02, struct virtwl_ioctl_txn)
 #define VIRTWL_IOCTL_DMABUF_SYNC \
 	_IOR(VIRTWL_IOCTL_BASE, 0x03, struct virtwl_ioctl_dmabuf_sync)
+#define VIRTWL_IOCTL_NEW_PAGES \
+	_IOWR(VIRTWL_IOCTL_BASE, 0x40, struct virtwl_ioctl_new_pages)
+#define VIRTWL_IOCTL_PAGES_INTACT _IO(VIRTWL_IOCTL_BASE, 0x41)
 
 #endif

@@ -12,8 +12,9 @@
  * fence.c  a VFD as a fence of the kernel's
  * foreign.c what is sent and no VFD
  * gpu.c    the number of a virtio-gpu buffer
- * ioctl.c  NEW, SEND, RECV, DMABUF_SYNC
+ * ioctl.c  NEW, SEND, RECV, DMABUF_SYNC, NEW_PAGES, PAGES_INTACT
  * map.c    a VFD as memory
+ * pages.c  a program's memory as a VFD
  * sleep.c  sleep, and a reset that the device needs
  *
  * Who holds what: a VFD has one owner, which is its file, or the message in
@@ -81,6 +82,7 @@
 #define WL_MAX_SEGS 128
 
 struct dma_fence;
+struct wl_pages;
 struct wl_vfd;
 struct wl_req;
 
@@ -230,6 +232,7 @@ struct wl_vfd {
 	size_t n_out_bytes;
 	bool has_file; /* has or had one */
 	struct dma_fence *fence; /* what owns it; no reference */
+	struct wl_pages *pages; /* pinned for it, or NULL */
 	bool closing; /* the owner let go */
 	bool close_sent;
 	struct delayed_work linger;
@@ -335,6 +338,14 @@ void *wl_foreign_put(struct wl_device *wd, void *at,
 /* ioctl.c */
 long wl_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long wl_vfd_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* pages.c */
+struct wl_pages *wl_pages_create(unsigned long address, unsigned long n);
+int wl_pages_add_runs(struct wl_req *req, const struct wl_pages *pages);
+void wl_pages_drop(struct wl_pages *pages);
+void wl_pages_put(struct wl_pages *pages);
+bool wl_pages_are_intact(const struct wl_pages *pages);
+void wl_pages_module_exit(void);
 
 /* map.c */
 int wl_map_module_init(void);
