@@ -31,8 +31,12 @@ class Desk(worlds.Desk):
     def __init__(self, vwl, service):
         super().__init__(vwl, service)
         self.script("qemu", agents.QEMU.replace(
-            "#!/usr/bin/env python3\n", "#!/usr/bin/env python3\nimport sys\n"
-            f"open('{self.dir}/line', 'w').write('\\n'.join(sys.argv))\n"))
+            "#!/usr/bin/env python3\n", "#!/usr/bin/env python3\n"
+            "import os, sys\n"
+            "if '--version' not in sys.argv:\n"
+            f"    with open('{self.dir}/part', 'w') as file:\n"
+            "        file.write('\\n'.join(sys.argv))\n"
+            f"    os.rename('{self.dir}/part', '{self.dir}/line')\n"))
         self.script("daemon", agents.DAEMON)
         self.write(f"kit/{KIT}", b"a package")
         os.mkdir(f"{self.dir}/share")

@@ -14,7 +14,7 @@ import sys
 
 import agents
 import worlds
-from desk import Desk
+from user_desk import Desk
 from worlds import expect
 
 
