@@ -59,7 +59,7 @@ class Desktop:
         except ProcessLookupError:  # it has crashed by itself
             pass
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(60)
         self.process.stdout.close()
         self.process = None
 
@@ -76,15 +76,17 @@ class Desktop:
 
     def shows(self, size="320x200"):
         """Every pixel of the painter's window is right."""
-        good, text = self.pattern("--size", size)
-        if not good:
-            raise vms.Error(text)
+        self.becomes("--size", size)
 
-    def empties(self, timeout=30, size="320x200"):
-        """The window goes away; it may take a frame."""
-        deadline = time.monotonic() + timeout
+    def empties(self, size="320x200"):
+        """The window goes away."""
+        self.becomes("--absent", "--size", size)
+
+    def becomes(self, *options):
+        """It may take a frame."""
+        deadline = time.monotonic() + 60
         while True:
-            good, text = self.pattern("--absent", "--size", size)
+            good, text = self.pattern(*options)
             if good:
                 return
             if time.monotonic() > deadline:

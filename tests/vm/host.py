@@ -74,6 +74,13 @@ def build_wl0test(directory):
     return path
 
 
+def listens(path):
+    """Somebody does, at that socket: it is there before."""
+    with open("/proc/net/unix") as file:
+        return any(line.split()[3] == "00010000" and
+                   line.rstrip().endswith(" " + path) for line in file)
+
+
 class Host:
     """Peers behind sockets and, for the modes that need one, a daemon."""
 
@@ -116,18 +123,13 @@ class Host:
         process = subprocess.Popen(line, stderr=log, stdout=log,
                                    preexec_fn=vm._die_with_parent)
         log.close()
-        deadline = time.monotonic() + 10
-        while not self._listens(path):
+        deadline = time.monotonic() + 60
+        while not listens(path):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise vm.Error(f"the daemon does not listen: {self.log()}")
             time.sleep(0.02)
         self.daemons[number] = process
         return path
-
-    @staticmethod
-    def _listens(path):
-        with open("/proc/net/unix") as file:
-            return any(line.rstrip().endswith(" " + path) for line in file)
 
     def kill_daemon(self, number=0):
         self.daemons[number].kill()

@@ -115,9 +115,12 @@ class Machine:
 
     def _map(self):
         for path in glob.glob(f"/proc/{self.process.pid}/fd/*"):
-            if "memfd:memory-backend-memfd" in os.readlink(path):
-                with open(path, "r+b") as file:
-                    return mmap.mmap(file.fileno(), RAM)
+            try:
+                if "memfd:memory-backend-memfd" in os.readlink(path):
+                    with open(path, "r+b") as file:
+                        return mmap.mmap(file.fileno(), RAM)
+            except FileNotFoundError:
+                pass  # it was just closed
         raise vms.Error("QEMU has no memory")
 
     def qmp(self, command, **arguments):

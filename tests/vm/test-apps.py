@@ -95,7 +95,7 @@ class Run:
             "--app-id-prefix=guest. --socket=sound:pulse/native",
             "$XDG_RUNTIME_DIR/bridge"))
         stage.until("the bridge's socket", lambda: self.vm.run(
-            "test -S /run/user/1000/wayland-0")[0] == 0)
+            vms.listens("/run/user/1000/wayland-0"))[0] == 0)
 
     def terminal(self, then="exec sleep 1000"):
         """A foot that writes down what is typed into it."""

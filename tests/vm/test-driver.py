@@ -371,7 +371,7 @@ def unplug(run):
             vm.device_add(driver, bus="slot1", **{
                 key: value.replace("\0", ",")
                 for key, value in (word.split("=", 1) for word in words)})
-            settle(lambda: vm.run("test -e /dev/wl0")[0], 0, 30)
+            settle(lambda: vm.run("test -e /dev/wl0")[0], 0)
             ping(vm)
             end_session(vm, lambda: vm.device_del("wl0"))
             gone(run)
@@ -399,7 +399,7 @@ def daemon_restart(run):
             if vm.run("wltest ping", timeout=20)[0] == 0:
                 raise vms.Error("a context without a daemon")
             run.host.start_daemon()
-            settle(lambda: vm.run("wltest ping", timeout=20)[0], 0, 60)
+            settle(lambda: vm.run("wltest ping", timeout=20)[0], 0, 120)
         wltest_all(run, vm)
         run.healthy(vm)
 

@@ -57,7 +57,7 @@ class Run:
              "none", "-S", "-monitor", "stdio", "-object",
              "memory-backend-memfd,id=mem,size=64M,share=on", "-m", "64M",
              "-machine", "q35,memory-backend=mem", *args],
-            input="\n".join([*monitor, "quit", ""]), text=True, timeout=60,
+            input="\n".join([*monitor, "quit", ""]), text=True, timeout=120,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return done.returncode, done.stdout, done.stderr
 
@@ -225,7 +225,7 @@ class Driver:
 
     def end(self):
         self.m.qmp("quit")
-        want(self.m.process.wait(30) == 0, self.m.said())
+        want(self.m.process.wait(60) == 0, self.m.said())
 
 
 @test

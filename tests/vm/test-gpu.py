@@ -152,7 +152,7 @@ def plane(run):
         hosts.build_dmabuftest(client)
         command = (
             f"{gpu.path(run.options.bridge)} --listen=/run/wl & "
-            "n=0; until [ -S /run/wl ] || [ $n = 300 ]; do "
+            f"n=0; until {vms.listens('/run/wl')} || [ $n = 300 ]; do "
             "sleep 1; n=$((n + 1)); done; "
             f"{gpu.path(client)} /run/wl own")
         line = shlex.join(
@@ -169,9 +169,9 @@ def plane(run):
         with nested(run, folder, client, script) as image, \
                 run.vm(image=image.dir, devices=[], memory="1G") as vm:
             vm.boot(300)
-            vm.check("XDG_RUNTIME_DIR=/run "
-                     f"{gpu.path(run.options.importer)} compositor "
-                     "> /run/seen 2>&1 &")
+            vm.spawn("XDG_RUNTIME_DIR=/run "
+                     f"{gpu.path(run.options.importer)} compositor",
+                     "/run/seen")
             wait_for(vm, "grep -q ready /run/seen", "/run/seen")
             vm.put("/run/inner", f"#!/bin/sh\n{line}\n".encode())
             status, said = vm.run("/run/inner 2>&1", timeout=900)
@@ -273,7 +273,7 @@ def start_weston(vm, card):
              f"--drm-device={os.path.basename(card)} "
              "--shell=desktop-shell.so --tty=1 --continue-without-input "
              "--socket=wayland", "/run/weston.log")
-    wait_for(vm, "[ -S /run/wayland ]", "/run/weston.log")
+    wait_for(vm, vms.listens("/run/wayland"), "/run/weston.log")
 
 
 def start_daemon(run, vm, name, words):
@@ -281,7 +281,7 @@ def start_daemon(run, vm, name, words):
              f"--plugin={gpu.path(run.options.plugin)} "
              f"--socket-path=/run/{name} --wayland-sock=/run/wayland "
              f"--dmabuf={words} -v", f"/run/{name}.log")
-    wait_for(vm, f"[ -S /run/{name} ]", f"/run/{name}.log")
+    wait_for(vm, vms.listens(f"/run/{name}"), f"/run/{name}.log")
 
 
 def shows(vm, size, shot):
@@ -333,7 +333,8 @@ def compositor(run):
             vm.spawn(f"{gpu.path(run.options.painter)} "
                      f"--daemon-socket=/run/{name} --dmabuf --size={size} "
                      "--timeout=100", f"/run/{name}.out")
-            wait_for(vm, f"grep -q . /run/{name}.out", f"/run/{name}.log")
+            wait_for(vm, f"grep -q -e painted -e : /run/{name}.out",
+                     f"/run/{name}.log")
             if "painted" not in vm.check(f"cat /run/{name}.out"):
                 raise vms.Error(vm.check(f"cat /run/{name}.*"))
             shows(vm, size, f"{vm.dir}/shot.ppm")
@@ -353,11 +354,11 @@ def through_bridge(run, vm, card):
         f"GALLIUM_DRIVER=softpipe {gpu.path(run.options.loopback)} "
         f"--listen=/run/bridge --plugin={gpu.path(run.options.plugin)} "
         "--trace --wayland-sock=/run/wayland", "/run/bridge.log")
-    wait_for(vm, "[ -S /run/bridge ]", "/run/bridge.log")
+    wait_for(vm, vms.listens("/run/bridge"), "/run/bridge.log")
     vm.spawn(f"{gpu.path(run.options.painter)} --card={card} "
              "--wayland-socket=/run/bridge --size=317x211 --timeout=100",
              "/run/bridged.out")
-    wait_for(vm, "grep -q . /run/bridged.out", "/run/bridge.log")
+    wait_for(vm, "grep -q -e painted -e : /run/bridged.out", "/run/bridge.log")
     if "painted" not in vm.check("cat /run/bridged.out"):
         raise vms.Error(vm.check("cat /run/bridged.out /run/bridge.log"))
     shows(vm, "317x211", f"{vm.dir}/shot.ppm")

@@ -191,7 +191,7 @@ def second_bridge(guest):
     guest.check("pkill weston-simple")
     guest.wait_shot("a window without a program", "--squares", "0")
     guest.start("virtio-wl-bridge --waiting-driver --listen=/tmp/second")
-    guest.wait("it does not listen", "test -S /tmp/second")
+    guest.wait("it does not listen", vms.listens("/tmp/second"))
     guest.start("env WAYLAND_DISPLAY=/tmp/second weston-simple-shm")
     guest.wait_shot("no window of the second bridge", "--squares", "1")
 

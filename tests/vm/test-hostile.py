@@ -73,7 +73,7 @@ class Run:
         return sorted(each.id for each in self.of(hostile.CLOSE))
 
     def say(self, message, length=None):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self.device.say(message, length):
             want(time.monotonic() < deadline, "the driver posts no buffer")
             time.sleep(0.01)
@@ -81,7 +81,7 @@ class Run:
     def reader(self):
         """Starts take-all; its context's id."""
         before = len(self.of(hostile.NEW_CTX))
-        self.begun = self.vm.begin("wltest take-all", timeout=60)
+        self.begun = self.vm.begin("wltest take-all", timeout=150)
         settle(lambda: len(self.of(hostile.NEW_CTX)), before + 1)
         return self.of(hostile.NEW_CTX)[-1].id
 
@@ -281,7 +281,7 @@ def stuck_send(run):
             return None
         return run.device.usual(request)
     run.device.answer = never
-    begun = run.vm.begin("wltest stuck-send", timeout=30)
+    begun = run.vm.begin("wltest stuck-send", timeout=150)
     settle(lambda: len(run.of(hostile.SEND)), 1)
     run.vm.check("kill -9 $(pidof wltest)")
     run.vm.finish(begun)
@@ -303,8 +303,8 @@ def stuck_sends(run):
         stuck.append(request)
         return None
     run.device.answer = never
-    begun = run.vm.begin("wltest stuck-sends > /tmp/stuck", timeout=60)
-    settle(lambda: "made" in run.vm.check("cat /tmp/stuck || true"), True, 30)
+    begun = run.vm.begin("wltest stuck-sends > /tmp/stuck", timeout=150)
+    settle(lambda: "made" in run.vm.check("cat /tmp/stuck || true"), True)
     want(50 < len(stuck) < 320, f"{len(stuck)} SENDs are in the ring")
     settle(lambda: len(run.closed()), 1)
     with run.device.lock:
@@ -312,7 +312,7 @@ def stuck_sends(run):
         for request in stuck:
             run.device.respond(request, struct.pack("<I", hostile.OK))
     run.vm.finish(begun)
-    settle(lambda: len(run.closed()), len(run.of(hostile.NEW_CTX)), 30)
+    settle(lambda: len(run.closed()), len(run.of(hostile.NEW_CTX)))
     want(len(run.of(hostile.SEND)) == 320, "some were not sent at last")
 
 

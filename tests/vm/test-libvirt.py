@@ -48,6 +48,14 @@ def settle(what, wanted, timeout=60):
         time.sleep(0.1)
 
 
+def is_over(pid):
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return True
+
+
 class User:
     """Whoever runs libvirt: not root, with folders of his own."""
 
@@ -202,7 +210,7 @@ class Run:
         self.processes.append(self.user.start(
             self.daemon, f"--plugin={self.plugin}", f"--socket-path={path}",
             f"--wayland-sock={self.socket}", log=f"{self.user.dir}/daemon"))
-        settle(lambda: os.path.exists(path), True)
+        settle(lambda: hosts.listens(path), True)
         return text.replace("plugin=PLUGIN,wayland-sock=SOCKET",
                             f"socket={path}")
 
@@ -253,12 +261,18 @@ class Run:
         self.user.virsh("destroy", "wl", good=False)
         for process in self.processes:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
         # which libvirtd started, and which would wait for two minutes
         path = f"{self.user.env['XDG_RUNTIME_DIR']}/libvirt/virtlogd.pid"
         if os.path.exists(path):
             with open(path) as file:
-                os.kill(int(file.read()), signal.SIGTERM)
+                pid = int(file.read())
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                return
+            # it writes into the folder until then
+            settle(lambda: is_over(pid), True)
 
 
 def one(run, name):

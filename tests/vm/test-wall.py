@@ -131,9 +131,12 @@ def attacked(run, is_open):
         try:
             with run.host.vm(run.image) as vm:
                 vm.boot()
-                settle("the host's window", lambda: TITLE in subprocess.run(
-                    [run.attack, run.desktop.env["WAYLAND_DISPLAY"], "titles"],
-                    capture_output=True, text=True, timeout=60).stdout)
+                display = run.desktop.env["WAYLAND_DISPLAY"]
+                for power, sign in ("titles", TITLE), ("clipboard", SECRET):
+                    settle(f"the host's {power}", lambda: sign in
+                           subprocess.run(
+                               [run.attack, display, power], text=True,
+                               capture_output=True, timeout=120).stdout)
                 for power in POWERS:
                     # before the keyboard is grabbed, which comes last
                     got[power] = type_a_line(vm, session) \

@@ -73,6 +73,24 @@ def background(command, out="/dev/null"):
     return f"exec 3>&1 > {out} 2>&1; {command} 3>&- & echo $! >&3"
 
 
+def listens(path):
+    """A shell's condition: somebody listens at a Unix socket (which is there
+    before)."""
+    return f"grep -q ' 00010000 .* {path}$' /proc/net/unix"
+
+
+def at_rest(measure, looks=20):
+    """What is measured once it has been the same for a second (or after many):
+    what was closed may be closed by a thread, a moment later."""
+    seen = [measure()]
+    deadline = time.monotonic() + 30
+    while (len(seen) < looks or any(s != seen[-1] for s in seen[-looks:])) \
+            and time.monotonic() < deadline:
+        time.sleep(0.05)
+        seen.append(measure())
+    return seen[-1]
+
+
 def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -84,7 +102,7 @@ def kvm_works(qemu):
     try:
         done = subprocess.run(
             [*shlex.split(qemu), "-machine", "q35,accel=kvm", "-cpu", "host", "-nodefaults",
-             "-nographic", "-S", "-qmp", "stdio"], text=True, timeout=20,
+             "-nographic", "-S", "-qmp", "stdio"], text=True, timeout=60,
             input='{"execute":"qmp_capabilities"}\n{"execute":"quit"}\n',
             capture_output=True)
     except (OSError, subprocess.TimeoutExpired):
@@ -190,14 +208,14 @@ class VM:
         self._agent = _Lines(self._agent_socket, self)
         self._qmp_socket = self._connect("qmp")
         self._qmp = _Lines(self._qmp_socket, self)
-        self._qmp.next(time.monotonic() + 20)
+        self._qmp.next(time.monotonic() + 60)
         self.qmp("qmp_capabilities")
 
-    def boot(self, timeout=90):
+    def boot(self, timeout=240):
         self.start()
         self.wait_ready(timeout)
 
-    def wait_ready(self, timeout=90):
+    def wait_ready(self, timeout=240):
         """Until the guest takes commands, after a start or a reset."""
         deadline = time.monotonic() + timeout
         while True:
@@ -207,7 +225,7 @@ class VM:
                 return
 
     def _connect(self, name):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             sock = socket.socket(socket.AF_UNIX)
             try:
@@ -227,12 +245,12 @@ class VM:
 
     def wait_exit_or_die(self):
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             raise Dead("QEMU closed a socket and lives on") from None
         self.check_alive()
 
-    def wait_exit(self, timeout=30):
+    def wait_exit(self, timeout=60):
         """QEMU's exit status."""
         try:
             return self.process.wait(timeout)
@@ -244,7 +262,7 @@ class VM:
             self.process.kill()
             self.process.wait()
 
-    def quit(self, timeout=30):
+    def quit(self, timeout=60):
         """Ends QEMU as its user would; returns its exit status."""
         self.qmp("quit")
         return self.wait_exit(timeout)
@@ -283,7 +301,7 @@ class VM:
 
     # The guest
 
-    def begin(self, script, timeout=30):
+    def begin(self, script, timeout=60):
         """Starts a script in the guest; finish() with what this returns."""
         self._id += 1
         line = b"%d %d %s\n" % (self._id, timeout,
@@ -305,10 +323,10 @@ class VM:
                 self._answers[int(match[1])] = int(match[2]), output
         return self._answers.pop(number)
 
-    def run(self, script, timeout=30):
+    def run(self, script, timeout=60):
         return self.finish(self.begin(script, timeout))
 
-    def check(self, script, timeout=30):
+    def check(self, script, timeout=60):
         """The output of a script that must succeed."""
         status, output = self.run(script, timeout)
         if status != 0:
@@ -346,7 +364,7 @@ class VM:
             return None
         return message
 
-    def qmp_raw(self, command, arguments=None, timeout=30):
+    def qmp_raw(self, command, arguments=None, timeout=60):
         """The whole answer, error or not."""
         message = {"execute": command}
         if arguments:
@@ -359,7 +377,7 @@ class VM:
             if answer is not None:
                 return answer
 
-    def qmp(self, command, timeout=30, **arguments):
+    def qmp(self, command, timeout=60, **arguments):
         """Its return value; arguments with _ for - are spelt so."""
         answer = self.qmp_raw(
             command, {k.replace("_", "-"): v for k, v in arguments.items()},
@@ -368,11 +386,11 @@ class VM:
             raise Error(f"{command}: {answer['error']['desc']}")
         return answer["return"]
 
-    def hmp(self, line, timeout=30):
+    def hmp(self, line, timeout=60):
         return self.qmp_raw("human-monitor-command", {"command-line": line},
                             timeout)["return"]
 
-    def wait_event(self, name, timeout=30, **data):
+    def wait_event(self, name, timeout=60, **data):
         """The next event of that name with that data; it is taken away."""
         deadline = time.monotonic() + timeout
         while True:
@@ -386,7 +404,7 @@ class VM:
             if answer is not None:
                 raise Error(f"an answer nobody waits for: {answer}")
 
-    def reset(self, timeout=90):
+    def reset(self, timeout=240):
         """The reset button; returns when the guest is up again."""
         self.qmp("system_reset")
         self.wait_event("RESET")

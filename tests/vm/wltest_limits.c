@@ -74,7 +74,7 @@ void test_full_table(void)
 
     CHECK(ctx >= 0);
     CHECK(send_op(ctx, MEMFD, 4096, -1) == 0);
-    CHECK(poll_for(ctx, POLLIN, 5000) & POLLIN);
+    CHECK(poll_for(ctx, POLLIN, 60000) & POLLIN);
     while ((fd = dup(ctx)) >= 0) {
         last = fd;
     }
