@@ -9,7 +9,7 @@
 
 #include "world.h"
 
-#define PATIENCE_US (INT64_C(20) * 1000000)
+#define PATIENCE_US (INT64_C(60) * 1000000)
 
 /* Ids of the guest. */
 #define CTX 1u

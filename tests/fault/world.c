@@ -12,7 +12,7 @@
 
 #include "inject.h"
 
-#define PATIENCE_US (INT64_C(20) * 1000000)
+#define PATIENCE_US (INT64_C(60) * 1000000)
 
 void world_fail(struct world *world, int line, const char *what)
 {

@@ -20,7 +20,7 @@
 #include "peer.h"
 
 #define RIG_MAX_PEERS 8
-#define RIG_TIMEOUT_MS 20000
+#define RIG_TIMEOUT_MS 60000
 
 enum rig_device {
     RIG_CONTEXT, /* the plugin, on a GMainContext that the rig iterates */

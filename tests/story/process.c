@@ -49,7 +49,7 @@ static void in_child(gpointer data)
     }
 }
 
-#define WAIT_US (30 * G_USEC_PER_SEC)
+#define WAIT_US (60 * G_USEC_PER_SEC)
 
 void process_daemon(struct process *process, bool keep_err,
                     const char *const *options)

@@ -441,17 +441,29 @@ static void one_kill(const struct place *place, int listener)
     close(peer);
 }
 
-/* Once the daemon waits for the next front-end. */
+/* Once the daemon waits for the next front-end: nothing says when that is. */
 static unsigned int settled_fds(GPid pid)
 {
-    unsigned int before, now = process_fds(pid);
+    unsigned int now = process_fds(pid);
 
-    do {
-        before = now;
+    for (int same = 0; same < 20; same++) {
+        unsigned int before = now;
+
         g_usleep(50000);
         now = process_fds(pid);
-    } while (now != before);
+        if (now != before) {
+            same = 0;
+        }
+    }
     return now;
+}
+
+static unsigned int fds_once_at_most(GPid pid, unsigned int most)
+{
+    for (int i = 0; process_fds(pid) > most && i < 60000; i++) {
+        g_usleep(1000);
+    }
+    return process_fds(pid);
 }
 
 static void test_kills(void)
@@ -475,12 +487,12 @@ static void test_kills(void)
             rss = process_kib(process.pid, "RssAnon:");
         }
     }
-    later_fds = settled_fds(process.pid);
+    later_fds = fds_once_at_most(process.pid, fds);
     later = process_kib(process.pid, "RssAnon:");
     g_test_message("%d kills: descriptors %u then %u, memory %lu then %lu "
                    "KiB",
                    KILLS, fds, later_fds, rss, later);
-    g_assert_cmpuint(later_fds, ==, fds);
+    g_assert_cmpuint(later_fds, <=, fds);
     if (!*g_getenv("VWL_SANITIZED")) { /* quarantines grow by design */
         g_assert_cmpuint(later, <=, rss + 512);
     }

@@ -60,7 +60,7 @@ static unsigned int kicks_of_sends(struct rig *r, int peer)
 /* The device has nothing to do, and knows it. */
 static void wait_idle(struct rig *r)
 {
-    int64_t end_us = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    int64_t end_us = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
     while (g_main_context_pending(r->context)) {
         g_assert_cmpint(g_get_monotonic_time(), <, end_us);

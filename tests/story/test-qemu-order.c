@@ -63,8 +63,8 @@ static void hear_padded(struct vwl_fe *fe, const char *hex, size_t len)
     int r;
 
     fe->awaiting = true;
-    while ((r = vwl_fe_receive(fe->fd, &frame, 10000)) == -EAGAIN) {
-        g_assert_cmpint(vwl_fe_turn(fe, 10000), >, 0);
+    while ((r = vwl_fe_receive(fe->fd, &frame, RIG_TIMEOUT_MS)) == -EAGAIN) {
+        g_assert_cmpint(vwl_fe_turn(fe, RIG_TIMEOUT_MS), >, 0);
     }
     fe->awaiting = false;
     g_assert_cmpint(r, ==, 0);
@@ -196,8 +196,9 @@ static int stop(struct vwl_fe *fe)
 
         say(fe, hex, -1);
         fe->awaiting = true;
-        while ((r = vwl_fe_receive(fe->fd, &frame, 10000)) == -EAGAIN) {
-            g_assert_cmpint(vwl_fe_turn(fe, 10000), >, 0);
+        while ((r = vwl_fe_receive(fe->fd, &frame, RIG_TIMEOUT_MS)) ==
+               -EAGAIN) {
+            g_assert_cmpint(vwl_fe_turn(fe, RIG_TIMEOUT_MS), >, 0);
         }
         fe->awaiting = false;
         g_assert_cmpint(r, ==, 0);

@@ -18,7 +18,7 @@ static void drain(struct rig *r)
 {
     struct vwl_fe_frame frame;
 
-    while (vwl_fe_receive(r->fe->fd, &frame, 10000) == 0) {
+    while (vwl_fe_receive(r->fe->fd, &frame, RIG_TIMEOUT_MS) == 0) {
         vwl_fe_frame_close(&frame);
     }
 }
@@ -28,13 +28,13 @@ static void barrier(struct rig *r)
 {
     static const uint8_t bytes[20] = { 17, 0, 0, 0, 1 };
     struct vwl_fe_frame frame;
-    int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+    int64_t end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
     int err;
 
     g_assert_cmpint(vwl_fe_send_raw(r->fe->fd, bytes, 12, NULL, 0), ==, 0);
     do {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
-        err = vwl_fe_receive(r->fe->fd, &frame, 10000);
+        err = vwl_fe_receive(r->fe->fd, &frame, RIG_TIMEOUT_MS);
         g_assert_true(err == 0 || err == -EAGAIN);
         if (err == 0) {
             vwl_fe_frame_close(&frame);

@@ -341,7 +341,7 @@ static void test_full_ring(void)
             while (next_message(rig) == 0) {
                 struct pollfd wait = { vwl_core_out_fd(rig->core), POLLIN, 0 };
 
-                g_assert_cmpint(poll(&wait, 1, 10000), ==, 1);
+                g_assert_cmpint(poll(&wait, 1, 60000), ==, 1);
                 vwl_core_dispatch_out(rig->core);
             }
             g_assert_cmphex(get32(rig->message), ==, CMD_VFD_HUP);
