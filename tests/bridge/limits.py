@@ -293,7 +293,7 @@ def too_many_programs():
                     raise AssertionError('it did not wait')
                 except TimeoutError:
                     pass
-                tool.listener.settimeout(30)
+                tool.listener.settimeout(60)
                 second.sync()
             tool.listener.accept()[0].close()
             first.sync()

@@ -43,7 +43,7 @@ class Place:
 
     def serves(self):
         client = socket.socket(socket.AF_UNIX)
-        client.settimeout(30)
+        client.settimeout(60)
         with client:
             try:
                 client.connect(str(self.socket))
@@ -66,7 +66,7 @@ class Place:
             world.until('the tool serves', self.serves)
             yield process
             process.terminate()
-            said, _ = process.communicate(timeout=30)
+            said, _ = process.communicate(timeout=60)
             process.said = said
             assert process.returncode == 0, said
         finally:
@@ -230,11 +230,11 @@ def activated(place):
             process = run()
             client = stack.enter_context(socket.socket(socket.AF_UNIX))
             client.connect(str(place.socket))
-            place.host.settimeout(30)
+            place.host.settimeout(60)
             place.host.accept()[0].close()  # it came through
             assert place.is_locked()
             process.terminate()
-            said, _ = process.communicate(timeout=30)
+            said, _ = process.communicate(timeout=60)
             assert process.returncode == 0, said
             assert ('has the lock' in said) == robber, said
             assert place.socket.exists()

@@ -17,7 +17,7 @@ class Client:
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.connect(path)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.next = 2
         self.data = b''
         self.events = []

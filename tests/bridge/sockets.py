@@ -306,7 +306,7 @@ with suite.case('the sockets go with the tool'):
     paths = [tool.path / p for p in ('guest', 'here', 'x/y/z', 'x/unknown')]
     assert all(p.exists() for p in paths)
     tool.process.terminate()
-    tool.process.wait(30)
+    tool.process.wait(60)
     assert not any(p.exists() for p in paths)
     tool.stop()
 tool.other.close()

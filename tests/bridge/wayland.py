@@ -89,7 +89,7 @@ def load_all(core, protocols):
 class Peer:
     def __init__(self, sock, interfaces, server=False):
         self.sock = sock
-        self.sock.settimeout(30)
+        self.sock.settimeout(60)
         self.interfaces = interfaces
         self.server = server
         self.objects = {1: ('wl_display', 1)}
@@ -227,7 +227,7 @@ class Peer:
         except BlockingIOError:
             return True
         finally:
-            self.sock.settimeout(30)
+            self.sock.settimeout(60)
 
     def close(self):
         self.sock.close()

@@ -16,7 +16,7 @@ import time
 import wayland
 
 
-def until(what, condition, seconds=30):
+def until(what, condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f'never: {what}'
@@ -32,7 +32,7 @@ class Tool:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(self.path / 'host'))
         self.listener.listen(64)
-        self.listener.settimeout(30)
+        self.listener.settimeout(60)
         self.log = open(self.path / 'log', 'w+')
         self.process = subprocess.Popen(
             [program, f'--wayland-sock={self.path}/host',
@@ -57,7 +57,7 @@ class Tool:
         came through. What that one took is given back."""
         client, host = self.connect()
         client.close()
-        host.settimeout(30)
+        host.settimeout(60)
         assert host.recv(1) == b''
         host.close()
         counts = []
@@ -75,7 +75,7 @@ class Tool:
     def stop(self):
         """What it said."""
         self.process.terminate()
-        status = self.process.wait(30)
+        status = self.process.wait(60)
         self.log.seek(0)
         said = self.log.read()
         self.log.close()
