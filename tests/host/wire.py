@@ -17,6 +17,13 @@ def until(what, check):
         time.sleep(0.05)
 
 
+def listens(path):
+    """Somebody does, at that socket: it is there before."""
+    with open('/proc/net/unix', encoding='ascii') as file:
+        return any(' 00010000 ' in line and line.rstrip().endswith(f' {path}')
+                   for line in file)
+
+
 class Report:
     """TAP, a line for each fact."""
 

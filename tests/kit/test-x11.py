@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 GUEST = TOP / 'qemu-glue/guest'
@@ -68,9 +69,12 @@ def satellite(place):
     number = p.read('satellite')[1:]
     assert number != '0' and number.isdigit(), number
     assert p.read('ran') == f':{number} wayland-0 a  b'
-    left = subprocess.run(['ps', 'axww', '-o', 'args'], text=True, check=True,
-                          stdout=subprocess.PIPE).stdout
-    assert str(p.path) not in left, left
+    end = time.monotonic() + 60
+    while str(p.path) in (left := subprocess.run(
+            ['ps', 'axww', '-o', 'args'], text=True, check=True,
+            stdout=subprocess.PIPE).stdout):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
 
 
 def session(place):
