@@ -44,6 +44,15 @@ def encode(kind, job, *strings):
     return struct.pack('<IHH', len(payload), kind, job) + payload
 
 
+def heard(sock):
+    """What is there, or nothing at the end: whoever hangs up may have left
+    something of ours unread."""
+    try:
+        return sock.recv(65536)
+    except ConnectionResetError:
+        return b''
+
+
 class Host:
     """One connection, after the agent's HELLO."""
 
@@ -70,7 +79,7 @@ class Host:
                     payload = self.data[8:8 + length]
                     self.data = self.data[8 + length:]
                     return kind, job, payload
-            some = self.sock.recv(65536)
+            some = heard(self.sock)
             if not some:
                 raise EOFError
             self.data += some

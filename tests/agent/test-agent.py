@@ -127,7 +127,10 @@ def signals(host):
 
 
 def terminal(host):
-    stdin, out, err = host.run(14, 'sh', '-c', 'stty size; read a; stty size; '
+    # what is typed does not wait for the new size, nor this for that
+    stdin, out, err = host.run(14, 'sh', '-c', 'stty size; read a; '
+                               'until [ "$(stty size)" = "50 132" ]; do '
+                               'sleep 0.1; done; stty size; '
                                'tty >/dev/null && echo tty $a',
                                tty=(24, 80), env=['TERM=dumb'])
     assert out.read(7) == b'24 80\r\n'
@@ -171,7 +174,7 @@ def background(host):
         file.close()
 
 
-def programs(host):
+def install():
     session.entry('org.a.Calc.desktop', 'Name=Calculator\nName[de]=Rechner\n'
                   'Comment=Adds\nIcon=calc\nExec=true %U\nKeywords=sum;add;\n'
                   'Categories=Utility;\nStartupWMClass=calc-class\n')
@@ -185,6 +188,9 @@ def programs(host):
     session.icon('calc', 64, RED)
     session.icon('calc', 128, BLUE)
     session.broken_icon('calc')
+
+
+def programs(host):
     host.say(LIST, 0)
     apps, icons = host.list()
     odd = [i for i in apps if i.startswith('a_b__c-')]
@@ -297,6 +303,7 @@ def refused(what, data):
 
 
 with case(suite, 'the first words'):
+    install()  # before: nobody can say when it knows of a change
     session.start()
     main = accept(languages='xx:de')
     assert main.hello[0] == '1' and main.hello[1].startswith('vwl-guest '), \

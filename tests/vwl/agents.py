@@ -6,6 +6,7 @@ sees it, and the guest's agent, which runs what it is told on this host.
         agent.serve()               # in a thread
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -137,7 +138,7 @@ def frame(kind, job, *strings, raw=b""):
 
 
 class Agent:
-    def __init__(self, path, timeout=30):
+    def __init__(self, path, timeout=60):
         deadline = time.monotonic() + timeout
         while True:
             self.sock = socket.socket(socket.AF_UNIX)
@@ -205,7 +206,8 @@ class Agent:
                 self.send(ANSWER, job, "0" if known else "127",
                           "" if known else "no such program")
             elif kind == SIGNAL and job in self.running:
-                os.killpg(self.running[job].pid, int(strings[0]))
+                with contextlib.suppress(ProcessLookupError, KeyError):
+                    os.killpg(self.running[job].pid, int(strings[0]))
 
     def _exec(self, job, strings, fds):
         folder, argc = strings[4], int(strings[5])

@@ -96,7 +96,7 @@ def interrupted(world):
                     "it does not get far")
         process.send_signal(signal.SIGINT)
         text = process.stderr.read()
-        expect(process.wait(30) == 1 and "nothing is left" in text, text)
+        expect(process.wait(60) == 1 and "nothing is left" in text, text)
     expect(folders(world) == ["one"], folders(world))
     with open(path, encoding="ascii") as file:
         pid = int(file.read())

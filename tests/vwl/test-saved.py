@@ -53,7 +53,8 @@ def not_saved(desk):
     desk.says(1, "box is not saved and runs on: a device cannot be; run: vwl "
               "stop box", "stop", "--save", "box")
     expect(desk.state("box") == "running", desk.state("box"))
-    expect(desk.monitor_heard()[-1] == "cont", desk.monitor_heard())
+    worlds.wait(lambda: desk.monitor_heard()[-1:] == ["cont"],
+                lambda: desk.monitor_heard())
     expect(not [name for name in os.listdir(f"{desk.dir}/data/vwl/box")
                 if name.startswith("saved")], "something is left")
     os.unlink(f"{desk.dir}/run/vwl/box.no-save")

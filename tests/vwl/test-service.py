@@ -104,7 +104,7 @@ def logs_followed(desk):
         write("anew\n")
         expect(process.stdout.readline() == "device: anew\n", "not anew")
         process.send_signal(signal.SIGINT)
-        expect(process.wait(30) == -signal.SIGINT, process.returncode)
+        expect(process.wait(60) == -signal.SIGINT, process.returncode)
 
 
 def statuses(desk):
@@ -148,7 +148,7 @@ def interrupt(desk):
         expect(process.stdout.readline() == b"up\n", "it does not start")
         process.send_signal(signal.SIGINT)
         expect(process.stdout.readline() == b"caught\n", "not caught")
-        expect(process.wait(30) == 9, process.returncode)
+        expect(process.wait(60) == 9, process.returncode)
 
 
 def killed_client(desk):
@@ -208,9 +208,10 @@ def policy(desk):
            "reset")
     entry = (f"{desk.dir}/data/applications/"
              "org.vhost_user_wl.vm.box.org.gnome.Calculator.desktop")
-    expect(os.path.exists(entry), "no entry")
+    worlds.wait(lambda: os.path.exists(entry), "no entry")
     desk.check("policy", "apps=off")
-    expect(not os.path.exists(entry), "an entry that is not allowed")
+    worlds.wait(lambda: not os.path.exists(entry),
+                "an entry that is not allowed")
     desk.check("policy", "apps=on")
 
 
@@ -292,7 +293,7 @@ def agent_goes(desk):
         expect(process.stdout.readline() == b"up\n", "it does not start")
         desk.agent.close()
         errors = process.stderr.read()
-        expect(process.wait(30) == 125 and b"agent has gone" in errors, errors)
+        expect(process.wait(60) == 125 and b"agent has gone" in errors, errors)
     done = desk.exec("true")
     expect(done.returncode == 125 and b"has no agent (yet); see: vwl logs"
            in done.stderr, done)
@@ -365,6 +366,11 @@ def broken(desk):
 
 
 def no_agent(desk):
+    done = desk.vwl("run", "stubborn", "--timeout=0")
+    expect(done.returncode == 0, done)
+    worlds.wait(lambda: "it boots" in desk.check("logs", "--serial",
+                                                 "stubborn"),
+                "it does not boot")
     done = desk.vwl("run", "stubborn", "--timeout=1")
     expect(done.returncode == 1 and "no agent after 1 s (the machine runs on)"
            in done.stderr and "it boots" in done.stderr, done)

@@ -62,10 +62,11 @@ class Place:
 def serves(place, server):
     """It answers a front-end, and ends when that goes."""
     process = place.start(server, "cat")
-    worlds.wait(lambda: os.path.exists(place.socket), "no socket")
     with socket.socket(socket.AF_UNIX) as front_end:
         front_end.settimeout(60)
-        front_end.connect(place.socket)
+        # it is there before anybody listens at it
+        worlds.wait(lambda: front_end.connect_ex(place.socket) == 0,
+                    "no socket")
         front_end.sendall(struct.pack("=III", GET_FEATURES, VERSION, 0))
         answer = front_end.recv(20, socket.MSG_WAITALL)
         expect(struct.unpack("=III", answer[:12])[::2] == (GET_FEATURES, 8),

@@ -111,7 +111,7 @@ class Desk(worlds.Desk):
     @staticmethod
     def next_of(lines):
         try:
-            return lines.get(timeout=30)
+            return lines.get(timeout=60)
         except queue.Empty as error:
             raise worlds.Error("nobody is asked") from error
 

@@ -24,7 +24,7 @@ def expect(is_so, what):
         raise Error(what)
 
 
-def wait(what, why, timeout=30):
+def wait(what, why, timeout=60):
     """Until what() is true; why may be a function, too."""
     deadline = time.monotonic() + timeout
     while not what():
