@@ -80,7 +80,7 @@ bool linger_closes(void)
 
 void linger_expect(void)
 {
-    for (unsigned int i = 0; i < 10000 && !linger_closes(); i++) {
+    for (unsigned int i = 0; i < 60000 && !linger_closes(); i++) {
         g_usleep(1000);
     }
     g_assert_true(linger_closes());

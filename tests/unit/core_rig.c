@@ -278,7 +278,7 @@ void core_rig_free(struct core_rig *rig)
     g_array_unref(rig->pages);
     g_free(rig);
     /* a thread may still be at what could wait: see base/closer.h */
-    for (int i = 0; i < 1000 && count_fds() != n_fds; i++) {
+    for (int i = 0; i < 6000 && count_fds() != n_fds; i++) {
         g_usleep(10000);
     }
     g_assert_cmpuint(count_fds(), ==, n_fds);

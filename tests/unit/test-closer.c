@@ -26,6 +26,7 @@ static void hold(void *data)
     }
     n_passes--;
     n_held--;
+    g_cond_broadcast(&changed);
     g_mutex_unlock(&gate);
 }
 
@@ -37,11 +38,15 @@ static void note(void *data)
     g_mutex_unlock(&gate);
 }
 
+/* Once they are through: no later one takes the place of one of them. */
 static void let_through(unsigned int n)
 {
     g_mutex_lock(&gate);
     n_passes = n;
     g_cond_broadcast(&changed);
+    while (n_passes > 0) {
+        g_cond_wait(&changed, &gate);
+    }
     g_mutex_unlock(&gate);
 }
 
@@ -82,7 +87,7 @@ static void test_order(void)
 
 static unsigned int until_fds(unsigned int n)
 {
-    for (unsigned int i = 0; i < 10000 && count_fds() != n; i++) {
+    for (unsigned int i = 0; i < 60000 && count_fds() != n; i++) {
         g_usleep(1000);
     }
     return count_fds();
