@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <poll.h>
 #include <sys/timerfd.h>
 
 #include "base/clock.h"
@@ -73,6 +74,15 @@ void vwl_gate_unlock(struct vwl_gate *gate)
 {
     g_atomic_pointer_set(&gate->inside, NULL);
     g_mutex_unlock(&gate->lock);
+}
+
+/* poll does not take edges out of the set. */
+bool vwl_gate_has_news(const struct vwl_gate *gate)
+{
+    struct pollfd set = { .fd = gate->set, .events = POLLIN };
+
+    return gate->behind > 0 || g_atomic_int_get(&gate->wanting) > 0 ||
+           poll(&set, 1, 0) > 0;
 }
 
 int vwl_gate_fd(const struct vwl_gate *gate)

@@ -9,17 +9,46 @@
 
 /* The shortest time of polling is this part of the longest. */
 #define POLL_PARTS 16
+/* So long others of the context wait for their turn. */
+#define TURN_US 100
+/* How often the ring is looked at for each look at all else. */
+#define SPIN_LOOKS 32
 /* When the kernel has no memory for a socket, which is ready nonetheless. */
 #define STARVED_MS 10
 
-/* Where something came, more may come soon: another look instead of sleep. By
- * way of the main loop, so that all others on it have their turns. */
-static void poll_rings(struct vwl_pump *pump)
+static void breathe(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* True: a request is there; false: it is time, or there is something else. */
+static bool spin(struct vwl_pump *pump, uint64_t end_us)
+{
+    struct vwl_vq *vq = vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_OUT);
+
+    for (unsigned int n = 1; vwl_vq_waiting(vq) == 0; n++) {
+        if (n % SPIN_LOOKS == 0 &&
+            (vwl_gate_has_news(pump->gate) || vwl_clock_us() >= end_us)) {
+            return false;
+        }
+        breathe();
+    }
+    return true;
+}
+
+/* Where something came, more may come soon: the ring is looked at in place of
+ * sleep, without asking for a kick. True: the rings are to be run at once.
+ * Else, if polling goes on, it does by way of the context, where all others
+ * have their turns. */
+static bool poll_rings(struct vwl_pump *pump, uint64_t turn_end_us)
 {
     uint64_t now_us;
+    bool at_once = false;
 
-    if (!pump->poll_max_us || !(pump->moved || pump->polling)) {
-        return;
+    if (!pump->moved && !pump->polling) {
+        return false;
     }
     now_us = vwl_clock_us();
     if (pump->moved) {
@@ -32,9 +61,15 @@ static void poll_rings(struct vwl_pump *pump)
         pump->poll_us = MAX(pump->poll_us / 2,
                             MAX(pump->poll_max_us / POLL_PARTS, 1));
         pump->polling = false; /* the next look asks for a kick */
+        at_once = true;
     }
     pump->moved = false;
+    if (now_us < turn_end_us && pump->polling &&
+        vwl_pump_runs(pump, VIRTIO_WL_QUEUE_OUT)) {
+        at_once = spin(pump, MIN(pump->poll_end_us, turn_end_us));
+    }
     pump->ring[VIRTIO_WL_QUEUE_OUT].is_due = true;
+    return at_once;
 }
 
 static void watch_socket(struct vwl_source *source, struct vwl_watched *watched,
@@ -83,6 +118,18 @@ static bool hoards(struct vwl_pump *pump)
            !vwl_session_ring_runs(pump->session, VIRTIO_WL_QUEUE_IN);
 }
 
+static void run_rings(struct vwl_pump *pump)
+{
+    if (pump->ring[VIRTIO_WL_QUEUE_OUT].is_due) {
+        vwl_pump_run_out(pump);
+    }
+    if (pump->ring[VIRTIO_WL_QUEUE_IN].is_due) {
+        vwl_pump_run_in(pump);
+    }
+    vwl_pump_publish(pump, VIRTIO_WL_QUEUE_OUT);
+    vwl_pump_publish(pump, VIRTIO_WL_QUEUE_IN);
+}
+
 /* Ends every dispatch: what became due is done, what was pushed is published,
  * and the watches follow the state. */
 static void settle(struct vwl_pump *pump)
@@ -93,15 +140,15 @@ static void settle(struct vwl_pump *pump)
     if (vwl_pump_is_restoring(pump)) {
         vwl_pump_restored_go_on(pump);
     }
-    if (pump->ring[VIRTIO_WL_QUEUE_OUT].is_due) {
-        vwl_pump_run_out(pump);
+    run_rings(pump);
+    if (pump->poll_max_us) {
+        uint64_t turn_end_us = vwl_clock_us() + TURN_US;
+
+        while (poll_rings(pump, turn_end_us)) {
+            run_rings(pump);
+        }
+        vwl_gate_polls(pump->gate, pump->polling);
     }
-    if (pump->ring[VIRTIO_WL_QUEUE_IN].is_due) {
-        vwl_pump_run_in(pump);
-    }
-    vwl_pump_publish(pump, VIRTIO_WL_QUEUE_OUT);
-    vwl_pump_publish(pump, VIRTIO_WL_QUEUE_IN);
-    poll_rings(pump);
     if (pump->bulk) {
         pump->bulk = false;
         vwl_gate_rest(pump->gate);

@@ -179,6 +179,7 @@ static void run_events(struct vwl_gate *gate, struct epoll_event *events, int n)
         events[at] = event;
     }
     for (int i = 0; i < n && !gate_is_over(gate); i++) {
+        gate->behind = n - i - 1;
         run_ready(gate, &events[i]);
     }
 }
@@ -262,13 +263,20 @@ void vwl_gate_rest(struct vwl_gate *gate)
     gate->last = NULL;
 }
 
+void vwl_gate_polls(struct vwl_gate *gate, bool on)
+{
+    gate->polls = on;
+}
+
 /* What comes soon saves a turn of the context. */
 static void look_again(struct vwl_gate *gate)
 {
     struct epoll_event events[EVENTS];
 
     for (unsigned int looks = 1; looks < LOOKS; looks++) {
-        int n = vwl_gate_linger(gate, events);
+        int n = gate->polls && !gate_is_over(gate)
+                    ? vwl_look(gate->set, events, EVENTS)
+                    : vwl_gate_linger(gate, events);
 
         if (n <= 0) {
             break;

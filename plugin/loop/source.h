@@ -35,6 +35,14 @@ void vwl_gate_close(struct vwl_gate *gate);
  * processor: when the dispatch is over it is not waited for more in it. */
 void vwl_gate_rest(struct vwl_gate *gate);
 
+/* Call locked, in a dispatch. A source polls something else than the set, each
+ * time that it runs, and is woken to go on: others that become ready meanwhile
+ * run in the same dispatch. */
+void vwl_gate_polls(struct vwl_gate *gate, bool on);
+/* Call locked. A source is ready, or another thread wants the lock: whoever
+ * stays in a dispatch is to leave it. */
+bool vwl_gate_has_news(const struct vwl_gate *gate);
+
 /* Without a context. To be polled for reading (borrowed): wait has something to
  * do. */
 int vwl_gate_fd(const struct vwl_gate *gate);

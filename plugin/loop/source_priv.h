@@ -42,7 +42,9 @@ struct vwl_gate {
     unsigned int n_sources;
     uint32_t generation; /* of the youngest entry of the set */
     bool running;        /* a dispatch; it arms at its end */
+    int behind;          /* ready sources that it has found and not run yet */
     bool woken;          /* a source is */
+    bool polls;          /* a source does, and is woken for its next turn */
     bool due_changed;
     int64_t due_us;          /* the first of theirs; 0: none */
     int64_t armed_us;        /* when the alarm rings; 0: never */

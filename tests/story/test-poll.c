@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A device that may poll needs no kick for what comes soon, and sleeps when
- * nothing comes. Device and guest share a thread here, so that nothing depends
- * on how fast anybody is.
+ * nothing comes. Device and guest share a thread here, but in the last test, so
+ * that nothing depends on how fast anybody is.
  */
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,7 +17,9 @@ static unsigned int kicks;
 /* In place of libc's, to see the guest's kicks. */
 ssize_t write(int fd, const void *data, size_t len)
 {
-    kicks += fd == kick_fd;
+    if (fd == kick_fd) {
+        kicks++;
+    }
     return syscall(SYS_write, fd, data, len);
 }
 
@@ -125,6 +127,72 @@ static void test_pause(void)
     end(r);
 }
 
+/* ---- others on the context ---------------------------------------------- */
+
+struct busy_guest {
+    struct rig *r;
+    gint stop, over; /* atomic */
+};
+
+/* The next request is there as soon as the last one is answered. */
+static gpointer ask_on_and_on(gpointer data)
+{
+    struct busy_guest *busy = data;
+    struct vwl_drv *drv = busy->r->drv;
+
+    while (!g_atomic_int_get(&busy->stop)) {
+        struct vwl_drv_request *request = vwl_drv_send_async(drv, 1, NULL, 0,
+                                                             "", 0);
+
+        while (!request->done) {
+            vwl_drv_collect(drv);
+        }
+        vwl_drv_request_free(drv, request);
+    }
+    g_atomic_int_set(&busy->over, 1);
+    return NULL;
+}
+
+static gboolean count(gpointer data)
+{
+    ++*(unsigned int *)data;
+    return G_SOURCE_CONTINUE;
+}
+
+/* The device never has nothing to do, and stays in each dispatch for a while;
+ * all the others have a turn after it. */
+static void test_others(void)
+{
+    struct rig *r = begin(10000, false);
+    int peer = rig_open_ctx(r, 1, 0);
+    struct busy_guest busy = { .r = r };
+    GSource *other = g_idle_source_new();
+    unsigned int turns = 0;
+    GThread *thread;
+
+    vwl_drv_set_calls(r->drv, false);
+    g_source_set_priority(other, G_PRIORITY_DEFAULT);
+    g_source_set_callback(other, count, &turns, NULL);
+    g_source_attach(other, r->context);
+    thread = g_thread_new("guest", ask_on_and_on, &busy);
+    for (unsigned int i = 1; i <= 200; i++) {
+        g_assert_true(g_main_context_iteration(r->context, TRUE));
+        g_assert_cmpuint(turns, ==, i);
+    }
+    g_atomic_int_set(&busy.stop, 1);
+    while (!g_atomic_int_get(&busy.over)) {
+        g_main_context_iteration(r->context, FALSE);
+    }
+    g_thread_join(thread);
+    g_source_destroy(other);
+    g_source_unref(other);
+    vwl_drv_set_calls(r->drv, true);
+    story_alive(r, 1, peer);
+    close(peer);
+    rig_settle(r);
+    end(r);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -132,5 +200,6 @@ int main(int argc, char **argv)
     g_test_add_func("/poll/packed", test_packed);
     g_test_add_func("/poll/off", test_off);
     g_test_add_func("/poll/pause", test_pause);
+    g_test_add_func("/poll/others", test_others);
     return g_test_run();
 }
