@@ -257,14 +257,20 @@ class Play:
 
     def closed(self, before, least):
         """Some close a menu, and its bar only at the next Escape; one that is
-        not needed goes to the program.
+        not needed goes to the program. The key is let go once that is seen, as
+        people do: KWin gives the keyboard back to the window at the next key
+        after the menu, and if there is none, never.
         """
-        self.desk.press('escape')
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
-            if self.desk.shot().differs(before) < least:
-                return True
-        return False
+        def within(seconds):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                if self.desk.shot().differs(before) < least:
+                    return True
+            return False
+        self.desk.key('escape', True)
+        gone = within(0.4)  # and no longer: keys that are held repeat
+        self.desk.key('escape', False)
+        return gone or within(5)
 
     def opened(self, what, do, last):
         """Whether its picture was taken; it is closed again."""
