@@ -24,6 +24,7 @@
 #include "sandbox.h"
 #include "say.h"
 #include "vhost-user-wl/plugin.h"
+#include "wait.h"
 
 struct daemon {
     struct vwl_options options;
@@ -106,12 +107,14 @@ static gboolean after_disconnect(gpointer data)
 static void on_disconnected(void *opaque)
 {
     g_idle_add_full(G_PRIORITY_HIGH, after_disconnect, opaque, NULL);
+    vwl_wait_note();
 }
 
 static void on_broken(void *opaque, int err, const char *why)
 {
     vwl_say("the device is broken: %s: %s", why, g_strerror(-err));
     quit(opaque, 1);
+    vwl_wait_note();
 }
 
 static int on_socket_connect(void *opaque, size_t index, int *fd)
@@ -130,6 +133,7 @@ static int on_foreign_request(void *opaque, uint32_t kind, uint64_t id, int *fd)
 {
     const struct daemon *daemon = opaque;
 
+    vwl_wait_note();
     return daemon->bridge->request(daemon->resources, kind, id, fd);
 }
 
@@ -138,6 +142,7 @@ static int on_transfer_request(void *opaque, size_t index, uint32_t kind,
 {
     struct daemon *daemon = opaque;
 
+    vwl_wait_note();
     return vwl_control_ask(&daemon->control, kind, way, fd);
 }
 
@@ -145,8 +150,7 @@ static int on_transfer_request(void *opaque, size_t index, uint32_t kind,
 
 static bool serve(struct daemon *daemon, int fd)
 {
-    int err = daemon->plugin->device_start(daemon->device,
-                                           g_main_context_default(), &fd);
+    int err = vwl_wait_start(daemon->plugin, daemon->device, &fd);
 
     if (err < 0) {
         vwl_say("cannot serve a front-end: %s", g_strerror(-err));
