@@ -17,4 +17,15 @@ static inline int vwl_look(int set, struct epoll_event *events, int most)
     return n < 0 && errno == EINTR ? epoll_wait(set, events, most, 0) : n;
 }
 
+/* Between two looks without waiting: it leaves the processor's other half to
+ * others. */
+static inline void vwl_breathe(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("" ::: "memory");
+#endif
+}
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/closer.h"
+#include "base/look.h"
 #include "wl/snapshot/snapshot.h"
 
 /* The shortest time of polling is this part of the longest. */
@@ -16,13 +17,6 @@
 /* When the kernel has no memory for a socket, which is ready nonetheless. */
 #define STARVED_MS 10
 
-static void breathe(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-}
-
 /* True: a request is there; false: it is time, or there is something else. */
 static bool spin(struct vwl_pump *pump, uint64_t end_us)
 {
@@ -33,7 +27,7 @@ static bool spin(struct vwl_pump *pump, uint64_t end_us)
             (vwl_gate_has_news(pump->gate) || vwl_clock_us() >= end_us)) {
             return false;
         }
-        breathe();
+        vwl_breathe();
     }
     return true;
 }

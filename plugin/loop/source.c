@@ -6,9 +6,10 @@
 
 /* Looks of one dispatch: then others of the context have a turn. */
 #define LOOKS 8
-/* How often the set is looked into in place of sleep: some twenty microseconds,
- * in which a guest that polls has answered. */
-#define LINGER_LOOKS 128
+/* How often the set is looked into in place of sleep, and breaths between: some
+ * twenty microseconds, in which a guest that polls has answered. */
+#define LINGER_LOOKS 16
+#define LINGER_BREATHS 50
 /* After so many times it is tried again where it never paid. */
 #define MOST_SKIPS 511
 /* When the kernel had no room for a descriptor in the set. */
@@ -234,6 +235,9 @@ static int look_for_a_while(struct vwl_gate *gate, struct epoll_event *events)
     for (unsigned int i = 0; i < LINGER_LOOKS && n <= 0; i++) {
         if (g_atomic_int_get(&gate->wanting) > 0) {
             break;
+        }
+        for (unsigned int j = 0; i > 0 && j < LINGER_BREATHS; j++) {
+            vwl_breathe();
         }
         n = vwl_look(gate->set, events, EVENTS);
     }
