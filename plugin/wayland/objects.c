@@ -121,6 +121,17 @@ bool vwl_objects_add_host(struct vwl_objects *objects,
     return true;
 }
 
+void vwl_objects_swap_host(struct vwl_objects *objects, struct vwl_object *a,
+                           struct vwl_object *b)
+{
+    uint32_t id = a->host_id;
+
+    a->host_id = b->host_id;
+    b->host_id = id;
+    set(objects->host, a->host_id, a);
+    set(objects->host, b->host_id, b);
+}
+
 struct vwl_object *vwl_objects_new(struct vwl_objects *objects,
                                    const struct wl_interface *iface,
                                    uint32_t version, uint32_t client_id,

@@ -72,6 +72,10 @@ struct vwl_object *vwl_objects_new_server(struct vwl_objects *objects,
 bool vwl_objects_add_host(struct vwl_objects *objects,
                           struct vwl_object *object);
 
+/* Both have one on the host's side: each gets the other's. */
+void vwl_objects_swap_host(struct vwl_objects *objects, struct vwl_object *a,
+                           struct vwl_object *b);
+
 /* An id is free again. The object goes with its last one. */
 void vwl_objects_drop_client(struct vwl_objects *objects,
                              struct vwl_object *object);

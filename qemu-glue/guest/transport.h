@@ -77,6 +77,9 @@ struct vwl_transport_ops {
                         uint32_t height, uint32_t format,
                         struct vwl_transport_dmabuf *buffer);
     int (*dmabuf_sync)(struct vwl_transport *t, int vfd, uint32_t flags);
+    int (*pages)(struct vwl_transport *t, int fd, uint64_t offset, size_t size,
+                 struct vwl_transport_mem *mem);
+    int (*pages_intact)(struct vwl_transport *t, int vfd);
     int (*gpu)(struct vwl_transport *t, struct vwl_transport_gpu *gpu);
     bool gpu_waits; /* for seconds, maybe; it may be called by a thread */
     int (*import)(struct vwl_transport *t, bool fence, int *fd, int *handle);
@@ -121,6 +124,24 @@ static inline int vwl_transport_dmabuf_sync(struct vwl_transport *t, int vfd,
 {
     return t->ops->dmabuf_sync != NULL ? t->ops->dmabuf_sync(t, vfd, flags)
                                        : -ENOTTY;
+}
+
+/* Whole pages of a file of shared memory, as they are, for host peers: not
+ * mapped here. The file may be closed. -ENOTTY: there is no such thing; other
+ * -errno: not these. */
+static inline int vwl_transport_pages(struct vwl_transport *t, int fd,
+                                      uint64_t offset, size_t size,
+                                      struct vwl_transport_mem *mem)
+{
+    return t->ops->pages != NULL ? t->ops->pages(t, fd, offset, size, mem)
+                                 : -ENOTTY;
+}
+
+/* 0: the file still has all of them where they were. */
+static inline int vwl_transport_pages_intact(struct vwl_transport *t, int vfd)
+{
+    return t->ops->pages_intact != NULL ? t->ops->pages_intact(t, vfd)
+                                        : -ENOTTY;
 }
 
 /* Maps a VFD that was received. */

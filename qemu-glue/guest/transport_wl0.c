@@ -117,7 +117,9 @@ static int dmabuf_sync(struct vwl_transport *t, int vfd, uint32_t flags)
 
 static void unmap(struct vwl_transport *t, struct vwl_transport_mem *mem)
 {
-    munmap(mem->ptr, mem->size);
+    if (mem->ptr != NULL) {
+        munmap(mem->ptr, mem->size);
+    }
     mem->ptr = NULL;
 }
 
@@ -336,6 +338,8 @@ static const struct vwl_transport_ops ops = {
     .new_ctx_async = wl0_new_ctx_async,
     .alloc_dmabuf = alloc_dmabuf,
     .dmabuf_sync = dmabuf_sync,
+    .pages = wl0_pages,
+    .pages_intact = wl0_pages_intact,
     .gpu = wl0_gpu,
     .gpu_waits = true,
     .import = wl0_import,

@@ -49,6 +49,15 @@ _Static_assert(sizeof(struct wl0_txn) == 116, "the ioctl's number says so");
 #define WL0_IOC_RECV _IOW('w', 0x02, struct wl0_txn)
 #define WL0_IOC_DMABUF_SYNC _IOR('w', 0x03, uint32_t)
 
+/* Of our own driver alone. */
+struct wl0_new_pages {
+    int32_t fd; /* out */
+    uint32_t flags;
+    uint64_t address, length; /* of whole pages */
+};
+#define WL0_IOC_NEW_PAGES _IOWR('w', 0x40, struct wl0_new_pages)
+#define WL0_IOC_PAGES_INTACT _IO('w', 0x41)
+
 /* One SEND: what every driver takes, and what ours does at one go. */
 #define WL0_MAX_SEND 3980u
 #define WL0_MAX_SEND_OWN 65536u
@@ -110,6 +119,11 @@ void wl0_jobs_collect(struct wl0 *wl0);
 int wl0_jobs_fd(const struct wl0 *wl0); /* -1: no threads */
 void wl0_jobs_tell(struct wl0 *wl0);
 void wl0_jobs_finish(struct wl0 *wl0);
+
+/* wl0_pages.c */
+int wl0_pages(struct vwl_transport *t, int fd, uint64_t offset, size_t size,
+              struct vwl_transport_mem *mem);
+int wl0_pages_intact(struct vwl_transport *t, int vfd);
 
 /* wl0_gpu.c */
 int wl0_gpu(struct vwl_transport *t, struct vwl_transport_gpu *gpu);

@@ -70,7 +70,8 @@ def build_wl0test(directory):
          "-pthread", "-static", "-o", path, f"-I{guest}",
          f"-I{TOP}/include", f"{TOP}/tests/vm/wl0test.c",
          f"{guest}/transport_wl0.c", f"{guest}/wl0_gpu.c",
-         f"{guest}/wl0_jobs.c", f"{guest}/wl0_vfd.c"], check=True)
+         f"{guest}/wl0_jobs.c", f"{guest}/wl0_pages.c",
+         f"{guest}/wl0_vfd.c"], check=True)
     return path
 
 

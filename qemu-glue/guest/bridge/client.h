@@ -62,6 +62,8 @@ struct vwl_bridge {
     unsigned int counter;
     struct vwl_transport_gpu gpu; /* gpu.c */
     bool gpu_known;
+    bool no_pages; /* the host does not take programs' pages as they are */
+    unsigned int n_pages_refused; /* one after the other */
     gint64 gpu_pause;
     struct vwl_gpu_question *gpu_question;
     unsigned int fds_max, fds_low;     /* limit.c: of the process */

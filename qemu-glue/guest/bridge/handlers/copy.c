@@ -185,7 +185,7 @@ static int copy_rows(struct vwl_client *client, const struct vwl_shmbuf *buffer,
     return read_rows(rows, pool->fd);
 }
 
-static int copy_rect(struct vwl_client *client, const struct vwl_shmbuf *buffer,
+static int copy_rect(struct vwl_client *client, struct vwl_shmbuf *buffer,
                      const struct vwl_rect *rect)
 {
     size_t bpp = buffer->bytes_per_pixel;
@@ -209,6 +209,7 @@ static int copy_rect(struct vwl_client *client, const struct vwl_shmbuf *buffer,
         .width = (size_t)(x1 - x0) * bpp,
         .n = (size_t)(y1 - y0),
     };
+    buffer->copied += rows.width * rows.n;
     return copy_rows(client, buffer, &rows);
 }
 
@@ -233,6 +234,12 @@ int vwl_copy_stale(struct vwl_client *client, struct vwl_shmbuf *buffer)
     struct vwl_damage *stale = &buffer->stale;
     int r = 0;
 
+    if (buffer->memory->in_place) {
+        stale->all = false;
+        stale->n = 0;
+        return vwl_transport_pages_intact(client->bridge->transport,
+                                          buffer->memory->mem.vfd);
+    }
     if (stale->all) {
         stale->rects[0] = (struct vwl_rect){ 0, 0, buffer->width,
                                              buffer->height };

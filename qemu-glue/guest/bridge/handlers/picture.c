@@ -23,6 +23,7 @@ static enum vwl_outcome picture_request(struct vwl_client *client,
             return VWL_FAILED;
         }
         buffer->surface = NULL;
+        buffer->settled = true; /* nobody says when the host has let go */
         buffer->stale.all = true;
         if (vwl_copy_stale(client, buffer) < 0) {
             vwl_client_error(client, buffer->pool->shm, 2,

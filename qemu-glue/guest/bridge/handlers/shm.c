@@ -114,6 +114,17 @@ static void lay_out(struct vwl_client *client, struct vwl_shmbuf *buffer,
     }
 }
 
+/* What is shown as it is must be as every compositor can read it. */
+static bool can_be_in_place(struct vwl_client *client,
+                            const struct vwl_shmbuf *buffer)
+{
+    const struct layout *layout = vwl_part_of(client, &layout_part);
+
+    return buffer->bytes_per_pixel != 0 && buffer->offset % LEAST_ALIGN == 0 &&
+           buffer->stride % LEAST_ALIGN == 0 &&
+           (layout->may_have_gaps || buffer->stride == buffer->host_stride);
+}
+
 /* ---- pools ---- */
 
 static void pool_refused(struct vwl_client *client, struct vwl_object *object,
@@ -151,6 +162,7 @@ static enum vwl_outcome create_buffer(struct vwl_client *client,
         return VWL_PASS;
     }
     lay_out(client, &b, bytes);
+    b.settled = !can_be_in_place(client, &b);
     return vwl_shmbuf_new(client, &b, &msg->args[0]) != NULL ? VWL_DONE
                                                              : VWL_FAILED;
 }
@@ -203,6 +215,8 @@ static void pool_freed(struct vwl_client *client, struct vwl_object *object)
 {
     if (object->data != NULL) {
         vwl_pool_unref(client, object->data);
+    } else {
+        vwl_shmbuf_pool_gone(client, object);
     }
 }
 

@@ -10,6 +10,12 @@
  * VWL_HOST_ALIGN bytes: what compositors ask for that let the GPU read such
  * memory, and need no copy of their own. Elsewhere there are no gaps.
  *
+ * A buffer that was copied whole often may be given to the host in place, as
+ * the client's own pages. For the host it is another buffer then. The pages
+ * stay pinned until the host has deleted the id of their pool, which is never
+ * resized; a client that takes them out of its file has its pixels copied
+ * again.
+ *
  * A buffer is alive while the client has it, the host shows it or a surface
  * has it attached.
  */
@@ -23,6 +29,7 @@
 struct vwl_memory {
     struct vwl_transport_mem mem;
     struct vwl_object *pool;
+    bool in_place; /* it is the client's own: nothing is copied */
 };
 
 #define VWL_HOST_ALIGN 256
@@ -38,6 +45,8 @@ struct vwl_shmbuf {
     struct vwl_memory *memory;    /* NULL: never shown */
     const void *surface;          /* that showed it last; may be NULL */
     struct vwl_damage stale;      /* where the memory is behind the file */
+    uint64_t copied;              /* bytes, so far */
+    bool settled;                 /* it stays as it is: copied, or in place */
     bool destroyed;               /* by the client */
     bool busy;                    /* the host has it */
     unsigned int pending;         /* attached, not committed */
@@ -54,6 +63,12 @@ struct vwl_shmbuf *vwl_shmbuf_new(struct vwl_client *client,
 struct vwl_shmbuf *vwl_shmbuf_of(const struct vwl_object *object);
 /* All that are alive: of struct vwl_shmbuf. */
 GPtrArray *vwl_shmbuf_all(struct vwl_client *client);
+/* Before it is attached: one that was copied often is given to the host as it
+ * is, if the host takes it so; one that is not in place any more is copied. */
+void vwl_shmbuf_place(struct vwl_client *client, struct vwl_shmbuf *buffer);
+/* The host has let go of a pool; of ours, or any. */
+void vwl_shmbuf_pool_gone(struct vwl_client *client,
+                          const struct vwl_object *pool);
 /* Frees it if neither client nor host nor a surface needs it. */
 void vwl_shmbuf_settle(struct vwl_client *client, struct vwl_shmbuf *buffer);
 

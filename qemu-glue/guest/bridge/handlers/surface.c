@@ -75,6 +75,7 @@ static void surface_attach(struct vwl_client *client,
     struct vwl_shmbuf *buffer = vwl_shmbuf_of(object);
 
     if (buffer != NULL) {
+        vwl_shmbuf_place(client, buffer);
         buffer->pending++;
     }
     surface_detach(client, surface);
