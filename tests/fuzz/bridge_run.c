@@ -35,6 +35,7 @@ void fuzz_run_init(struct fuzz_run *run, unsigned int how)
     }
     options.title_prefix = options.app_id_prefix = how & 1 ? "[vm] " : NULL;
     options.share_pools = (how & 0x30) == 0x30;
+    options.place_at_once = (how & 0x30) == 0x20;
     run->world.share_pools = options.share_pools;
     run->bridge = vwl_bridge_new(run->world.transport, &options);
     listen_at_nowhere(run);

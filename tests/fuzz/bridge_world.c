@@ -137,6 +137,9 @@ static void unmap(struct vwl_transport *t, struct vwl_transport_mem *mem)
 {
     struct fuzz_vfd *memory = fuzz_world_find(world_of(t), mem->vfd);
 
+    if (mem->ptr == NULL) {
+        return; /* in place */
+    }
     fuzz_check(memory->mapped && memory->ptr == mem->ptr);
     memory->mapped = false;
     mem->ptr = NULL;
@@ -154,6 +157,29 @@ static int map(struct vwl_transport *t, int vfd, size_t size, int writable,
     memory->mapped = true;
     *mem = (struct vwl_transport_mem){ vfd, memory->ptr, memory->size };
     return 0;
+}
+
+/* Nobody looks into them: they are not mapped, and the host believes it. */
+static int pages(struct vwl_transport *t, int fd, uint64_t offset, size_t size,
+                 struct vwl_transport_mem *mem)
+{
+    struct fuzz_world *world = world_of(t);
+
+    fuzz_check(size != 0 && size % 4096 == 0 && offset % 4096 == 0);
+    if (size > MAX_MEMORY || !(world->refuse & TAKE_PAGES)) {
+        return -EINVAL;
+    }
+    *mem = (struct vwl_transport_mem){
+        .vfd = fuzz_world_new_memory(world, size),
+        .size = size,
+    };
+    return 0;
+}
+
+static int pages_intact(struct vwl_transport *t, int vfd)
+{
+    fuzz_check(fuzz_world_find(world_of(t), vfd)->kind == VFD_MEMORY);
+    return world_of(t)->refuse & REFUSE_IMPORT ? -ESTALE : 0;
 }
 
 static int make_pipe(struct vwl_transport *t, int guest_writes, int *vfd)
@@ -365,6 +391,8 @@ static const struct vwl_transport_ops ops = {
     .send_async = send_async,
     .new_ctx_async = new_ctx_async,
     .gpu = gpu,
+    .pages = pages,
+    .pages_intact = pages_intact,
     .import = import,
     .send_checked = send_checked,
 };

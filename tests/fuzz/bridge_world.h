@@ -27,6 +27,7 @@ enum {
     REFUSE_IMPORT = 16,
     REFUSE_FOREIGN = 32,
     NO_GPU = 64,
+    TAKE_PAGES = 128,
 };
 
 struct fuzz_vfd {

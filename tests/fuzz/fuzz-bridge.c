@@ -348,7 +348,8 @@ static void op_window(struct fuzz_run *run, struct fuzz_client *client,
     fuzz_settle(run);
     memory = shown(run, client, buffer);
     if (memory != NULL && !client->torn && memory->memory != NULL &&
-        memory->surface != NULL && memory->pool->size == FUZZ_POOL_SIZE) {
+        memory->surface != NULL && memory->pool->size == FUZZ_POOL_SIZE &&
+        !memory->memory->in_place) {
         compare(run, memory, &rect);
     }
 }
@@ -485,7 +486,7 @@ static void step(struct fuzz_run *run, struct fuzz_input *in)
         op_file(run, in);
         break;
     case 15:
-        run->world.refuse = take8(in) & 127;
+        run->world.refuse = take8(in);
         break;
     case 16:
         run->world.result = take8(in) & 1 ? -ENODEV : 0;

@@ -26,6 +26,9 @@ struct vwl_bridge_options {
     /* Clients' pools that cannot shrink go to the host as they are, not
      * copied: its transport can import any file of memory. */
     bool share_pools;
+    /* Buffers are given to the host in place after their first copy, however
+     * small, for tests. */
+    bool place_at_once;
     /* The transport is gone; nothing more will happen. */
     void (*gone)(void *opaque);
     void *opaque;

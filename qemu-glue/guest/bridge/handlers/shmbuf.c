@@ -379,9 +379,13 @@ static bool buffer_move(struct vwl_client *client, struct vwl_shmbuf *buffer,
 static bool is_worth_it(const struct vwl_client *client,
                         const struct vwl_shmbuf *buffer)
 {
+    bool at_once = client->bridge->options.place_at_once;
+    size_t min = at_once ? 1 : PLACE_MIN_BYTES;
+    unsigned int copies = at_once ? 1 : PLACE_COPIES;
+
     return !client->bridge->no_pages && !buffer->settled && !buffer->busy &&
-           buffer->pending == 0 && buffer->extent >= PLACE_MIN_BYTES &&
-           buffer->copied / PLACE_COPIES >= buffer->extent;
+           buffer->pending == 0 && buffer->extent >= min &&
+           buffer->copied / copies >= buffer->extent;
 }
 
 static void buffer_into_place(struct vwl_client *client,
