@@ -45,6 +45,8 @@ paint() {
 }
 """
 KILLED = f"""
+# those of the last one rest for a while
+until [ "$(cat $pinned)" = 0 ]; do sleep 0.1; done
 /lib/vwl/framepaint 1000000 {SMALL} &
 painter=$!
 until [ "$(cat $pinned)" != 0 ]; do sleep 0.1; done
