@@ -78,6 +78,7 @@ int main(int argc, char **argv)
 
     setlocale(LC_ALL, "");
     signal(SIGPIPE, SIG_IGN);
+    vwl_serve_raise_limit();
     if (!parse(&options, argc, argv, &error)) {
         status = 2;
     } else if (options.version) {

@@ -16,6 +16,16 @@
 #define ACTIVATED_FD 3
 #define MAX_NAME 32 /* virtio-wl's */
 
+void vwl_serve_raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context)
 {
     const GOptionEntry entries[] = {
@@ -190,16 +200,6 @@ static void on_gone(void *opaque)
     g_main_loop_quit(serve->loop);
 }
 
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
 {
     const struct vwl_bridge_options options = {
@@ -214,7 +214,6 @@ bool vwl_serve_run(struct vwl_serve *serve, struct vwl_transport *transport)
     };
     struct vwl_bridge *bridge;
 
-    raise_descriptor_limit();
     bridge = vwl_bridge_new(transport, &options);
     vwl_bridge_listen(bridge, serve->wayland.fd, NULL);
     for (guint i = 0; i < serve->named->len; i++) {

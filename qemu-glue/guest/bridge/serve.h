@@ -28,6 +28,10 @@ struct vwl_serve {
     bool gone;
 };
 
+/* As many descriptors as the process may have. Before anything that looks at
+ * how many that are. */
+void vwl_serve_raise_limit(void);
+
 /* The strings that they fill are freed by vwl_serve_finish. */
 void vwl_serve_add_options(struct vwl_serve *serve, GOptionContext *context);
 

@@ -193,6 +193,7 @@ int main(int argc, char **argv)
 
     setlocale(LC_ALL, "");
     signal(SIGPIPE, SIG_IGN);
+    vwl_serve_raise_limit();
     if (!parse(&tool, argc, argv, &error)) {
         status = 2;
     } else if (tool.version) {
