@@ -87,6 +87,20 @@ def not_loaded(desk):
     desk.wait_state("box", "running")
 
 
+def older_service(desk):
+    """One that ran before this could save."""
+    path = desk.path("box", "running")
+    with open(path, encoding="utf-8") as file:
+        lines = [line for line in file if not line.startswith("qemu=")]
+    desk.kill_service()
+    desk.agent.close()
+    desk.write("run/vwl/box/running", "".join(lines).encode())
+    desk.wait_state("box", "starting")
+    desk.agent = agents.Agent(desk.path("box")).serve()
+    desk.wait_state("box", "running")
+    desk.says(1, "box was started by an older version", "stop", "--save", "box")
+
+
 def saving_interrupted(desk):
     """The next service has a guest that stands still go on."""
     qmp = desk.pid("box", "qemu")
@@ -104,7 +118,7 @@ def saving_interrupted(desk):
 def main():
     with Desk(*sys.argv[1:4]) as desk:
         return worlds.tap([begin, saved, not_saved, not_loaded,
-                           saving_interrupted], desk)
+                           older_service, saving_interrupted], desk)
 
 
 if __name__ == "__main__":

@@ -469,6 +469,13 @@ void vwl_box_save(struct vwl_box *box, vwl_box_done_fn done, void *data)
 
     if (!vwl_box_is_alive(box)) {
         done(data, NULL);
+    } else if (!box->running.qemu[0]) {
+        vwl_fail(&error, VWL_FAIL_REFUSED,
+                 "%s was started by an older version of this, which did not "
+                 "note how; run: vwl stop %s",
+                 box->name, box->name);
+        done(data, error);
+        g_error_free(error);
     } else if (box->state == VWL_BOX_RUNNING &&
                vwl_monitor_save(box->monitor)) {
         wait_for_stop(box, done, data);
