@@ -33,6 +33,11 @@ def doctor(desk):
     expect(rows["desktop"]["result"] == "ok", rows["desktop"])
     expect(rows["sound"]["result"] == "warn" and
            "pipewire-pulse" in rows["sound"]["advice"], rows["sound"])
+    expect(rows["questions"]["result"] == "ok", rows["questions"])
+    with worlds.Desk(desk.program, desk.service, alone=True) as lonely:
+        done = lonely.vwl("doctor")
+        expect("warn  questions: nobody shows notifications" in done.stdout and
+               "vwl policy NAME links=allow" in done.stdout, done)
     display = desk.env.pop("WAYLAND_DISPLAY")
     done = desk.vwl("doctor")
     desk.env["WAYLAND_DISPLAY"] = display

@@ -20,6 +20,7 @@ class Desk(worlds.Desk):
 
     def __init__(self, vwl, service, notifications):
         super().__init__(vwl, service)
+        self.service = service
         self.notifier = subprocess.Popen(
             [notifications], env=self.env, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -107,18 +107,26 @@ class World:
 
 
 class Desk(World):
-    """A world with a session bus, and the service as the bus starts it."""
+    """A world with a session bus, and the service as the bus starts it. Alone: the
+    bus can start nothing of what this system has."""
 
-    def __init__(self, vwl, service, **more):
+    def __init__(self, vwl, service, alone=False, **more):
         super().__init__(vwl)
         self.env.update(more)
         self.write("data/dbus-1/services/org.vhost_user_wl.Vwl.service",
                    "[D-BUS Service]\nName=org.vhost_user_wl.Vwl\n"
                    f"Exec={service}\n".encode())
         address = f"unix:path={self.dir}/run/bus"
+        config = self.write("bus.conf", (
+            "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>"
+            f"<servicedir>{self.dir}/data/dbus-1/services</servicedir>"
+            '<policy context="default"><allow send_destination="*"/>'
+            '<allow eavesdrop="true"/><allow own="*"/></policy></busconfig>')
+            .encode())
         with open(f"{self.dir}/bus.log", "wb") as log:
             self.bus = subprocess.Popen(
-                ["dbus-daemon", "--session", "--nofork", "--nosyslog",
+                ["dbus-daemon", f"--config-file={config}" if alone
+                 else "--session", "--nofork", "--nosyslog",
                  f"--address={address}", "--print-address"], env=self.env,
                 stdout=subprocess.PIPE, text=True, stderr=log)
         self.bus.stdout.readline()

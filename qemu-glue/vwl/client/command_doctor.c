@@ -166,6 +166,45 @@ static void check_service(struct finding *finding)
     }
 }
 
+static bool is_listed(GDBusConnection *bus, const char *method)
+{
+    GVariant *names = g_dbus_connection_call_sync(
+        bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+        "org.freedesktop.DBus", method, NULL, G_VARIANT_TYPE("(as)"),
+        G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL);
+    bool is = false;
+
+    if (names) {
+        const char **list;
+
+        g_variant_get(names, "(^a&s)", &list);
+        is = g_strv_contains(list, "org.freedesktop.Notifications") ||
+             g_strv_contains(list, "org.gtk.Notifications");
+        g_free(list);
+        g_variant_unref(names);
+    }
+    return is;
+}
+
+/* By notifications, with buttons. */
+static void check_questions(struct finding *finding)
+{
+    GDBusConnection *bus = g_bus_get_sync(G_BUS_TYPE_SESSION, NULL, NULL);
+    GError *error = NULL;
+
+    if (bus && (is_listed(bus, "ListNames") ||
+                is_listed(bus, "ListActivatableNames"))) {
+        fine(finding, g_strdup("by the desktop's notifications"));
+    } else {
+        vwl_fail(&error, VWL_FAIL_FAILED,
+                 "nobody shows notifications, so links, and all else of policy "
+                 "ask, are refused; run: sudo apt install mako-notifier, or "
+                 "for a machine: vwl policy NAME links=allow");
+        found(finding, WARNING, error);
+    }
+    g_clear_object(&bus);
+}
+
 static bool has_line(const char *path, const char *name)
 {
     char *text = NULL, *head = g_strconcat(name, ":", NULL);
@@ -257,11 +296,12 @@ static const struct check {
     const char *name;
     void (*check)(struct finding *finding);
 } checks[] = {
-    { "QEMU", check_qemu },       { "glue", check_glue },
-    { "device", check_daemon },   { "KVM", check_kvm },
-    { "desktop", check_display }, { "sound", check_sound },
-    { "share", check_share },     { "service", check_service },
-    { "create", check_create },   { "disk", check_room },
+    { "QEMU", check_qemu },           { "glue", check_glue },
+    { "device", check_daemon },       { "KVM", check_kvm },
+    { "desktop", check_display },     { "sound", check_sound },
+    { "share", check_share },         { "service", check_service },
+    { "questions", check_questions }, { "create", check_create },
+    { "disk", check_room },
 };
 
 /* ---- what is printed ---------------------------------------------------- */

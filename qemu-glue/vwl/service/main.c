@@ -254,6 +254,7 @@ int main(int argc, char **argv)
     int status;
 
     vwl_fail_quark();
+    g_set_application_name("Virtual Machines"); /* that asks */
     exports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                     (GDestroyNotify)vwl_export_destroy);
     attendants = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
