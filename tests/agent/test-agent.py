@@ -305,7 +305,7 @@ def refused(what, data):
 with case(suite, 'the first words'):
     install()  # before: nobody can say when it knows of a change
     session.start()
-    main = accept(languages='xx:de')
+    main = accept(languages='xx:C.UTF-8:de')
     assert main.hello[0] == '1' and main.hello[1].startswith('vwl-guest '), \
         main.hello
     assert main.hello[3] == session.env['HOME'], main.hello

@@ -113,18 +113,20 @@ static void find_programs(struct vwl_programs *programs)
 static char *localized(GKeyFile *file, const char *key, const char *languages)
 {
     g_auto(GStrv) list = g_strsplit(languages, ":", 16);
-    char *text;
+    char *text = NULL;
 
     for (char **at = list;
-         *at && !g_str_has_prefix(*at, "en") && !g_str_equal(*at, "C"); at++) {
+         *at && !text && !g_str_has_prefix(*at, "en") && !g_str_equal(*at, "C");
+         at++) {
         g_autofree char *found = g_key_file_get_locale_for_key(file, GROUP, key,
                                                                *at);
 
-        if (found) {
-            return g_key_file_get_locale_string(file, GROUP, key, *at, NULL);
+        /* Newer GLibs find "C" for "C.UTF-8", even of a key that is missing. */
+        if (found && !g_str_equal(found, "C")) {
+            text = g_key_file_get_locale_string(file, GROUP, key, *at, NULL);
         }
     }
-    text = g_key_file_get_string(file, GROUP, key, NULL);
+    text = text ? text : g_key_file_get_string(file, GROUP, key, NULL);
     return text ? text : g_strdup("");
 }
 
