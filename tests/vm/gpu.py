@@ -79,7 +79,10 @@ class Archive:
 
 
 class Image:
-    def __init__(self, programs, more=(), alone=(), base=None):
+    """Programs and files of another place (a guest's /tmp is its own) get the
+    path() that they have there."""
+
+    def __init__(self, programs, more=(), alone=(), files=(), base=None):
         base = base or base_image()
         self.dir = tempfile.mkdtemp(prefix="vwl-gpu-")
         os.symlink(f"{base}/vmlinux", f"{self.dir}/vmlinux")
@@ -89,12 +92,13 @@ class Image:
             out.write(b"\0" * (-out.tell() % 512))
             archive = Archive(out)
             for program in programs:
-                self.add(archive, program, f"/lib/vwl/"
-                         f"{os.path.basename(program)}")
-            for path in more:
-                self.add_tree(archive, path)
-            for path in alone:
-                archive.put(path, path)
+                self.add(archive, program, path(program))
+            for tree in more:
+                self.add_tree(archive, tree)
+            for source in alone:
+                archive.put(source, source)
+            for source in files:
+                archive.put(source, path(source))
             archive.put(LOADER, LOADER)
             archive.end()
 

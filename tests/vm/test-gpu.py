@@ -136,8 +136,8 @@ def nested(run, folder, client, script):
             shutil.copyfile(f"{inner.dir}/{name}", f"{folder}/inner/{name}")
     return gpu.Image(
         [run.options.importer, run.options.plugin, script], files,
-        [*alone, *gpu.firmware(), f"{folder}/inner/vmlinux",
-         f"{folder}/inner/initramfs.cpio"])
+        [*alone, *gpu.firmware()],
+        [f"{folder}/inner/vmlinux", f"{folder}/inner/initramfs.cpio"])
 
 
 @test
@@ -160,8 +160,8 @@ def plane(run):
              "none", "-m", "256M",
              "-object", "memory-backend-memfd,id=mem,size=256M,share=on",
              "-machine", f"{vms.MACHINE},accel=tcg,memory-backend=mem",
-             "-cpu", "max", "-kernel", f"{folder}/inner/vmlinux",
-             "-initrd", f"{folder}/inner/initramfs.cpio",
+             "-cpu", "max", "-kernel", gpu.path("vmlinux"),
+             "-initrd", gpu.path("initramfs.cpio"),
              "-append", f'{vms.APPEND} vwl_cmd="{command}" vwl_poweroff=1',
              "-serial", "stdio", "-device",
              f"vhost-user-wl-pci,plugin={gpu.path(run.options.plugin)},"
