@@ -25,31 +25,18 @@ static void *vfd_key(uint32_t id)
     return GUINT_TO_POINTER(id);
 }
 
-int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
-                   uint32_t id, struct vwl_vfd **out)
+int vwl_vfd_make(struct vwl_core *core, const struct vwl_vfd_ops *ops,
+                 uint32_t id, struct vwl_vfd **out)
 {
-    unsigned int waiting = vwl_closer_waiting(core->closer);
-    struct vwl_vfd *vfd;
+    struct vwl_vfd *vfd = g_try_malloc0(ops->bytes);
 
-    /* what cannot be closed for long was one, too */
-    if (core->n_vfds + MAX(waiting, VWL_CLOSER_FULL) - VWL_CLOSER_FULL >=
-        core->config.max_vfds) {
-        log_guest_bug(core->log,
-                      "vfd 0x%" PRIx32 ": the limit of %" PRIu32
-                      " VFDs is reached",
-                      id, core->config.max_vfds);
-        return -ENOSPC;
-    }
-    vfd = g_try_malloc0(ops->bytes);
     if (!vfd) {
         return -ENOMEM;
     }
     vfd->core = core;
     vfd->ops = ops;
     vfd->id = id;
-    vfd->fd = -1;
-    vfd->send_fd = -1;
-    vfd->ready_slot = -1;
+    vfd->fd = vfd->send_fd = vfd->ready_slot = -1;
     vwl_list_init(&vfd->all);
     vwl_list_init(&vfd->paused);
     vwl_list_init(&vfd->messages);
@@ -67,6 +54,22 @@ int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
                     &vfd->all);
     *out = vfd;
     return 0;
+}
+
+int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
+                   uint32_t id, struct vwl_vfd **out)
+{
+    unsigned int waiting = vwl_closer_waiting(core->closer);
+
+    /* what cannot be closed for long was one, too */
+    waiting = MAX(waiting, VWL_CLOSER_FULL) - VWL_CLOSER_FULL;
+    if (core->n_vfds + waiting < core->config.max_vfds) {
+        return vwl_vfd_make(core, ops, id, out);
+    }
+    log_guest_bug(core->log,
+                  "vfd 0x%" PRIx32 ": the limit of %" PRIu32 " VFDs is reached",
+                  id, core->config.max_vfds);
+    return -ENOSPC;
 }
 
 int vwl_vfd_create_host(struct vwl_core *core, const struct vwl_vfd_ops *ops,

@@ -191,6 +191,9 @@ struct vwl_vfd {
 /* UNTOLD, with this id. -ENOSPC: too many. */
 int vwl_vfd_create(struct vwl_core *core, const struct vwl_vfd_ops *ops,
                    uint32_t id, struct vwl_vfd **out);
+/* The same without a limit: for one of many that were counted before. */
+int vwl_vfd_make(struct vwl_core *core, const struct vwl_vfd_ops *ops,
+                 uint32_t id, struct vwl_vfd **out);
 /* The same with an id of ours. */
 int vwl_vfd_create_host(struct vwl_core *core, const struct vwl_vfd_ops *ops,
                         struct vwl_vfd **out);

@@ -7,11 +7,13 @@
 #include "wl/snapshot/priv.h"
 #include "wl/snapshot/snapshot.h"
 
+/* The loader has counted them. What the last state had may wait to be closed,
+ * which is no reason to refuse this one. */
 static int apply_image(struct vwl_core *core, struct vwl_image *image)
 {
     const struct vwl_vfd_ops *ops = vwl_command_kind(image->kind);
     struct vwl_vfd *vfd;
-    int err = vwl_vfd_create(core, ops, image->id, &vfd);
+    int err = vwl_vfd_make(core, ops, image->id, &vfd);
 
     if (err < 0) {
         return err;
