@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ struct daemon {
     GMainLoop *loop;
     guint watch;   /* of the listener, while no front-end is served */
     guint waiting; /* the same while one is served: others wait there */
+    int signals;
     int status;
 };
 
@@ -265,10 +267,29 @@ static bool open_front_end(struct daemon *daemon, GError **error)
 
 /* ---- the process -------------------------------------------------------- */
 
-static gboolean on_signal(gpointer data)
+static gboolean on_signal(gint fd, GIOCondition condition, gpointer data)
 {
     quit(data, 0);
-    return G_SOURCE_CONTINUE;
+    return G_SOURCE_REMOVE;
+}
+
+/* As a descriptor: no handler, and no thread of GLib's behind it. They are held
+ * back for good, before there is another thread that could take one, and before
+ * anybody can see the socket and send one. */
+static bool watch_signals(struct daemon *daemon, GError **error)
+{
+    sigset_t ends;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
+    daemon->signals = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (daemon->signals < 0) {
+        return fail(error, "signals cannot be watched: %s", g_strerror(errno));
+    }
+    g_unix_fd_add(daemon->signals, G_IO_IN, on_signal, daemon);
+    return true;
 }
 
 /* False: --sandbox=require, and something is not there. */
@@ -364,10 +385,12 @@ static bool open_control(struct daemon *daemon, GError **error)
 static bool run(struct daemon *daemon, GError **error)
 {
     const struct vwl_options *options = &daemon->options;
-    sigset_t ends, before;
 
     if (options->sandbox != VWL_SANDBOX_OFF &&
         !start_connector(daemon, error)) {
+        return false;
+    }
+    if (!watch_signals(daemon, error)) {
         return false;
     }
     daemon->plugin = vwl_loader_load(options->plugin ? options->plugin
@@ -379,12 +402,6 @@ static bool run(struct daemon *daemon, GError **error)
     if (options->resources && !connect_resources(daemon, error)) {
         return false;
     }
-    /* Held back before anybody can see the socket and send one: GLib starts a
-     * thread for signals, and the sandbox wants to be there before it. */
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigprocmask(SIG_BLOCK, &ends, &before);
     if (!make_device(daemon, error) || !open_control(daemon, error) ||
         !open_front_end(daemon, error)) {
         return false;
@@ -392,9 +409,6 @@ static bool run(struct daemon *daemon, GError **error)
     if (options->sandbox != VWL_SANDBOX_OFF && !confine(daemon, error)) {
         return false;
     }
-    g_unix_signal_add(SIGTERM, on_signal, daemon);
-    g_unix_signal_add(SIGINT, on_signal, daemon);
-    sigprocmask(SIG_SETMASK, &before, NULL);
     g_main_loop_run(daemon->loop);
     return true;
 }
@@ -410,13 +424,17 @@ static void clean_up(struct daemon *daemon)
     }
     vwl_connector_stop(&daemon->connector);
     vwl_listener_close(&daemon->listener);
+    if (daemon->signals >= 0) {
+        close(daemon->signals);
+    }
     g_main_loop_unref(daemon->loop);
 }
 
 int main(int argc, char **argv)
 {
     struct daemon daemon = { .listener = { .fd = -1, .reserve = -1 },
-                             .connector = { .fd = -1 } };
+                             .connector = { .fd = -1 },
+                             .signals = -1 };
     GError *error = NULL;
 
     setlocale(LC_ALL, "");
