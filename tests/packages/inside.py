@@ -255,7 +255,7 @@ def manuals(world):
         warned = [line for line in said.splitlines() if 'warning' in line]
         need(not warned, f'{page}: {warned}')
     for program in programs():
-        for problem in manual.problems(program):
+        for problem in manual.problems(program, manual.Installed()):
             raise Failed(problem)
 
 
