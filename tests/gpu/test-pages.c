@@ -300,6 +300,105 @@ static void test_limit(void)
     rig_free(r);
 }
 
+static void say(struct rig *r, const uint32_t *words, unsigned int n,
+                uint32_t vfd)
+{
+    int type = vwl_drv_send(r->drv, 1, vfd ? &vfd : NULL, vfd ? 1 : 0, words,
+                            n * sizeof *words);
+
+    g_assert_cmphex(type, ==, RESP_OK);
+}
+
+struct reading {
+    struct rig *r;
+    uint32_t words[2048];
+    size_t bytes;
+};
+
+/* Words of the compositor's, by the driver. */
+static void read_more(struct reading *in)
+{
+    rig_settle(in->r);
+    while (vwl_drv_readable(in->r->drv, 1)) {
+        unsigned int n_ids = 0;
+        int64_t n = vwl_drv_recv(in->r->drv, 1, (char *)in->words + in->bytes,
+                                 sizeof in->words - in->bytes, NULL, &n_ids, 0);
+
+        if (n <= 0) {
+            return;
+        }
+        in->bytes += (size_t)n;
+    }
+}
+
+/* The number of the global wl_shm; 0: it has not come yet. */
+static uint32_t find_shm(struct reading *in)
+{
+    read_more(in);
+    for (size_t at = 0; at + 4 < in->bytes / 4;) {
+        const uint32_t *event = in->words + at;
+
+        if (event[0] == 2 && strcmp((const char *)(event + 4), "wl_shm") == 0) {
+            return event[2];
+        }
+        at += (event[1] >> 16) / 4;
+    }
+    return 0;
+}
+
+static bool has_shm(void *opaque)
+{
+    return find_shm(opaque) != 0;
+}
+
+static bool has_ended(void *opaque)
+{
+    struct reading *in = opaque;
+
+    return rig_logged(in->r, "a pool that is longer than its file");
+}
+
+static bool has_synced(void *opaque)
+{
+    struct reading *in = opaque;
+
+    read_more(in);
+    /* wl_callback 5: done */
+    return in->bytes >= 12 && in->words[in->bytes / 4 - 6] == 5;
+}
+
+/* As a compositor's pool, through the policy: no longer than they are. */
+static void test_pool(void)
+{
+    const char *args[4];
+    struct rig *r = pages_rig(NULL, args);
+    uint64_t run = vwl_fe_alloc(r->fe, 4 * PAGE) | 3;
+    struct reading in = { .r = r };
+    uint32_t words[] = { /* get_registry */
+                         1, 12 << 16 | 1, 2,
+                         /* bind, of what find_shm finds */
+                         2, 32 << 16, 0, 7, 0, 0, 1, 3,
+                         /* create_pool, and then a sync */
+                         3, 16 << 16, 4, 4 * PAGE, 1, 12 << 16, 5,
+                         /* create_pool of a page more */
+                         3, 16 << 16, 6, 5 * PAGE
+    };
+
+    memcpy(words + 7, "wl_shm", 7);
+    g_assert_cmphex(vwl_drv_new_ctx(r->drv, 1, ""), ==, RESP_VFD_NEW);
+    g_assert_cmphex(new_pages(r, 2, &run, 1), ==, RESP_VFD_NEW);
+    say(r, words, 3, 0);
+    rig_wait(r, has_shm, &in);
+    words[5] = find_shm(&in);
+    say(r, words + 3, 8, 0);
+    say(r, words + 11, 7, 2);
+    rig_wait(r, has_synced, &in);
+    g_assert_false(has_ended(&in));
+    say(r, words + 18, 4, 2);
+    rig_wait(r, has_ended, &in);
+    rig_free(r);
+}
+
 /* Who does not say that he wants it has none of it. */
 static void test_off(void)
 {
@@ -326,6 +425,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pages/regions", test_regions);
     g_test_add_func("/pages/hostile", test_hostile);
     g_test_add_func("/pages/limit", test_limit);
+    g_test_add_func("/pages/pool", test_pool);
     g_test_add_func("/pages/off", test_off);
     return g_test_run();
 }

@@ -17,15 +17,27 @@
 #include "wl/state.h"
 #include "wl/vfd.h"
 
+static bool stat_file(int fd, struct statx *sx)
+{
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+                 STATX_TYPE | STATX_SIZE, sx) == 0;
+}
+
+/* The guest's own pages, which are a dmabuf: that has a size, but no type. */
+static bool is_pages(const struct vwl_core *core, const struct statx *sx)
+{
+    return core->n_pages > 0 && (sx->stx_mode & S_IFMT) == 0;
+}
+
 /* Files that shrink under a reader are the reader's fault to see; what has no
  * size of its own is no pool. No server is asked for it. */
 static uint64_t filter_file_bytes(void *opaque, int fd)
 {
+    const struct vwl_vfd *vfd = opaque;
     struct statx sx;
 
-    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
-                 STATX_TYPE | STATX_SIZE, &sx) == 0 &&
-                   S_ISREG(sx.stx_mode)
+    return stat_file(fd, &sx) &&
+                   (S_ISREG(sx.stx_mode) || is_pages(vfd->core, &sx))
                ? sx.stx_size
                : 0;
 }
@@ -33,11 +45,13 @@ static uint64_t filter_file_bytes(void *opaque, int fd)
 /* What guests make themselves cannot grow. */
 static int filter_keep_file(void *opaque, int fd)
 {
-    int seals = fcntl(fd, F_GET_SEALS);
-    int kept = seals >= 0 && (seals & F_SEAL_GROW)
-                   ? -1
-                   : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int seals = fcntl(fd, F_GET_SEALS), kept = -1;
+    struct statx sx;
 
+    if (!(seals >= 0 && (seals & F_SEAL_GROW)) && stat_file(fd, &sx) &&
+        S_ISREG(sx.stx_mode)) {
+        kept = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    }
     if (kept >= 0 && vwl_fd_admit(kept) < 0) {
         vwl_fd_clear(&kept);
     }
