@@ -300,6 +300,39 @@ static void test_limit(void)
     rig_free(r);
 }
 
+/* The VMM takes pages away under a file of them, as a balloon does: the file
+ * keeps what it had, and goes on to count; the guest has others in their
+ * place. */
+static void test_balloon(void)
+{
+    const char *args[4];
+    struct rig *r = pages_rig("--max-shm-bytes=65536", args);
+    int peer = rig_open_ctx(r, 1, 0);
+    uint64_t gpa = vwl_fe_alloc(r->fe, 16 * PAGE), run = gpa | 15;
+    uint8_t *seen;
+
+    for (unsigned int i = 0; i < 16; i++) {
+        fill_page(r, gpa + i * PAGE, 0x77);
+    }
+    g_assert_cmphex(new_pages(r, 2, &run, 1), ==, RESP_VFD_NEW);
+    seen = send_pages(r, peer, 2, 16 * PAGE);
+    g_assert_cmpint(fallocate(r->fe->ram_fd,
+                              FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                              (off_t)(gpa - r->fe->options.ram_gpa), 16 * PAGE),
+                    ==, 0);
+    g_assert_cmpuint(wrong_bytes(seen, 16 * PAGE, 0x77), ==, 0);
+    g_assert_cmpuint(wrong_bytes(vwl_fe_at(r->fe, gpa), 16 * PAGE, 0), ==, 0);
+    fill_page(r, gpa, 0x11);
+    g_assert_cmpuint(wrong_bytes(seen, PAGE, 0x77), ==, 0);
+    g_assert_cmphex(vwl_drv_close(r->drv, 2), ==, RESP_OK);
+    /* twice the memory, if it did not */
+    g_assert_cmphex(new_pages(r, 3, &run, 1), ==, RESP_OUT_OF_MEMORY);
+    munmap(seen, 16 * PAGE);
+    rig_wait(r, has_room, r);
+    close(peer);
+    rig_free(r);
+}
+
 static void say(struct rig *r, const uint32_t *words, unsigned int n,
                 uint32_t vfd)
 {
@@ -425,6 +458,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pages/regions", test_regions);
     g_test_add_func("/pages/hostile", test_hostile);
     g_test_add_func("/pages/limit", test_limit);
+    g_test_add_func("/pages/balloon", test_balloon);
     g_test_add_func("/pages/pool", test_pool);
     g_test_add_func("/pages/off", test_off);
     return g_test_run();
