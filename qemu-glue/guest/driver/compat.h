@@ -5,8 +5,13 @@
 #ifndef WL_COMPAT_H
 #define WL_COMPAT_H
 
-#include <linux/mm.h>
 #include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error virtio_wl needs Linux 6.1 or newer: this kernel is older than that
+#endif
+
+#include <linux/mm.h>
 #include <linux/virtio_config.h>
 
 #include <vhost-user-wl/virtio_wl.h>

@@ -33,6 +33,9 @@
 #ifndef WL_H
 #define WL_H
 
+/* First: what an older kernel lacks is not what its user should read. */
+#include "compat.h"
+
 #include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
