@@ -95,7 +95,8 @@ PROGRAMS = {
         openings=8),
     'writer': Program(['soffice', '--writer', '--norestore', '--nologo'],
                       menu=('alt', 'f'), slack=800),
-    'thunar': Program(['thunar', HOME + '/empty'], **PLACE),
+    # it says how much room there is on the disk, which others use, too
+    'thunar': Program(['thunar', HOME + '/empty'], slack=400, **PLACE),
     'gedit': Program(['gedit', '--standalone']),
     'nautilus': Program(['nautilus', HOME + '/empty'], slack=400, **PLACE),
     'konsole': Program(
