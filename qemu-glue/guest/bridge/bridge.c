@@ -275,6 +275,7 @@ void vwl_bridge_free(struct vwl_bridge *bridge)
     }
     g_ptr_array_unref(bridge->arrivals);
     g_ptr_array_unref(bridge->transfers);
+    g_clear_pointer(&bridge->spare, g_byte_array_unref);
     g_ptr_array_unref(bridge->clients);
     g_source_destroy(bridge->source);
     g_source_unref(bridge->source);

@@ -57,6 +57,7 @@ struct vwl_bridge {
     GSource *source;
     GPtrArray *clients;   /* of struct vwl_client */
     GPtrArray *transfers; /* of struct vwl_transfer */
+    GByteArray *spare;    /* NULL, or for the next one: its pages are there */
     GPtrArray *arrivals;
     GPtrArray *listeners;
     unsigned int counter;

@@ -42,7 +42,10 @@ static struct vwl_transfer *transfer_new(struct vwl_client *client, int fd,
     transfer->vfd = vfd;
     transfer->outwards = outwards;
     transfer->mid[0] = transfer->mid[1] = -1;
-    transfer->waiting = g_byte_array_new();
+    transfer->waiting = g_steal_pointer(&client->bridge->spare);
+    if (transfer->waiting == NULL) {
+        transfer->waiting = g_byte_array_new();
+    }
     client->n_transfers++;
     client->n_fds += FDS;
     g_ptr_array_add(client->bridge->transfers, transfer);
@@ -111,7 +114,11 @@ bool vwl_transfer_is_over(const struct vwl_transfer *transfer)
 void vwl_transfer_free(struct vwl_transfer *transfer)
 {
     transfer_end(transfer);
-    g_byte_array_unref(transfer->waiting);
+    if (transfer->bridge->spare == NULL) {
+        transfer->bridge->spare = g_byte_array_set_size(transfer->waiting, 0);
+    } else {
+        g_byte_array_unref(transfer->waiting);
+    }
     g_free(transfer);
 }
 
