@@ -11,11 +11,10 @@
 #define SHORT_RESPONSE 8u
 #define LAST_LINUX_ID 0x7ffu
 
-int vwl_drv_command(struct vwl_drv *drv, const void *request, size_t len,
-                    uint32_t response_cap, void *response, size_t response_len)
+/* Its answer, and frees it; NULL: there was no room. */
+static int await(struct vwl_drv *drv, struct vwl_drv_request *req,
+                 void *response, size_t response_len)
 {
-    struct vwl_drv_request *req = vwl_drv_submit(drv, request, len,
-                                                 response_cap, NULL);
     int r;
 
     if (req == NULL) {
@@ -32,6 +31,13 @@ int vwl_drv_command(struct vwl_drv *drv, const void *request, size_t len,
     }
     vwl_drv_request_free(drv, req);
     return r;
+}
+
+int vwl_drv_command(struct vwl_drv *drv, const void *request, size_t len,
+                    uint32_t response_cap, void *response, size_t response_len)
+{
+    return await(drv, vwl_drv_submit(drv, request, len, response_cap, NULL),
+                 response, response_len);
 }
 
 uint32_t vwl_drv_free_id(struct vwl_drv *drv)
@@ -171,42 +177,30 @@ int vwl_drv_close(struct vwl_drv *drv, uint32_t id)
     return r;
 }
 
-static uint8_t *send_request(uint32_t id, const uint32_t *ids,
-                             unsigned int n_ids, const void *data, size_t len,
-                             size_t *total)
+struct vwl_drv_request *vwl_drv_send_async(struct vwl_drv *drv, uint32_t id,
+                                           const uint32_t *ids,
+                                           unsigned int n_ids, const void *data,
+                                           size_t len)
 {
     struct virtio_wl_ctrl_vfd_sendrecv head = {
         .hdr.type = htole32(VIRTIO_WL_CMD_VFD_SEND),
         .vfd_id = htole32(id),
         .vfd_count = htole32(n_ids),
     };
-    uint8_t *bytes;
+    uint32_t *le = g_new(uint32_t, n_ids);
+    const struct iovec parts[] = {
+        { &head, sizeof head },
+        { le, n_ids * sizeof *le },
+        { (void *)(uintptr_t)data, len },
+    };
+    struct vwl_drv_request *req;
 
-    *total = sizeof head + n_ids * sizeof(uint32_t) + len;
-    bytes = g_malloc(*total);
-    memcpy(bytes, &head, sizeof head);
     for (unsigned int i = 0; i < n_ids; i++) {
-        uint32_t le = htole32(ids[i]);
-
-        memcpy(bytes + sizeof head + 4 * i, &le, sizeof le);
+        le[i] = htole32(ids[i]);
     }
-    if (len != 0) {
-        memcpy(bytes + *total - len, data, len);
-    }
-    return bytes;
-}
-
-struct vwl_drv_request *vwl_drv_send_async(struct vwl_drv *drv, uint32_t id,
-                                           const uint32_t *ids,
-                                           unsigned int n_ids, const void *data,
-                                           size_t len)
-{
-    size_t total;
-    uint8_t *bytes = send_request(id, ids, n_ids, data, len, &total);
-    struct vwl_drv_request *req = vwl_drv_submit(drv, bytes, total,
-                                                 SHORT_RESPONSE, NULL);
-
-    g_free(bytes);
+    req = vwl_drv_submit_parts(drv, parts, G_N_ELEMENTS(parts), SHORT_RESPONSE,
+                               NULL);
+    g_free(le);
     return req;
 }
 
@@ -259,12 +253,8 @@ struct vwl_drv_request *vwl_drv_send_foreign_async(
 int vwl_drv_send(struct vwl_drv *drv, uint32_t id, const uint32_t *ids,
                  unsigned int n_ids, const void *data, size_t len)
 {
-    size_t total;
-    uint8_t *bytes = send_request(id, ids, n_ids, data, len, &total);
-    int r = vwl_drv_command(drv, bytes, total, SHORT_RESPONSE, NULL, 0);
-
-    g_free(bytes);
-    return r;
+    return await(drv, vwl_drv_send_async(drv, id, ids, n_ids, data, len), NULL,
+                 0);
 }
 
 /* Without REPLY_ACK a map may still be under way when its VFD is answered. */

@@ -164,14 +164,17 @@ static size_t run(const struct vwl_drv_shape *shape, size_t at, size_t len)
                              : MIN(shape->piece - at % shape->piece, len - at);
 }
 
+/* Behind the first `start` bytes. */
 static void copy_in(struct vwl_drv *drv, struct vwl_drv_request *req,
-                    const uint8_t *bytes, size_t len)
+                    size_t start, const struct iovec *part)
 {
     uint8_t *to = vwl_fe_at(drv->fe, req->gpa);
+    const uint8_t *from = part->iov_base;
+    size_t end = start + part->iov_len;
 
-    for (size_t at = 0, n; at < len; at += n) {
-        n = run(&req->shape, at, len);
-        memcpy(to + position(&req->shape, at), bytes + at, n);
+    for (size_t at = start, n; at < end; at += n) {
+        n = run(&req->shape, at, end);
+        memcpy(to + position(&req->shape, at), from + (at - start), n);
     }
 }
 
@@ -230,13 +233,18 @@ static int enqueue(struct vwl_drv *drv, struct vwl_drv_request *req, size_t len)
     return r;
 }
 
-struct vwl_drv_request *vwl_drv_submit(struct vwl_drv *drv, const void *request,
-                                       size_t len, uint32_t response_cap,
-                                       const struct vwl_drv_shape *shape)
+struct vwl_drv_request *vwl_drv_submit_parts(struct vwl_drv *drv,
+                                             const struct iovec *parts,
+                                             unsigned int n,
+                                             uint32_t response_cap,
+                                             const struct vwl_drv_shape *shape)
 {
     struct vwl_drv_request *req = g_new0(struct vwl_drv_request, 1);
-    size_t in, out;
+    size_t len = 0, at = 0, in, out;
 
+    for (unsigned int i = 0; i < n; i++) {
+        len += parts[i].iov_len;
+    }
     req->shape = shape != NULL ? *shape : drv->options.shape;
     req->response_cap = response_cap;
     in = laid_out(&req->shape, len);
@@ -251,7 +259,10 @@ struct vwl_drv_request *vwl_drv_submit(struct vwl_drv *drv, const void *request,
         g_free(req);
         return NULL;
     }
-    copy_in(drv, req, request, len);
+    for (unsigned int i = 0; i < n; i++) {
+        copy_in(drv, req, at, &parts[i]);
+        at += parts[i].iov_len;
+    }
     if (drv->stopped || enqueue(drv, req, len) < 0) {
         free_request_memory(drv, req);
         g_free(req);
@@ -262,6 +273,15 @@ struct vwl_drv_request *vwl_drv_submit(struct vwl_drv *drv, const void *request,
         vwl_fe_kick(drv->fe, VIRTIO_WL_QUEUE_OUT);
     }
     return req;
+}
+
+struct vwl_drv_request *vwl_drv_submit(struct vwl_drv *drv, const void *request,
+                                       size_t len, uint32_t response_cap,
+                                       const struct vwl_drv_shape *shape)
+{
+    const struct iovec part = { (void *)(uintptr_t)request, len };
+
+    return vwl_drv_submit_parts(drv, &part, 1, response_cap, shape);
 }
 
 static void collect_out(struct vwl_drv *drv)

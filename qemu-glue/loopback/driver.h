@@ -14,6 +14,8 @@
 #ifndef VWL_LOOPBACK_DRIVER_H
 #define VWL_LOOPBACK_DRIVER_H
 
+#include <sys/uio.h>
+
 #include "frontend.h"
 #include "ring.h"
 
@@ -107,6 +109,12 @@ void vwl_drv_set_calls(struct vwl_drv *drv, bool on);
 struct vwl_drv_request *vwl_drv_submit(struct vwl_drv *drv, const void *request,
                                        size_t len, uint32_t response_cap,
                                        const struct vwl_drv_shape *shape);
+/* The same, of what lies in n places. */
+struct vwl_drv_request *vwl_drv_submit_parts(struct vwl_drv *drv,
+                                             const struct iovec *parts,
+                                             unsigned int n,
+                                             uint32_t response_cap,
+                                             const struct vwl_drv_shape *shape);
 int vwl_drv_wait(struct vwl_drv *drv, struct vwl_drv_request *req,
                  int timeout_ms);
 /* Frees it; one in flight is abandoned. NULL is fine. */

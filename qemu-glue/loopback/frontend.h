@@ -61,6 +61,8 @@ struct vwl_fe_options {
     bool no_table_update; /* never send it anew after a map */
     bool late_channel;    /* vwl_fe_give_channel is called by somebody else */
     bool record;          /* keep every back-end request in backend_seen */
+    bool warm;            /* guest memory that was free'd is soon used again, as
+                             it is: the processor has it at hand */
     uint32_t ram_mib;     /* 0 = 32 */
     uint64_t ram_gpa;     /* of guest memory */
     uint64_t window_size; /* with in-process callbacks; else the device is
@@ -100,9 +102,9 @@ struct vwl_fe {
     int ram_fd;
     uint8_t *ram;
     size_t ram_size;
-    size_t ram_used; /* bytes */
-    uint8_t *pages;  /* one flag for each page of ram */
-    size_t page_hint;
+    size_t ram_used;  /* bytes */
+    uint8_t *pages;   /* one flag for each page of ram */
+    size_t page_hint; /* where to look first; with `warm` the first free one */
 
     struct vwl_window window;
     enum vwl_fe_shm_policy shm_policy;
@@ -204,7 +206,8 @@ int vwl_fe_host_map(void *fe, int fd, uint64_t fd_offset, uint64_t shm_offset,
 int vwl_fe_host_unmap(void *fe, uint64_t shm_offset, uint64_t len);
 int vwl_fe_host_base(void *fe, uint64_t *gpa);
 
-/* Guest memory, zeroed, in whole pages; 0 bytes left: UINT64_MAX. */
+/* Guest memory in whole pages, zeroed unless it is `warm`; 0 bytes left:
+ * UINT64_MAX. */
 uint64_t vwl_fe_alloc(struct vwl_fe *fe, size_t len);
 void vwl_fe_free(struct vwl_fe *fe, uint64_t gpa, size_t len);
 void *vwl_fe_at(struct vwl_fe *fe, uint64_t gpa);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Guest memory of the front-end double: whole pages, first fit. */
+/* Guest memory of the front-end double: whole pages, the next that fit; with
+ * `warm` the first that fit. */
 #include "frontend.h"
 
 #include <string.h>
@@ -38,8 +39,12 @@ uint64_t vwl_fe_alloc(struct vwl_fe *fe, size_t len)
         return UINT64_MAX;
     }
     memset(fe->pages + at, 1, n);
-    memset(fe->ram + at * PAGE, 0, n * PAGE);
-    fe->page_hint = at + n;
+    if (!fe->options.warm) {
+        memset(fe->ram + at * PAGE, 0, n * PAGE);
+    }
+    if (!fe->options.warm || at == fe->page_hint) {
+        fe->page_hint = at + n;
+    }
     fe->ram_used += n * PAGE;
     return fe->options.ram_gpa + (uint64_t)at * PAGE;
 }
@@ -50,6 +55,9 @@ void vwl_fe_free(struct vwl_fe *fe, uint64_t gpa, size_t len)
     size_t n = (len + PAGE - 1) / PAGE;
 
     memset(fe->pages + at, 0, n);
+    if (fe->options.warm) {
+        fe->page_hint = MIN(fe->page_hint, at);
+    }
     fe->ram_used -= n * PAGE;
 }
 

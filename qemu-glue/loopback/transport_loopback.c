@@ -456,6 +456,7 @@ static int start(int *fd, GMainContext *device, struct vwl_fe **fe,
     const struct vwl_fe_options options = {
         .plain_table = true,
         .no_table_update = true,
+        .warm = true,
         .context = device,
     };
     const struct vwl_drv_options driver_options = { .hold_buffers = true };
