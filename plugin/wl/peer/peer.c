@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -160,12 +161,23 @@ static void bounce_drain(struct vwl_bounce *bounce, size_t len)
     }
 }
 
+/* What is staged for a pipe that is full has to be taken out again. */
+static bool is_full(int fd)
+{
+    struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+
+    return poll(&pfd, 1, 0) == 0;
+}
+
 static ssize_t shared_write(int fd, struct vwl_bounce *bounce,
                             const struct iovec *iov, unsigned int n_iov)
 {
     ssize_t staged, n;
     struct guard guard;
 
+    if (is_full(fd)) {
+        return -EAGAIN;
+    }
     staged = writev(bounce->fd[1], iov, (int)n_iov);
     if (staged <= 0) {
         return staged < 0 && errno != EINTR ? -errno : -EAGAIN;
