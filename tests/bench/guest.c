@@ -194,12 +194,20 @@ void world_echo(struct world *world)
 
 /* ---- guests ----------------------------------------------------------- */
 
+/* Another revision's device may not know newer options. */
+static bool is_other(void)
+{
+    return g_getenv("VWL_BENCH_OTHER") != NULL;
+}
+
+/* Its memory is as warm as a kernel's, which takes what it freed last. */
 static void begin(struct guest *guest, int *fd)
 {
     const struct vwl_fe_options options = {
         .dialect = guest->maps_by_message ? VWL_FE_STANDARD : VWL_FE_NONE,
         .plain_table = true,
         .no_table_update = true,
+        .warm = true,
     };
 
     bench_must(vwl_fe_create(&options, fd, &guest->fe) == 0, "front-end");
@@ -223,12 +231,18 @@ void guest_start_daemon(struct guest *guest, struct world *world)
 {
     char *vhost = g_build_filename(world->folder, "vhost", NULL);
     char *socket = g_strdup_printf("--socket-path=%s", vhost);
-    char *echo = g_strdup_printf("--wayland-sock=%s,policy=none", world->echo);
-    char *own = g_strdup_printf("--wayland-sock=%s,name=own,policy=none",
-                                world->own);
+    const char *policy = is_other() ? "" : ",policy=none";
+    char *echo = g_strdup_printf("--wayland-sock=%s%s", world->echo, policy);
+    char *own = g_strdup_printf("--wayland-sock=%s,name=own%s", world->own,
+                                policy);
     char *plugin = g_strdup_printf("--plugin=%s", g_getenv("VWL_PLUGIN"));
-    const char *argv[] = { g_getenv("VWL_DAEMON"),   socket, echo, own, plugin,
-                           "--security-context=off", NULL };
+    const char *argv[] = { g_getenv("VWL_DAEMON"),
+                           socket,
+                           echo,
+                           own,
+                           plugin,
+                           is_other() ? NULL : "--security-context=off",
+                           NULL };
     int fd;
 
     *guest = (struct guest){ .name = "daemon",
@@ -262,7 +276,9 @@ void guest_start_here(struct guest *guest, struct world *world)
     const struct vwl_config config = { .size = sizeof config,
                                        .sockets = sockets,
                                        .n_sockets = 2,
-                                       .socket_policies = policies };
+                                       .socket_policies = is_other()
+                                                              ? NULL
+                                                              : policies };
     void *module = dlopen(g_getenv("VWL_PLUGIN"), RTLD_NOW | RTLD_LOCAL);
     static struct vwl_host host;
     vwl_plugin_get_fn get = NULL;
