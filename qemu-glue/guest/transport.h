@@ -70,7 +70,8 @@ struct vwl_transport_ops {
                       vwl_transport_done_fn done, void *opaque);
     int (*new_ctx_async)(struct vwl_transport *t, const char *name,
                          vwl_transport_done_fn done, void *opaque);
-    /* May be NULL. */
+    /* May be NULL, both. */
+    int (*settle)(struct vwl_transport *t);
     void (*notify)(struct vwl_transport *t, void (*fn)(void *opaque),
                    void *opaque);
     int (*alloc_dmabuf)(struct vwl_transport *t, uint32_t width,
@@ -223,6 +224,13 @@ static inline int vwl_transport_watch(struct vwl_transport *t, int vfd, int on)
 static inline int vwl_transport_pending(struct vwl_transport *t)
 {
     return t->ops->pending(t);
+}
+
+/* Where the device runs on this thread, it does now what it was asked. 1: it
+ * did, and a dispatch has something to do. Out of no call of this transport. */
+static inline int vwl_transport_settle(struct vwl_transport *t)
+{
+    return t->ops->settle != NULL ? t->ops->settle(t) : 0;
 }
 
 /* Waits for nothing. -errno: the device is gone. */

@@ -114,6 +114,7 @@ struct vwl_fe {
     uint32_t table_pieces; /* pieces in the last table that was sent */
 
     struct vwl_fe_ring ring[VIRTIO_WL_QUEUE_COUNT];
+    unsigned int kicks;    /* so far */
     GArray *watches;       /* of struct vwl_fe_watch */
     GPtrArray *complaints; /* what the device did wrong, in words */
 };

@@ -401,6 +401,7 @@ int vwl_fe_kick(struct vwl_fe *fe, unsigned int index)
 {
     uint64_t one = 1;
 
+    fe->kicks++;
     if (fe->options.in_band &&
         vwl_fe_has_protocol(fe, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS)) {
         return set_state(fe, VHOST_USER_VRING_KICK, index, 0, true);

@@ -6,20 +6,27 @@
 #ifndef VWL_LOOPBACK_TRANSPORT_DAEMON_H
 #define VWL_LOOPBACK_TRANSPORT_DAEMON_H
 
-struct _GMainContext;
 struct vwl_exports;
 struct vwl_transport;
+
+/* A device that runs on this thread: run does what there is to do, and fd can
+ * be read when there is something. */
+struct vwl_inside {
+    int fd;
+    void (*run)(void *opaque);
+    void *opaque;
+};
 
 /* Connects, shakes hands and starts the rings. NULL with errno set. Destroying
  * it ends the connection. */
 struct vwl_transport *vwl_transport_daemon(const char *path);
 
 /* The same over a connected vhost-user socket. Takes *fd (on some failures it
- * is still the caller's: not -1). With a context, the device runs on that and
- * nobody else iterates it: this thread does, within its default context, and
- * knows without being called when the device has done something. */
+ * is still the caller's: not -1). With a device, it is run within this thread's
+ * default context and whatever is waited for, which thereby knows without being
+ * called what the device has done. It outlives the transport. */
 struct vwl_transport *vwl_transport_connected(int *fd,
-                                              struct _GMainContext *device);
+                                              const struct vwl_inside *device);
 
 /* The device's host answers for these: buffers and fences of this machine can
  * be sent. Borrowed; it outlives the transport. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "../guest/transport.h"
 #include "driver.h"
-#include "embed.h"
 #include "exports.h"
 #include "transport_daemon.h"
 
 #include <errno.h>
+#include <glib-unix.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -28,9 +28,11 @@ struct loopback {
     struct vwl_fe *own;          /* driver and front-end are ours to destroy */
     struct vwl_exports *exports; /* NULL: there are none */
     int epoll;
-    GArray *sending; /* of struct sending */
-    uint64_t seen;   /* messages, at the last dispatch */
-    GSource *embed;  /* NULL: the device runs elsewhere, and calls */
+    GArray *sending;          /* of struct sending */
+    uint64_t seen;            /* messages, at the last dispatch */
+    struct vwl_inside inside; /* run NULL: it runs elsewhere, and calls */
+    GSource *source;          /* for that one */
+    unsigned int kicks;       /* that it was run for */
     void (*ready)(void *opaque);
     void *opaque;
     bool ran; /* the device did, and nothing else happened */
@@ -243,7 +245,7 @@ static int pending(struct vwl_transport *t)
         }
     }
     return l->seen != l->drv->received_messages ||
-           (l->embed != NULL && vwl_drv_has_used(l->drv));
+           (l->inside.run != NULL && vwl_drv_has_used(l->drv));
 }
 
 static void tell_done(struct loopback *l)
@@ -266,22 +268,43 @@ static int dispatch(struct vwl_transport *t)
     struct loopback *l = loopback(t);
     int r = l->ran ? 0 : vwl_fe_turn(l->drv->fe, 0);
 
+    l->ran = false;
     vwl_drv_collect(l->drv);
     l->seen = l->drv->received_messages;
     tell_done(l);
     return r < 0 ? r : 0;
 }
 
-/* The device has run in this thread: what it has done lies in the rings. */
-static void on_ran(void *opaque)
+static void run_device(struct loopback *l)
+{
+    l->kicks = l->drv->fe->kicks;
+    l->inside.run(l->inside.opaque);
+}
+
+/* What it has done lies in the rings. */
+static gboolean on_device(gint fd, GIOCondition condition, gpointer opaque)
 {
     struct loopback *l = opaque;
 
+    run_device(l);
     if (l->ready != NULL) {
         l->ran = true;
         l->ready(l->opaque);
         l->ran = false;
     }
+    return G_SOURCE_CONTINUE;
+}
+
+static int settle(struct vwl_transport *t)
+{
+    struct loopback *l = loopback(t);
+
+    if (l->inside.run == NULL || l->kicks == l->drv->fe->kicks) {
+        return 0;
+    }
+    run_device(l);
+    l->ran = pending(t) == 1;
+    return l->ran;
 }
 
 static void notify(struct vwl_transport *t, void (*fn)(void *opaque),
@@ -380,9 +403,9 @@ static void destroy(struct vwl_transport *t)
             l->drv, g_array_index(l->sending, struct sending, i).request);
     }
     g_array_unref(l->sending);
-    if (l->embed != NULL) {
-        g_source_destroy(l->embed);
-        g_source_unref(l->embed);
+    if (l->source != NULL) {
+        g_source_destroy(l->source);
+        g_source_unref(l->source);
     }
     close(l->epoll);
     if (l->own != NULL) {
@@ -407,6 +430,7 @@ static const struct vwl_transport_ops ops = {
     .watch = watch,
     .pending = pending,
     .dispatch = dispatch,
+    .settle = settle,
     .notify = notify,
     .send_async = send_async,
     .alloc_dmabuf = alloc_dmabuf,
@@ -450,18 +474,20 @@ struct vwl_transport *vwl_transport_loopback(struct vwl_drv *drv)
     return &l->base;
 }
 
-static int start(int *fd, GMainContext *device, struct vwl_fe **fe,
+static int start(int *fd, const struct vwl_inside *device, struct vwl_fe **fe,
                  struct vwl_drv **drv)
 {
     const struct vwl_fe_options options = {
         .plain_table = true,
         .no_table_update = true,
         .warm = true,
-        .context = device,
     };
     const struct vwl_drv_options driver_options = { .hold_buffers = true };
     int r = vwl_fe_create(&options, fd, fe);
 
+    if (r == 0 && device != NULL) {
+        vwl_fe_watch(*fe, device->fd, device->run, device->opaque);
+    }
     if (r == 0) {
         r = vwl_fe_handshake(*fe);
     }
@@ -489,7 +515,19 @@ struct vwl_transport *vwl_transport_daemon(const char *path)
     return t;
 }
 
-struct vwl_transport *vwl_transport_connected(int *fd, GMainContext *device)
+static void take_inside(struct loopback *l, const struct vwl_inside *device)
+{
+    l->inside = *device;
+    vwl_drv_set_calls(l->drv, false);
+    l->source = g_unix_fd_source_new(device->fd, G_IO_IN);
+    /* or GLib takes the descriptor out of its set around every dispatch */
+    g_source_set_can_recurse(l->source, TRUE);
+    g_source_set_callback(l->source, G_SOURCE_FUNC(on_device), l, NULL);
+    g_source_attach(l->source, g_main_context_get_thread_default());
+}
+
+struct vwl_transport *vwl_transport_connected(int *fd,
+                                              const struct vwl_inside *device)
 {
     struct vwl_transport *t = NULL;
     struct vwl_drv *drv = NULL;
@@ -508,8 +546,7 @@ struct vwl_transport *vwl_transport_connected(int *fd, GMainContext *device)
     }
     loopback(t)->own = fe;
     if (device != NULL) {
-        vwl_drv_set_calls(drv, false);
-        loopback(t)->embed = vwl_embed_new(device, on_ran, loopback(t));
+        take_inside(loopback(t), device);
     }
     return t;
 }

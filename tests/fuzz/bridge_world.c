@@ -273,6 +273,13 @@ static int pending(struct vwl_transport *t)
     return world_of(t)->news;
 }
 
+/* As a device in the bridge's thread has done what it was asked, or one
+ * elsewhere has not yet. */
+static int settle(struct vwl_transport *t)
+{
+    return world_of(t)->settled++ % 2 == 0 && pending(t);
+}
+
 static int dispatch(struct vwl_transport *t)
 {
     struct fuzz_world *world = world_of(t);
@@ -388,6 +395,7 @@ static const struct vwl_transport_ops ops = {
     .watch = watch,
     .pending = pending,
     .dispatch = dispatch,
+    .settle = settle,
     .send_async = send_async,
     .new_ctx_async = new_ctx_async,
     .gpu = gpu,

@@ -64,7 +64,8 @@ struct fuzz_world {
     GPtrArray *vfds; /* of struct fuzz_vfd; handles begin with 1 */
     GArray *sends;
     unsigned int refuse;
-    bool share_pools; /* what the bridge was told */
+    unsigned int settled; /* how often that was asked for */
+    bool share_pools;     /* what the bridge was told */
     int event;
     bool news, async;
     int result; /* of sends */

@@ -68,16 +68,10 @@ static void reap(struct vwl_bridge *bridge)
 }
 
 /* All that the host has said, and what follows of it. */
-static void turn(void *opaque)
+static void hear(struct vwl_bridge *bridge)
 {
-    struct vwl_bridge *bridge = opaque;
-    int r;
+    int r = vwl_transport_dispatch(bridge->transport);
 
-    if (bridge->gone) {
-        return;
-    }
-    bridge->again = false;
-    r = vwl_transport_dispatch(bridge->transport);
     if (r < 0) {
         bridge->gone = true;
         if (bridge->options.gone != NULL) {
@@ -91,7 +85,19 @@ static void turn(void *opaque)
     for (guint i = 0; i < bridge->transfers->len; i++) {
         vwl_transfer_serve(bridge->transfers->pdata[i]);
     }
-    reap(bridge);
+}
+
+static void turn(void *opaque)
+{
+    struct vwl_bridge *bridge = opaque;
+
+    if (!bridge->gone) {
+        bridge->again = false;
+        hear(bridge);
+    }
+    if (!bridge->gone) {
+        reap(bridge);
+    }
 }
 
 static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
@@ -113,6 +119,7 @@ struct vwl_bridge *vwl_bridge_new(struct vwl_transport *transport,
 
     bridge->transport = transport;
     bridge->options = *options;
+    bridge->hear = hear;
     vwl_limits_complete(&bridge->options.limits);
     vwl_limit_look_at_process(bridge);
     bridge->clients = g_ptr_array_new();

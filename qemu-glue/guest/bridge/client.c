@@ -278,6 +278,7 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
         client->speaker->from_client(client);
     }
     vwl_client_flush(client);
+    vwl_bridge_settle(client->bridge);
     return client->in_watch != 0;
 }
 

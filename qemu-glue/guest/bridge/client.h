@@ -69,6 +69,8 @@ struct vwl_bridge {
     struct vwl_gpu_question *gpu_question;
     unsigned int fds_max, fds_low;     /* limit.c: of the process */
     bool limits_said[VWL_LIMITS_SAID]; /* by enum vwl_limit */
+    /* What the host has said, and what follows of it. */
+    void (*hear)(struct vwl_bridge *bridge);
     bool again; /* more to receive than one round takes */
     bool gone;
 };
@@ -97,6 +99,15 @@ struct vwl_client {
     struct vwl_objects objects;
     GArray *parts; /* part.c */
 };
+
+/* Ends what a program's words began, and deals with what follows of it, where
+ * the device runs on this thread. Nothing is freed meanwhile. */
+static inline void vwl_bridge_settle(struct vwl_bridge *bridge)
+{
+    if (!bridge->gone && vwl_transport_settle(bridge->transport) == 1) {
+        bridge->hear(bridge);
+    }
+}
 
 /* Whether there may be one more. */
 bool vwl_client_has_room(struct vwl_bridge *bridge);

@@ -16,6 +16,8 @@
 #define FDS 4u
 #define CHUNK 65536u
 #define ROUNDS 32u
+/* That are read at one go. */
+#define PIECES 4u
 
 struct vwl_transfer {
     struct vwl_bridge *bridge;
@@ -252,10 +254,10 @@ static void on_sent(void *opaque, int result)
     }
     if (result < 0 || transfer->ended) {
         transfer_end(transfer);
-        return;
+    } else if (transfer->watch == 0) {
+        transfer->watch = vwl_watch_add(transfer->fd, G_IO_IN | G_IO_HUP,
+                                        on_readable, transfer);
     }
-    transfer->watch = vwl_watch_add(transfer->fd, G_IO_IN | G_IO_HUP,
-                                    on_readable, transfer);
 }
 
 static void send_out(struct vwl_transfer *transfer)
@@ -275,30 +277,47 @@ static void send_out(struct vwl_transfer *transfer)
 }
 
 /* All that is there, and whether that was all: most data comes in one piece,
- * and its reader waits for the end. */
-static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
+ * and its reader waits for the end. How much; 0: there was nothing, or nothing
+ * more will come. */
+static guint read_piece(struct vwl_transfer *transfer)
 {
-    struct vwl_transfer *transfer = data;
     guint len = 0;
     ssize_t n;
 
     g_byte_array_set_size(transfer->waiting, CHUNK);
     do {
-        n = read(fd, transfer->waiting->data + len, CHUNK - len);
+        n = read(transfer->fd, transfer->waiting->data + len, CHUNK - len);
         len += n > 0 ? (guint)n : 0;
     } while ((n > 0 && len < CHUNK) || (n < 0 && errno == EINTR));
     g_byte_array_set_size(transfer->waiting, len);
     transfer->ended = n == 0 || (n < 0 && errno != EAGAIN);
-    if (len == 0 && !transfer->ended) {
-        return G_SOURCE_CONTINUE;
-    }
-    transfer->watch = 0;
-    if (len == 0) {
+    if (len == 0 && transfer->ended) {
         transfer_end(transfer);
-    } else {
-        send_out(transfer);
     }
-    return G_SOURCE_REMOVE;
+    return len;
+}
+
+/* The watch stays where each piece goes at once. */
+static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
+{
+    struct vwl_transfer *transfer = data;
+    guint len = CHUNK;
+
+    for (unsigned int i = 0; i < PIECES && len == CHUNK; i++) {
+        len = read_piece(transfer);
+        if (len != 0) {
+            send_out(transfer);
+            vwl_bridge_settle(transfer->bridge);
+        }
+        if (transfer->dead || transfer->sending || transfer->retry) {
+            break;
+        }
+    }
+    if (transfer->watch != 0 && (transfer->sending || transfer->retry)) {
+        transfer->watch = 0;
+        return G_SOURCE_REMOVE;
+    }
+    return transfer->watch != 0;
 }
 
 void vwl_transfer_serve(struct vwl_transfer *transfer)

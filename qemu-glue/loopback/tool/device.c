@@ -98,6 +98,11 @@ static bool load(struct device *device, const char *path, GError **error)
     if (device->plugin->abi != VWL_PLUGIN_ABI) {
         return fail(error, path, "another ABI than this program's");
     }
+    if (device->plugin->size <
+        G_STRUCT_OFFSET(struct vwl_plugin, device_dispatch) +
+            sizeof device->plugin->device_dispatch) {
+        return fail(error, path, "older than this program");
+    }
     return true;
 }
 
@@ -146,7 +151,9 @@ static bool start(struct device *device, const struct device_wishes *wishes,
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         return fail(error, "socketpair", "no descriptors");
     }
-    r = device->plugin->device_start(device->device, wishes->context, &pair[1]);
+    r = wishes->own_thread
+            ? device->plugin->device_start(device->device, NULL, &pair[1])
+            : device->plugin->device_attach(device->device, &pair[1]);
     if (r < 0) {
         close(pair[0]);
         close(pair[1]);
@@ -171,6 +178,22 @@ struct device *device_open(const struct device_wishes *wishes, int *fd,
     }
     g_free(path);
     return device;
+}
+
+static void on_due(void *opaque)
+{
+    const struct device *device = opaque;
+
+    device->plugin->device_dispatch(device->device, -1, 0);
+}
+
+struct vwl_inside device_inside(struct device *device)
+{
+    return (struct vwl_inside){
+        .fd = device->plugin->device_fd(device->device),
+        .run = on_due,
+        .opaque = device,
+    };
 }
 
 void device_close(struct device *device)

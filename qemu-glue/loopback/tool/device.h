@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../transport_daemon.h"
+
 struct device;
 struct vwl_exports;
 struct vwl_socket_list;
@@ -18,7 +20,7 @@ struct device_wishes {
     const struct vwl_socket_policy *policy; /* of those that have one */
     const char *dmabufs;                    /* as in vwl_config; NULL: off */
     uint32_t poll_us;
-    GMainContext *context;       /* to run on; NULL: a thread of its own */
+    bool own_thread;             /* or it is run as inside says */
     struct vwl_exports *exports; /* what foreign ids mean */
     bool verbose;
 };
@@ -26,6 +28,8 @@ struct device_wishes {
 /* *fd: a vhost-user connection to it. */
 struct device *device_open(const struct device_wishes *wishes, int *fd,
                            GError **error);
+/* How to run one that has no thread of its own. */
+struct vwl_inside device_inside(struct device *device);
 /* NULL is fine. */
 void device_close(struct device *device);
 

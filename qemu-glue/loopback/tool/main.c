@@ -103,8 +103,7 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
 
 /* The device in this process; *fd is a connection to it. NULL with *error. */
 static struct device *open_device(const struct tool *tool,
-                                  struct vwl_exports *exports,
-                                  GMainContext *context, int *fd,
+                                  struct vwl_exports *exports, int *fd,
                                   GError **error)
 {
     const struct vwl_socket_policy policy = {
@@ -120,7 +119,8 @@ static struct device *open_device(const struct tool *tool,
         .policy = &policy,
         .dmabufs = tool->dmabufs,
         .poll_us = (uint32_t)tool->poll_us,
-        .context = context,
+        /* who looks at the rings for a while needs a processor of its own */
+        .own_thread = tool->poll_us != 0,
         .exports = exports,
         .verbose = tool->verbose,
     };
@@ -138,11 +138,22 @@ static struct device *open_device(const struct tool *tool,
     return device;
 }
 
+static struct vwl_transport *connect_inside(const struct tool *tool,
+                                            struct device *device, int *fd)
+{
+    struct vwl_inside inside;
+
+    if (tool->poll_us != 0) {
+        return vwl_transport_connected(fd, NULL);
+    }
+    inside = device_inside(device);
+    return vwl_transport_connected(fd, &inside);
+}
+
 static bool run(struct tool *tool, GError **error)
 {
     struct vwl_exports *exports = vwl_exports_new();
     struct vwl_transport *transport = NULL;
-    GMainContext *context = NULL;
     struct device *device = NULL;
     bool ok = false;
     int fd = -1;
@@ -150,15 +161,12 @@ static bool run(struct tool *tool, GError **error)
     if (tool->daemon_socket != NULL) {
         transport = vwl_transport_daemon(tool->daemon_socket);
     } else {
-        /* who looks at the rings for a while needs a processor of its own */
-        context = tool->poll_us == 0 ? g_main_context_new() : NULL;
-        device = open_device(tool, exports, context, &fd, error);
+        device = open_device(tool, exports, &fd, error);
         if (device == NULL) {
-            g_clear_pointer(&context, g_main_context_unref);
             vwl_exports_free(exports);
             return false;
         }
-        transport = vwl_transport_connected(&fd, context);
+        transport = connect_inside(tool, device, &fd);
         if (transport != NULL) {
             vwl_transport_use_exports(transport, exports);
             /* A daemon could not say whose files the numbers are. */
@@ -177,7 +185,6 @@ static bool run(struct tool *tool, GError **error)
         close(fd);
     }
     device_close(device);
-    g_clear_pointer(&context, g_main_context_unref);
     vwl_exports_free(exports);
     return ok;
 }
