@@ -17,7 +17,7 @@ CODES = {name: code for first, names in (
     (2, '1234567890-='), (16, 'qwertyuiop[]'), (30, "asdfghjkl;'`"),
     (43, '\\zxcvbnm,./')) for code, name in enumerate(names, first)}
 CODES.update(escape=1, backspace=14, tab=15, enter=28, ctrl=29, shift=42,
-             alt=56, home=102, end=107, f4=62, f10=68, menu=127)
+             alt=56, home=102, end=107, f4=62, f10=68, down=108, menu=127)
 CODES[' '] = 57
 SHIFTED = dict(zip('!@#$%^&*()_+{}:"~|<>?', '1234567890-=[];\'`\\,./'))
 MODIFIERS = {'shift': 1, 'ctrl': 4, 'alt': 8}

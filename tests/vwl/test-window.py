@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The window of the machines, on sway: each of its buttons is pressed by the
-pointer of a virtual mouse, where AT-SPI says that it is, and each of its
-choices is made by mouse and keys. QEMU, the daemon and the guest's agent are
-doubles. Pictures are kept in $VWL_PICTURES, if that is set.
+"""The window of the machines, on sway and on mutter: each of its buttons is
+pressed by the pointer of a virtual mouse, where AT-SPI says that it is, and each
+of its choices is made by mouse and keys. QEMU, the daemon and the guest's agent
+are doubles. Sway's pictures are kept in $VWL_PICTURES, if that is set.
 
-    host-compositor sway test-window.py VWL SERVICE WINDOW BRIDGE-TESTS
+    host-compositor sway|mutter test-window.py VWL SERVICE WINDOW BRIDGE-TESTS
 """
 
 import json
@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import agents
 import worlds
@@ -23,6 +24,52 @@ from worlds import expect
 HERE = pathlib.Path(__file__).resolve().parent
 APP_ID = "org.vhost_user_wl.Window"
 SIZE = (1000, 1300)
+# What a press does something to.
+ACTIVE = ("push button", "toggle button", "check box", "combo box", "menu item",
+          "list item", "switch")
+# Parts of a choice, which is made by keys.
+LIST, INNER = "GtkPopoverContent", ("", "GtkToggleButton")
+
+
+class Sway:
+    """Where the window is: all of the screen."""
+
+    def __init__(self):
+        import desk # needs the compositor
+        import stage
+        self.stage = stage
+        stage.sway("--", "output", "HEADLESS-1", "mode", "--custom",
+                   f"{SIZE[0]}x{SIZE[1]}")
+        self.hands = desk.Sway()
+        self.hands.mouse.size = SIZE
+
+    def place(self, look):
+        worlds.wait(lambda: self.stage.named(APP_ID), "no window")
+        self.stage.place(self.stage.named(APP_ID)[0], 0, 0, *SIZE)
+
+    def picture(self, path, runtime):
+        subprocess.run(["grim", path], check=True,
+                       env={**os.environ, "XDG_RUNTIME_DIR": runtime})
+
+
+class Mutter:
+    """The same, by the keys for it; it gives no pictures."""
+
+    def __init__(self):
+        import desk
+        desk.CODES |= {"super": 125, "up": 103}
+        self.hands = desk.Mutter()
+
+    def place(self, look):
+        def fills():
+            return any(one["box"][2:] == list(SIZE) for one in look())
+        worlds.wait(look, "no window")
+        # one that has no keys yet hears none
+        worlds.wait(lambda: fills() or self.hands.press("super", "up") or
+                    time.sleep(1), lambda: f"it is not as large: {look()}")
+
+    def picture(self, path, runtime):
+        pass
 
 
 class Desk(worlds.Desk):
@@ -45,14 +92,10 @@ class Desk(worlds.Desk):
         self.eyes = subprocess.Popen(
             [str(HERE / "seen")], env=self.env, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        import desk as hands # needs the compositor
-        import stage
-        self.stage = stage
-        stage.sway("--", "output", "HEADLESS-1", "mode", "--custom",
-                   f"{SIZE[0]}x{SIZE[1]}")
-        hands.CODES["down"] = 108
-        self.hands = hands.Sway()
-        self.hands.mouse.size = SIZE
+        self.screen = {"sway": Sway, "mutter": Mutter}[
+            os.environ["VWL_HOST_COMPOSITOR"]]()
+        self.hands = self.screen.hands
+        self.offered, self.pressed = set(), set()
 
     # ---- the machines -------------------------------------------------------
 
@@ -86,14 +129,15 @@ class Desk(worlds.Desk):
         with open(f"{self.dir}/window.log", "ab") as log:
             self.window = subprocess.Popen([self.window_program],
                                            env={**self.env, **env}, stderr=log)
-        worlds.wait(lambda: self.stage.named(APP_ID), "no window", 60)
-        self.stage.place(self.stage.named(APP_ID)[0], 0, 0, *SIZE)
+        self.screen.place(self.look)
 
     def look(self):
         self.eyes.stdin.write("vwl-window\n")
         found = []
         while line := self.eyes.stdout.readline().strip():
             found.append(json.loads(line))
+        self.offered |= {(one["role"], one["name"]) for one in found
+                         if one["role"] in ACTIVE and one["usable"]}
         return found
 
     def find(self, name, role=None):
@@ -116,14 +160,17 @@ class Desk(worlds.Desk):
         return last[0]
 
     def click(self, name, role=None):
-        x, y, width, height = self.wait_seen(name, role)
+        self.click_in(self.wait_seen(name, role), name)
+
+    def click_in(self, box, name):
+        x, y, width, height = box
         self.hands.click(x + width // 2, y + height // 2)
+        self.pressed.add(name)
 
     def picture(self, name):
         folder = os.environ.get("VWL_PICTURES", self.dir)
         os.makedirs(folder, exist_ok=True)
-        subprocess.run(["grim", f"{folder}/window-{name}.png"], check=True,
-                       env={**os.environ, "XDG_RUNTIME_DIR": self.dir})
+        self.screen.picture(f"{folder}/window-{name}.png", self.dir)
 
     def close(self):
         if self.window and self.window.poll() is None:
@@ -149,15 +196,21 @@ def empty(desk):
     desk.wait_seen("Stop", "push button")
 
 
+def start_program(desk, name, title):
+    def times():
+        return sum(kind == agents.LAUNCH and strings[0] == name
+                   for kind, _, strings in list(desk.agent.seen))
+    before = times()
+    desk.click(f"Open {title}", "push button")
+    worlds.wait(lambda: times() > before, f"{name} is not started")
+
+
 def programs(desk):
     desk.wait_seen("A shell")
     desk.wait_seen("Memory in use")
     desk.picture("running")
     for name, title in agents.APPS.items():
-        desk.click(f"Open {title}", "push button")
-        worlds.wait(lambda name=name: any(
-            kind == agents.LAUNCH and strings[0] == name
-            for kind, _, strings in desk.agent.seen), f"{name} is not started")
+        start_program(desk, name, title)
 
 
 def choices(desk):
@@ -170,9 +223,11 @@ def choices(desk):
             ("Notifications", "notifications", "off"),
             ("Programs in the launcher", "apps", "off")):
         desk.click(title, "combo box")
+        desk.wait_seen(LIST)
         desk.hands.press("down")
         desk.hands.press("enter")
         desk.wait_policy(key, value)
+        worlds.wait(lambda: not desk.find(LIST), "it is open")
     desk.check("policy", "box", "clipboard=ask")
     desk.wait_seen("Ask each time", "label")
 
@@ -188,11 +243,32 @@ def stop_and_start(desk):
     desk.wait_seen("Stop", "push button")
 
 
+def save(desk):
+    """It is off, and goes on from there. As long as QEMU's monitor has not
+    answered it is refused, and the button is there for another time."""
+    def saved():
+        button = desk.find("Save", "push button")
+        if button and desk.state("box") == "running":
+            desk.click_in(button, "Save")
+        return desk.state("box") == "saved"
+    worlds.wait(saved, lambda: f"box is {desk.state('box')}, not saved")
+    desk.wait_seen("Saved", "label")
+    desk.picture("saved")
+    desk.click("Start", "push button")
+    desk.agent.close()
+    desk.serve("box")
+    desk.wait_state("box", "running")
+    desk.wait_seen("Save", "push button")
+
+
 def switch_off(desk):
     """One that does not stop can be switched off, from its own page."""
     desk.new("stubborn")
     desk.click("stubborn", "list item")
     desk.wait_seen("stubborn", "label")
+    desk.click("box", "list item")
+    start_program(desk, "foot", "Foot")
+    desk.click("stubborn", "list item")
     desk.click("Stop", "push button")
     desk.click("Switch off", "push button")
     desk.wait_state("stubborn", "off")
@@ -234,6 +310,13 @@ def closed(desk):
     expect(desk.window.wait(60) == 0, desk.window.returncode)
 
 
+def everything(desk):
+    """Nothing that can be pressed was left out."""
+    left = {(role, name) for role, name in desk.offered
+            if name not in desk.pressed and name not in INNER}
+    expect(not left, f"not pressed: {sorted(left)}")
+
+
 def dark(desk):
     desk.open(GTK_THEME="Adwaita:dark")
     desk.wait_seen("box", "list item")
@@ -249,8 +332,8 @@ def quiet(desk):
     expect(not lines, "".join(lines))
 
 
-TESTS = [empty, programs, choices, stop_and_start, switch_off, trouble,
-         unreachable, closed, dark, quiet]
+TESTS = [empty, programs, choices, stop_and_start, save, switch_off,
+         trouble, unreachable, closed, everything, dark, quiet]
 
 
 def main():

@@ -15,7 +15,7 @@ struct page {
     VwlBusMachine *machine;
     GtkWidget *widget; /* not a reference: it holds this */
     GtkWidget *subtitle, *trouble;
-    GtkWidget *start, *stop, *force;
+    GtkWidget *start, *save, *stop, *force;
     GtkWidget *programs, *windows, *figures; /* lists */
     char *failure; /* of the last thing that was asked for, or NULL */
     unsigned int look;
@@ -36,6 +36,9 @@ const char *vwl_page_state(VwlBusMachine *machine)
 {
     const char *state = vwl_bus_machine_get_state(machine);
 
+    if (g_strcmp0(state, "off") == 0 && vwl_bus_machine_get_saved(machine)) {
+        return "Saved";
+    }
     for (size_t i = 0; state && i < G_N_ELEMENTS(states); i++) {
         if (strcmp(states[i].state, state) == 0) {
             return states[i].text;
@@ -96,6 +99,8 @@ static void show_buttons(struct page *page)
     bool is_saving = g_strcmp0(state, "saving") == 0;
 
     gtk_widget_set_visible(page->start, is_off);
+    gtk_widget_set_visible(page->save, !is_off && !is_stopping);
+    gtk_widget_set_sensitive(page->save, g_strcmp0(state, "running") == 0);
     gtk_widget_set_visible(page->stop, !is_off);
     gtk_widget_set_sensitive(page->stop, !is_stopping && !is_saving);
     gtk_widget_set_visible(page->force, is_stopping);
@@ -178,25 +183,32 @@ static void on_start(GtkButton *button, struct page *page)
                                NULL, on_started, begin(page));
 }
 
-static void stop(struct page *page, gboolean force)
+static void stop(struct page *page, const char *how)
 {
     GVariantDict options;
 
     fail(page, NULL);
     g_variant_dict_init(&options, NULL);
-    g_variant_dict_insert(&options, "force", "b", force);
+    if (how) {
+        g_variant_dict_insert(&options, how, "b", TRUE);
+    }
     vwl_bus_machine_call_stop(page->machine, g_variant_dict_end(&options), NULL,
                               on_stopped, begin(page));
 }
 
 static void on_stop(GtkButton *button, struct page *page)
 {
-    stop(page, FALSE);
+    stop(page, NULL);
+}
+
+static void on_save(GtkButton *button, struct page *page)
+{
+    stop(page, "save");
 }
 
 static void on_force(GtkButton *button, struct page *page)
 {
-    stop(page, TRUE);
+    stop(page, "force");
 }
 
 /* ---- programs ----------------------------------------------------------- */
@@ -333,20 +345,25 @@ static GtkWidget *new_head(struct page *page)
     gtk_widget_set_hexpand(texts, TRUE);
     gtk_box_append(GTK_BOX(head), texts);
     page->start = vwl_rows_button("Start", "Start");
+    page->save = vwl_rows_button("Save", "Save");
     page->stop = vwl_rows_button("Stop", "Stop");
     page->force = vwl_rows_button("Switch Off", "Switch off");
     gtk_widget_add_css_class(page->start, "suggested-action");
     gtk_widget_add_css_class(page->force, "destructive-action");
+    gtk_widget_set_tooltip_text(
+        page->save, "Stop it; it goes on from here at its next start, but for "
+                    "its windows");
     gtk_widget_set_tooltip_text(page->force,
                                 "At once: what was not saved in it is lost");
-    for (size_t i = 0; i < 3; i++) {
-        GtkWidget *button = (GtkWidget *[]){ page->start, page->stop,
-                                             page->force }[i];
+    for (size_t i = 0; i < 4; i++) {
+        GtkWidget *button = (GtkWidget *[]){ page->start, page->save,
+                                             page->stop, page->force }[i];
 
         gtk_widget_set_valign(button, GTK_ALIGN_CENTER);
         gtk_box_append(GTK_BOX(head), button);
     }
     g_signal_connect(page->start, "clicked", G_CALLBACK(on_start), page);
+    g_signal_connect(page->save, "clicked", G_CALLBACK(on_save), page);
     g_signal_connect(page->stop, "clicked", G_CALLBACK(on_stop), page);
     g_signal_connect(page->force, "clicked", G_CALLBACK(on_force), page);
     return head;

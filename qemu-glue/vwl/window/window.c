@@ -62,6 +62,8 @@ static GtkWidget *new_row(VwlBusMachine *machine)
                                    vwl_bus_machine_get_name(machine), -1);
     g_signal_connect_object(machine, "notify::state", G_CALLBACK(show_state),
                             state, 0);
+    g_signal_connect_object(machine, "notify::saved", G_CALLBACK(show_state),
+                            state, 0);
     return row;
 }
 
