@@ -7,19 +7,24 @@
  *     scattered  its pages do not lie beside each other
  *     truncate   in the middle the file is emptied, and as long as before then
  *     grow       in the middle the pool grows, and has two other buffers
+ *     fragmented half of what memory was free lies in pages between others
  *     narrow     only 256x16 change with each frame, for figures
+ *     window     of a desktop's
+ *     stay       when the last frame is shown
  */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 #include <wayland-client.h>
 
 #include <fcntl.h>
 
 #include "frame.h"
+#include "xdg-shell-client.h"
 
 #define OFFSET 100u /* of the first buffer in its pool */
 #define PAGE 4096u
@@ -32,10 +37,12 @@ struct picture {
 
 static struct wl_compositor *compositor;
 static struct wl_shm *shm;
+static struct xdg_wm_base *desktop;
 static struct wl_display *display;
 static struct wl_shm_pool *pool;
 static struct picture pictures[2];
 static uint32_t width, height, stride;
+static char **words;
 
 static void on_global(void *data, struct wl_registry *registry, uint32_t name,
                       const char *interface, uint32_t version)
@@ -45,6 +52,8 @@ static void on_global(void *data, struct wl_registry *registry, uint32_t name,
                                       1);
     } else if (strcmp(interface, "wl_shm") == 0) {
         shm = wl_registry_bind(registry, name, &wl_shm_interface, 1);
+    } else if (strcmp(interface, "xdg_wm_base") == 0) {
+        desktop = wl_registry_bind(registry, name, &xdg_wm_base_interface, 1);
     }
 }
 
@@ -124,10 +133,122 @@ static void scatter(char *map, size_t size)
     munmap(gap, pages * PAGE);
 }
 
-static bool has_word(int argc, char **argv, const char *word)
+/* Half of what is free, and then of that every other page. It is never let go:
+ * what can be had is single pages, and large ones only if the kernel moves
+ * others out of their way. */
+static void fragment(void)
 {
-    for (int i = 4; i < argc; i++) {
-        if (strcmp(argv[i], word) == 0) {
+    struct sysinfo info;
+    size_t bytes;
+    char *map;
+
+    sysinfo(&info);
+    bytes = info.freeram * info.mem_unit / 2 / PAGE * PAGE;
+    map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+               -1, 0);
+    if (map == MAP_FAILED) {
+        exit(4);
+    }
+    for (size_t at = 0; at < bytes; at += PAGE) {
+        map[at] = 1;
+    }
+    for (size_t at = 0; at < bytes; at += 2 * PAGE) {
+        if (madvise(map + at, PAGE, MADV_REMOVE) < 0) {
+            exit(4);
+        }
+    }
+}
+
+/* ---- as a window --------------------------------------------------------- */
+
+static void on_ping(void *data, struct xdg_wm_base *base, uint32_t serial)
+{
+    xdg_wm_base_pong(base, serial);
+}
+
+static const struct xdg_wm_base_listener desktop_listener = { on_ping };
+
+static void on_configure(void *data, struct xdg_surface *surface,
+                         uint32_t serial)
+{
+    xdg_surface_ack_configure(surface, serial);
+    *(bool *)data = true;
+}
+
+static const struct xdg_surface_listener window_listener = { on_configure };
+
+static void on_size(void *data, struct xdg_toplevel *toplevel, int32_t w,
+                    int32_t h, struct wl_array *states)
+{
+}
+
+static void on_close(void *data, struct xdg_toplevel *toplevel)
+{
+}
+
+static const struct xdg_toplevel_listener toplevel_listener = {
+    .configure = on_size,
+    .close = on_close,
+};
+
+static void make_window(struct wl_surface *surface)
+{
+    static bool configured;
+    struct xdg_surface *window;
+
+    if (!desktop) {
+        exit(5);
+    }
+    xdg_wm_base_add_listener(desktop, &desktop_listener, NULL);
+    window = xdg_wm_base_get_xdg_surface(desktop, surface);
+    xdg_surface_add_listener(window, &window_listener, &configured);
+    xdg_toplevel_add_listener(xdg_surface_get_toplevel(window),
+                              &toplevel_listener, NULL);
+    wl_surface_commit(surface);
+    while (!configured) {
+        if (wl_display_dispatch(display) < 0) {
+            exit(2);
+        }
+    }
+}
+
+static void on_done(void *data, struct wl_callback *callback, uint32_t time)
+{
+    *(bool *)data = true;
+}
+
+static const struct wl_callback_listener frame_listener = { on_done };
+
+/* Until somebody ends it. */
+static void stay(struct wl_surface *surface)
+{
+    bool shown = false;
+
+    if (desktop) {
+        wl_callback_add_listener(wl_surface_frame(surface), &frame_listener,
+                                 &shown);
+        wl_surface_commit(surface);
+    } else {
+        /* of a compositor that looks at once */
+        wl_callback_add_listener(wl_display_sync(display), &frame_listener,
+                                 &shown);
+    }
+    while (!shown) {
+        if (wl_display_dispatch(display) < 0) {
+            exit(2);
+        }
+    }
+    printf("shown\n");
+    fflush(stdout);
+    while (wl_display_dispatch(display) >= 0) {
+    }
+    exit(2);
+}
+
+static bool has_word(const char *word)
+{
+    for (char **each = words; *each; each++) {
+        if (strcmp(*each, word) == 0) {
             return true;
         }
     }
@@ -146,9 +267,9 @@ static bool connect_display(void)
 }
 
 /* In the middle: what the words say. */
-static void interlude(int argc, char **argv, char *map, int fd, uint32_t size)
+static void interlude(char *map, int fd, uint32_t size)
 {
-    if (has_word(argc, argv, "truncate")) {
+    if (has_word("truncate")) {
         wait_for_release(&pictures[0]);
         wait_for_release(&pictures[1]);
         if (ftruncate(fd, 0) < 0 || ftruncate(fd, size) < 0) {
@@ -156,7 +277,7 @@ static void interlude(int argc, char **argv, char *map, int fd, uint32_t size)
         }
         pictures[0].painted = pictures[1].painted = false;
     }
-    if (has_word(argc, argv, "grow")) {
+    if (has_word("grow")) {
         drop_pictures();
         if (ftruncate(fd, 2 * (off_t)size) < 0) {
             exit(3);
@@ -166,15 +287,46 @@ static void interlude(int argc, char **argv, char *map, int fd, uint32_t size)
     }
 }
 
+static void show(struct wl_surface *surface, struct picture *picture)
+{
+    bool narrow = has_word("narrow");
+
+    picture->busy = true;
+    wl_surface_attach(surface, picture->buffer, 0, 0);
+    wl_surface_damage(surface, 0, 0, narrow ? 256 : (int32_t)width,
+                      narrow ? 16 : (int32_t)height);
+    wl_surface_commit(surface);
+    wl_display_flush(display);
+}
+
+/* The pool's, which may become twice as long. */
+static char *map_file(int fd, uint32_t size)
+{
+    char *map;
+
+    if (has_word("sealed")) {
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
+    }
+    if (has_word("fragmented")) {
+        fragment();
+    }
+    map = mmap(NULL, 2 * (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+               0);
+    if (has_word("scattered")) {
+        scatter(map, size);
+    }
+    return map;
+}
+
 int main(int argc, char **argv)
 {
     int fd = memfd_create("pixels", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     unsigned int n = argc > 3 ? (unsigned int)atoi(argv[1]) : 0;
-    bool narrow = has_word(argc, argv, "narrow");
     struct wl_surface *surface;
     uint32_t size;
     char *map;
 
+    words = argv + (n ? 4 : argc);
     width = n ? (uint32_t)atoi(argv[2]) : 1;
     height = n ? (uint32_t)atoi(argv[3]) : 1;
     stride = width * 4;
@@ -182,32 +334,25 @@ int main(int argc, char **argv)
     if (!connect_display() || fd < 0 || ftruncate(fd, size) < 0) {
         return 1;
     }
-    if (has_word(argc, argv, "sealed")) {
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
-    }
-    /* of twice the size: it may grow */
-    map = mmap(NULL, 2 * (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-               0);
-    if (has_word(argc, argv, "scattered")) {
-        scatter(map, size);
-    }
+    map = map_file(fd, size);
     pool = wl_shm_create_pool(shm, fd, (int32_t)size);
     make_pictures(map, OFFSET);
     surface = wl_compositor_create_surface(compositor);
+    if (has_word("window")) {
+        make_window(surface);
+    }
     for (unsigned int frame = 1; frame <= n; frame++) {
         struct picture *picture = &pictures[frame & 1];
 
         if (frame == n / 2 + 1) {
-            interlude(argc, argv, map, fd, size);
+            interlude(map, fd, size);
         }
         wait_for_release(picture);
         paint(picture, frame);
-        picture->busy = true;
-        wl_surface_attach(surface, picture->buffer, 0, 0);
-        wl_surface_damage(surface, 0, 0, narrow ? 256 : (int32_t)width,
-                          narrow ? 16 : (int32_t)height);
-        wl_surface_commit(surface);
-        wl_display_flush(display);
+        show(surface, picture);
+    }
+    if (has_word("stay")) {
+        stay(surface);
     }
     drop_pictures();
     wl_shm_pool_destroy(pool);

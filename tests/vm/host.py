@@ -36,10 +36,11 @@ def kernel_option(kernel):
     return f"--kernel={kernel}"
 
 
-def make_image(*add, kernel="6.1"):
-    """A guest image with these programs in it."""
+def make_image(*add, kernel="6.1", modules=()):
+    """A guest image with these programs in it, and modules of the kernel's."""
     return output(f"{TOP}/qemu-glue/guest/make-image", kernel_option(kernel),
-                  *(f"--add={path}" for path in add))
+                  *(f"--add={path}" for path in add),
+                  *(f"--module={name}" for name in modules))
 
 
 def build_wltest(directory):

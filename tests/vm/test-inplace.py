@@ -8,60 +8,22 @@
 
 Prints TAP. In the guest framepaint shows frames through the bridge; outside
 framelook looks at each pixel of them. noudmabuf.c stands in for the host's
-udmabuf; `nested` has the real one, of a machine that plays the host, and takes
-its time. `figures` prints what frames cost.
+udmabuf; `pages` of test-gpu.py has the real one. `figures` prints what frames
+cost.
 """
 import argparse
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 import gpu
 import host as hosts
 import vm as vms
-
-SMALL, LARGE = "400 200", "1600 1400"
-# frames, size and words of each painter, then: how many frames from the end
-# are in place, or none
-PAINTERS = (
-    (30, SMALL, "", 8), (30, SMALL, "sealed", 8), (52, SMALL, "truncate", 0),
-    (60, SMALL, "grow", 8), (30, LARGE, "scattered", 8))
-BIOS = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/linuxboot_dma.bin",
-        "/usr/share/qemu/pvh.bin", "/usr/share/qemu/kvmvapic.bin")
-SCENE = """#!/bin/sh
-cd /run
-/lib/vwl/virtio-wl-bridge --trace > /run/bridge.log 2>&1 &
-until [ -S /run/wayland-0 ]; do sleep 0.2; done
-export WAYLAND_DISPLAY=wayland-0
-pinned=/sys/module/virtio_wl/parameters/pinned_pages
-paint() {
-    /lib/vwl/framepaint "$@" > /run/painted 2>&1
-    echo "scene: $* gave $?, $(cat /run/painted)"
-}
-"""
-KILLED = f"""
-# those of the last one rest for a while
-until [ "$(cat $pinned)" = 0 ]; do sleep 0.1; done
-/lib/vwl/framepaint 1000000 {SMALL} &
-painter=$!
-until [ "$(cat $pinned)" != 0 ]; do sleep 0.1; done
-echo "scene: pinned while painted $(cat $pinned)"
-kill -9 $painter
-until [ "$(cat $pinned)" = 0 ]; do sleep 0.5; done
-echo "scene: pinned at last $(cat $pinned)"
-"""
-END = """
-grep "in place" /run/bridge.log
-dmesg | grep -E "BUG|WARNING:|Oops|Call Trace|hung task|Bad page" |
-    sed "s/^/scene: complaint /"
-echo "scene: end"
-"""
-
+from inplace import (KILLED, SMALL, Run, judge, judge_frames, judge_killed, scene,
+                     want)
 
 TESTS = {}
 
@@ -69,105 +31,6 @@ TESTS = {}
 def test(function):
     TESTS[function.__name__.replace("_", "-")] = function
     return function
-
-
-def want(truth, why):
-    if not truth:
-        raise vms.Error(why)
-
-
-class Run:
-    def __init__(self, options):
-        self.options = options
-        self.dir = tempfile.mkdtemp(prefix="vwl-in-place-")
-
-    def close(self):
-        shutil.rmtree(self.dir, ignore_errors=True)
-
-    def file(self, name, text):
-        path = f"{self.dir}/{name}"
-        with open(path, "w") as file:
-            file.write(text)
-        os.chmod(path, 0o755)
-        return path
-
-    def keep(self, said):
-        for name, text in said.items():
-            if self.options.logs:
-                with open(f"{self.options.logs}/{name}", "w") as file:
-                    file.write(text)
-
-    @staticmethod
-    def settle(path):
-        deadline = time.monotonic() + 60
-        while not os.path.exists(path):
-            want(time.monotonic() < deadline, f"there is no {path}")
-            time.sleep(0.05)
-
-
-def start(run, vm, qemu, inner):
-    options = run.options
-    vm.check("XDG_RUNTIME_DIR=/run "
-             f"{gpu.path(options.look)} wayland-0 > /run/look 2>&1 &")
-    wait_for(vm, "grep -q ready /run/look", "/run/look")
-    vm.check(f"{gpu.path(options.daemon)} --socket-path=/run/vu "
-             f"--plugin={gpu.path(options.plugin)} --dmabuf=off -v "
-             "--guest-pages --wayland-sock=/run/wayland-0 "
-             "> /run/daemon 2>&1 &")
-    wait_for(vm, "[ -S /run/vu ]", "/run/daemon")
-    vm.check(
-        f"{qemu} -nodefaults -no-user-config -display none -m 256M -object "
-        "memory-backend-memfd,id=mem,size=256M,share=on "
-        "-machine q35,hpet=off,accel=tcg,memory-backend=mem -cpu max "
-        f"-kernel {inner[0]} -initrd {inner[1]} -append '{vms.APPEND} "
-        "vwl_cmd=/lib/vwl/scene vwl_poweroff=1' -serial file:/run/inner "
-        "-device vhost-user-wl-pci,socket=/run/vu > /run/qemu 2>&1 &")
-
-
-def wait_for(vm, condition, logs, seconds=60):
-    vm.check(f"i=0; until {condition}; do i=$((i + 1)); "
-             f"if [ $i = {seconds * 5} ]; then tail {logs}; exit 1; fi; "
-             "sleep 0.2; done", seconds + 30)
-
-
-def judge(said, in_place):
-    """What all sides said."""
-    look, inner = said["look"], said["inner"]
-    frames = {}
-    for client, number, wrong, how in re.findall(
-            r"^client (\d+) frame (\d+): (\d+) wrong, (in place|copied)$",
-            look, re.M):
-        want(wrong == "0", f"frame {number} of {client}: {wrong} are wrong")
-        frames.setdefault(int(client), []).append(how)
-    gave = re.findall(r"^scene: .* gave (\d+), painted (\d+)", inner, re.M)
-    want([status for status, _ in gave] == ["0"] * len(PAINTERS), inner)
-    want("complaint" not in inner, inner)
-    for client, (n, _, words, last) in enumerate(PAINTERS, 1):
-        shown = frames.get(client, [])
-        count = shown.count("in place")
-        print(f"# {words or 'plain'}: {len(shown)} frames, {count} in place",
-              flush=True)
-        want(len(shown) == n, f"{words}: {len(shown)} frames of {n}")
-        if not in_place:
-            want(count == 0, f"{words}: in place")
-            continue
-        want(shown[n - last:] == ["in place"] * last, f"{words}: {shown}")
-        want(shown[:20] == ["copied"] * 20 and count >= 4, f"{words}: {shown}")
-        if "truncate" in words:
-            want(shown[n // 2:] == ["copied"] * (n - n // 2), f"{shown}")
-    if in_place:
-        # of the first painter, by the bridge's count: ten of each buffer
-        want(f"copied {20 * 400 * 200 * 4} bytes, 2 buffers" in inner, inner)
-        # of one that was killed
-        pinned = re.findall(r"^scene: pinned .* (\d+)", inner, re.M)
-        want(pinned[0] != "0" and pinned[1] == "0", inner)
-
-
-def painters(run, killed):
-    """What the inner machine does: a file."""
-    paints = "\n".join(f"paint {n} {size} {words}"
-                       for n, size, words, _ in PAINTERS)
-    return run.file("scene", SCENE + paints + (KILLED if killed else "") + END)
 
 
 def ram_of(vm):
@@ -190,12 +53,13 @@ def process(*line, log=None, **env):
 
 
 @contextlib.contextmanager
-def started(run, programs, guest_pages, **env):
+def started(run, programs, guest_pages, devices=(), modules=(), **env):
     """A machine, and the daemon's process; this machine is the host."""
     options = run.options
     flags = ["--guest-pages"] if guest_pages else []
     with gpu.Image([options.bridge, options.paint, *programs],
-                   base=hosts.make_image(kernel=options.kernel)) as image, \
+                   base=hosts.make_image(kernel=options.kernel,
+                                         modules=modules)) as image, \
             open(f"{run.dir}/look", "w") as look, \
             open(f"{run.dir}/daemon", "w") as log, \
             process(options.look, "wayland-0", f"{run.dir}/ram", log=look,
@@ -207,7 +71,8 @@ def started(run, programs, guest_pages, **env):
                      LD_PRELOAD=options.udmabuf, **env) as daemon:
             run.settle(f"{run.dir}/vu")
             with vms.VM(options.qemu, image.dir, name="in-place", devices=[
-                    f"vhost-user-wl-pci,socket={run.dir}/vu"]) as vm:
+                    f"vhost-user-wl-pci,socket={run.dir}/vu",
+                    *devices]) as vm:
                 vm.boot()
                 with open(f"{run.dir}/ram", "w") as file:
                     file.write(ram_of(vm))
@@ -215,13 +80,15 @@ def started(run, programs, guest_pages, **env):
 
 
 def here(run, in_place, guest_pages, **env):
-    with started(run, [painters(run, in_place)], guest_pages, **env) as each:
+    with started(run, [scene(run, after=KILLED if in_place else "")], guest_pages, **env) as each:
         said = {"inner": each[0].check("/lib/vwl/scene", 300)}
     for name in "look", "daemon":
         with open(f"{run.dir}/{name}") as file:
             said[name] = file.read()
     run.keep(said)
     judge(said, in_place)
+    if in_place:
+        judge_killed(said)
 
 
 @test
@@ -240,6 +107,132 @@ def refused(run):
 def copied(run):
     """By a host that was not told to."""
     here(run, False, False)
+
+
+# ---- under buffers that are shown ------------------------------------------
+
+PINNED = "cat /sys/module/virtio_wl/parameters/pinned_pages"
+COUNT = re.compile(r"^client (\d+) frame (\d+): (\d+) wrong, "
+                   r"(in place|copied)$", re.M)
+
+
+def looked(run):
+    """How the frames of each client were shown; all are right."""
+    clients = {}
+    with open(f"{run.dir}/look") as file:
+        for client, number, wrong, how in COUNT.findall(file.read()):
+            want(wrong == "0",
+                 f"frame {number} of {client}: {wrong} are wrong")
+            clients.setdefault(int(client), []).append(how)
+    return clients
+
+
+def settle(what, condition, seconds=120):
+    """What it is once it is so."""
+    deadline = time.monotonic() + seconds
+    while not condition(now := what()):
+        want(time.monotonic() < deadline, f"it is {now!r}")
+        time.sleep(0.1)
+    return now
+
+
+def start_bridge(vm):
+    vm.spawn("/lib/vwl/virtio-wl-bridge --listen=/run/wl", "/run/bridge.log")
+    vm.check(f"until {vms.listens('/run/wl')}; do sleep 0.1; done", 120)
+
+
+def start_painter(vm, frames, *words):
+    return vm.spawn("WAYLAND_DISPLAY=/run/wl /lib/vwl/framepaint "
+                    f"{frames} {SMALL} {' '.join(words)}", "/run/painted")
+
+
+def pinned(vm):
+    return int(vm.check(PINNED))
+
+
+def shown_in_place(run, vm):
+    """Starts one that stays; the bridge is fresh. Its frames."""
+    start_bridge(vm)
+    before = len(looked(run))
+    start_painter(vm, 30, "stay")
+    vm.check("until grep -q shown /run/painted; do sleep 0.1; done", 120)
+    want(pinned(vm) > 0, "nothing is pinned")
+    clients = looked(run)
+    want(len(clients) == before + 1, f"{len(clients)} clients")
+    judge_frames("stay", clients[before + 1], 8)
+
+
+DRIVER = "/sys/bus/virtio/drivers/virtio_wl"
+
+
+@test
+def reset(run):
+    """The device, then the machine."""
+    with started(run, [], True) as (vm, daemon):
+        fds = f"/proc/{daemon.pid}/fd"
+        shown_in_place(run, vm)
+        name = vm.check(f"cd {DRIVER}; echo virtio*").strip()
+        vm.check(f"echo {name} > {DRIVER}/unbind", 120)
+        settle(lambda: pinned(vm), lambda n: n == 0)
+        vm.check("until ! pidof framepaint virtio-wl-bridge > /dev/null; do "
+                 "killall virtio-wl-bridge; sleep 0.1; done", 120)
+        vm.check(f"echo {name} > {DRIVER}/bind", 120)
+        shown_in_place(run, vm)
+        vm.reset()
+        few = vms.at_rest(lambda: len(os.listdir(fds)))
+        shown_in_place(run, vm)
+        vm.reset()
+        settle(lambda: len(os.listdir(fds)), lambda n: n == few)
+        shown_in_place(run, vm)
+        complaints = vm.kernel_complaints()
+        want(not complaints, "\n".join(complaints))
+
+
+def more_frames(run, n=60):
+    """Waits for so many of the last client's."""
+    before = len(list(looked(run).values())[-1])
+    shown = settle(lambda: list(looked(run).values())[-1],
+                   lambda frames: len(frames) >= before + n)
+    want(set(shown[before:]) == {"in place"}, f"{shown[before:]}")
+
+
+def available(vm):
+    """Bytes of the guest's that it could give away."""
+    return int(vm.check("sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' "
+                        "/proc/meminfo")) << 10
+
+
+def actual(vm):
+    return vm.qmp("query-balloon")["actual"]
+
+
+@test
+def balloon(run):
+    """Most of the guest's memory is taken away; not the pages that are shown,
+    and what was pinned can be taken afterwards."""
+    with started(run, [], True, devices=["virtio-balloon-pci"],
+                 modules=["virtio_balloon"]) as (vm, _):
+        start_bridge(vm)
+        painter = start_painter(vm, 100000000)
+        settle(lambda: pinned(vm), lambda n: n > 0)
+        whole = actual(vm)
+        blocks = os.stat(ram_of(vm)).st_blocks
+        few = whole - available(vm) + (64 << 20)
+        print(f"# {whole >> 20} MiB become {few >> 20}", flush=True)
+        for size in few, whole, few:
+            vm.qmp("balloon", value=size)
+            settle(lambda: actual(vm), lambda now: now == size)
+            more_frames(run)
+        want(os.stat(ram_of(vm)).st_blocks < blocks, "nothing was taken")
+        vm.check(f"kill {painter}")
+        settle(lambda: pinned(vm), lambda n: n == 0)
+        vm.qmp("balloon", value=whole)
+        settle(lambda: actual(vm), lambda now: now == whole)
+        start_painter(vm, 100000000)
+        settle(lambda: pinned(vm), lambda n: n > 0)
+        more_frames(run)
+        complaints = vm.kernel_complaints()
+        want(not complaints, "\n".join(complaints))
 
 
 def spent(pid):
@@ -279,35 +272,6 @@ def figures(run):
                   f"{device[-1]:.0f})", flush=True)
 
 
-@test
-def nested(run):
-    """The same with the real udmabuf: a machine within a machine."""
-    options = run.options
-    scene = painters(run, True)
-    with gpu.Image([options.bridge, options.paint, scene],
-                   base=hosts.make_image(kernel=options.kernel)) as image:
-        inner = [shutil.copy(f"{image.dir}/{name}", run.dir)
-                 for name in ("vmlinux", "initramfs.cpio")]
-    line, files, alone = gpu.inner_qemu(options.qemu)
-    qemu = run.file("qemu-with-glue", f'#!/bin/sh\nexec {line} "$@"\n')
-    alone += inner + [path for path in BIOS if os.path.exists(path)]
-    with gpu.Image([options.plugin, options.daemon, options.look, qemu], files,
-                   alone) as image, \
-            vms.VM(options.qemu, image.dir, memory="1G",
-                   name="in-place") as vm:
-        vm.boot(300)
-        start(run, vm, gpu.path(qemu), inner)
-        try:
-            wait_for(vm, "grep -q 'scene: end' /run/inner", "/run/inner", 900)
-        finally:
-            said = {name: vm.run(f"cat /run/{name}", 60)[1]
-                    for name in ("look", "inner", "daemon", "qemu")}
-            run.keep(said)
-        judge(said, True)
-        complaints = vm.kernel_complaints()
-        want(not complaints, "\n".join(complaints))
-
-
 def main():
     parser = argparse.ArgumentParser()
     for name in ("qemu", "plugin", "daemon", "bridge", "look", "paint",
@@ -317,7 +281,8 @@ def main():
     parser.add_argument("--logs", help="keep what was said in this folder")
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
-    names = options.tests or ["in-place", "refused", "copied"]
+    names = options.tests or ["in-place", "refused", "copied", "reset",
+                              "balloon"]
     print(f"1..{len(names)}", flush=True)
 
     def one(name):
