@@ -170,6 +170,25 @@ def memory(run):
 
 
 @test
+def modes(run):
+    """Memory that the device says is read alone cannot be written."""
+    for flags, said in ((2, "mode 0 shared 0 written 13 later 13 private 0 "
+                            "later 13"),
+                        (0, "mode 2 shared 0 written 0 later 0 private 0 "
+                            "later 13"),
+                        (3, "mode 2 shared 0 written 0 later 0 private 0 "
+                            "later 13")):
+        before = len(run.of(hostile.NEW_CTX))
+        begun = run.vm.begin("wltest modes", timeout=60)
+        settle(lambda: len(run.of(hostile.NEW_CTX)), before + 1)
+        number = run.id()
+        run.say(new_message(number, 0xfffff, 4096, flags))
+        run.say(recv_message(run.of(hostile.NEW_CTX)[-1].id, [number], b"x"))
+        status, output = run.vm.finish(begun)
+        want(status == 0 and said in output, f"flags {flags}: {output}")
+
+
+@test
 def unclaimed(run):
     ctx = run.reader()
     first = run.last + 1

@@ -58,6 +58,7 @@ static const struct {
     { "hold", test_hold, 1 },
     { "hold-maps", test_hold_maps, 1 },
     { "take-all", test_take_all, 1 },
+    { "modes", test_modes, 1 },
     { "write-all", test_write_all, 1 },
     { "alloc", test_alloc, 1 },
     { "open", test_open, 1 },

@@ -122,6 +122,7 @@ void test_across(void);
 void test_hold(void);
 void test_hold_maps(void);
 void test_take_all(void);
+void test_modes(void);
 void test_write_all(void);
 void test_alloc(void);
 void test_open(void);

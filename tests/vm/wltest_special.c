@@ -159,6 +159,38 @@ void test_take_all(void)
     close(ctx);
 }
 
+static int map_errno(int fd, int prot, int flags, int later)
+{
+    uint8_t *mem = mmap(NULL, 4096, prot, flags, fd, 0);
+    int err = errno;
+
+    if (mem == MAP_FAILED) {
+        return err;
+    }
+    err = later && mprotect(mem, 4096, prot | later) < 0 ? errno : 0;
+    munmap(mem, 4096);
+    return err;
+}
+
+/* How a VFD that comes is opened, and what mapping it in each way gives. */
+void test_modes(void)
+{
+    char data[64];
+    int ctx = make_ctx(), fds[28], n;
+
+    CHECK(ctx >= 0);
+    CHECK(recv_some(ctx, data, sizeof data, fds, &n) > 0 && n == 1);
+    printf("mode %d shared %d written %d later %d private %d later %d\n",
+           fcntl(fds[0], F_GETFL) & O_ACCMODE,
+           map_errno(fds[0], PROT_READ, MAP_SHARED, 0),
+           map_errno(fds[0], PROT_READ | PROT_WRITE, MAP_SHARED, 0),
+           map_errno(fds[0], PROT_READ, MAP_SHARED, PROT_WRITE),
+           map_errno(fds[0], PROT_READ | PROT_WRITE, MAP_PRIVATE, 0),
+           map_errno(fds[0], PROT_READ, MAP_PRIVATE, PROT_WRITE));
+    close(fds[0]);
+    close(ctx);
+}
+
 /* Sends until an end; the other side may never read. */
 void test_write_all(void)
 {
