@@ -240,6 +240,31 @@ def terminal(run):
 
 
 @test
+def asleep(run):
+    """The machine is suspended to idle and wakes again, with a program open and
+    the mouse on its window: no frame, no key and no window is lost."""
+    win = run.terminal()
+    left, top, width, height = stage.rect_of(win)
+    mouse = stage.Pointer()
+    mouse.move(left + width // 2, top + height // 2)
+    before = run.vm.check("pidof foot").strip()
+
+    def crosses():
+        time.sleep(1)
+        for number in range(500):
+            mouse.move(left + number % width, top + number % height)
+    for letter in "abc":
+        stage.until("the machine slept", lambda: run.vm.slept(crosses))
+        showcase.type_into(win, letter)
+    showcase.type_into(win, TEXT, "-k", "Return")
+    stage.until("what was typed", lambda: run.vm.run(
+        "cat /run/user/1000/typed")[1].strip() == "abc" + TEXT)
+    stage.must("it is the same terminal",
+               run.vm.check("pidof foot").strip() == before)
+    print("# slept 3 times, 500 moves of the mouse in each", flush=True)
+
+
+@test
 def paused(run):
     """The mouse crosses a window while the machine is paused: sway would drop
     a client that does not read."""
@@ -251,6 +276,7 @@ def paused(run):
     for number in range(5000):
         mouse.move(left + number % width, top + number % height)
     run.vm.qmp("cont")
+    print("# 5000 moves of the mouse while it was paused", flush=True)
     showcase.type_into(win, TEXT, "-k", "Return")
     stage.until("what was typed", lambda: run.vm.run(
         "cat /run/user/1000/typed")[1].strip() == TEXT)

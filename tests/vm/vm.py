@@ -333,6 +333,17 @@ class VM:
             raise Error(f"guest: {script!r} gave {status}:\n{output}")
         return output
 
+    def slept(self, meanwhile=lambda: time.sleep(1)):
+        """Whether it was suspended to idle: the agent's next line wakes it, and
+        if that comes too early, it does not fall asleep."""
+        self.check("echo enabled > /sys/class/tty/ttyS1/power/wakeup")
+        asleep = self.begin("echo freeze > /sys/power/state")
+        meanwhile()
+        awake = self.begin("true")
+        status, _ = self.finish(asleep)
+        self.finish(awake)
+        return status == 0
+
     def spawn(self, command, out="/dev/null"):
         """The pid of a command in the guest's background(), which may not have
         done anything yet."""
