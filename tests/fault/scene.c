@@ -49,6 +49,20 @@ bool scene_has_hung_up(struct scene *scene, uint32_t id)
     return !vfd || vfd->hup;
 }
 
+/* Told now, or soon; or there is no device any more that could. */
+static bool is_told_of_end(struct scene *scene)
+{
+    int64_t end = g_get_monotonic_time() + PATIENCE_US;
+
+    while (scene_alive(scene) && !scene_has_hung_up(scene, CTX)) {
+        if (g_get_monotonic_time() > end) {
+            return false;
+        }
+        world_turn(scene->world, 2);
+    }
+    return true;
+}
+
 bool scene_open(struct scene *scene)
 {
     struct world *world = scene->world;
@@ -110,11 +124,7 @@ void scene_receive_at_peer(struct scene *scene, int *fd)
         n = peer_recv(scene->conn, bytes, sizeof bytes, fds, &n_fds);
         if (n <= 0) {
             must(world, n == 0 || n == -ECONNRESET, "cannot be read");
-            must(world,
-                 !scene_alive(scene) || scene->out.cut ||
-                     scene_has_hung_up(scene, CTX) ||
-                     (world_turn(world, 50),
-                      scene_has_hung_up(scene, CTX) || !scene_alive(scene)),
+            must(world, scene->out.cut || is_told_of_end(scene),
                  "a connection ended and the guest was not told");
             must(world, !world->strict, "a connection ended");
             scene->out.cut = true;
