@@ -51,6 +51,7 @@ static void on_forget(void *opaque)
     source->watched = NULL;
     source->wanted = 0;
     source->is_always = false;
+    source->is_left_out = false;
 }
 
 static void take_up(struct vwl_source *source, struct vwl_watched *watched)
@@ -89,11 +90,22 @@ static int ask(struct vwl_source *source)
     return 0;
 }
 
+/* The same, and again in a while if the kernel has no room. */
+static int ask_until_there(struct vwl_source *source)
+{
+    int err = ask(source);
+
+    source->is_left_out = err == -ENOMEM || err == -ENOSPC;
+    if (source->is_left_out) {
+        vwl_source_wake_in(source, FULL_MS);
+        return 0;
+    }
+    return err;
+}
+
 static int watch(struct vwl_source *source, struct vwl_watched *watched,
                  uint32_t wanted)
 {
-    int err;
-
     take_up(source, watched);
     source->wanted = source->watched ? wanted : 0;
     /* What is paused stays in the set until it is found ready: often it goes
@@ -102,12 +114,7 @@ static int watch(struct vwl_source *source, struct vwl_watched *watched,
         (source->asked & source->wanted) == source->wanted) {
         return 0;
     }
-    err = ask(source);
-    if (err == -ENOMEM || err == -ENOSPC) {
-        vwl_source_wake_in(source, FULL_MS);
-        err = 0;
-    }
-    return err;
+    return ask_until_there(source);
 }
 
 void vwl_source_watch(struct vwl_source *source, struct vwl_watched *watched,
@@ -141,6 +148,11 @@ static void run(struct vwl_source *source, GIOCondition condition)
     if (source->due_us) {
         source->due_us = 0;
         source->gate->due_changed = true;
+    }
+    /* Not every function says anew what it waits for. */
+    if (source->is_left_out && source->wanted && ask_until_there(source) < 0 &&
+        !(source->wanted & (uint32_t)EPOLLET)) {
+        source->is_always = true;
     }
     source->fn(source->opaque, condition);
 }

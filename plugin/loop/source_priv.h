@@ -59,6 +59,7 @@ struct vwl_source {
     uint32_t wanted, asked; /* events; those in the set, 0: no entry */
     uint32_t generation;    /* of its entry: older events are not for it */
     bool is_always;         /* ready, since the set takes no such file */
+    bool is_left_out;       /* the set had no room; it is woken to ask again */
     bool woken;
     int64_t due_us;      /* 0: not to be woken then */
     unsigned int misses; /* how often no second look is to follow it */

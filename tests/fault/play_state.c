@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define LATE_US 50000
+
 static void wait_state(struct scene *scene)
 {
     int64_t end = g_get_monotonic_time() + PATIENCE_US;
@@ -57,6 +59,10 @@ static void load(struct scene *scene, const GByteArray *stream)
         must(world, !world->strict, "a restore was refused");
         close(ends[0]);
     } else {
+        for (int64_t end = g_get_monotonic_time() + LATE_US;
+             world->late && g_get_monotonic_time() < end;) {
+            world_turn(world, 1);
+        }
         while (at < stream->len && !g_atomic_int_get(&world->states) &&
                scene_alive(scene)) {
             ssize_t n = write(ends[1], stream->data + at, stream->len - at);

@@ -19,6 +19,7 @@ struct world {
     const struct vwl_plugin *plugin;
     bool host_map; /* in-process callbacks and a packed ring */
     bool strict;
+    bool late;  /* what the device waits for comes after it has tried again */
     char *plan; /* in words */
     char *dir;
     struct peer peers[WORLD_PEERS];
