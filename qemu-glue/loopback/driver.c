@@ -346,6 +346,9 @@ int vwl_drv_wait(struct vwl_drv *drv, struct vwl_drv_request *req,
         if (req->done) {
             return 0;
         }
+        if (drv->fe->ring[VIRTIO_WL_QUEUE_OUT].broken) {
+            return -EIO;
+        }
         if (left <= 0) {
             return -ETIMEDOUT;
         }
@@ -366,6 +369,9 @@ int vwl_drv_wait_readable(struct vwl_drv *drv, uint32_t id, int timeout_ms)
         vwl_drv_collect(drv);
         if (vwl_drv_readable(drv, id)) {
             return 0;
+        }
+        if (drv->fe->ring[VIRTIO_WL_QUEUE_IN].broken) {
+            return -EIO;
         }
         left = (end - g_get_monotonic_time() + 999) / 1000;
         if (left <= 0) {

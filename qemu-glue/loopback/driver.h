@@ -115,6 +115,7 @@ struct vwl_drv_request *vwl_drv_submit_parts(struct vwl_drv *drv,
                                              unsigned int n,
                                              uint32_t response_cap,
                                              const struct vwl_drv_shape *shape);
+/* -ETIMEDOUT, -EPIPE, or -EIO: the ring is broken, nobody answers. */
 int vwl_drv_wait(struct vwl_drv *drv, struct vwl_drv_request *req,
                  int timeout_ms);
 /* Frees it; one in flight is abandoned. NULL is fine. */
@@ -162,7 +163,8 @@ struct vwl_drv_vfd *vwl_drv_find(struct vwl_drv *drv, uint32_t id);
 
 /* Data and ids of one VFD, in order: as much as there is of the first
  * record. Waits up to timeout_ms for some. Returns bytes (0 with *n_ids 0:
- * hung up), or -ETIMEDOUT, -EPIPE, -ENOENT. *n_ids: room, then count. */
+ * hung up), or -ETIMEDOUT, -EPIPE, -ENOENT, -EIO (the ring is broken). *n_ids:
+ * room, then count. */
 int64_t vwl_drv_recv(struct vwl_drv *drv, uint32_t id, void *data, size_t cap,
                      uint32_t *ids, unsigned int *n_ids, int timeout_ms);
 /* Whether a recv would not wait. */
