@@ -6,6 +6,10 @@
  * from there on for ever. After each the device works again, and nothing is
  * left. KIND: messages (the front-end maps, split rings) or calls (the host
  * maps, packed rings).
+ *
+ * Much of a story waits (for a connection that is tried again, for a mute
+ * front-end), so some processes share the calls: each fails one at a time, in
+ * a device of its own.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -14,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "inject.h"
@@ -24,10 +30,17 @@
  * which is far more often than some times in a millisecond. */
 #define LONG_MS 250
 #define MOST_TRIES 1000
+#define PROCESSES 4
+
+/* What the processes share. */
+struct shared {
+    guint next; /* call that nobody has taken */
+    guint n_tests;
+};
 
 static const struct vwl_plugin *plugin;
 static bool host_map;
-static unsigned int n_tests;
+static struct shared *shared;
 
 static unsigned int count_fds(void)
 {
@@ -119,10 +132,11 @@ static unsigned int run(const struct inject_plan *plan, bool strict,
     return hits;
 }
 
+/* Without a number: processes do not agree about the order. */
 static void tap(const char *name, const char *what, unsigned int n)
 {
-    printf("ok %u - %s: %s, %u times\n", ++n_tests, name, what, n);
-    fflush(stdout);
+    __atomic_add_fetch(&shared->n_tests, 1, __ATOMIC_SEQ_CST);
+    printf("ok - %s: %s, %u times\n", name, what, n);
 }
 
 /* What one must not notice: every other call is interrupted, or short. */
@@ -198,34 +212,87 @@ static int run_one(char **argv)
     return 0;
 }
 
-int main(int argc, char **argv)
+static bool load_plugin(void)
 {
-    const struct inject_plan none = { CALL_COUNT, 1, 1, 1, 0 };
-    unsigned int calls[CALL_COUNT], most;
-    vwl_plugin_get_fn get;
     void *module = dlopen(g_getenv("VWL_PLUGIN"), RTLD_NOW | RTLD_LOCAL);
+    vwl_plugin_get_fn get;
 
-    if (argc < 3 || !module || !inject_init("libvhost-user-wl.so")) {
-        printf("Bail out! usage: test-fault messages|calls MOST\n");
-        return 2;
+    if (!module || !inject_init("libvhost-user-wl.so")) {
+        return false;
     }
     *(void **)&get = dlsym(module, VWL_PLUGIN_ENTRY);
     plugin = get();
-    host_map = strcmp(argv[1], "calls") == 0;
-    most = (unsigned int)atoi(argv[2]);
-    run(&none, true, NULL);
-    if (argc >= 9) {
-        return run_one(argv + 3);
+    return true;
+}
+
+/* One process: the calls that no other has taken. */
+static int run_calls(unsigned int most)
+{
+    const struct inject_plan none = { CALL_COUNT, 1, 1, 1, 0 };
+    unsigned int calls[CALL_COUNT], i;
+
+    if (!load_plugin()) {
+        printf("Bail out! there is no plugin\n");
+        return 2;
     }
+    run(&none, true, NULL);
     run(&none, true, calls);
-    tap("nothing", "all of it works", 1);
-    for (unsigned int i = 0; i < CALL_COUNT; i++) {
+    while ((i = __atomic_fetch_add(&shared->next, 1, __ATOMIC_SEQ_CST)) <
+           CALL_COUNT) {
         printf("# %s: %u calls\n", inject_name(i), calls[i]);
         if (calls[i] > 0 && inject_error(i, 0)) {
             run_passing(i);
             run_failing(i, calls[i], most);
         }
     }
-    printf("1..%u\n", n_tests);
+    return 0;
+}
+
+/* They begin before there is a thread. */
+static bool run_processes(unsigned int most)
+{
+    pid_t pids[PROCESSES];
+    bool good = true;
+    int status;
+
+    for (unsigned int i = 0; i < PROCESSES; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            exit(run_calls(most));
+        }
+    }
+    for (unsigned int i = 0; i < PROCESSES; i++) {
+        good = pids[i] > 0 && waitpid(pids[i], &status, 0) == pids[i] &&
+               status == 0 && good;
+    }
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    const struct inject_plan none = { CALL_COUNT, 1, 1, 1, 0 };
+
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (argc < 3 || shared == MAP_FAILED) {
+        printf("Bail out! usage: test-fault messages|calls MOST\n");
+        return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0); /* lines of several processes */
+    host_map = strcmp(argv[1], "calls") == 0;
+    if (argc >= 9) {
+        if (!load_plugin()) {
+            printf("Bail out! there is no plugin\n");
+            return 2;
+        }
+        run(&none, true, NULL);
+        return run_one(argv + 3);
+    }
+    if (!run_processes((unsigned int)atoi(argv[2]))) {
+        printf("Bail out! a process ended early\n");
+        return 1;
+    }
+    tap("nothing", "all of it works", 2 * PROCESSES);
+    printf("1..%u\n", shared->n_tests);
     return 0;
 }
