@@ -20,12 +20,27 @@ HELLO, LIST, APP, ICON, DONE, LAUNCH, EXEC, SIGNAL, RESIZE, ANSWER, OPEN = \
 
 APPS = {"foot": "Foot", "org.gnome.Calculator": "Calculator"}
 
+# Of doubles.
+TALK = r'''
+def give(sock, data): # one that is killed is found by take
+    try:
+        sock.sendall(data)
+    except ConnectionError:
+        pass
+def take(sock):
+    try:
+        return sock.recv(4096)
+    except ConnectionError:
+        return b""
+'''
+
 # Listens as QEMU does, powers off when asked, and is saved and goes on. What its
 # monitor is told stands in `said`, beside the monitor. With `stubborn` in its
 # name it does not power off; where there is a file `no-save` or `no-load`
 # beside the monitor's folder, with that in it, that fails so.
 QEMU = r'''#!/usr/bin/env python3
 import json, os, re, select, socket, sys
+''' + TALK + r'''
 if "--version" in sys.argv:
     print("QEMU emulator version 9.9.9 (a double)")
     sys.exit(0)
@@ -43,7 +58,7 @@ for what, path in paths.items():
 clients = {}
 def end():
     for sock in [s for s, what in clients.items() if what == "qmp"]:
-        sock.sendall(b'{"event": "SHUTDOWN", "data": {"guest": true}}\n')
+        give(sock, b'{"event": "SHUTDOWN", "data": {"guest": true}}\n')
     sys.exit(0)
 trouble = None
 def refuses(what):
@@ -73,10 +88,10 @@ while True:
         if sock in listeners:
             client = sock.accept()[0]
             clients[client] = listeners[sock]
-            client.sendall(b'{"QMP": {"version": {}}}\n'
-                           if listeners[sock] == "qmp" else b"it boots\r\n")
+            give(client, b'{"QMP": {"version": {}}}\n'
+                 if listeners[sock] == "qmp" else b"it boots\r\n")
             continue
-        data = sock.recv(4096)
+        data = take(sock)
         if not data:
             del clients[sock]
             sock.close()
@@ -85,7 +100,7 @@ while True:
             what = command["execute"]
             with open(paths["qmp"] + ".said", "a") as file:
                 file.write(what + "\n")
-            sock.sendall(answer(what, command.get("arguments")))
+            give(sock, answer(what, command.get("arguments")))
             if what == "quit" or (what == "system_powerdown" and
                                   not name.startswith("stubborn")):
                 end()
@@ -95,6 +110,7 @@ while True:
 # its name, and says there what comes at the socket with ".say" after its name.
 DAEMON = r'''#!/usr/bin/env python3
 import os, select, socket, sys
+''' + TALK + r'''
 options = dict(a.split("=", 1) for a in sys.argv if a.startswith("--"))
 device = socket.socket(socket.AF_UNIX)
 device.bind(options["--socket-path"])
@@ -117,9 +133,9 @@ while True:
         if sock is control:
             client, rest = control.accept()[0], b""
         elif sock is say:
-            client.sendall(say.recv(65536))
-        else:
-            data = client.recv(4096)
+            give(client, say.recv(65536))
+        elif sock is client:
+            data = take(client)
             if not data:
                 client = None
                 continue
@@ -128,7 +144,7 @@ while True:
                 for line in lines:
                     file.write(line + b"\n")
                     if line == b"look":
-                        client.sendall(LOOK)
+                        give(client, LOOK)
 '''
 
 
