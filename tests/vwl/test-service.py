@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import agents
 import worlds
@@ -332,6 +333,34 @@ def service_killed(desk):
     expect(desk.exec("sh", "-c", "exit 4").returncode == 4, "exec")
 
 
+def ends_while_asked(desk):
+    """It ends with a question in its hands; who asked does not notice."""
+    said = desk.ask_bus("GetConnectionUnixProcessID")
+    pid = int(said.split()[1].rstrip(",)"))
+    os.kill(pid, signal.SIGSTOP)
+    asks = subprocess.Popen([desk.program, "list", "--json"], env=desk.env,
+                            stdout=subprocess.PIPE, text=True)
+    worlds.wait(lambda: waits(asks.pid), "it does not ask")
+    os.kill(pid, signal.SIGKILL)
+    rows = json.loads(asks.communicate()[0])
+    expect(asks.returncode == 0 and rows[0]["name"] == "box", rows)
+    desk.agent.close()
+    desk.agent = agents.Agent(desk.path("box")).serve()
+    desk.wait_state("box", "running")
+
+
+def waits(pid):
+    """It is on the bus, and has not used the processor for a while."""
+    used = []
+    for _ in range(20):
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            used.append(file.read().rsplit(")")[1].split()[11:13])
+        time.sleep(0.01)
+    return used[0] == used[-1] and any(
+        os.readlink(entry.path).startswith("socket:")
+        for entry in os.scandir(f"/proc/{pid}/fd"))
+
+
 def daemon_killed(desk):
     old = desk.pid("box", "device")
     os.kill(old, signal.SIGKILL)
@@ -398,8 +427,8 @@ def delete(desk):
 
 TESTS = [none, doctor, run, doctor_of, logs, logs_followed, statuses, streams,
          interrupt, killed_client, apps, policy, asked, look, transfers_asked,
-         rude_device, agent_goes, rude_agent, service_killed, daemon_killed,
-         stop, force, broken, no_agent, delete]
+         rude_device, agent_goes, rude_agent, service_killed, ends_while_asked,
+         daemon_killed, stop, force, broken, no_agent, delete]
 
 
 def main():

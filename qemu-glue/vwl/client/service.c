@@ -10,7 +10,7 @@ static bool is_unreachable(const GError *error)
     return error->domain == G_DBUS_ERROR || error->domain == G_IO_ERROR;
 }
 
-static char *find(GDBusConnection *bus, const char *name, GError **error)
+static char *find_once(GDBusConnection *bus, const char *name, GError **error)
 {
     VwlBusManager *manager = vwl_bus_manager_proxy_new_sync(
         bus, G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES, VWL_BUS_NAME,
@@ -20,6 +20,24 @@ static char *find(GDBusConnection *bus, const char *name, GError **error)
     if (manager) {
         vwl_bus_manager_call_find_sync(manager, name, &path, NULL, error);
         g_object_unref(manager);
+    }
+    return path;
+}
+
+/* A service that nobody needs ends, perhaps just now. The next one starts by
+ * being asked; a proxy would go on to ask the old one. */
+static char *find(GDBusConnection *bus, const char *name, GError **error)
+{
+    GError *why = NULL;
+    char *path = find_once(bus, name, &why);
+
+    if (g_error_matches(why, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY) ||
+        g_error_matches(why, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN)) {
+        g_error_free(why);
+        return find_once(bus, name, error);
+    }
+    if (why) {
+        g_propagate_error(error, why);
     }
     return path;
 }

@@ -109,6 +109,9 @@ static gboolean on_find(VwlBusManager *skeleton, GDBusMethodInvocation *call,
     GError *error = NULL;
     char *path;
 
+    /* Whoever asks goes on to ask: the time without use begins anew. */
+    g_application_hold(app);
+    g_application_release(app);
     if (!vwl_name_check(name, &error)) {
         g_dbus_method_invocation_take_error(call, error);
     } else if (!vwl_folder_has(name)) {
