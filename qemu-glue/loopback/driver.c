@@ -160,7 +160,7 @@ static size_t position(const struct vwl_drv_shape *shape, size_t at)
 
 static size_t run(const struct vwl_drv_shape *shape, size_t at, size_t len)
 {
-    return shape->piece == 0 ? len
+    return shape->piece == 0 ? len - at
                              : MIN(shape->piece - at % shape->piece, len - at);
 }
 
