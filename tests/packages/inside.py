@@ -269,8 +269,10 @@ def units(world):
                 env={'XDG_RUNTIME_DIR': str(runtime)}, ok=False)
     need('wl' not in said, said)
     for unit in 'virtio-wl-bridge.socket', 'virtio-wl-x11.socket':
-        need(os.path.islink(f'/etc/systemd/user/sockets.target.wants/{unit}'),
-             f'{unit} is not enabled')
+        for target in 'sockets', 'virtio-wl':
+            need(os.path.islink(
+                f'/etc/systemd/user/{target}.target.wants/{unit}'),
+                f'{unit} is not enabled for {target}.target')
     (WORK / 'profile').write_text('''include <tunables/global>
 profile test {
   include <abstractions/base>

@@ -22,6 +22,7 @@ import host as hosts
 import vm as vms
 
 PATIENCE = 240  # seconds, for an emulated machine on a busy host
+PORT = "pcie-root-port,id=slot1,chassis=1,pref64-reserve=16G"
 LOOK = f"{hosts.TOP}/tests/bridge/look.py"
 TESTS = {}
 
@@ -32,9 +33,10 @@ def test(function):
 
 
 class Guest:
-    def __init__(self, vm, desktop):
+    def __init__(self, vm, desktop, device):
         self.vm = vm
         self.desktop = desktop
+        self.device = device
 
     def root(self, script):
         return self.vm.run(script, 120)
@@ -232,6 +234,32 @@ def agent(guest):
 
 
 @test
+def plugged_later(guest):
+    """A session begins without the device: there is nothing to connect to. It
+    is plugged in, and the next program opens its window."""
+    guest.as_user("pkill foot")
+    guest.root("systemctl stop user@1000.service; "
+               "rm -f /run/user/1000/wayland-0*")
+    guest.vm.device_del("wl0", PATIENCE)
+    guest.root("systemctl start user@1000.service")
+    guest.wait("the session does not begin",
+               "systemctl --user is-active default.target")
+    expect(guest.root("test -e /dev/wl0")[0], "the device is still there")
+    units = "virtio-wl-bridge.socket vwl-guest.service"
+    for unit in units.split():
+        expect(guest.as_user(f"systemctl --user is-active {unit}")[0],
+               f"without a device: {unit} is active")
+    said = guest.vm.hmp(f"device_add {guest.device}")
+    expect("Error" not in said, said)
+    for unit in units.split():
+        guest.wait(f"{unit} does not start by itself",
+                   f"systemctl --user is-active {unit}")
+    guest.start("foot -o colors.background=557733 sleep 1000")
+    guest.wait_shot("no terminal", "--colour", "0x557733", "--at-least",
+                    "20000")
+
+
+@test
 def removal(guest):
     """The package goes, and everything with it."""
     guest.check("systemctl --user stop virtio-wl-bridge.socket "
@@ -257,9 +285,17 @@ class GuestHost(hosts.Host):
         return [(self.desktop.path, "")]
 
 
-def run_tests(names, guest):
-    return vms.tap(names, lambda name: TESTS[name](guest),
-                   (subprocess.SubprocessError,))
+def run_tests(names, guest, host):
+    began = time.monotonic()
+    guest.vm.boot(600)
+    print(f"# up after {time.monotonic() - began:.0f} s", flush=True)
+    failed = vms.tap(names, lambda name: TESTS[name](guest),
+                     (subprocess.SubprocessError,))
+    complaints = guest.vm.kernel_complaints()
+    if complaints or "our bug" in host.log() + guest.vm.log():
+        print(f"# {complaints or 'our bug'}\nBail out!", flush=True)
+        failed = True
+    return failed
 
 
 def main():
@@ -281,20 +317,13 @@ def main():
     print(f"1..{len(names)}", flush=True)
     with desktops.Desktop() as desktop, \
             GuestHost(desktop, options.mode, options.qemu, options.plugin,
-                      options.daemon) as host, \
-            host.vm(image, memory="1G", args=[
-                "-drive", "if=none,id=root,snapshot=on,format=raw,"
-                f"file={image}/disk",
-                "-device", "virtio-blk-pci,drive=root"]) as vm:
-        began = time.monotonic()
-        vm.boot(600)
-        print(f"# up after {time.monotonic() - began:.0f} s", flush=True)
-        failed = run_tests(names, Guest(vm, desktop))
-        complaints = vm.kernel_complaints()
-        if complaints or "our bug" in host.log() + vm.log():
-            print(f"# {complaints or 'our bug'}\nBail out!", flush=True)
-            failed = True
-    return failed
+                      options.daemon) as host:
+        disk = ["-drive", "if=none,id=root,snapshot=on,format=raw,"
+                f"file={image}/disk", "-device", "virtio-blk-pci,drive=root"]
+        args, device = host.device(properties=",bus=slot1")
+        with host.vm(image, n_devices=0, devices=[PORT, device],
+                     args=args + disk, memory="1G") as vm:
+            return run_tests(names, Guest(vm, desktop, device), host)
 
 
 if __name__ == "__main__":
