@@ -174,6 +174,36 @@ ssize_t vwl_fds_receive(int socket, int flags, const struct iovec *iov,
     return n;
 }
 
+ssize_t vwl_fds_send(int socket, const struct iovec *iov, size_t n_iov,
+                     const int *fds, unsigned int n_fds)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(VWL_FDS_MAX * sizeof(int))];
+    } control;
+    struct msghdr msg = {
+        .msg_iov = (struct iovec *)(uintptr_t)iov,
+        .msg_iovlen = n_iov,
+    };
+    ssize_t n;
+
+    if (n_fds) {
+        struct cmsghdr *cmsg = &control.align;
+
+        memset(&control, 0, CMSG_SPACE(n_fds * sizeof(int)));
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
+        msg.msg_control = &control;
+        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+    }
+    do {
+        n = sendmsg(socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
 int vwl_fd_take_answer(int socket, int *fd, struct vwl_closer *closer)
 {
     int32_t status = 0;

@@ -88,6 +88,11 @@ ssize_t vwl_fds_receive(int socket, int flags, const struct iovec *iov,
                         size_t n_iov, int *fds, unsigned int *n_fds,
                         bool *lost);
 
+/* One message to a socket, without waiting and without a signal, with n_fds
+ * descriptors, at most VWL_FDS_MAX: its bytes, or -errno. */
+ssize_t vwl_fds_send(int socket, const struct iovec *iov, size_t n_iov,
+                     const int *fds, unsigned int n_fds);
+
 /* What a host answers to a question for a descriptor (vwl_host): one int32_t,
  * 0 with the descriptor, or -errno without. 0; -EINPROGRESS: nothing
  * yet; -ECONNREFUSED: nobody answers any more; -EPROTO: that is no answer; or

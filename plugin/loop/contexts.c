@@ -36,22 +36,9 @@ struct vwl_contexts {
 /* Takes fd, which may be none. Whoever asked may have gone. */
 static void answer(struct vwl_closer *closer, int to, int32_t status, int fd)
 {
-    union {
-        struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = { 0 };
     struct iovec iov = { &status, sizeof status };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-    if (fd >= 0) {
-        msg.msg_control = &control;
-        msg.msg_controllen = sizeof control;
-        control.head.cmsg_level = SOL_SOCKET;
-        control.head.cmsg_type = SCM_RIGHTS;
-        control.head.cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
-    }
-    (void)!sendmsg(to, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    vwl_fds_send(to, &iov, 1, &fd, fd >= 0);
     vwl_closer_close(closer, &fd);
 }
 

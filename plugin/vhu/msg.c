@@ -236,34 +236,13 @@ void vwl_vhu_writer_destroy(struct vwl_vhu_writer *writer)
 static ssize_t send_some(struct vwl_vhu_writer *writer, int sock,
                          const struct iovec *iov, size_t n_iov, int fd)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = { 0 };
-    struct msghdr hdr = {
-        .msg_iov = (struct iovec *)iov,
-        .msg_iovlen = n_iov,
-    };
-    ssize_t n;
+    ssize_t n = vwl_fds_send(sock, iov, n_iov, &fd, fd >= 0);
 
-    if (fd >= 0) {
-        struct cmsghdr *c = &control.align;
-
-        hdr.msg_control = &control;
-        hdr.msg_controllen = sizeof control;
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    }
-    do {
-        n = sendmsg(sock, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
     writer->starved = false;
     if (n >= 0) {
         return n;
     }
-    switch (errno) {
+    switch ((int)-n) {
     case EAGAIN:
         return 0;
     case ENOMEM:

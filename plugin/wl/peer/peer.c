@@ -116,36 +116,6 @@ static ssize_t or_errno(ssize_t n)
     return n < 0 ? -errno : n;
 }
 
-static ssize_t socket_write(int fd, const struct iovec *iov, unsigned int n_iov,
-                            const int *fds, unsigned int n_fds)
-{
-    union {
-        char bytes[CMSG_SPACE(VWL_PEER_MAX_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct msghdr msg = {
-        .msg_iov = (struct iovec *)(uintptr_t)iov,
-        .msg_iovlen = n_iov,
-    };
-    ssize_t n;
-
-    if (n_fds) {
-        struct cmsghdr *cmsg = &control.align;
-
-        memset(&control, 0, CMSG_SPACE(n_fds * sizeof(int)));
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
-        msg.msg_control = &control;
-        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-    }
-    do {
-        n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
-    return or_errno(n);
-}
-
 static void bounce_drain(struct vwl_bounce *bounce, size_t len)
 {
     char scrap[4096];
@@ -201,7 +171,7 @@ ssize_t vwl_peer_write(enum vwl_peer_how how, int fd, struct vwl_bounce *bounce,
 {
     switch (how) {
     case VWL_PEER_SOCKET:
-        return socket_write(fd, iov, n_iov, fds, n_fds);
+        return vwl_fds_send(fd, iov, n_iov, fds, n_fds);
     case VWL_PEER_SHARED_PIPE:
         return shared_write(fd, bounce, iov, n_iov);
     case VWL_PEER_OWN_PIPE:
