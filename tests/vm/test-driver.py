@@ -204,6 +204,30 @@ def flat(run):
 
 
 @test
+def interrupts(run):
+    """A thousand messages there and back: the device interrupts for those that
+    come, and not for the answers to those that go."""
+    def count(vm):
+        lines = vm.check("cat /proc/interrupts").splitlines()
+        counts = {line.split()[-1]: sum(int(n) for n in line.split()[1:] if n.isdigit())
+                  for line in lines if line.endswith(("-in", "-out"))}
+        into, = (n for name, n in counts.items() if name.endswith("-in"))
+        out, = (n for name, n in counts.items() if name.endswith("-out"))
+        return into, out
+
+    with run.vm() as vm:
+        vm.boot()
+        before = count(vm)
+        vm.check("wltest rounds")
+        into, out = (b - a for a, b in zip(before, count(vm)))
+        print(f"# {into} for messages, {out} for answers")
+        if not into or out > into / 2:
+            raise vms.Error(f"{out} interrupts for answers, {into} for "
+                            "messages")
+        run.healthy(vm)
+
+
+@test
 def reset(run):
     with run.vm() as vm:
         vm.boot()

@@ -37,6 +37,7 @@ static const struct {
     int special; /* only when asked for by name */
 } tests[] = {
     { "ping", test_ping, 0 },
+    { "late-error", test_late_error, 0 }, /* while all is quiet */
     { "echo", test_echo, 0 },
     { "named", test_named, 0 },
     { "memory", test_memory, 0 },
@@ -55,6 +56,7 @@ static const struct {
     { "many-at-once", test_many_at_once, 0 },
     { "session-end", test_session_end, 1 },
     { "across", test_across, 1 },
+    { "rounds", test_rounds, 1 },
     { "hold", test_hold, 1 },
     { "hold-maps", test_hold_maps, 1 },
     { "take-all", test_take_all, 1 },

@@ -106,6 +106,8 @@ void test_pipes(void);
 /* wltest_waits.c */
 void test_hang_up(void);
 void test_no_wait(void);
+void test_late_error(void);
+void test_rounds(void);
 void test_signals(void);
 void test_interrupted_new(void);
 void test_unread(void);

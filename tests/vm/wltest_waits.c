@@ -67,6 +67,34 @@ void test_no_wait(void)
     close(other);
 }
 
+/* An answer that nobody asked to be told of brings its error nevertheless, and
+ * nothing else happens meanwhile. */
+void test_late_error(void)
+{
+    int shm = make_kind(VIRTWL_IOCTL_NEW_ALLOC, 4096);
+
+    CHECK(shm >= 0 && fcntl(shm, F_SETFL, O_NONBLOCK) == 0);
+    CHECK(write(shm, "data", 4) == 4); /* memory takes none */
+    CHECK(poll_for(shm, POLLIN, 60000) & POLLERR);
+    CHECK(write(shm, "data", 4) < 0 && errno == EINVAL);
+    close(shm);
+}
+
+void test_rounds(void)
+{
+    uint32_t head[3] = { ECHO, 4, 0 }, back;
+    int ctx = make_ctx();
+
+    CHECK(ctx >= 0);
+    CHECK(fcntl(ctx, F_SETFL, O_NONBLOCK) == 0);
+    for (head[2] = 0; head[2] < 1000; head[2]++) {
+        CHECK(send_fds(ctx, head, sizeof head, NULL, 0) == 0);
+        CHECK(poll_for(ctx, POLLIN, 60000) == POLLIN);
+        CHECK(recv_exactly(ctx, &back, 4) == 0 && back == head[2]);
+    }
+    close(ctx);
+}
+
 void test_signals(void)
 {
     static uint8_t data[1 << 20];

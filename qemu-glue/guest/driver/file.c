@@ -40,8 +40,11 @@ static bool may_send(struct wl_vfd *vfd, size_t len)
 /* A place among the VFD's SENDs, or an error that one before this met. */
 static int take_out_room(struct wl_vfd *vfd, size_t len, bool block)
 {
+	bool looked = false;
 	int err;
 
+	if (READ_ONCE(vfd->n_out))
+		wl_out_look(vfd->wd);
 	for (;;) {
 		spin_lock_irq(&vfd->lock);
 		err = -EAGAIN;
@@ -56,11 +59,17 @@ static int take_out_room(struct wl_vfd *vfd, size_t len, bool block)
 			err = 0;
 		}
 		spin_unlock_irq(&vfd->lock);
+		if (err == -EAGAIN && !looked) {
+			looked = true;
+			wl_out_hurry(vfd->wd);
+			continue;
+		}
 		if (err != -EAGAIN || !block)
 			return err;
 		err = wait_event_interruptible(vfd->wait, may_send(vfd, len));
 		if (err)
 			return err;
+		looked = false;
 	}
 }
 
@@ -139,6 +148,7 @@ ssize_t wl_send(struct file *file, struct wl_item *items, unsigned int n_items,
 	if (err)
 		goto free_req;
 
+	req->quiet = !block && !n_items;
 	wl_submit(req, block ? WL_REQ_WAITED : WL_REQ_ALONE);
 	if (!block || wl_wait(req))
 		return len;
@@ -313,6 +323,8 @@ static __poll_t vfd_poll(struct file *file, poll_table *wait)
 	__poll_t events = 0;
 
 	poll_wait(file, &vfd->wait, wait);
+	if (READ_ONCE(vfd->n_out) && !may_send(vfd, 1))
+		wl_out_hurry(vfd->wd);
 	spin_lock_irq(&vfd->lock);
 	if (!list_empty(&vfd->msgs))
 		events |= EPOLLIN | EPOLLRDNORM;
@@ -330,6 +342,7 @@ static void vfd_show_fdinfo(struct seq_file *seq, struct file *file)
 {
 	struct wl_vfd *vfd = wl_vfd_of_file(file);
 
+	wl_out_look(vfd->wd);
 	spin_lock_irq(&vfd->lock);
 	seq_printf(seq, "virtwl-id:\t%#x\nvirtwl-size:\t%u\n", vfd->id,
 		   vfd->size);

@@ -247,6 +247,7 @@ static void in_work(struct work_struct *work)
 	unsigned int len, n;
 	bool idle, kept;
 
+	wl_out_look(wd);
 	for (n = 1; n <= BUDGET; n++) {
 		mutex_lock(&wd->in_lock);
 		idle = !wd->in_vq;

@@ -11,6 +11,12 @@
  * When the answer comes, the submitter is woken, or done_work sees to the
  * rest when nobody waits (any more): a NEW that was interrupted is closed
  * again, VFDs that were sent are let go, a CLOSE frees the id.
+ *
+ * An answer that nobody needs soon is `quiet`: that of a SEND of bytes whose
+ * sender went on. The device is asked for no interrupt for those alone; they
+ * are taken with the next request or message. Who finds out that such an
+ * answer matters, since a VFD is full or is to be closed, says wl_out_hurry();
+ * and so does look_work a moment later, for an error that somebody waits for.
  */
 #include <linux/file.h>
 #include <linux/scatterlist.h>
@@ -21,7 +27,7 @@
 #include "wl.h"
 
 #define SEG_BYTES (64U << 10)
-#define RETRY_DELAY (HZ / 20)
+#define LOOK_DELAY (HZ / 20)
 
 struct wl_req *wl_req_alloc(struct wl_vfd *vfd, u32 type, size_t head_len,
 			    size_t resp_len)
@@ -202,8 +208,10 @@ static int add_to_ring(struct wl_req *req)
 	sgs[n] = &resp;
 
 	err = virtqueue_add_sgs(req->wd->out_vq, sgs, n, 1, req, GFP_ATOMIC);
-	if (!err)
+	if (!err) {
 		req->wd->n_in_flight++;
+		req->wd->n_wanted += !req->quiet;
+	}
 	return err;
 }
 
@@ -222,8 +230,8 @@ static bool flush_list(struct wl_device *wd, struct list_head *list,
 		if (err == -ENOSPC ||
 		    (err == -ENOMEM && req->type == VIRTIO_WL_CMD_VFD_CLOSE)) {
 			if (!wd->n_in_flight)
-				queue_delayed_work(wl_wq, &wd->retry_work,
-						   RETRY_DELAY);
+				queue_delayed_work(wl_wq, &wd->look_work,
+						   LOOK_DELAY);
 			break;
 		}
 		list_del_init(&req->link);
@@ -243,6 +251,38 @@ static void flush_pending(struct wl_device *wd)
 	added |= flush_list(wd, &wd->pending, wd->out_reserve);
 	if (added)
 		virtqueue_kick(wd->out_vq);
+}
+
+static void take_answers(struct wl_device *wd)
+{
+	struct wl_req *req;
+	unsigned int len;
+
+	while ((req = virtqueue_get_buf(wd->out_vq, &len))) {
+		wd->n_in_flight--;
+		wd->n_wanted -= !req->quiet;
+		finish(req, take_answer(req, len));
+	}
+	if (!wd->n_in_flight)
+		wd->hurry = false;
+}
+
+/* out_lock is held, and wd is up. All that can be done now is done, and the
+ * device calls for what is needed later. */
+static void settle(struct wl_device *wd)
+{
+	struct virtqueue *vq = wd->out_vq;
+	bool more;
+
+	do {
+		virtqueue_disable_cb(vq);
+		take_answers(wd);
+		flush_pending(wd);
+		more = wd->n_wanted || wd->hurry || !list_empty(&wd->urgent) ||
+		       !list_empty(&wd->pending);
+	} while (more && !virtqueue_enable_cb(vq) && !virtqueue_is_broken(vq));
+	if (!more && wd->n_in_flight)
+		queue_delayed_work(wl_wq, &wd->look_work, LOOK_DELAY);
 }
 
 /* The device answers it at once, whatever peers do. */
@@ -277,7 +317,7 @@ void wl_submit(struct wl_req *req, enum wl_req_state how)
 	if (wd->up && req->vfd->session == wd->session) {
 		list_add_tail(&req->link,
 			      is_urgent(req) ? &wd->urgent : &wd->pending);
-		flush_pending(wd);
+		settle(wd);
 	} else {
 		finish(req, -ENODEV);
 	}
@@ -345,38 +385,40 @@ static void done_work(struct work_struct *work)
 	wl_device_put(wd);
 }
 
-static void retry_work(struct work_struct *work)
+/* Takes the answers that are there. */
+void wl_out_look(struct wl_device *wd)
 {
-	struct wl_device *wd = container_of(to_delayed_work(work),
-					    struct wl_device, retry_work);
+	unsigned long flags;
 
-	spin_lock_irq(&wd->out_lock);
+	spin_lock_irqsave(&wd->out_lock, flags);
 	if (wd->up)
-		flush_pending(wd);
-	spin_unlock_irq(&wd->out_lock);
+		settle(wd);
+	spin_unlock_irqrestore(&wd->out_lock, flags);
+}
+
+/* The same, and the device calls until it has answered all it has. */
+void wl_out_hurry(struct wl_device *wd)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&wd->out_lock, flags);
+	if (wd->up) {
+		wd->hurry = true;
+		settle(wd);
+	}
+	spin_unlock_irqrestore(&wd->out_lock, flags);
+}
+
+static void look_work(struct work_struct *work)
+{
+	wl_out_hurry(container_of(to_delayed_work(work), struct wl_device,
+				  look_work));
 }
 
 /* Interrupt. */
 void wl_out_done(struct virtqueue *vq)
 {
-	struct wl_device *wd = vq->vdev->priv;
-	struct wl_req *req;
-	unsigned long flags;
-	unsigned int len;
-
-	spin_lock_irqsave(&wd->out_lock, flags);
-	if (!wd->up)
-		goto out;
-	do {
-		virtqueue_disable_cb(vq);
-		while ((req = virtqueue_get_buf(vq, &len))) {
-			wd->n_in_flight--;
-			finish(req, take_answer(req, len));
-		}
-	} while (!virtqueue_enable_cb(vq) && !virtqueue_is_broken(vq));
-	flush_pending(wd);
-out:
-	spin_unlock_irqrestore(&wd->out_lock, flags);
+	wl_out_look(vq->vdev->priv);
 }
 
 /* After sleep: calls and kicks may have been lost. */
@@ -393,7 +435,7 @@ void wl_out_init(struct wl_device *wd)
 	INIT_LIST_HEAD(&wd->pending);
 	INIT_LIST_HEAD(&wd->done);
 	INIT_WORK(&wd->done_work, done_work);
-	INIT_DELAYED_WORK(&wd->retry_work, retry_work);
+	INIT_DELAYED_WORK(&wd->look_work, look_work);
 }
 
 int wl_out_start(struct wl_device *wd, struct virtqueue *vq)
@@ -408,6 +450,8 @@ int wl_out_start(struct wl_device *wd, struct virtqueue *vq)
 	wd->out_segs = min_t(unsigned int, size, WL_MAX_SEGS);
 	wd->out_reserve = min_t(unsigned int, size / 4, WL_OUT_RESERVE);
 	wd->n_in_flight = 0;
+	wd->n_wanted = 0;
+	wd->hurry = false;
 	wd->up = true;
 	spin_unlock_irq(&wd->out_lock);
 	return 0;
@@ -441,6 +485,7 @@ void wl_out_drain(struct wl_device *wd)
 		finish(req, -ENODEV);
 	}
 	wd->n_in_flight = 0;
+	wd->n_wanted = 0;
 	spin_unlock_irq(&wd->out_lock);
-	cancel_delayed_work_sync(&wd->retry_work);
+	cancel_delayed_work_sync(&wd->look_work);
 }

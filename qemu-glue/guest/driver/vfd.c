@@ -166,6 +166,8 @@ void wl_vfd_close(struct wl_vfd *vfd)
 	bool send = false;
 	LIST_HEAD(msgs);
 
+	if (READ_ONCE(vfd->n_out))
+		wl_out_hurry(vfd->wd);
 	spin_lock_irq(&vfd->lock);
 	vfd->closing = true;
 	list_splice_init(&vfd->msgs, &msgs);

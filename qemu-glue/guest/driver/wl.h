@@ -116,12 +116,14 @@ struct wl_device {
 	struct virtqueue *out_vq;
 	unsigned int out_segs; /* most segments of a request */
 	unsigned int n_in_flight;
+	unsigned int n_wanted; /* of them, those that are not quiet */
+	bool hurry; /* all answers are needed, until there is none to come */
 	unsigned int out_reserve; /* descriptors that are not for SENDs */
 	struct list_head urgent; /* wl_req.link: NEW and CLOSE that wait */
 	struct list_head pending; /* wl_req.link: other requests */
 	struct list_head done; /* wl_req.link: for done_work */
 	struct work_struct done_work;
-	struct delayed_work retry_work; /* pending, without an interrupt */
+	struct delayed_work look_work; /* for what no interrupt says */
 
 	struct mutex in_lock; /* all that follows */
 	struct virtqueue *in_vq; /* NULL between sessions */
@@ -186,6 +188,7 @@ struct wl_req {
 	atomic_t state; /* enum wl_req_state */
 	struct completion answered;
 	int err; /* when DONE: 0 or -errno */
+	bool quiet; /* nobody needs its answer soon */
 	u32 type;
 
 	/* SEND: what goes with it */
@@ -276,6 +279,8 @@ void wl_out_stop(struct wl_device *wd);
 void wl_out_drain(struct wl_device *wd);
 void wl_out_init(struct wl_device *wd);
 void wl_out_done(struct virtqueue *vq);
+void wl_out_look(struct wl_device *wd);
+void wl_out_hurry(struct wl_device *wd);
 void wl_out_wake(struct wl_device *wd);
 
 /* in.c */
