@@ -47,11 +47,12 @@ class Dead(Error):
     """QEMU ended."""
 
 
-def tap(names, act, errors=(), explain=lambda: ""):
+def tap(names, act, errors=(), explain=lambda: "", first=1):
     """Calls act(name) for each, prints TAP, and says whether one failed;
-    explain() adds to what an Error, an OSError or one of errors says."""
+    explain() adds to what an Error, an OSError or one of errors says. first is
+    the number of the first."""
     failed = False
-    for number, name in enumerate(names, 1):
+    for number, name in enumerate(names, first):
         began = time.monotonic()
         try:
             act(name)
