@@ -299,6 +299,13 @@ def end_across(vm):
         raise vms.Error(f"what was open did not live on: {said}")
 
 
+def sleep_of_devices(vm):
+    """What goes to sleep from now on wakes when all devices sleep, after a
+    second in which the kernel does nothing: five, if it is not told."""
+    vm.check("echo devices > /sys/power/pm_test; "
+             "echo 1 > /sys/module/suspend/parameters/pm_test_delay")
+
+
 def freeze(vm, state="freeze"):
     vm.check(f"echo {state} > /sys/power/state", timeout=60)
 
@@ -309,7 +316,7 @@ def sleep(run):
     with run.vm() as vm:
         vm.boot()
         # all devices go to sleep and come back
-        vm.check("echo devices > /sys/power/pm_test")
+        sleep_of_devices(vm)
         for _ in range(2):
             start_across(vm)
             freeze(vm)
@@ -322,7 +329,7 @@ def sleep(run):
         end_across(vm)
         # a device that is asked for nothing before it sleeps
         gone(run)
-        vm.check("echo devices > /sys/power/pm_test")
+        sleep_of_devices(vm)
         freeze(vm)
         wltest_all(run, vm)
         gone(run)
@@ -334,8 +341,8 @@ def deep_sleep(run):
     """Suspend-to-RAM takes devices' power: what was open has ended."""
     with run.vm() as vm:
         vm.boot()
-        vm.check("echo deep > /sys/power/mem_sleep; "
-                 "echo devices > /sys/power/pm_test")
+        vm.check("echo deep > /sys/power/mem_sleep")
+        sleep_of_devices(vm)
         end_session(vm, lambda: freeze(vm, "mem"))
         ping(vm)
         gone(run)
