@@ -37,7 +37,8 @@ def take(sock):
 # Listens as QEMU does, powers off when asked, and is saved and goes on. What its
 # monitor is told stands in `said`, beside the monitor. With `stubborn` in its
 # name it does not power off; where there is a file `no-save` or `no-load`
-# beside the monitor's folder, with that in it, that fails so.
+# beside the monitor's folder, with that in it, that fails so. As long as there is
+# one named `full`, its disk cannot be written.
 QEMU = r'''#!/usr/bin/env python3
 import json, os, re, select, socket, sys
 ''' + TALK + r'''
@@ -77,6 +78,10 @@ def answer(what, arguments):
                 trouble = "that is not what was saved"
     elif what == "query-status" and refuses("stands-still") is not None:
         return b'{"return": {"status": "postmigrate"}}\n'
+    elif what == "query-status" and refuses("full") is not None:
+        return b'{"return": {"status": "io-error"}}\n'
+    elif what == "cont" and refuses("full") is not None:
+        return b'{"return": {}}\n{"event": "STOP"}\n'
     elif what == "query-migrate":
         status = {"status": "completed"}
         if trouble:

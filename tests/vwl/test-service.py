@@ -361,6 +361,29 @@ def waits(pid):
         for entry in os.scandir(f"/proc/{pid}/fd"))
 
 
+def full(desk):
+    """One that has no room for its disk waits, says so, and goes on by itself;
+    the service after that one knows, too."""
+    desk.write("run/vwl/box.full", b"")
+    desk.kill_service()
+    desk.agent.close()
+    desk.wait_state("box", "starting")
+    desk.agent = agents.Agent(desk.path("box")).serve()
+    desk.wait_state("box", "running")
+    worlds.wait(lambda: desk.monitor_heard().count("cont") > 1,
+                lambda: desk.monitor_heard())
+    for words in (["exec", "box", "true"], ["launch", "box", "foot"]):
+        worlds.wait(lambda words=words: "no room for its disk; make some" in
+                    desk.vwl(*words).stderr, f"{words} does not say why")
+    expect("no room for its disk" in desk.vwl("stop", "--save", "box").stderr,
+           "what stands still is saved")
+    worlds.wait(lambda: "warn  box: the machine waits, as there is no room for "
+                "its disk\n      -> make some on this host" in
+                desk.vwl("doctor", "box").stdout, "doctor does not say why")
+    os.unlink(f"{desk.dir}/run/vwl/box.full")
+    worlds.wait(lambda: desk.exec("true").returncode == 0, "it does not go on")
+
+
 def daemon_killed(desk):
     old = desk.pid("box", "device")
     os.kill(old, signal.SIGKILL)
@@ -428,7 +451,7 @@ def delete(desk):
 TESTS = [none, doctor, run, doctor_of, logs, logs_followed, statuses, streams,
          interrupt, killed_client, apps, policy, asked, look, transfers_asked,
          rude_device, agent_goes, rude_agent, service_killed, ends_while_asked,
-         daemon_killed, stop, force, broken, no_agent, delete]
+         full, daemon_killed, stop, force, broken, no_agent, delete]
 
 
 def main():

@@ -34,6 +34,7 @@ struct vwl_box {
     bool is_preparing; /* a thread looks at the host */
     bool powered_off;  /* the guest did, or was told to */
     char *error, *agent;
+    char *waits; /* why it stands still, or NULL */
     struct vwl_running running;
     gint64 since;
     unsigned int may; /* enum vwl_may */
@@ -85,6 +86,7 @@ static void clear_timers(struct vwl_box *box)
 static void let_go(struct vwl_box *box)
 {
     clear_timers(box);
+    g_clear_pointer(&box->waits, g_free);
     g_clear_pointer(&box->monitor, vwl_monitor_destroy);
     g_clear_pointer(&box->serial, vwl_serial_destroy);
     g_clear_pointer(&box->agents, vwl_agents_destroy);
@@ -134,27 +136,14 @@ static void kill_later(struct vwl_box *box)
     }
 }
 
-/* It has not been said yet. */
-static void say_why(struct vwl_box *box)
-{
-    char *line = vwl_launch_last_line(box->name);
-
-    g_free(box->error);
-    box->error = g_strdup_printf(
-        vwl_monitor_is_loading(box->monitor)
-            ? "QEMU cannot go on with what was saved: %s; run: vwl run "
-              "--discard-saved %s, which starts it anew"
-            : "QEMU has ended: %s; see: vwl logs %s",
-        line, box->name);
-    g_free(line);
-}
-
 static void on_qemu_ended(void *data)
 {
     struct vwl_box *box = data;
 
     if (!is_meant(box) && !box->error[0]) {
-        say_why(box);
+        g_free(box->error);
+        box->error = vwl_launch_say_why(box->name,
+                                        vwl_monitor_is_loading(box->monitor));
     }
     g_clear_pointer(&box->qemu, vwl_process_forget);
     g_clear_pointer(&box->monitor, vwl_monitor_destroy);
@@ -239,11 +228,11 @@ static void on_broken(void *data, const char *text)
     vwl_process_signal(box->qemu, SIGKILL);
 }
 
-static void on_warned(void *data, const char *text)
+static void on_waits(void *data, const char *text)
 {
     struct vwl_box *box = data;
 
-    set_text(&box->running.warning, text);
+    set_text(&box->waits, text);
     box->ops->changed(box->data);
 }
 
@@ -263,7 +252,7 @@ static void on_saved(void *data, const GError *error)
 static const struct vwl_monitor_ops monitor_ops = {
     .powered_off = on_powered_off,
     .broken = on_broken,
-    .warned = on_warned,
+    .waits = on_waits,
     .saved = on_saved,
 };
 
@@ -375,6 +364,16 @@ static void on_prepared(void *data, const struct vwl_prepared *prepared,
     g_free(start);
 }
 
+static void say_busy(const struct vwl_box *box, GError **error)
+{
+    if (box->waits) {
+        vwl_fail(error, VWL_FAIL_REFUSED, "%s", box->waits);
+    } else {
+        vwl_fail(error, VWL_FAIL_REFUSED,
+                 "%s is just starting or stopping; try again", box->name);
+    }
+}
+
 void vwl_box_start(struct vwl_box *box, const char *display, const char *sound,
                    vwl_box_done_fn done, void *data)
 {
@@ -386,8 +385,7 @@ void vwl_box_start(struct vwl_box *box, const char *display, const char *sound,
         return;
     }
     if (vwl_box_is_alive(box) || box->is_preparing) {
-        vwl_fail(&error, VWL_FAIL_REFUSED,
-                 "%s is just starting or stopping; try again", box->name);
+        say_busy(box, &error);
         done(data, error);
         g_error_free(error);
         return;
@@ -474,15 +472,14 @@ void vwl_box_save(struct vwl_box *box, vwl_box_done_fn done, void *data)
                  "%s was started by an older version of this, which did not "
                  "note how; run: vwl stop %s",
                  box->name, box->name);
-        done(data, error);
-        g_error_free(error);
-    } else if (box->state == VWL_BOX_RUNNING &&
+    } else if (box->state == VWL_BOX_RUNNING && !box->waits &&
                vwl_monitor_save(box->monitor)) {
         wait_for_stop(box, done, data);
         set_state(box, VWL_BOX_SAVING);
     } else {
-        vwl_fail(&error, VWL_FAIL_REFUSED,
-                 "%s is just starting or stopping; try again", box->name);
+        say_busy(box, &error);
+    }
+    if (error) {
         done(data, error);
         g_error_free(error);
     }
@@ -565,12 +562,17 @@ void vwl_box_look(const struct vwl_box *box, struct vwl_box_view *view)
     *view = (struct vwl_box_view){
         .state = box->state,
         .error = box->error,
-        .warning = box->running.warning,
+        .warning = box->waits ? box->waits : box->running.warning,
         .agent = box->agent,
         .accelerator = box->running.accelerator,
         .since = box->since,
         .memory = box->running.memory,
     };
+}
+
+const char *vwl_box_waits(const struct vwl_box *box)
+{
+    return box->waits;
 }
 
 bool vwl_box_is_alive(const struct vwl_box *box)

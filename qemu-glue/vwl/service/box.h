@@ -63,6 +63,10 @@ const char *vwl_box_name(const struct vwl_box *box);
 void vwl_box_look(const struct vwl_box *box, struct vwl_box_view *view);
 bool vwl_box_is_alive(const struct vwl_box *box); /* there are processes */
 
+/* "WHAT; NEXT STEP" if the guest stands still, and nobody in it would answer;
+ * else NULL. */
+const char *vwl_box_waits(const struct vwl_box *box);
+
 /* Paths of sockets; NULL: found in the environment. */
 void vwl_box_start(struct vwl_box *box, const char *display, const char *sound,
                    vwl_box_done_fn done, void *data);

@@ -162,6 +162,8 @@ static gboolean on_launch(VwlBusMachine *skeleton, GDBusMethodInvocation *call,
     if (!link) {
         vwl_fail(&error, VWL_FAIL_NOT_RUNNING, "%s is stopped; run: vwl run %s",
                  desk->name, desk->name);
+    } else if (vwl_box_waits(desk->box)) {
+        vwl_fail(&error, VWL_FAIL_REFUSED, "%s", vwl_box_waits(desk->box));
     } else {
         ok = vwl_link_launch(link, id, token, on_launched, launch, &error) != 0;
     }

@@ -163,6 +163,8 @@ static gboolean on_exec(VwlBusMachine *skeleton, GDBusMethodInvocation *call,
 
     if (!argv[0]) {
         vwl_fail(&error, VWL_FAIL_USAGE, "Exec of nothing; name a program");
+    } else if (vwl_box_waits(jobs->box)) {
+        vwl_fail(&error, VWL_FAIL_REFUSED, "%s", vwl_box_waits(jobs->box));
     } else if (read_options(options, &wish, &error) &&
                take_pipes(list, handles, fds, &error)) {
         fill(&wish, argv);

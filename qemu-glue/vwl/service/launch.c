@@ -97,7 +97,7 @@ struct vwl_process *vwl_launch_qemu(const char *name,
     return process;
 }
 
-char *vwl_launch_last_line(const char *name)
+static char *last_line(const char *name)
 {
     char *path = log_of(name, "qemu"), *text = NULL, *line = NULL;
 
@@ -109,4 +109,17 @@ char *vwl_launch_last_line(const char *name)
     g_free(text);
     g_free(path);
     return line ? line : g_strdup("");
+}
+
+char *vwl_launch_say_why(const char *name, bool loads)
+{
+    char *line = last_line(name);
+    char *text = g_strdup_printf(
+        loads ? "QEMU cannot go on with what was saved: %s; run: vwl run "
+                "--discard-saved %s, which starts it anew"
+              : "QEMU has ended: %s; see: vwl logs %s",
+        line, name);
+
+    g_free(line);
+    return text;
 }

@@ -23,7 +23,7 @@ struct vwl_process *vwl_launch_qemu(const char *name,
                                     const struct vwl_running *running,
                                     bool loads, GError **error);
 
-/* The last thing that QEMU said; never NULL. */
-char *vwl_launch_last_line(const char *name);
+/* Why QEMU has ended, by what it said last, and the next step. */
+char *vwl_launch_say_why(const char *name, bool loads);
 
 #endif

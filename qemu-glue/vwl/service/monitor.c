@@ -7,11 +7,15 @@
 #include "saved.h"
 #include "saver.h"
 
+#define AGAIN_SECONDS 2
+
 struct vwl_monitor {
     char *name, *version;
     char *const *line;
     enum vwl_monitor_begin begin;
     bool is_ready, is_loading;
+    bool stands;             /* since the last time that it was to go on */
+    unsigned int again;      /* timer, while it waits for room */
     struct vwl_qmp *qmp;     /* NULL when it has hung up */
     struct vwl_saver *saver; /* while it is saved or loaded */
     const struct vwl_monitor_ops *ops;
@@ -32,6 +36,40 @@ static void break_down(struct vwl_monitor *monitor, char *text)
     g_free(text);
 }
 
+/* ---- no room for its disk ------------------------------------------------ */
+
+/* QEMU tries again what it could not write: it stops anew at once, or there is
+ * room. */
+static gboolean on_again(gpointer data)
+{
+    struct vwl_monitor *monitor = data;
+
+    if (monitor->saver) {
+        return G_SOURCE_CONTINUE;
+    }
+    if (monitor->stands) {
+        monitor->stands = false;
+        vwl_qmp_send(monitor->qmp, "cont", NULL, NULL);
+        return G_SOURCE_CONTINUE;
+    }
+    monitor->again = 0;
+    monitor->ops->waits(monitor->data, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+static void wait_for_room(struct vwl_monitor *monitor)
+{
+    monitor->stands = true;
+    if (monitor->again == 0) {
+        monitor->again = g_timeout_add_seconds(AGAIN_SECONDS, on_again,
+                                               monitor);
+        monitor->ops->waits(monitor->data,
+                            "the machine waits, as there is no room for its "
+                            "disk; make some on this host, and it goes on by "
+                            "itself");
+    }
+}
+
 /* ---- while it runs ------------------------------------------------------ */
 
 static void on_status(void *data, JsonNode *value, const char *why)
@@ -45,10 +83,7 @@ static void on_status(void *data, JsonNode *value, const char *why)
                                    "run: vwl run %s --accel=tcg",
                                    monitor->name));
     } else if (strcmp(status, "io-error") == 0) {
-        monitor->ops->warned(monitor->data,
-                             "the machine waits, as its disk cannot be "
-                             "written; make room on the host, then stop it by "
-                             "force and run it again");
+        wait_for_room(monitor);
     }
 }
 
@@ -103,6 +138,8 @@ static void on_status_found(void *data, JsonNode *value, const char *why)
                strcmp(status, "postmigrate") == 0) {
         vwl_qmp_send(monitor->qmp, "migrate_cancel", NULL, NULL);
         vwl_qmp_send(monitor->qmp, "cont", NULL, NULL);
+    } else if (strcmp(status, "io-error") == 0) {
+        wait_for_room(monitor);
     }
 }
 
@@ -163,6 +200,7 @@ static void on_closed(void *data)
 {
     struct vwl_monitor *monitor = data;
 
+    g_clear_handle_id(&monitor->again, g_source_remove);
     g_clear_pointer(&monitor->qmp, vwl_qmp_destroy);
     g_clear_pointer(&monitor->saver, vwl_saver_destroy);
 }

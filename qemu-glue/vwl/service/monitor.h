@@ -23,8 +23,8 @@ struct vwl_monitor_ops {
     void (*powered_off)(void *data);
     /* It is of no use: kill it. Text is "WHAT; NEXT STEP". */
     void (*broken)(void *data, const char *text);
-    /* The user should know. */
-    void (*warned)(void *data, const char *text);
+    /* The guest stands still for want of room; NULL: no more. */
+    void (*waits)(void *data, const char *text);
     /* NULL: it is saved, and stands still; else it runs on. */
     void (*saved)(void *data, const GError *error);
 };
