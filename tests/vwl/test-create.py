@@ -119,7 +119,7 @@ def maker(world):
 
 
 def main():
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    worlds.usual_signals()
     with worlds.World(sys.argv[1]) as world:
         world.maker = sys.argv[2]
         prepare(world)

@@ -455,8 +455,7 @@ TESTS = [none, doctor, run, doctor_of, logs, logs_followed, statuses, streams,
 
 
 def main():
-    # A shell's background job has it ignored, and all its children, too.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    worlds.usual_signals()
     with Desk(*sys.argv[1:4]) as desk:
         return worlds.tap(TESTS, desk)
 

@@ -8,6 +8,7 @@ compositor, and the programs that were built.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -40,6 +41,13 @@ def is_over(pid):
             return file.read().rpartition(b")")[2].split()[0] == b"Z"
     except OSError:
         return True
+
+
+def usual_signals():
+    """Who starts a test in the background, or under nohup, has some ignored, and
+    so would all that the test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class World:
