@@ -4,7 +4,8 @@
 made, started on a desktop, used and stopped.
 
     test-vwl.py --qemu=COMMAND --plugin=PATH --daemon=PATH --vwl=PATH
-                --service=PATH --bridge=PATH
+                --service=PATH --bridge=PATH --libexec=PATH
+                --notifications=PATH
 
 Prints TAP. The tests build on each other. A machine that was made for the same
 kit is taken from the cache.
@@ -27,12 +28,13 @@ import desktop as desktops
 import host as hosts
 
 sys.path[:0] = [f"{hosts.TOP}/tests/vwl", f"{hosts.TOP}/tests/bridge"]
+import notifier  # noqa: E402
 import soundserver  # noqa: E402
 import worlds  # noqa: E402
 from worlds import expect  # noqa: E402
 
 CREATE_SECONDS = 900
-PACKAGES = "galculator,pulseaudio-utils"
+PACKAGES = "galculator,pulseaudio-utils,wl-clipboard"
 DAY = 24 * 60 * 60
 PREFIX = "org.vhost_user_wl.vm.test."
 LOOK = f"{hosts.TOP}/tests/bridge/look.py"
@@ -282,6 +284,38 @@ def links(story):
     expect(not has("http://example.org/denied"), done)
 
 
+def asked(story):
+    """A program of the guest wants the host's clipboard: the device asks, its
+    user is asked by a notification, and what he presses is what it gets. (No
+    other window is there: sway takes the offer from whoever loses the focus.)"""
+    text = "from the host's clipboard"
+    host = [subprocess.Popen(words, env=story.desktop.env,
+                             stderr=subprocess.DEVNULL)
+            for words in (["wtype", "-s", "3600000", ""],
+                          ["wl-copy", "--foreground", text])]
+    notes = notifier.Notifier(story.options.notifications, story.env)
+    try:
+        story.check("policy", "test", "clipboard=ask")
+        for label, wanted in ("Allow", text), ("Deny", ""):
+            with subprocess.Popen(
+                    [story.program, "exec", "test", "wl-paste", "-n"],
+                    env=story.env, stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE, text=True) as paste:
+                note = notes.note()
+                while note.startswith("close"):
+                    note = notes.note()
+                expect(note.split("|")[1] == "Paste into test?", note)
+                notes.press(note, label)
+                got = paste.communicate(timeout=60)[0]
+                expect(got == wanted, f"{label}: {got!r}")
+    finally:
+        story.check("policy", "test", "--reset")
+        notes.close()
+        for program in host:
+            program.kill()
+            program.wait()
+
+
 def share(story):
     """A folder of the host's, in which the guest's user has his rights."""
     with open(f"{story.share}/there", "w", encoding="utf-8") as file:
@@ -336,18 +370,18 @@ def stop(story):
 def main():
     parser = argparse.ArgumentParser()
     for name in ("qemu", "plugin", "daemon", "vwl", "service", "bridge",
-                 "libexec"):
+                 "libexec", "notifications"):
         parser.add_argument(f"--{name}", required=True)
     options = parser.parse_args()
     if os.getuid():
         print("1..0 # SKIP the machine is made as root here")
         return False
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    worlds.usual_signals()
     with desktops.Desktop("sway") as desktop, \
             Story(options, desktop) as story:
         return worlds.tap([create, run, statuses, streams, interrupt, root,
-                           apps, terminal, gtk, sound, links, share, doctor,
-                           saved, stop],
+                           asked, apps, terminal, gtk, sound, links, share,
+                           doctor, saved, stop],
                           story)
 
 

@@ -4,13 +4,12 @@ daemon, the guest's agent and the desktop's notifications are doubles."""
 
 import json
 import os
-import queue
 import signal
 import socket
 import subprocess
-import threading
 
 import agents
+import notifier
 import worlds
 from worlds import expect
 
@@ -21,12 +20,9 @@ class Desk(worlds.Desk):
     def __init__(self, vwl, service, notifications):
         super().__init__(vwl, service)
         self.service = service
-        self.notifier = subprocess.Popen(
-            [notifications], env=self.env, text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.notes, self.signals = queue.Queue(), queue.Queue()
-        threading.Thread(target=self.read_notes, daemon=True).start()
-        expect(self.note() == "ready", "no double")
+        self.notifier = notifier.Notifier(notifications, self.env)
+        self.note, self.press = self.notifier.note, self.notifier.press
+        self.asked = self.notifier.asked
         self.script("qemu", agents.QEMU)
         self.script("daemon", agents.DAEMON)
         self.agent = None
@@ -104,34 +100,8 @@ class Desk(worlds.Desk):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.sendto(text.encode(), self.path("box", "control.say"))
 
-    def read_notes(self):
-        for line in self.notifier.stdout:
-            kind = self.signals if line.startswith("asked ") else self.notes
-            kind.put(line.rstrip("\n"))
-
-    @staticmethod
-    def next_of(lines):
-        try:
-            return lines.get(timeout=60)
-        except queue.Empty as error:
-            raise worlds.Error("nobody is asked") from error
-
-    def note(self):
-        """The next thing that the notification server is told."""
-        return self.next_of(self.notes)
-
-    def asked(self):
-        """The next signal Asked: its serial, what, detail."""
-        return self.next_of(self.signals).split(" ", 1)[1].split("|")
-
-    def press(self, note, label):
-        number = note.split()[1].partition("|")[0]
-        self.notifier.stdin.write(f"{number} {label}\n")
-
     def close(self):
-        self.notifier.stdin.close()
-        self.notifier.wait()
-        self.notifier.stdout.close()
+        self.notifier.close()
         if self.agent:
             self.agent.close()
         super().close()
