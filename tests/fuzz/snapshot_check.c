@@ -45,11 +45,13 @@ static void check_vfds(const GByteArray *stream, const struct layout *layout)
     }
 }
 
-/* Who is not known is told once, and listed after that, by who told it. */
+/* Who is not known is told once, and listed after that, by who told it. Nobody
+ * is listed twice. */
 static void check_messages(const GByteArray *stream,
                            const struct layout *layout)
 {
     GHashTable *told = g_hash_table_new(NULL, NULL);
+    GHashTable *listed = g_hash_table_new(NULL, NULL);
 
     for (uint32_t i = 0; i < layout->n_messages; i++) {
         const uint8_t *message = stream->data + layout->message[i];
@@ -73,6 +75,7 @@ static void check_messages(const GByteArray *stream,
             fuzz_check(!vfd || get32(vfd + 8) & KNOWN ||
                        g_hash_table_lookup(told, GUINT_TO_POINTER(id)) ==
                            GUINT_TO_POINTER(get32(message + 4) + 1));
+            fuzz_check(!vfd || g_hash_table_add(listed, GUINT_TO_POINTER(id)));
         }
     }
     for (uint32_t i = 0; i < layout->n_vfds; i++) {
@@ -81,6 +84,7 @@ static void check_messages(const GByteArray *stream,
         fuzz_check(get32(vfd + 8) & KNOWN ||
                    g_hash_table_contains(told, GUINT_TO_POINTER(get32(vfd))));
     }
+    g_hash_table_unref(listed);
     g_hash_table_unref(told);
 }
 

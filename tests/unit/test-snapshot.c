@@ -337,6 +337,36 @@ static void test_maps_refused(void)
     core_rig_free(rig);
 }
 
+static void sign(uint8_t *bytes, size_t len)
+{
+    GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+    gsize n = 32;
+
+    g_checksum_update(sum, bytes, (gssize)len - 32);
+    g_checksum_get_digest(sum, bytes + len - 32, &n);
+    g_checksum_free(sum);
+}
+
+/* Closing who has one of the messages would close what another told of. */
+static void test_listed_twice(void)
+{
+    static const uint32_t ids[] = { 0x40000000, 0x40000001, 0x40000002 };
+    GByteArray *stream = full();
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    uint8_t *list = memmem(stream->data, stream->len, ids, sizeof ids);
+
+    g_assert_nonnull(list);
+    memcpy(list + 4, list, 4);
+    sign(stream->data, stream->len);
+    g_assert_cmpint(load(rig, stream->data, stream->len, 4096, true), ==,
+                    -EINVAL);
+    memcpy(list, ids, sizeof ids);
+    sign(stream->data, stream->len);
+    g_assert_cmpint(load(rig, stream->data, stream->len, 4096, true), ==, 0);
+    g_byte_array_unref(stream);
+    core_rig_free(rig);
+}
+
 /* With a checksum that fits: whatever it says, nothing breaks. */
 static void test_forged(void)
 {
@@ -347,8 +377,6 @@ static void test_forged(void)
     for (unsigned int i = 0; i < 300; i++) {
         struct core_rig *rig = core_rig_new(MODE_K23);
         g_autofree uint8_t *bytes = g_memdup2(stream->data, stream->len);
-        GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
-        gsize n = 32;
 
         for (unsigned int j = 0; j <= i % 3; j++) {
             /* the head, its VFDs, or what comes behind the data of pipes */
@@ -360,9 +388,7 @@ static void test_forged(void)
                                                           << g_rand_int_range(
                                                                  random, 0, 8));
         }
-        g_checksum_update(sum, bytes, (gssize)stream->len - 32);
-        g_checksum_get_digest(sum, bytes + stream->len - 32, &n);
-        g_checksum_free(sum);
+        sign(bytes, stream->len);
         if (load_any(rig, bytes, stream->len) == 0) {
             accepted++;
             vwl_core_remake(rig->core);
@@ -388,6 +414,7 @@ int main(int argc, char **argv)
                          test_whole);
     g_test_add_func("/snapshot/again", test_again);
     g_test_add_func("/snapshot/refused", test_refused);
+    g_test_add_func("/snapshot/listed-twice", test_listed_twice);
     g_test_add_func("/snapshot/forged", test_forged);
     g_test_add_func("/snapshot/limits", test_limits);
     g_test_add_func("/snapshot/maps-refused", test_maps_refused);

@@ -119,10 +119,16 @@ static const struct vwl_image *image_of(const struct vwl_loader *loader,
     return g_hash_table_lookup(loader->by_id, GUINT_TO_POINTER(id));
 }
 
-/* What the guest knows, or this context has told it: closing the context
- * closes what its messages list. */
+/* What the messages so far have said. */
+struct told {
+    GHashTable *fresh;  /* id, and that of who told it */
+    GHashTable *listed; /* ids */
+};
+
+/* What the guest knows, or this context has told it, and once: closing the
+ * context closes what its messages list. */
 static bool message_may_list(const struct vwl_loader *loader, uint32_t owner,
-                             uint32_t id, GHashTable *fresh)
+                             uint32_t id, struct told *told)
 {
     const struct vwl_image *image = image_of(loader, id);
     gpointer teller;
@@ -130,16 +136,19 @@ static bool message_may_list(const struct vwl_loader *loader, uint32_t owner,
     if (!image) { /* told, and closed since */
         return id & VIRTIO_WL_VFD_HOST_ID_BIT && id < loader->next_id;
     }
-    return image->bits & VWL_IMAGE_KNOWN ||
-           (g_hash_table_lookup_extended(fresh, GUINT_TO_POINTER(id), NULL,
-                                         &teller) &&
-            GPOINTER_TO_UINT(teller) == owner);
+    if (!(image->bits & VWL_IMAGE_KNOWN) &&
+        !(g_hash_table_lookup_extended(told->fresh, GUINT_TO_POINTER(id), NULL,
+                                       &teller) &&
+          GPOINTER_TO_UINT(teller) == owner)) {
+        return false;
+    }
+    return g_hash_table_add(told->listed, GUINT_TO_POINTER(id));
 }
 
-/* One message; the cursor moves on. fresh: id, and that of who told it. */
+/* One message; the cursor moves on. */
 static const char *message_check(struct vwl_loader *loader,
                                  struct snapshot_cursor *cursor,
-                                 GHashTable *fresh)
+                                 struct told *told)
 {
     const uint8_t *at = snapshot_take(cursor, SNAPSHOT_MESSAGE_BYTES), *ids;
     uint32_t kind, owner, n, len;
@@ -159,7 +168,7 @@ static const char *message_check(struct vwl_loader *loader,
         const struct vwl_image *image = image_of(loader, n);
 
         return image && !(image->bits & VWL_IMAGE_KNOWN) &&
-                       g_hash_table_insert(fresh, GUINT_TO_POINTER(n),
+                       g_hash_table_insert(told->fresh, GUINT_TO_POINTER(n),
                                            GUINT_TO_POINTER(owner))
                    ? NULL
                    : "a VFD that is announced twice, or is known already";
@@ -172,9 +181,8 @@ static const char *message_check(struct vwl_loader *loader,
         return "a message is cut off";
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (!message_may_list(loader, owner, vwl_le_get32(ids + 4 * i),
-                              fresh)) {
-            return "a message lists an unknown VFD";
+        if (!message_may_list(loader, owner, vwl_le_get32(ids + 4 * i), told)) {
+            return "a message lists an unknown VFD, or one that another lists";
         }
     }
     return NULL;
@@ -183,21 +191,23 @@ static const char *message_check(struct vwl_loader *loader,
 static const char *messages_check(struct vwl_loader *loader,
                                   struct snapshot_cursor cursor)
 {
-    GHashTable *fresh = g_hash_table_new(NULL, NULL);
+    struct told told = { g_hash_table_new(NULL, NULL),
+                         g_hash_table_new(NULL, NULL) };
     const char *why = NULL;
 
     for (uint32_t i = 0; i < loader->n_messages && !why; i++) {
-        why = message_check(loader, &cursor, fresh);
+        why = message_check(loader, &cursor, &told);
     }
     for (uint32_t i = 0; i < loader->n_images && !why; i++) {
         const struct vwl_image *image = &loader->images[i];
 
         if (!(image->bits & VWL_IMAGE_KNOWN) &&
-            !g_hash_table_contains(fresh, GUINT_TO_POINTER(image->id))) {
+            !g_hash_table_contains(told.fresh, GUINT_TO_POINTER(image->id))) {
             why = "a VFD that no message announces";
         }
     }
-    g_hash_table_unref(fresh);
+    g_hash_table_unref(told.listed);
+    g_hash_table_unref(told.fresh);
     return why ? why : cursor.left ? "bytes after the last message" : NULL;
 }
 
