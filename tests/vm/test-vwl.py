@@ -88,13 +88,16 @@ class Story(worlds.Desk):
     def entry(self, name):
         return f"{self.dir}/data/applications/{PREFIX}{name}.desktop"
 
-    def windows(self):
-        """The app ids of the desktop's."""
+    def sway(self, what):
         socket, = glob.glob(f"{self.desktop.env['VWL_HOST_COMPOSITOR_DIR']}/"
                             "**/sway-ipc.*", recursive=True)
-        done = subprocess.run(["swaymsg", "-s", socket, "-r", "-t",
-                               "get_tree"], stdout=subprocess.PIPE, check=True)
-        found, nodes = [], [json.loads(done.stdout)]
+        done = subprocess.run(["swaymsg", "-s", socket, "-r", "-t", what],
+                              stdout=subprocess.PIPE, check=True)
+        return json.loads(done.stdout)
+
+    def windows(self):
+        """The app ids of the desktop's."""
+        found, nodes = [], [self.sway("get_tree")]
         while nodes:
             node = nodes.pop()
             nodes += node["nodes"] + node["floating_nodes"]
@@ -295,6 +298,12 @@ def asked(story):
                           ["wl-copy", "--foreground", text])]
     notes = notifier.Notifier(story.options.notifications, story.env)
     try:
+        worlds.wait(lambda: any(each["type"] == "keyboard" for each in
+                                story.sway("get_inputs")), "no keyboard")
+        worlds.wait(lambda: subprocess.run(
+            ["wl-paste", "-n"], env=story.desktop.env, text=True, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout == text,
+                    "the host has no clipboard")
         story.check("policy", "test", "clipboard=ask")
         for label, wanted in ("Allow", text), ("Deny", ""):
             with subprocess.Popen(
