@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -122,6 +123,15 @@ class Desk(worlds.Desk):
             return json.loads(self.check("policy", "box", "--json"))[key]
         worlds.wait(lambda: now() == value,
                     lambda: f"{key} is {now()}, not {value}")
+
+    def service_pid(self):
+        said = subprocess.run(
+            ["gdbus", "call", "--session", "--dest", "org.freedesktop.DBus",
+             "--object-path", "/org/freedesktop/DBus", "--method",
+             "org.freedesktop.DBus.GetConnectionUnixProcessID",
+             "org.vhost_user_wl.Vwl"], env=self.env, capture_output=True,
+            text=True, check=True).stdout
+        return int(said.split()[1].rstrip(",)"))
 
     # ---- the window ---------------------------------------------------------
 
@@ -290,14 +300,9 @@ def trouble(desk):
 
 def unreachable(desk):
     """Without a service it says so, until it is tried again."""
-    said = subprocess.run(
-        ["gdbus", "call", "--session", "--dest", "org.freedesktop.DBus",
-         "--object-path", "/org/freedesktop/DBus", "--method",
-         "org.freedesktop.DBus.GetConnectionUnixProcessID",
-         "org.vhost_user_wl.Vwl"], env=desk.env, capture_output=True,
-        text=True, check=True).stdout
+    pid = desk.service_pid()
     os.unlink(desk.link)
-    os.kill(int(said.split()[1].rstrip(",)")), 9)
+    os.kill(pid, signal.SIGKILL)
     desk.wait_seen("The Machines Cannot Be Reached")
     desk.picture("unreachable")
     os.symlink(desk.service, desk.link)
@@ -318,7 +323,11 @@ def everything(desk):
 
 
 def dark(desk):
+    """And while the service that it asks ends: it asks the next one."""
+    pid = desk.service_pid()
+    os.kill(pid, signal.SIGSTOP)
     desk.open(GTK_THEME="Adwaita:dark")
+    os.kill(pid, signal.SIGKILL)
     desk.wait_seen("box", "list item")
     desk.wait_seen("A shell")
     desk.picture("dark")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bus/names.h"
 
-#include <glib.h>
+#include <gio/gio.h>
 
 char *vwl_bus_machine_path(const char *name)
 {
@@ -15,4 +15,10 @@ char *vwl_bus_machine_path(const char *name)
         }
     }
     return g_string_free(path, FALSE);
+}
+
+bool vwl_bus_is_gone(const GError *error)
+{
+    return g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY) ||
+           g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN);
 }

@@ -24,15 +24,12 @@ static char *find_once(GDBusConnection *bus, const char *name, GError **error)
     return path;
 }
 
-/* A service that nobody needs ends, perhaps just now. The next one starts by
- * being asked; a proxy would go on to ask the old one. */
 static char *find(GDBusConnection *bus, const char *name, GError **error)
 {
     GError *why = NULL;
     char *path = find_once(bus, name, &why);
 
-    if (g_error_matches(why, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY) ||
-        g_error_matches(why, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN)) {
+    if (vwl_bus_is_gone(why)) {
         g_error_free(why);
         return find_once(bus, name, error);
     }

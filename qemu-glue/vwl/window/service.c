@@ -9,6 +9,7 @@ struct vwl_watch {
     const struct vwl_watch_ops *ops;
     void *data;
     GCancellable *cancel;
+    bool is_again; /* asked once more, as nobody answered */
     VwlBusManager *manager;
     GDBusObjectManager *objects;
 };
@@ -104,10 +105,18 @@ static void on_attended(GObject *source, GAsyncResult *result, gpointer data)
 
     if (!vwl_bus_manager_call_attend_finish(VWL_BUS_MANAGER(source), result,
                                             &error)) {
-        if (is_wanted(error)) {
+        if (!watch->is_again && vwl_bus_is_gone(error)) {
+            watch->is_again = true;
+            g_error_free(error);
+            vwl_watch_connect(watch);
+        } else if (is_wanted(error)) {
+            watch->is_again = false;
             fail(watch, error);
         }
-    } else if (watch->objects) {
+        return;
+    }
+    watch->is_again = false;
+    if (watch->objects) {
         watch->ops->connected(watch->data);
     } else {
         vwl_bus_object_manager_client_new_for_bus(
