@@ -100,6 +100,36 @@ def nested(place):
     assert p.read('ran') == 'none wayland-0 x'
 
 
+def with_clipboard(place, works):
+    p = place(cage=CAGE.replace('>"$FAKE/cage"', '$LD_PRELOAD >"$FAKE/cage"'),
+              Xwayland='#!/bin/sh\n')
+    parts = p.path / 'parts'
+    parts.mkdir()
+    (parts / 'virtio-wl-x11-cage.so').touch()
+    client = parts / 'virtio-wl-x11-clipboard'
+    client.write_text('#!/bin/sh\n' + (
+        '[ "$1" = --version ] || { : >"$FAKE/client"; exec "$@"; }\n'
+        if works else 'echo no libgtk >&2\nexit 127\n'))
+    client.chmod(0o755)
+    done = p.run('program', 'x', VWL_X11_PARTS=str(parts))
+    assert done.returncode == 7, done.stdout
+    assert (p.path / 'client').exists() == works, done.stdout
+    assert ('no copy and paste: no libgtk' in done.stdout) != works
+    loaded = f' {parts}/virtio-wl-x11-cage.so' if works else ''
+    assert p.read('cage') == 'none wayland pixman' + loaded
+    assert p.read('ran').endswith('wayland-0 x')
+
+
+def clipboard(place):
+    """One part is loaded into cage, the other starts the program."""
+    with_clipboard(place, True)
+
+
+def no_clipboard(place):
+    """Without what it is linked to: it is said, and done without."""
+    with_clipboard(place, False)
+
+
 def nothing(place):
     done = place().run('program')
     assert done.returncode == 1 and 'install xwayland-satellite' in done.stdout
@@ -117,7 +147,8 @@ def units(_place):
 
 
 def main():
-    tests = [satellite, session, broken_satellite, nested, nothing, units]
+    tests = [satellite, session, broken_satellite, nested, clipboard,
+             no_clipboard, nothing, units]
     failed = 0
     print(f'1..{len(tests)}')
     for number, test in enumerate(tests, 1):

@@ -35,7 +35,7 @@ DECLARED = {
 }
 
 PLUGIN = 'plugin/' # each folder there is one
-FOLDERS = ('qemu-glue/guest', 'qemu-glue/guest/agent',
+FOLDERS = ('qemu-glue/guest', 'qemu-glue/guest/agent', 'qemu-glue/guest/x11',
            'qemu-glue/guest/bridge', 'qemu-glue/loopback',
            'qemu-glue/loopback/tool', 'qemu-glue/vwl',
            'qemu-glue/vwl/bus', 'qemu-glue/vwl/channel',
