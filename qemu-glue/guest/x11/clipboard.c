@@ -26,6 +26,7 @@
 #define COPIES_MAX 64
 /* Who neither gives nor takes a byte for so long has given up. */
 #define PATIENCE_MS 15000
+#define US_PER_MS G_GINT64_CONSTANT(1000)
 /* An owner that went away, and one whose types are still being asked for, look
  * the same. */
 #define GONE_MS 1000
@@ -107,8 +108,8 @@ static gboolean copy_look(gpointer data)
 {
     struct copy *copy = data;
 
-    if (!copy->since || g_get_monotonic_time() - copy->since <
-                            PATIENCE_MS * G_GINT64_CONSTANT(1000))
+    if (!copy->since ||
+        g_get_monotonic_time() - copy->since < PATIENCE_MS * US_PER_MS)
         return G_SOURCE_CONTINUE;
     copy->timer = 0;
     g_cancellable_cancel(copy->cancel);
@@ -321,6 +322,11 @@ static void clipboard_changed(GdkClipboard *clipboard, gpointer data)
     gsize n;
 
     g_clear_handle_id(&clip->gone, g_source_remove);
+    /* whom it was asked of may be gone, and nobody says so */
+    if (clip->now && !clip->now->input)
+        clip->now->since = MIN(clip->now->since,
+                               g_get_monotonic_time() -
+                                   (PATIENCE_MS - GONE_MS) * US_PER_MS);
     if (gdk_clipboard_is_local(clipboard))
         return;
     if (gdk_content_formats_get_mime_types(formats, &n) && n)
