@@ -3,7 +3,7 @@
  * A Wayland client's frames, round trips, connections and clipboard on their
  * way to a compositor stub: straight, through a bare relay, through the whole
  * device by virtio-wl-loopback (in one process with it, or before a daemon),
- * and through waypipe with its default settings, if that is there. All of them
+ * and through the waypipes of $VWL_WAYPIPES. All of them
  * in turns in one run, on one processor (a wake-up across processors would hide
  * everything else); the stub looks at pixels of every frame. Then the same work
  * through two devices of which one reads the stream: what the policy costs.
@@ -23,10 +23,12 @@
 #include "wayland.h"
 
 #define ROUNDS 5
+#define WAYPIPES 8
 #define POLICY_ROUNDS 15 /* few percents are to be seen */
 /* Where everything runs, and the client when it is to paint beside that. */
 #define CPU 1
 #define CLIENT_CPU 0
+#define VM_ROUNDS 7
 
 struct route {
     const char *name;
@@ -38,8 +40,10 @@ struct route {
 struct bench {
     char *folder, *stub_path;
     pid_t stub;
-    struct route routes[6];
+    struct route routes[6 + WAYPIPES];
     unsigned int n_routes;
+    char **words[WAYPIPES];
+    unsigned int n_words;
 };
 
 /* Beside an older device, which may not know newer options. */
@@ -148,39 +152,51 @@ static void start_daemon(struct bench *bench)
     g_free(daemon);
 }
 
-static void start_waypipe(struct bench *bench)
+/* @line: of $VWL_WAYPIPES, a name, a program and a compression with tabs in
+ * between. */
+static void start_waypipe(struct bench *bench, const char *line)
 {
-    char *program = g_getenv("VWL_BENCH_QUICK")
-                        ? NULL
-                        : g_find_program_in_path("waypipe");
-    char *socket = in(bench, "waypipe");
+    char **words = g_strsplit(line, "\t", 3);
+    const char *name = words[0], *program = words[1], *compress = words[2];
+    char *file = g_strdup_printf("waypipe-%u", bench->n_routes);
+    char *through = g_strdup_printf("through-%s", file);
+    char *socket = in(bench, file);
     char *display = g_strdup_printf("WAYLAND_DISPLAY=%s", bench->stub_path);
     char *runtime = g_strdup_printf("XDG_RUNTIME_DIR=%s", bench->folder);
     const char *environ_add[] = { display, runtime, NULL };
-    struct route *route;
+    struct route *route = add(bench, name, through);
 
-    if (program) {
-        route = add(bench, "waypipe", "through-waypipe");
-        route->slow = true;
-        route->groups[0] = bench_spawn((const char *const[]){ program,
-                                                              "--socket",
-                                                              socket, "client",
-                                                              NULL },
-                                       environ_add);
-        wait_path(socket);
-        route->groups[1] = bench_spawn(
-            (const char *const[]){ program, "--socket", socket, "--display",
-                                   route->path, "server", "--", "sleep",
-                                   "100000", NULL },
-            environ_add);
-        wait_path(route->path);
-    } else if (!g_getenv("VWL_BENCH_QUICK")) {
-        printf("wayland   there is no waypipe to compare with\n");
-    }
-    g_free(program);
+    route->slow = true;
+    route->groups[0] = bench_spawn((const char *const[]){ program, "--compress",
+                                                          compress, "--socket",
+                                                          socket, "client",
+                                                          NULL },
+                                   environ_add);
+    wait_path(socket);
+    route->groups[1] = bench_spawn(
+        (const char *const[]){ program, "--compress", compress, "--socket",
+                               socket, "--display", route->path, "server", "--",
+                               "sleep", "100000", NULL },
+        environ_add);
+    wait_path(route->path);
+    bench->words[bench->n_words++] = words; /* the name's */
+    g_free(file);
+    g_free(through);
     g_free(socket);
     g_free(display);
     g_free(runtime);
+}
+
+static void start_waypipes(struct bench *bench)
+{
+    char **lines = g_strsplit(g_getenv("VWL_WAYPIPES") ?: "", "\n", -1);
+
+    for (char **line = lines; *line; line++) {
+        if (**line && bench->n_words < WAYPIPES) {
+            start_waypipe(bench, *line);
+        }
+    }
+    g_strfreev(lines);
 }
 
 /* ---- figures ---------------------------------------------------------- */
@@ -291,7 +307,9 @@ static void measure(struct bench *bench, const struct work *work,
                                                work->more, base);
     double used[G_N_ELEMENTS(bench->routes)] = { 0 };
 
-    bench_pin(0, work->beside ? CLIENT_CPU : CPU);
+    if (strcmp(group, "vm") != 0) {
+        bench_pin(0, work->beside ? CLIENT_CPU : CPU);
+    }
     for (unsigned int i = 0; i < bench_times(rounds); i++) {
         for (unsigned int j = 0; j < bench->n_routes; j++) {
             const struct route *route = &bench->routes[j];
@@ -335,6 +353,28 @@ static void measure_policy(struct bench *bench, const char *only)
     }
 }
 
+/* On a virtual machine's only processor, which is slow: the same work with a
+ * compositor in the machine, and with one outside. */
+static void measure_in_vm(struct bench *bench, const char *only)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {
+        struct work work = works[i];
+
+        work.slow_times = MAX(work.slow_times, 1);
+        if (strstr(work.name, only) && !work.beside) {
+            measure(bench, &work, "vm", "in the guest", VM_ROUNDS);
+        }
+    }
+}
+
+static void in_vm(struct bench *bench, const char *outside, const char *only)
+{
+    add(bench, "in the guest", "stub")->slow = true;
+    add(bench, "on the host", "host")->slow = true;
+    bench_must(symlink(outside, bench->routes[1].path) == 0, outside);
+    measure_in_vm(bench, only);
+}
+
 static void stop(struct bench *bench)
 {
     for (unsigned int i = 0; i < bench->n_routes; i++) {
@@ -343,19 +383,31 @@ static void stop(struct bench *bench)
         g_free(bench->routes[i].path);
     }
     bench->n_routes = 0;
+    while (bench->n_words > 0) {
+        g_strfreev(bench->words[--bench->n_words]);
+    }
 }
 
 /* The arguments: words of the works to measure, and `policy` for that part
- * alone. */
+ * alone. Or `stub PATH`, to be the compositor there, or `vm PATH`, to run in a
+ * virtual machine whose bridge is at that path. */
 int main(int argc, char **argv)
 {
     struct bench bench = { 0 };
-    bool is_policy = argc > 1 && strcmp(argv[1], "policy") == 0;
-    const char *only = argc > 1 + is_policy ? argv[1 + is_policy] : "";
+    const char *part = argc > 1 ? argv[1] : "";
+    bool is_policy = strcmp(part, "policy") == 0;
+    bool is_vm = argc > 2 && strcmp(part, "vm") == 0;
+    int words = is_policy ? 2 : is_vm ? 3 : 1;
+    const char *only = argc > words ? argv[words] : "";
 
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    bench_pin(0, CPU);
+    if (argc > 2 && strcmp(part, "stub") == 0) {
+        bench_stub(argv[2]);
+    }
+    if (!is_vm) {
+        bench_pin(0, CPU);
+    }
     bench.folder = g_dir_make_tmp("vwl-bench-XXXXXX", NULL);
     bench.stub_path = in(&bench, "stub");
     bench.stub = child();
@@ -363,17 +415,20 @@ int main(int argc, char **argv)
         bench_stub(bench.stub_path);
     }
     wait_path(bench.stub_path);
-    if (!is_policy) {
+    if (is_vm) {
+        in_vm(&bench, argv[2], only);
+        stop(&bench);
+    } else if (!is_policy) {
         add(&bench, "native", "stub");
         start_relay(&bench);
         start_loopback(&bench, "device", NULL, "--copy-pools");
         start_loopback(&bench, "loopback", NULL, NULL);
         start_daemon(&bench);
-        start_waypipe(&bench);
+        start_waypipes(&bench);
         measure_all(&bench, only);
         stop(&bench);
     }
-    if (!is_against()) {
+    if (!is_vm && !is_against()) {
         start_loopback(&bench, "none", "none", "--copy-pools");
         start_loopback(&bench, "wayland", "wayland", "--copy-pools");
         measure_policy(&bench, only);

@@ -36,11 +36,18 @@ def kernel_option(kernel):
     return f"--kernel={kernel}"
 
 
-def make_image(*add, kernel="6.1", modules=()):
-    """A guest image with these programs in it, and modules of the kernel's."""
+def make_image(*add, kernel="6.1", modules=(), disk=False):
+    """A guest image with these programs in it, and modules of the kernel's;
+    disk: for one that has a disk of make_apps()."""
     return output(f"{TOP}/qemu-glue/guest/make-image", kernel_option(kernel),
                   *(f"--add={path}" for path in add),
-                  *(f"--module={name}" for name in modules))
+                  *(f"--module={name}" for name in modules),
+                  *(["--disk"] if disk else []))
+
+
+def make_apps(*packages):
+    """A disk with programs."""
+    return output(f"{TOP}/qemu-glue/guest/make-apps", *packages)
 
 
 def build_wltest(directory):
