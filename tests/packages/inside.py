@@ -344,8 +344,13 @@ def command(world):
     kits = list(pathlib.Path('/usr/share/vhost-user-wl/kit').iterdir())
     need([kit.name.split('_')[:2] for kit in kits] ==
          [['vhost-user-wl-guest', VERSION]], f'the kit for machines: {kits}')
-    need('./usr/bin/virtio-wl-bridge' in call('dpkg-deb', '-c', kits[0]),
-         f'{kits[0]} has no bridge')
+    files = call('dpkg-deb', '-c', kits[0])
+    for name in ('bin/virtio-wl-bridge',
+                 'lib/vhost-user-wl/virtio-wl-x11-cage.so',
+                 'lib/vhost-user-wl/virtio-wl-x11-clipboard'):
+        need(f'./usr/{name}\n' in files, f'{kits[0]} has no {name}')
+    # that is for who runs X11 programs in cage
+    need('gtk' not in call('dpkg-deb', '-f', kits[0], 'Depends'), kits[0])
 
 
 def module(world):
