@@ -102,6 +102,15 @@ def debian(system):
     assert got == ['linux-headers-6.1.0-42-amd64', 'linux-headers-amd64'], got
 
 
+def x11_programs(system):
+    """In cage: what their clipboard is built with."""
+    status, said, got = system(
+        ['6.1.0-42-amd64'],
+        TOOLS + ['linux-image-amd64', 'linux-headers-amd64', 'cage'],
+        ['libgtk-4-dev'], built=['6.1.0-42-amd64']).setup()
+    assert status == 0 and got == ['libgtk-4-dev'], (said, got)
+
+
 def nothing_to_do(system):
     """No apt then: it may be offline."""
     status, said, got = system(
@@ -142,8 +151,8 @@ def no_network(system):
 
 
 def main():
-    tests = [ubuntu, ubuntu_in_a_cloud, debian, nothing_to_do, an_old_kernel,
-             own_kernel, no_universe, no_network]
+    tests = [ubuntu, ubuntu_in_a_cloud, debian, x11_programs, nothing_to_do,
+             an_old_kernel, own_kernel, no_universe, no_network]
     failed = 0
     print(f'1..{len(tests)}')
     for number, test in enumerate(tests, 1):
