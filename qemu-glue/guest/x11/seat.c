@@ -7,11 +7,13 @@ static struct {
     vwl_acted_fn acted;
     struct wl_keyboard *keyboard;
     struct wl_pointer *pointer;
+    uint32_t serial;
     bool focused;
 } us;
 
 static void acted(uint32_t serial, bool focused)
 {
+    us.serial = serial;
     us.focused = focused;
     us.acted(serial, focused);
 }
@@ -94,16 +96,27 @@ static const struct wl_pointer_listener pointer_listener = {
     .axis = pointer_axis
 };
 
+/* What a seat loses and gets again is another one. */
 static void seat_capabilities(void *data, struct wl_seat *seat,
                               uint32_t capabilities)
 {
-    if ((capabilities & WL_SEAT_CAPABILITY_KEYBOARD) && !us.keyboard) {
+    bool keyboard = capabilities & WL_SEAT_CAPABILITY_KEYBOARD;
+    bool pointer = capabilities & WL_SEAT_CAPABILITY_POINTER;
+
+    if (keyboard && !us.keyboard) {
         us.keyboard = wl_seat_get_keyboard(seat);
         wl_keyboard_add_listener(us.keyboard, &keyboard_listener, NULL);
+    } else if (!keyboard && us.keyboard) {
+        wl_keyboard_destroy(us.keyboard);
+        us.keyboard = NULL;
+        acted(us.serial, false);
     }
-    if ((capabilities & WL_SEAT_CAPABILITY_POINTER) && !us.pointer) {
+    if (pointer && !us.pointer) {
         us.pointer = wl_seat_get_pointer(seat);
         wl_pointer_add_listener(us.pointer, &pointer_listener, NULL);
+    } else if (!pointer && us.pointer) {
+        wl_pointer_destroy(us.pointer);
+        us.pointer = NULL;
     }
 }
 
