@@ -9,6 +9,7 @@
  *     grow       in the middle the pool grows, and has two other buffers
  *     fragmented half of what memory was free lies in pages between others
  *     narrow     only 256x16 change with each frame, for figures
+ *     bare       nothing is painted but the first two frames, for figures
  *     window     of a desktop's
  *     stay       when the last frame is shown
  */
@@ -348,7 +349,9 @@ int main(int argc, char **argv)
             interlude(map, fd, size);
         }
         wait_for_release(picture);
-        paint(picture, frame);
+        if (!picture->painted || !has_word("bare")) {
+            paint(picture, frame);
+        }
         show(surface, picture);
     }
     if (has_word("stay")) {
