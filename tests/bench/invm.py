@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The benchmarks' Wayland client in a virtual machine: `vm` of tests/bench/run.
+"""Virtual machines under TCG, without KVM, for tests/bench/run.
 
-Its compositor stub is there once in the machine, and once on the host, behind
-bridge, driver, QEMU and daemon. Both times under TCG, without KVM."""
+`vm`: the benchmarks' Wayland client in one. Its compositor stub is there once
+in the machine, and once on the host, behind bridge, driver, QEMU and daemon.
+`pages`: what frames cost QEMU and daemon that are shown in place, beside those
+that are copied."""
 import contextlib
 import os
 import subprocess
@@ -59,3 +61,17 @@ def lines(build, programs, only):
             f"cd /run; VWL_BENCH_JSON=/run/lines {gpu.path(str(bench))} vm "
             f"/run/wl '{only}' >/run/said 2>&1 || {{ cat /run/said; exit 1; }};"
             " cat /run/lines", 900)
+
+
+def pages(build, figures):
+    """Adds the figures to that file."""
+    programs = {"bridge": "qemu-glue/guest/bridge/virtio-wl-bridge",
+                "plugin": "plugin/libvhost-user-wl.so",
+                "daemon": "plugin/daemon/vhost-user-wl",
+                "look": "tests/vm/framelook", "paint": "tests/vm/framepaint",
+                "udmabuf": "tests/vm/libnoudmabuf.so"}
+    subprocess.run(
+        [TOP / "tests/vm/run", "installed", "test-inplace.py",
+         *(f"--{name}={build / path}" for name, path in programs.items()),
+         "--kernel=6.12", f"--json={figures}", "figures"], check=True,
+        stdout=subprocess.DEVNULL, timeout=1800)

@@ -13,6 +13,7 @@ cost.
 """
 import argparse
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -283,6 +284,14 @@ def figures(run):
                   f"{middle(device)}", flush=True)
         print(f"# {way}: a whole frame costs {middle(sorted(more))} more",
               flush=True)
+        if run.options.json:
+            names = "whole", "256x16 changed"
+            figure = {"group": "pages", "name": way, "unit": "us", "more": False,
+                      "base": names[1], "series": [
+                          {"name": name, "samples": [sum(row) for row in rows]}
+                          for name, rows in zip(names, got.values())]}
+            with open(run.options.json, "a") as file:
+                file.write(json.dumps(figure) + "\n")
 
 
 def main():
@@ -292,6 +301,7 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--kernel", default="6.1")
     parser.add_argument("--logs", help="keep what was said in this folder")
+    parser.add_argument("--json", help="add the figures to this file")
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
     names = options.tests or ["in-place", "refused", "copied", "reset",
