@@ -104,7 +104,11 @@ gtk() {
     sed "s/^/scene: of gtk $1 /" /run/count
 }
 """
-GTK_WESTON_INI = """[core]
+WORDS = " Pixels in place 123"
+# of GTK's window, which has its own title on weston
+ROWS = 200
+# weston in a window of sway's; and on a screen of its own
+WESTON_SHELL = """[core]
 idle-time=0
 [shell]
 client=/run/idle
@@ -116,21 +120,7 @@ close-animation=none
 [input-method]
 path=
 """
-WORDS = " Pixels in place 123"
-# of GTK's window, which has its own title on weston
-ROWS = 200
-WESTON_INI = """[core]
-idle-time=0
-[shell]
-client=/run/idle
-panel-position=none
-locking=false
-animation=none
-startup-animation=none
-close-animation=none
-[input-method]
-path=
-[output]
+WESTON_INI = WESTON_SHELL + """[output]
 name=VGA-1
 mode=640x480
 """
@@ -455,7 +445,7 @@ def gtk(run):
         start_sway(vm, FLOATING)
         here = "XDG_RUNTIME_DIR=/run/sway WAYLAND_DISPLAY=wayland-1"
         vm.spawn(f"{here} /usr/bin/wtype -s 100000000 ''", "/run/wtype.log")
-        vm.put("/run/weston.ini", GTK_WESTON_INI.encode(), 0o644)
+        vm.put("/run/weston.ini", WESTON_SHELL.encode(), 0o644)
         vm.spawn("XDG_RUNTIME_DIR=/run/weston "
                  "WAYLAND_DISPLAY=/run/sway/wayland-1 /usr/bin/weston "
                  "--use-pixman --config=/run/weston.ini --width=640 "
