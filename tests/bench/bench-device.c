@@ -155,6 +155,8 @@ static void burst(struct guest *guest)
 
 #define PIECE_IN 4096 /* an in-buffer */
 #define PIECE_OUT 65536
+#define SMALL_OUT 16384
+#define AT_ONCE 8 /* as many as this project's driver */
 
 static gpointer fill(gpointer data)
 {
@@ -212,14 +214,25 @@ static double guest_takes(struct guest *guest, uint32_t id, int fd)
     return bench_now_us() - start;
 }
 
-static double guest_gives(struct guest *guest, uint32_t id, int fd)
+/* at_once: how many that a driver has under way. */
+static double guest_gives(struct guest *guest, uint32_t id, int fd,
+                          size_t piece, unsigned int at_once)
 {
     double start = bench_now_us();
     GThread *thread = other_end(drain, fd);
+    struct vwl_drv_request *sent[AT_ONCE] = { NULL };
     static char data[PIECE_OUT];
+    unsigned int i = 0;
 
-    for (size_t left = BULK_BYTES; left > 0; left -= sizeof data) {
-        guest_send(guest, id, NULL, 0, data, sizeof data);
+    for (size_t left = BULK_BYTES; left > 0; left -= piece) {
+        if (sent[i]) {
+            guest_finish(guest, sent[i], VIRTIO_WL_RESP_OK);
+        }
+        sent[i] = vwl_drv_send_async(guest->drv, id, NULL, 0, data, piece);
+        i = (i + 1) % at_once;
+    }
+    for (unsigned int j = 0; j < at_once; j++) {
+        guest_finish(guest, sent[(i + j) % at_once], VIRTIO_WL_RESP_OK);
     }
     g_thread_join(thread);
     return bench_now_us() - start;
@@ -253,14 +266,25 @@ static double pipe_in(struct guest *guest)
     return us;
 }
 
-static double pipe_out(struct guest *guest)
+static double pipe_out_by(struct guest *guest, size_t piece,
+                          unsigned int at_once)
 {
     int fd = open_pipe(guest, 9, VIRTIO_WL_VFD_WRITE);
-    double us = guest_gives(guest, 9, fd);
+    double us = guest_gives(guest, 9, fd, piece, at_once);
 
     guest_close(guest, 9);
     close(fd);
     return us;
+}
+
+static double pipe_out(struct guest *guest)
+{
+    return pipe_out_by(guest, PIECE_OUT, 1);
+}
+
+static double pipe_out_many(struct guest *guest)
+{
+    return pipe_out_by(guest, SMALL_OUT, AT_ONCE);
 }
 
 static double socket_in(struct guest *guest)
@@ -270,19 +294,24 @@ static double socket_in(struct guest *guest)
 
 static double socket_out(struct guest *guest)
 {
-    return guest_gives(guest, 2, guest->own);
+    return guest_gives(guest, 2, guest->own, PIECE_OUT, 1);
+}
+
+static double socket_out_many(struct guest *guest)
+{
+    return guest_gives(guest, 2, guest->own, SMALL_OUT, AT_ONCE);
 }
 
 /* The same between this thread and another. */
-static double bare(int from_or_to, int other, bool reads)
+static double bare(int from_or_to, int other, bool reads, size_t piece)
 {
     double start = bench_now_us();
     GThread *thread = other_end(reads ? fill : drain, other);
     static char data[PIECE_OUT];
 
     for (size_t left = BULK_BYTES; left > 0;) {
-        ssize_t n = reads ? read(from_or_to, data, PIECE_IN)
-                          : write(from_or_to, data, sizeof data);
+        ssize_t n = reads ? read(from_or_to, data, piece)
+                          : write(from_or_to, data, piece);
 
         bench_must(n > 0, "bulk");
         left -= MIN((size_t)n, left);
@@ -291,26 +320,26 @@ static double bare(int from_or_to, int other, bool reads)
     return bench_now_us() - start;
 }
 
-static double bare_pipe(bool reads)
+static double bare_pipe(bool reads, size_t piece)
 {
     int fds[2];
     double us;
 
     bench_must(pipe2(fds, O_CLOEXEC) == 0, "pipe");
-    us = bare(fds[!reads], fds[reads], reads);
+    us = bare(fds[!reads], fds[reads], reads, piece);
     close(fds[0]);
     close(fds[1]);
     return us;
 }
 
-static double bare_socket(bool reads)
+static double bare_socket(bool reads, size_t piece)
 {
     int fds[2];
     double us;
 
     bench_must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0,
                "socketpair");
-    us = bare(fds[0], fds[1], reads);
+    us = bare(fds[0], fds[1], reads, piece);
     close(fds[0]);
     close(fds[1]);
     return us;
@@ -412,15 +441,22 @@ static void measure(struct guest *guests, const char *group, size_t index)
 static const struct {
     const char *name, *floor_name;
     double (*work)(struct guest *guest);
-    double (*floor)(bool reads);
+    double (*floor)(bool reads, size_t piece);
     bool reads;
+    size_t piece;
 } bulks[] = {
-    { "pipe, host to guest, 16 MiB", "bare pipe", pipe_in, bare_pipe, true },
-    { "pipe, guest to host, 16 MiB", "bare pipe", pipe_out, bare_pipe, false },
+    { "pipe, host to guest, 16 MiB", "bare pipe", pipe_in, bare_pipe, true,
+      PIECE_IN },
+    { "pipe, guest to host, 16 MiB", "bare pipe", pipe_out, bare_pipe, false,
+      PIECE_OUT },
+    { "pipe, guest to host, 8 of 16 KiB, 16 MiB", "bare pipe", pipe_out_many,
+      bare_pipe, false, SMALL_OUT },
     { "socket, host to guest, 16 MiB", "bare socket", socket_in, bare_socket,
-      true },
+      true, PIECE_IN },
     { "socket, guest to host, 16 MiB", "bare socket", socket_out, bare_socket,
-      false },
+      false, PIECE_OUT },
+    { "socket, guest to host, 8 of 16 KiB, 16 MiB", "bare socket",
+      socket_out_many, bare_socket, false, SMALL_OUT },
 };
 
 static void measure_bulk(struct guest *guests, const char *group, size_t index)
@@ -431,7 +467,8 @@ static void measure_bulk(struct guest *guests, const char *group, size_t index)
 
     for (int i = 0; i < (int)bench_times(ROUNDS); i++) {
         bench_sample(figure, floor_name,
-                     BULK_BYTES / bulks[index].floor(bulks[index].reads));
+                     BULK_BYTES / bulks[index].floor(bulks[index].reads,
+                                                     bulks[index].piece));
         for (int j = 0; j < 2; j++) {
             bench_sample(figure, guests[j].name,
                          BULK_BYTES / bulks[index].work(&guests[j]));
@@ -487,21 +524,6 @@ static void measure_scale(struct guest *guest, size_t index)
     }
 }
 
-static double switches(pid_t pid)
-{
-    char *path = g_strdup_printf("/proc/%d/status", (int)pid), *text = NULL;
-    double sum = 0;
-
-    if (g_file_get_contents(path, &text, NULL, NULL)) {
-        const char *at = strstr(text, "voluntary_ctxt_switches:");
-
-        sum = at ? g_ascii_strtod(strchr(at, ':') + 1, NULL) : 0;
-    }
-    g_free(text);
-    g_free(path);
-    return sum;
-}
-
 static void measure_idle(struct guest *guest)
 {
     struct bench_figure *figure = bench_figure("idle", "2 s with 2 contexts",
@@ -509,10 +531,10 @@ static void measure_idle(struct guest *guest)
     double before, used;
 
     g_usleep(bench_times(1000000)); /* what was closed last is gone then */
-    before = switches(guest->pid);
+    before = bench_switches(guest->pid);
     used = bench_cpu_us(guest->pid);
     g_usleep(bench_times(2000000));
-    bench_sample(figure, "daemon", switches(guest->pid) - before);
+    bench_sample(figure, "daemon", bench_switches(guest->pid) - before);
     bench_note(figure, "daemon", "cpu", bench_cpu_us(guest->pid) - used);
     bench_done(figure);
 }

@@ -77,6 +77,64 @@ void bench_pin(pid_t pid, int cpu)
     sched_setaffinity(pid, sizeof set, &set);
 }
 
+/* Calls with each number that names an entry of a folder. */
+static void each_number(const char *path, void (*call)(pid_t pid, void *data),
+                        void *data)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(path);
+
+    while (dir && (entry = readdir(dir))) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+        if (pid > 0) {
+            call(pid, data);
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+}
+
+struct pinning {
+    pid_t of; /* a group, or the thread that is left out */
+    int cpu;
+};
+
+static void pin_thread(pid_t tid, void *data)
+{
+    const struct pinning *pinning = data;
+
+    if (tid != pinning->of) {
+        bench_pin(tid, pinning->cpu);
+    }
+}
+
+void bench_pin_threads(pid_t pid, pid_t but, int cpu)
+{
+    struct pinning pinning = { but, cpu };
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    each_number(path, pin_thread, &pinning);
+}
+
+static void pin_member(pid_t pid, void *data)
+{
+    const struct pinning *pinning = data;
+
+    if (getpgid(pid) == pinning->of) {
+        bench_pin_threads(pid, 0, pinning->cpu);
+    }
+}
+
+void bench_pin_group(pid_t group, int cpu)
+{
+    struct pinning pinning = { group, cpu };
+
+    each_number("/proc", pin_member, &pinning);
+}
+
 double bench_cpu_us(pid_t pid)
 {
     struct timespec t;
@@ -88,20 +146,40 @@ double bench_cpu_us(pid_t pid)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+struct sum {
+    pid_t group;
+    double us;
+};
+
+static void add_member(pid_t pid, void *data)
+{
+    struct sum *sum = data;
+
+    if (getpgid(pid) == sum->group) {
+        sum->us += bench_cpu_us(pid);
+    }
+}
+
 double bench_group_cpu_us(pid_t group)
 {
-    struct dirent *entry;
-    DIR *dir = opendir("/proc");
+    struct sum sum = { group, 0 };
+
+    each_number("/proc", add_member, &sum);
+    return sum.us;
+}
+
+double bench_switches(pid_t pid)
+{
+    char *path = g_strdup_printf("/proc/%d/status", (int)pid), *text = NULL;
     double sum = 0;
 
-    while (dir && (entry = readdir(dir))) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+    if (g_file_get_contents(path, &text, NULL, NULL)) {
+        const char *at = strstr(text, "voluntary_ctxt_switches:");
 
-        if (pid > 0 && getpgid(pid) == group) {
-            sum += bench_cpu_us(pid);
-        }
+        sum = at ? g_ascii_strtod(strchr(at, ':') + 1, NULL) : 0;
     }
-    closedir(dir);
+    g_free(text);
+    g_free(path);
     return sum;
 }
 

@@ -23,9 +23,15 @@ unsigned int bench_times(unsigned int n);
 void bench_must(bool good, const char *what);
 /* cpu -1: any. pid 0: the caller. */
 void bench_pin(pid_t pid, int cpu);
+/* All threads of a process but one. */
+void bench_pin_threads(pid_t pid, pid_t but, int cpu);
+/* All threads of all processes of a group. */
+void bench_pin_group(pid_t group, int cpu);
 /* What a process and its threads have used. */
 double bench_cpu_us(pid_t pid);
-/* The same for all processes of a group. */
+/* How often it slept. */
+double bench_switches(pid_t pid);
+/* What all processes of a group have used. */
 double bench_group_cpu_us(pid_t group);
 /* A child that dies with its parent, in a process group of its own; argv ends
  * with NULL. environ: NULL, or "NAME=VALUE" to add. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "guest.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -321,30 +320,14 @@ void guest_stop(struct guest *guest)
     }
 }
 
-/* The device's threads in this process. */
-static void pin_device_here(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    struct dirent *entry;
-
-    while (dir && (entry = readdir(dir))) {
-        pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
-
-        if (tid > 0 && tid != getpid()) {
-            bench_pin(tid, DEVICE_CPU);
-        }
-    }
-    closedir(dir);
-}
-
 void guest_set_polls(struct guest *guest, bool polls)
 {
     guest->polls = polls;
     bench_pin(0, polls ? GUEST_CPU : DEVICE_CPU);
     if (guest->pid) {
-        bench_pin(guest->pid, DEVICE_CPU);
+        bench_pin_group(guest->pid, DEVICE_CPU);
     } else {
-        pin_device_here();
+        bench_pin_threads(getpid(), getpid(), DEVICE_CPU);
     }
     vwl_drv_set_calls(guest->drv, !polls);
 }
@@ -365,7 +348,7 @@ void guest_finish(struct guest *guest, struct vwl_drv_request *request,
     }
     while (!request->done) {
         poll_rings(guest);
-        if (guest->maps_by_message && ++turns % 16 == 0) {
+        if (guest->maps_by_message && ++turns % 64 == 0) {
             vwl_fe_turn(guest->fe, 0); /* to answer a map */
         }
     }
