@@ -145,7 +145,7 @@ static void settle(struct vwl_pump *pump)
     }
     if (pump->bulk) {
         pump->bulk = false;
-        vwl_gate_rest(pump->gate);
+        vwl_gate_offer(pump->gate);
     }
     if (pump->ring[VIRTIO_WL_QUEUE_OUT].is_due ||
         pump->ring[VIRTIO_WL_QUEUE_IN].is_due) {
@@ -266,6 +266,30 @@ static void on_again(void *opaque, GIOCondition condition)
     settle(opaque);
 }
 
+static bool has_requests(void *opaque)
+{
+    struct vwl_pump *pump = opaque;
+
+    return vwl_pump_runs(pump, VIRTIO_WL_QUEUE_OUT) &&
+           vwl_vq_waiting(vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_OUT)) >
+               0;
+}
+
+static bool asks_for_kicks(void *opaque)
+{
+    struct vwl_pump *pump = opaque;
+    struct vwl_vq *vq = vwl_session_vq(pump->session, VIRTIO_WL_QUEUE_OUT);
+    bool more = vwl_vq_want_kick(vq, true);
+
+    vwl_session_flush_log(pump->session); /* that was a write, too */
+    return more && vwl_pump_runs(pump, VIRTIO_WL_QUEUE_OUT);
+}
+
+static const struct vwl_glance ring_glance = {
+    .look = has_requests,
+    .end = asks_for_kicks,
+};
+
 /* ---- life ------------------------------------------------------------- */
 
 static struct vwl_contexts *create_contexts(
@@ -322,6 +346,7 @@ int vwl_pump_create(const struct vwl_pump_config *config, struct vwl_log *log,
     pump->ring[VIRTIO_WL_QUEUE_OUT].kick = vwl_source_create(gate,
                                                              "vwl kick out",
                                                              on_kick_out, pump);
+    vwl_source_set_glance(pump->ring[VIRTIO_WL_QUEUE_OUT].kick, &ring_glance);
     pump->core_in = vwl_source_create(gate, "vwl host data", on_core_in, pump);
     pump->core_out = vwl_source_create(gate, "vwl host room", on_core_out,
                                        pump);

@@ -63,7 +63,9 @@ void vwl_pump_run_out(struct vwl_pump *pump)
     for (;;) {
         got = vwl_vq_pop(vq, &chain);
         if (got == 0) {
-            if (!pump->polling && vwl_vq_want_kick(vq, true)) {
+            if (!pump->polling &&
+                !vwl_source_glances(pump->ring[VIRTIO_WL_QUEUE_OUT].kick) &&
+                vwl_vq_want_kick(vq, true)) {
                 continue;
             }
             break;

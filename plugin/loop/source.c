@@ -6,12 +6,6 @@
 
 /* Looks of one dispatch: then others of the context have a turn. */
 #define LOOKS 8
-/* How often the set is looked into in place of sleep, and breaths between: some
- * twenty microseconds, in which a guest that polls has answered. */
-#define LINGER_LOOKS 16
-#define LINGER_BREATHS 50
-/* After so many times it is tried again where it never paid. */
-#define MOST_SKIPS 511
 /* When the kernel had no room for a descriptor in the set. */
 #define FULL_MS 10
 
@@ -145,6 +139,7 @@ static void run(struct vwl_source *source, GIOCondition condition)
 {
     source->woken = false;
     source->gate->last = source;
+    vwl_gate_count(source->gate);
     if (source->due_us) {
         source->due_us = 0;
         source->gate->due_changed = true;
@@ -240,45 +235,6 @@ static void run_woken(struct vwl_gate *gate)
     note_woken(gate);
 }
 
-static int look_for_a_while(struct vwl_gate *gate, struct epoll_event *events)
-{
-    int n = 0;
-
-    for (unsigned int i = 0; i < LINGER_LOOKS && n <= 0; i++) {
-        if (g_atomic_int_get(&gate->wanting) > 0) {
-            break;
-        }
-        for (unsigned int j = 0; i > 0 && j < LINGER_BREATHS; j++) {
-            vwl_breathe();
-        }
-        n = vwl_look(gate->set, events, EVENTS);
-    }
-    return n;
-}
-
-int vwl_gate_linger(struct vwl_gate *gate, struct epoll_event *events)
-{
-    struct vwl_source *last = gate->last;
-    int n;
-
-    if (!last || gate->woken || gate_is_over(gate)) {
-        return 0;
-    }
-    if (last->skips > 0) {
-        last->skips--;
-        return 0;
-    }
-    n = look_for_a_while(gate, events);
-    last->misses = n > 0 ? 0 : MIN(last->misses * 2 + 1, MOST_SKIPS);
-    last->skips = last->misses;
-    return n;
-}
-
-void vwl_gate_rest(struct vwl_gate *gate)
-{
-    gate->last = NULL;
-}
-
 void vwl_gate_polls(struct vwl_gate *gate, bool on)
 {
     gate->polls = on;
@@ -294,10 +250,13 @@ static void look_again(struct vwl_gate *gate)
                     ? vwl_look(gate->set, events, EVENTS)
                     : vwl_gate_linger(gate, events);
 
-        if (n <= 0) {
+        if (n > 0) {
+            run_events(gate, events, n);
+        } else if (gate->linger.glanced) {
+            run_woken(gate);
+        } else {
             break;
         }
-        run_events(gate, events, n);
     }
 }
 
@@ -307,6 +266,7 @@ void vwl_gate_run(struct vwl_gate *gate)
     run_all_ready(gate);
     run_woken(gate);
     look_again(gate);
+    vwl_gate_stop_glancing(gate);
     gate->running = false;
     vwl_gate_arm(gate);
 }
@@ -403,6 +363,9 @@ void vwl_source_destroy(struct vwl_source **at)
     take_up(source, NULL);
     if (gate->last == source) {
         gate->last = NULL;
+    }
+    if (gate->linger.glancer == source) {
+        gate->linger.glancer = NULL;
     }
     gate->due_changed |= source->due_us != 0;
     /* a dispatch may be walking along the array */

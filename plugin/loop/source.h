@@ -32,8 +32,9 @@ void vwl_gate_unlock(struct vwl_gate *gate);
 void vwl_gate_close(struct vwl_gate *gate);
 
 /* Call locked, in a dispatch. Others have much to do now, perhaps on this
- * processor: when the dispatch is over it is not waited for more in it. */
-void vwl_gate_rest(struct vwl_gate *gate);
+ * processor: it is offered to them before more is looked for, if this thread
+ * does nothing else (vwl_gate_wait); otherwise nothing more is. */
+void vwl_gate_offer(struct vwl_gate *gate);
 
 /* Call locked, in a dispatch. A source polls something else than the set, each
  * time that it runs, and is woken to go on: others that become ready meanwhile
@@ -81,6 +82,21 @@ void vwl_source_watch(struct vwl_source *source, struct vwl_watched *watched,
  * though nobody reads it; -errno: such a file has no such edges. */
 int vwl_source_watch_edges(struct vwl_source *source,
                            struct vwl_watched *watched);
+
+/* What can be seen without its descriptor, as a ring's new entries are. Both
+ * functions get the source's `opaque`. */
+struct vwl_glance {
+    bool (*look)(void *opaque); /* it is cheap; true: the source is to run */
+    bool (*end)(void *opaque);  /* the descriptor tells from now on; the same */
+};
+
+/* One source of a gate has this. */
+void vwl_source_set_glance(struct vwl_source *source,
+                           const struct vwl_glance *glance);
+/* Call it in a dispatch. True: what comes is looked for by `look` when the
+ * dispatch is over, so the descriptor need not tell of it until `end`, which is
+ * called before anybody sleeps. */
+bool vwl_source_glances(struct vwl_source *source);
 
 /* Has the function run once more, soon. */
 void vwl_source_wake(struct vwl_source *source);

@@ -3,6 +3,7 @@
  * Between the files of the gate alone. Each calls those above it:
  *
  *     gate.c           its life, its lock, its alarm
+ *     linger.c         what is done for a moment in place of sleep
  *     source.c         what is in the set, and running what is ready
  *     wait.c           waiting for the set, where no GMainContext does
  */
@@ -28,6 +29,21 @@ struct stand_in {
     struct vwl_gate *gate; /* a reference */
 };
 
+/* What is done for a moment in place of sleep. */
+struct vwl_linger {
+    struct vwl_source *glancer; /* NULL: nothing is looked at but the set */
+    const struct vwl_glance *glance;
+    bool glancing;           /* it does without its descriptor */
+    bool glanced;            /* the last time found something by it */
+    unsigned int glances;    /* so often since the set was looked into */
+    bool waits;              /* in vwl_gate_wait: the thread is the device's */
+    bool offers;             /* others are offered the processor, this time */
+    unsigned int busy_skips; /* how often they are not to be */
+    unsigned int paid;       /* how often it did */
+    bool counting;           /* preemptions, from the begin of a source on */
+    long preempted;          /* so often until then */
+};
+
 struct vwl_gate {
     GMutex lock;
     GThread *inside; /* who holds the lock; atomic */
@@ -49,6 +65,7 @@ struct vwl_gate {
     int64_t due_us;          /* the first of theirs; 0: none */
     int64_t armed_us;        /* when the alarm rings; 0: never */
     struct vwl_source *last; /* that ran; NULL: it went, or it is to rest */
+    struct vwl_linger linger;
 };
 
 struct vwl_source {
@@ -61,9 +78,11 @@ struct vwl_source {
     bool is_always;         /* ready, since the set takes no such file */
     bool is_left_out;       /* the set had no room; it is woken to ask again */
     bool woken;
-    int64_t due_us;      /* 0: not to be woken then */
-    unsigned int misses; /* how often no second look is to follow it */
-    unsigned int skips;  /* how often that still is */
+    int64_t due_us;         /* 0: not to be woken then */
+    unsigned int hits;      /* how often in a row a second look paid */
+    unsigned int misses;    /* how often none is to follow, where it did not */
+    unsigned int skips;     /* how often that still is */
+    unsigned int preempted; /* how often in a row it paid nobody that way */
     vwl_source_fn fn;
     void *opaque;
 };
@@ -80,15 +99,24 @@ int64_t vwl_gate_now_us(const struct vwl_gate *gate);
  * it at its end. */
 void vwl_gate_arm(struct vwl_gate *gate);
 
+/* ---- linger.c ---- */
+
+/* Something more may come in a moment, mostly from a guest that polls, and
+ * sleep costs more than looking for it until then. How many it finds, 0: none,
+ * unless gate.linger.glanced says that a source was woken.
+ * Time in which nothing comes is lost, so it is tried less often the less it
+ * pays, by what ran last: a guest answers sooner than a peer on the host. */
+int vwl_gate_linger(struct vwl_gate *gate, struct epoll_event *events);
+/* Call it before a source runs. */
+void vwl_gate_count(struct vwl_gate *gate);
+/* Before anybody sleeps: what was glanced at is told of by its descriptor
+ * again; what came meanwhile wakes its source. */
+void vwl_gate_stop_glancing(struct vwl_gate *gate);
+
 /* ---- source.c ---- */
 
 /* One dispatch, in which others have no turn. */
 void vwl_gate_run(struct vwl_gate *gate);
-/* Something more may come in a moment, mostly from a guest that polls, and
- * sleep costs more than looking for it until then. How many it finds, 0: none.
- * Time in which nothing comes is lost, so it is tried less often the less it
- * pays, by what ran last: a guest answers sooner than a peer on the host. */
-int vwl_gate_linger(struct vwl_gate *gate, struct epoll_event *events);
 /* What was found in the set, and what is woken. */
 void vwl_gate_run_found(struct vwl_gate *gate, struct epoll_event *events,
                         int n);

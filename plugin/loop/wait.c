@@ -35,8 +35,12 @@ static int look(struct vwl_gate *gate, struct epoll_event *events, int ms)
         return vwl_look(gate->set, events, EVENTS);
     }
     n = vwl_gate_linger(gate, events);
-    if (n > 0) {
+    if (n > 0 || gate->linger.glanced) {
         return n;
+    }
+    vwl_gate_stop_glancing(gate);
+    if (gate->woken) {
+        return 0;
     }
     vwl_gate_arm(gate);
     vwl_gate_unlock(gate);
@@ -99,10 +103,13 @@ int vwl_gate_wait(struct vwl_gate *gate, int other, int timeout_ms)
         vwl_gate_run(gate);
         ret = 0;
     } else {
+        gate->linger.waits = true;
         ret = wait_for(gate, timeout_ms);
+        gate->linger.waits = false;
         if (other >= 0) {
             epoll_ctl(gate->set, EPOLL_CTL_DEL, other, NULL);
         }
+        vwl_gate_stop_glancing(gate);
         vwl_gate_arm(gate);
     }
     vwl_gate_unlock(gate);
