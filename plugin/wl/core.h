@@ -92,7 +92,7 @@ struct vwl_run {
 };
 
 /* So many more than the one that is asked for. */
-#define VWL_MORE_MAX 15u
+#define VWL_MORE_MAX 31u
 
 /* What the core needs from around it. None may call back into the core, except
  * that shm_map may end in vwl_core_map_done later. */

@@ -12,6 +12,8 @@
 
 /* A bounded number of times: the others wait meanwhile. */
 #define GUESSES_MAX 64
+/* Of those for whom nothing speaks but that they spoke last. */
+#define AGAIN_MAX 4
 
 static void ready_keep(struct vwl_ready *ready, struct vwl_vfd *vfd)
 {
@@ -55,6 +57,19 @@ static struct vwl_vfd *ready_take_expected(struct vwl_ready *ready)
     return vfd;
 }
 
+/* alone: nobody else had something; NULL: there were several. */
+static void ready_learn(struct vwl_ready *ready, struct vwl_vfd *alone)
+{
+    if (ready->expected) {
+        ready->expected->answers = alone == ready->expected;
+        ready->expected = NULL;
+    }
+    if (alone && alone == ready->alone) {
+        alone->answers = true;
+    }
+    ready->alone = alone;
+}
+
 /* 0: nothing is readable. */
 static int ready_ask_epoll(struct vwl_ready *ready, int epoll)
 {
@@ -69,9 +84,8 @@ static int ready_ask_epoll(struct vwl_ready *ready, int epoll)
         ready->vfds[i] = events[i].data.ptr;
         ready->vfds[i]->ready_slot = i;
     }
-    if (n > 0 && ready->expected) {
-        ready->expected->answers = n == 1 && ready->vfds[0] == ready->expected;
-        ready->expected = NULL;
+    if (n > 0) {
+        ready_learn(ready, n == 1 ? ready->vfds[0] : NULL);
     }
     return ready->n;
 }
@@ -103,6 +117,8 @@ void vwl_ready_had(struct vwl_ready *ready, struct vwl_vfd *vfd, bool full)
     vfd->answers |= vfd == ready->guessed;
     if (full) {
         ready_keep(ready, vfd);
+    } else if (vfd == ready->alone && ready->guesses < AGAIN_MAX) {
+        ready->expected = vfd;
     }
 }
 
@@ -130,6 +146,9 @@ void vwl_ready_forget(struct vwl_ready *ready, struct vwl_vfd *vfd)
 {
     if (ready->expected == vfd) {
         ready->expected = NULL;
+    }
+    if (ready->alone == vfd) {
+        ready->alone = NULL;
     }
     if (vfd->ready_slot >= 0) {
         ready->vfds[vfd->ready_slot] = NULL;

@@ -2,7 +2,8 @@
 /*
  * Whose peer is read next: those that epoll found readable, in turn, and two
  * guesses that save asking it. Whoever filled a buffer probably has more; and
- * whoever was sent something often answers before anybody else speaks.
+ * whoever was sent something often answers before anybody else speaks, as
+ * whoever alone had something twice often has it a third time.
  */
 #ifndef VWL_WL_INBOX_READY_H
 #define VWL_WL_INBOX_READY_H
@@ -22,6 +23,8 @@ struct vwl_ready {
     bool more;  /* epoll may know of more than it said */
     struct vwl_vfd *expected; /* that was sent something and tends to answer at
                                  once; NULL: nobody */
+    struct vwl_vfd *alone;    /* nobody else had something when epoll was asked;
+                                 NULL: several had */
     struct vwl_vfd *guessed;  /* the one that was read for that reason */
     unsigned int guesses;     /* since epoll was asked */
 };
