@@ -418,6 +418,16 @@ struct vwl_plugin {
      * not any more; -EDEADLK: from a callback; other: `other` cannot be waited
      * for. */
     int (*device_dispatch)(struct vwl_device *dev, int other, int timeout_ms);
+
+    /* [any] The descriptor itself of a pipe that a host peer sent and the guest
+     * writes: for a host whose guest is a program of this machine, which may
+     * have it as if it had been sent to it (O_NONBLOCK is its peer's, too).
+     * What is written there the device neither sees nor counts. vfd: its
+     * number in the guest; the descriptor returned is the caller's, and the
+     * VFD stays open. -ENOENT: there is no such VFD; -EOPNOTSUPP: it is
+     * something else, or something that the guest wrote is on its way;
+     * -ENOTCONN: not started; other: there are no descriptors. */
+    int (*device_pipe)(struct vwl_device *dev, uint32_t vfd);
 };
 
 /* [any] The one exported symbol. Never NULL; `size` and `abi` never move. A

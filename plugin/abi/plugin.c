@@ -147,6 +147,11 @@ static int device_windows(struct vwl_device *dev, char *text, size_t size)
     return ret;
 }
 
+static int device_pipe(struct vwl_device *dev, uint32_t vfd)
+{
+    return vwl_device_pipe(dev, vfd);
+}
+
 static int device_save(struct vwl_device *dev, int *fd)
 {
     return vwl_device_state(dev, true, fd);
@@ -176,6 +181,7 @@ static const struct vwl_plugin plugin = {
     .device_attach = device_attach,
     .device_fd = device_fd,
     .device_dispatch = device_dispatch,
+    .device_pipe = device_pipe,
 };
 
 EXPORT const struct vwl_plugin *vwl_plugin_get(void)

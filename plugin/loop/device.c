@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "loop/device.h"
+#include "loop/device_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -372,11 +372,8 @@ int vwl_device_dispatch(struct vwl_device *device, int other, int timeout_ms)
     return ret == -ESHUTDOWN ? -ENOTCONN : ret;
 }
 
-/* Runs fn with the pump that runs now, or with NULL, and the gate locked. */
-static void with_pump(struct vwl_device *device,
-                      void (*fn)(struct vwl_device *device,
-                                 struct vwl_pump *pump, void *opaque),
-                      void *opaque)
+void vwl_device_with_pump(struct vwl_device *device, vwl_with_pump_fn fn,
+                          void *opaque)
 {
     struct vwl_gate *gate = gate_of(device);
     /* Not under `life`: stop takes the gate first and then that. */
@@ -412,51 +409,7 @@ static void fill_stats(struct vwl_device *device, struct vwl_pump *pump,
 
 void vwl_device_stats(struct vwl_device *device, struct vwl_stats *stats)
 {
-    with_pump(device, fill_stats, stats);
-}
-
-/* What is asked for as text, and what becomes of it. */
-struct asking {
-    char **text;
-    int err;
-};
-
-static void probe(struct vwl_device *device, struct vwl_pump *pump,
-                  void *opaque)
-{
-    struct asking *asking = opaque;
-
-    asking->err = pump ? vwl_pump_probe(pump, asking->text) : -ENOTCONN;
-}
-
-int vwl_device_probe(struct vwl_device *device, char **text)
-{
-    struct asking asking = { text, -ENOTCONN };
-
-    with_pump(device, probe, &asking);
-    return asking.err;
-}
-
-static void list_windows(struct vwl_device *device, struct vwl_pump *pump,
-                         void *opaque)
-{
-    struct asking *asking = opaque;
-    GString *lines;
-
-    if (pump) {
-        lines = g_string_new(NULL);
-        vwl_pump_windows(pump, lines);
-        *asking->text = g_string_free(lines, FALSE);
-        asking->err = 0;
-    }
-}
-
-int vwl_device_windows(struct vwl_device *device, char **text)
-{
-    struct asking asking = { text, -ENOTCONN };
-
-    with_pump(device, list_windows, &asking);
-    return asking.err;
+    vwl_device_with_pump(device, fill_stats, stats);
 }
 
 int vwl_device_set_transfer(struct vwl_device *device, size_t index,

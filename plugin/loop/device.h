@@ -40,6 +40,7 @@ int vwl_device_state(struct vwl_device *device, bool save, int *fd);
 /* As the plugin's; [any]. */
 int vwl_device_probe(struct vwl_device *device, char **text);
 int vwl_device_windows(struct vwl_device *device, char **text); /* g_free */
+int vwl_device_pipe(struct vwl_device *device, uint32_t vfd);
 int vwl_device_set_transfer(struct vwl_device *device, size_t index,
                             uint32_t kind, uint32_t way);
 /* stats is complete; [any]. */

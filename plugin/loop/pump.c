@@ -398,6 +398,11 @@ void vwl_pump_windows(const struct vwl_pump *pump, GString *lines)
     vwl_core_windows(pump->core, lines);
 }
 
+int vwl_pump_pipe(struct vwl_pump *pump, uint32_t vfd)
+{
+    return pump->session ? vwl_core_pipe(pump->core, vfd) : -ENOTCONN;
+}
+
 void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats)
 {
     struct vwl_stats now = { 0 };

@@ -59,6 +59,8 @@ int vwl_pump_probe(struct vwl_pump *pump, char **text);
 
 /* Appends the guest's windows, as vwl_filter_windows does. */
 void vwl_pump_windows(const struct vwl_pump *pump, GString *lines);
+/* As vwl_core_pipe; -ENOTCONN: the front-end is gone. */
+int vwl_pump_pipe(struct vwl_pump *pump, uint32_t vfd);
 
 /* Adds to the counters of *stats and sets its gauges. */
 void vwl_pump_stats(const struct vwl_pump *pump, struct vwl_stats *stats);

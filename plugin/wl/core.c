@@ -2,6 +2,7 @@
 #include "wl/core.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -349,6 +350,23 @@ void vwl_core_windows(const struct vwl_core *core, GString *lines)
             vwl_filter_windows(vfd->filter, lines);
         }
     }
+}
+
+int vwl_core_pipe(struct vwl_core *core, uint32_t id)
+{
+    const struct vwl_vfd *vfd = vwl_vfd_find(core, id);
+    int fd;
+
+    if (!vfd) {
+        return -ENOENT;
+    }
+    if (vfd->how != VWL_PEER_SHARED_PIPE || vfd->fd < 0 ||
+        vfd->flags != VIRTIO_WL_VFD_WRITE || vfd->outbox.len > 0 ||
+        vfd->n_waiting > 0) {
+        return -EOPNOTSUPP;
+    }
+    fd = fcntl(vfd->fd, F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
 }
 
 void vwl_core_stats(const struct vwl_core *core, struct vwl_stats *stats)

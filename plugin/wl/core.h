@@ -240,6 +240,10 @@ bool vwl_core_is_restoring(const struct vwl_core *core);
 
 /* Appends the windows of all contexts to it, as vwl_filter_windows does. */
 void vwl_core_windows(const struct vwl_core *core, GString *lines);
+/* A host peer's pipe that the guest writes, and that nothing of the guest's is
+ * on its way to: a descriptor of the caller's. -ENOENT: there is no such VFD;
+ * -EOPNOTSUPP: it is something else; other: there are no descriptors. */
+int vwl_core_pipe(struct vwl_core *core, uint32_t id);
 
 /* Fills the gauges and counters that the core knows. */
 void vwl_core_stats(const struct vwl_core *core, struct vwl_stats *stats);

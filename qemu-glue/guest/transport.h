@@ -88,6 +88,7 @@ struct vwl_transport_ops {
                         size_t len, const int *vfds, unsigned int n_vfds,
                         vwl_transport_done_fn done, void *opaque);
     int (*export_fence)(struct vwl_transport *t, int *vfd, int *fd);
+    int (*host_pipe)(struct vwl_transport *t, int vfd);
     void (*destroy)(struct vwl_transport *t);
 };
 
@@ -304,6 +305,14 @@ static inline int vwl_transport_export_fence(struct vwl_transport *t, int *vfd,
 {
     return t->ops->export_fence != NULL ? t->ops->export_fence(t, vfd, fd)
                                         : -ENOTTY;
+}
+
+/* The descriptor itself, the caller's own, of a pipe that came from the host
+ * and is written here; the VFD stays open. -ENOTTY: the host is another
+ * machine; other -errno: not of this one. */
+static inline int vwl_transport_host_pipe(struct vwl_transport *t, int vfd)
+{
+    return t->ops->host_pipe != NULL ? t->ops->host_pipe(t, vfd) : -ENOTTY;
 }
 
 /* NULL is fine. */

@@ -6,6 +6,8 @@
 #ifndef VWL_LOOPBACK_TRANSPORT_DAEMON_H
 #define VWL_LOOPBACK_TRANSPORT_DAEMON_H
 
+#include <stdint.h>
+
 struct vwl_exports;
 struct vwl_transport;
 
@@ -32,5 +34,11 @@ struct vwl_transport *vwl_transport_connected(int *fd,
  * be sent. Borrowed; it outlives the transport. */
 void vwl_transport_use_exports(struct vwl_transport *t,
                                struct vwl_exports *exports);
+
+/* The device's host knows the descriptors of pipes that came from its peers: as
+ * device_pipe of the plugin. */
+void vwl_transport_use_pipes(struct vwl_transport *t,
+                             int (*pipe)(void *opaque, uint32_t vfd),
+                             void *opaque);
 
 #endif

@@ -27,6 +27,8 @@ struct loopback {
     struct vwl_drv *drv;
     struct vwl_fe *own;          /* driver and front-end are ours to destroy */
     struct vwl_exports *exports; /* NULL: there are none */
+    int (*pipe)(void *opaque, uint32_t vfd); /* NULL: nobody knows */
+    void *pipe_opaque;
     int epoll;
     GArray *sending;          /* of struct sending */
     uint64_t seen;            /* messages, at the last dispatch */
@@ -394,6 +396,13 @@ static int send_checked(struct vwl_transport *t, int vfd, const void *data,
     return 0;
 }
 
+static int host_pipe(struct vwl_transport *t, int vfd)
+{
+    const struct loopback *l = loopback(t);
+
+    return l->pipe != NULL ? l->pipe(l->pipe_opaque, (uint32_t)vfd) : -ENOTTY;
+}
+
 static void destroy(struct vwl_transport *t)
 {
     struct loopback *l = loopback(t);
@@ -438,6 +447,7 @@ static const struct vwl_transport_ops ops = {
     .gpu = gpu,
     .import = import,
     .send_checked = send_checked,
+    .host_pipe = host_pipe,
     .destroy = destroy,
 };
 
@@ -555,4 +565,12 @@ void vwl_transport_use_exports(struct vwl_transport *t,
                                struct vwl_exports *exports)
 {
     loopback(t)->exports = exports;
+}
+
+void vwl_transport_use_pipes(struct vwl_transport *t,
+                             int (*pipe)(void *opaque, uint32_t vfd),
+                             void *opaque)
+{
+    loopback(t)->pipe = pipe;
+    loopback(t)->pipe_opaque = opaque;
 }

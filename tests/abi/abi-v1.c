@@ -110,6 +110,11 @@ struct v1_plugin_dispatch {
     int (*device_dispatch)(struct vwl_device *, int, int);
 };
 
+struct v1_plugin_pipe {
+    struct v1_plugin_dispatch before;
+    int (*device_pipe)(struct vwl_device *, uint32_t);
+};
+
 struct v1_stats_dmabufs {
     struct v1_stats before;
     uint64_t dmabufs, host_dmabuf_version, host_dmabuf_formats;
@@ -282,6 +287,9 @@ _Static_assert(offsetof(struct v1_plugin_dispatch, device_attach) ==
                    offsetof(struct v1_plugin_dispatch, device_dispatch) ==
                        offsetof(struct vwl_plugin, device_dispatch),
                "what hosts without GLib have moved");
+_Static_assert(offsetof(struct v1_plugin_pipe, device_pipe) ==
+                   offsetof(struct vwl_plugin, device_pipe),
+               "moved");
 _Static_assert(offsetof(struct v1_stats_dmabufs, dmabufs) ==
                        offsetof(struct vwl_stats, dmabufs) &&
                    offsetof(struct v1_stats_dmabufs, host_explicit_sync) ==

@@ -346,6 +346,7 @@ static void test_suspend(void)
     int sv[2];
 
     g_assert_cmpint(plugin->device_suspend(device, 1), ==, -ENOTCONN);
+    g_assert_cmpint(plugin->device_pipe(device, 1), ==, -ENOTCONN);
     pair(sv);
     g_assert_cmpint(plugin->device_start(device, NULL, &sv[1]), ==, 0);
     g_assert_cmpint(plugin->device_suspend(device, 1), ==, 0);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""wl_shm as it is handed over: a client and a compositor double at the two ends,
-and the same file of memory at both.
+"""What is handed over: a client and a compositor double at the two ends, and the
+same file of memory at both, or the same pipe.
 
     pools.py TOOL CORE_XML PROTOCOLS_DIRECTORY
 """
@@ -18,7 +18,7 @@ import world
 
 TOOL, CORE, PROTOCOLS = sys.argv[1:4]
 INTERFACES = wayland.load_all(CORE, PROTOCOLS)
-OFFERED = [('wl_compositor', 4), ('wl_shm', 1)]
+OFFERED = [('wl_compositor', 4), ('wl_shm', 1), ('wl_data_device_manager', 3)]
 INVALID_FORMAT, INVALID_STRIDE, INVALID_FD = 0, 1, 2
 
 
@@ -198,6 +198,43 @@ def gone_meanwhile(w):
         os.close(fd)
 
 
+def given_pipe(w):
+    """A selection that the host wants: the client's end of its pipe, the host's
+    own, and whether both are the same file."""
+    manager = w.bind('wl_data_device_manager')
+    source = w.new(manager, 'create_data_source', None)
+    reads, writes = os.pipe()
+    mime, fd = w.event(source, 'send', 'text/plain', writes)
+    assert mime == 'text/plain', mime
+    same = os.fstat(fd).st_ino == os.fstat(writes).st_ino
+    os.close(writes)
+    return reads, fd, same
+
+
+def pipe_itself(w):
+    """Its reader has all of it, and its end as soon as the writer ends."""
+    reads, fd, same = given_pipe(w)
+    assert same, 'another pipe'
+    assert os.get_blocking(fd), 'it does not wait'
+    for i in range(10):
+        os.write(fd, b'%d' % i)
+    w.sync()
+    assert os.read(reads, 100) == b'0123456789'
+    os.close(fd)
+    assert os.read(reads, 1) == b''
+    os.close(reads)
+
+
+def pipe_copied(w):
+    reads, fd, same = given_pipe(w)
+    assert not same, 'the same pipe'
+    os.write(fd, b'copied')
+    os.close(fd)
+    assert os.read(reads, 100) == b'copied'
+    assert os.read(reads, 1) == b''
+    os.close(reads)
+
+
 suite = world.Suite()
 tool = world.Tool(TOOL)
 before = tool.fds_at_rest()
@@ -221,6 +258,7 @@ for name, test in [
                                     fcntl.F_SEAL_WRITE))),
         ('a file that is open for reading is copied',
          lambda w: copied(w, read_only())),
+        ('a pipe that the host gives', pipe_itself),
         ('pools without end', without_end),
         ('an end in the middle', gone_meanwhile)]:
     with suite.case(name):
@@ -233,9 +271,11 @@ with suite.case('descriptors are back where they began'):
 bystander.close()
 with suite.case('the tool ends well'):
     tool.stop()
-with suite.case('every file is copied with --copy-pools'):
+with suite.case('all is copied with --copy-pools'):
     tool = world.Tool(TOOL, '--copy-pools')
     with contextlib.closing(World(tool)) as w:
         copied(w, memory(4096))
+    with contextlib.closing(World(tool)) as w:
+        pipe_copied(w)
     tool.stop()
 suite.end()

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ask.h"
@@ -240,6 +241,58 @@ static void test_linger(void)
     core_rig_free(rig);
 }
 
+static void expect_itself(struct core_rig *rig, uint32_t id, int fd)
+{
+    int same = vwl_core_pipe(rig->core, id);
+    struct stat a, b;
+
+    g_assert_cmpint(same, >=, 0);
+    g_assert_cmpint(same, !=, fd);
+    g_assert_cmpint(fcntl(same, F_GETFD), ==, FD_CLOEXEC);
+    g_assert_cmpint(fstat(fd, &a), ==, 0);
+    g_assert_cmpint(fstat(same, &b), ==, 0);
+    g_assert_cmpuint(a.st_ino, ==, b.st_ino);
+    g_assert_cmpint(fcntl(same, F_GETFL) & O_ACCMODE, ==, O_WRONLY);
+    close(same);
+}
+
+/* For a host that lets its guest have the pipe itself: what a host peer sent to
+ * be written, and only while nothing is on its way there. */
+static void test_itself(void)
+{
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int compositor = open_ctx(rig, 1), fds[2];
+    g_autofree char *big = g_malloc0(90000);
+    uint32_t reads, writes;
+
+    g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
+    reads = give(rig, compositor, fds[0], VFD_READ);
+    writes = give(rig, compositor, fds[1], VFD_WRITE);
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_PIPE, 2, VFD_WRITE, 0), ==,
+                    RESP_VFD_NEW);
+    expect_itself(rig, writes, fds[1]);
+    g_assert_cmpint(vwl_core_pipe(rig->core, reads), ==, -EOPNOTSUPP);
+    g_assert_cmpint(vwl_core_pipe(rig->core, 1), ==, -EOPNOTSUPP);
+    g_assert_cmpint(vwl_core_pipe(rig->core, 2), ==, -EOPNOTSUPP);
+    g_assert_cmpint(vwl_core_pipe(rig->core, 3), ==, -ENOENT);
+    /* more than the pipe holds: the rest waits for its turn */
+    g_assert_cmphex(ask_send(rig, writes, NULL, 0, big, 60000), ==, RESP_OK);
+    g_assert_cmphex(ask_send(rig, writes, NULL, 0, big, 30000), ==, RESP_OK);
+    g_assert_cmpint(vwl_core_pipe(rig->core, writes), ==, -EOPNOTSUPP);
+    for (size_t got = 0; got < 90000;) {
+        ssize_t n = read(fds[0], big, 90000);
+
+        g_assert_cmpint(n, >, 0);
+        got += (size_t)n;
+        vwl_core_dispatch_out(rig->core);
+    }
+    expect_itself(rig, writes, fds[1]);
+    close(fds[0]);
+    close(fds[1]);
+    close(compositor);
+    core_rig_free(rig);
+}
+
 static uint8_t byte_at(size_t at)
 {
     return (uint8_t)((uint32_t)at * 2654435761u >> 23);
@@ -349,6 +402,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/pipe/shared-full", test_shared_full);
     g_test_add_func("/core/pipe/shared-read", test_shared_read);
     g_test_add_func("/core/pipe/linger", test_linger);
+    g_test_add_func("/core/pipe/itself", test_itself);
     g_test_add_func("/core/pipe/in-pieces", test_in_pieces);
     g_test_add_func("/core/pipe/wide", test_wide);
     return g_test_run();

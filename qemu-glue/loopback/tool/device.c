@@ -98,9 +98,8 @@ static bool load(struct device *device, const char *path, GError **error)
     if (device->plugin->abi != VWL_PLUGIN_ABI) {
         return fail(error, path, "another ABI than this program's");
     }
-    if (device->plugin->size <
-        G_STRUCT_OFFSET(struct vwl_plugin, device_dispatch) +
-            sizeof device->plugin->device_dispatch) {
+    if (device->plugin->size < G_STRUCT_OFFSET(struct vwl_plugin, device_pipe) +
+                                   sizeof device->plugin->device_pipe) {
         return fail(error, path, "older than this program");
     }
     return true;
@@ -194,6 +193,13 @@ struct vwl_inside device_inside(struct device *device)
         .run = on_due,
         .opaque = device,
     };
+}
+
+int device_pipe(void *opaque, uint32_t vfd)
+{
+    const struct device *device = opaque;
+
+    return device->plugin->device_pipe(device->device, vfd);
 }
 
 void device_close(struct device *device)

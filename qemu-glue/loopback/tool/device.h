@@ -30,6 +30,8 @@ struct device *device_open(const struct device_wishes *wishes, int *fd,
                            GError **error);
 /* How to run one that has no thread of its own. */
 struct vwl_inside device_inside(struct device *device);
+/* As the plugin's, of a struct device. */
+int device_pipe(void *device, uint32_t vfd);
 /* NULL is fine. */
 void device_close(struct device *device);
 

@@ -82,8 +82,9 @@ static bool parse(struct tool *tool, int argc, char **argv, GError **error)
         { "poll-us", 0, 0, G_OPTION_ARG_INT, &tool->poll_us,
           "Look at the rings for so long before sleeping (0)", "MICROSECONDS" },
         { "copy-pools", 0, 0, G_OPTION_ARG_NONE, &tool->copy_pools,
-          "Copy what clients draw, as a virtual machine's bridge must and as "
-          "before a daemon, instead of handing their memory over",
+          "Copy what clients draw and others paste, as a virtual machine's "
+          "bridge must and as before a daemon, instead of handing memory and "
+          "pipes over",
           NULL },
         { "verbose", 0, 0, G_OPTION_ARG_NONE, &tool->verbose,
           "Print what the device says", NULL },
@@ -170,7 +171,10 @@ static bool run(struct tool *tool, GError **error)
         if (transport != NULL) {
             vwl_transport_use_exports(transport, exports);
             /* A daemon could not say whose files the numbers are. */
-            tool->serve.share_pools = !tool->copy_pools;
+            if (!tool->copy_pools) {
+                tool->serve.share_pools = true;
+                vwl_transport_use_pipes(transport, device_pipe, device);
+            }
         }
     }
     if (transport == NULL) {
