@@ -85,6 +85,43 @@ static void test_turns(void)
     core_rig_free(rig);
 }
 
+/* One that speaks and speaks, unasked: epoll is asked for some of it alone, and
+ * for the other one soon. */
+static void test_again(void)
+{
+    struct core_rig *rig = core_rig_new(MODE_K23);
+    int first = open_ctx(rig, 1), second = open_ctx(rig, 2);
+    unsigned int rounds = 0;
+    size_t len;
+    uint32_t id;
+
+    for (unsigned int i = 0; i < 103; i++) {
+        n_asked = i == 3 ? 0 : n_asked;
+        socket_send(first, "more", 4, NULL, 0);
+        g_assert_cmpmem(expect_recv(rig, 1, 0, &len), 4, "more", 4);
+    }
+    g_assert_cmpuint(n_asked, <=, 35);
+    socket_send(second, "hello", 5, NULL, 0);
+    do {
+        socket_send(first, "more", 4, NULL, 0);
+        g_assert_cmpint(next_message(rig), >, 16);
+        id = get32(rig->message + 8);
+        rounds++;
+    } while (id == 1 && rounds < 100);
+    g_assert_cmpuint(id, ==, 2);
+    g_assert_cmpuint(rounds, <=, 8);
+    while (next_message(rig) > 0) {
+    }
+    /* and what goes is not looked for */
+    g_assert_cmphex(ask_close(rig, 1), ==, RESP_OK);
+    socket_send(second, "b", 1, NULL, 0);
+    g_assert_cmpmem(expect_recv(rig, 2, 0, &len), 1, "b", 1);
+    close(first);
+    close(second);
+    expect_hup(rig, 2);
+    core_rig_free(rig);
+}
+
 /* Sent something, and closed before anybody looked. */
 static void test_closed(void)
 {
@@ -133,6 +170,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/core/answers/pings", test_pings);
     g_test_add_func("/core/answers/turns", test_turns);
+    g_test_add_func("/core/answers/again", test_again);
     g_test_add_func("/core/answers/closed", test_closed);
     g_test_add_func("/core/answers/silent", test_silent);
     return g_test_run();
