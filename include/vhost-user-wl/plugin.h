@@ -289,6 +289,11 @@ struct vwl_host {
      * of file. Must not block. -errno: the plugin closes it and calls
      * socket_connect. NULL: a pair is for one question. */
     int (*socket_connect_again)(void *opaque, size_t index, int fd);
+
+    /* [device] For a host that can connect to some of its sockets at once: *fd
+     * becomes the plugin's, a stream socket that is connected to
+     * cfg->sockets[index]. Must not block. -errno, NULL: socket_connect. */
+    int (*socket_open)(void *opaque, size_t index, int *fd);
 };
 
 /* Allocated by the host, filled by device_stats. Gauges are of now, counters

@@ -93,15 +93,13 @@ static void tell(struct connecting *connecting, uint32_t index,
 
 static int connect_to(struct connecting *connecting, uint32_t index, int *fd)
 {
-    const struct vwl_config *config = &connecting->options->config;
-    bool wayland = config->socket_policies[index]->kind == VWL_POLICY_WAYLAND;
+    const struct vwl_options *options = connecting->options;
     enum vwl_context_state state;
     int err, why = 0;
 
-    if (!vwl_secctx_is_wanted(config->security_context, &config->sockets[index],
-                              wayland ? VWL_SECCTX_WAYLAND
-                                      : VWL_SECCTX_OTHER)) {
-        return vwl_secctx_connect_plainly(config->sockets[index].path, fd);
+    if (!vwl_options_wants_context(options, index)) {
+        return vwl_secctx_connect_plainly(options->config.sockets[index].path,
+                                          fd);
     }
     err = vwl_context_connect(&connecting->contexts[index], fd, &state, &why);
     tell(connecting, index, state, why);
@@ -387,6 +385,15 @@ int vwl_connector_connect_again(size_t index, int fd)
         return -EINVAL;
     }
     return send_word(fd, (uint32_t)index, -1, MSG_DONTWAIT);
+}
+
+int vwl_connector_open(const struct vwl_connector *connector,
+                       const struct vwl_options *options, size_t index, int *fd)
+{
+    return index < 64 && (connector->not_for >> index & 1)
+               ? vwl_secctx_connect_plainly(options->config.sockets[index].path,
+                                            fd)
+               : -EOPNOTSUPP;
 }
 
 void vwl_connector_stop(struct vwl_connector *connector)

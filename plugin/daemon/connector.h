@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "listener.h"
@@ -25,6 +26,7 @@
 struct vwl_connector {
     int fd; /* -1: there is none */
     pid_t pid;
+    uint64_t not_for; /* mask of sockets: the daemon connects there itself */
 };
 
 /* Takes away from the new process what it does not need. */
@@ -54,6 +56,12 @@ int vwl_connector_connect(const struct vwl_connector *connector, size_t index,
 
 /* As vwl_host's socket_connect_again. */
 int vwl_connector_connect_again(size_t index, int fd);
+
+/* As vwl_host's socket_open, for those that are not for the connector. Where
+ * one was made anew since the daemon started, the kernel refuses it. */
+int vwl_connector_open(const struct vwl_connector *connector,
+                       const struct vwl_options *options, size_t index,
+                       int *fd);
 
 /* Ends it, and waits for that. */
 void vwl_connector_stop(struct vwl_connector *connector);

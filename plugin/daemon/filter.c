@@ -304,6 +304,16 @@ static int pairs(scmp_filter_ctx ctx)
     return err;
 }
 
+static int connecting(scmp_filter_ctx ctx)
+{
+    int err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+                               SCMP_A0(SCMP_CMP_MASKED_EQ, LOW_32, AF_UNIX),
+                               SCMP_A1(SCMP_CMP_MASKED_EQ, TYPE_BITS,
+                                       (uint64_t)SOCK_STREAM));
+
+    return err ? err : by_name(ctx, SCMP_ACT_ALLOW, "connect");
+}
+
 static int gpu_requests(scmp_filter_ctx ctx)
 {
     int err = 0;
@@ -403,6 +413,7 @@ int vwl_filter_enter(const struct vwl_filter_wishes *wishes)
         err = err ? err
                   : all(ctx, SCMP_ACT_ALLOW, daemon_calls, N(daemon_calls));
         err = err ? err : with_arguments(ctx, wishes);
+        err = err || !wishes->may_connect ? err : connecting(ctx);
     } else {
         err = err ? err
                   : all(ctx, SCMP_ACT_ALLOW, connector_calls,

@@ -31,6 +31,7 @@ struct vwl_filter_wishes {
     int listener;         /* accepts connections here, ... */
     int control;          /* ... and here, alone; -1: nowhere */
     bool may_bind;        /* the connector, for security contexts */
+    bool may_connect;     /* the daemon, as Landlock says where */
 };
 
 /* 0 or -errno; -ENOSYS: built without libseccomp. */

@@ -126,6 +126,13 @@ static int on_socket_connect(void *opaque, size_t index, int *fd)
     return vwl_connector_connect(&daemon->connector, index, fd);
 }
 
+static int on_socket_open(void *opaque, size_t index, int *fd)
+{
+    const struct daemon *daemon = opaque;
+
+    return vwl_connector_open(&daemon->connector, &daemon->options, index, fd);
+}
+
 static int on_socket_connect_again(void *opaque, size_t index, int fd)
 {
     return vwl_connector_connect_again(index, fd);
@@ -331,6 +338,7 @@ static bool confine(struct daemon *daemon, GError **error)
 
     vwl_sandbox_enter(&daemon->options, daemon->listener.fd,
                       daemon->control.listener.fd, &report);
+    daemon->connector.not_for = report.connects;
     return is_confined(daemon, &report, "the daemon", error);
 }
 
@@ -347,6 +355,7 @@ static bool make_device(struct daemon *daemon, GError **error)
         .broken = on_broken,
         .socket_connect = daemon->connector.fd >= 0 ? on_socket_connect : NULL,
         .socket_connect_again = on_socket_connect_again,
+        .socket_open = on_socket_open,
         .foreign_request = daemon->resources ? on_foreign_request : NULL,
         .transfer_request = options->control ? on_transfer_request : NULL,
     };

@@ -445,6 +445,17 @@ bool vwl_options_parse(int argc, char **argv, struct vwl_options *out,
     return check_front_end(out, error) && complete(out, error);
 }
 
+bool vwl_options_wants_context(const struct vwl_options *options, size_t index)
+{
+    const struct vwl_config *config = &options->config;
+    bool wayland = config->socket_policies[index]->kind == VWL_POLICY_WAYLAND;
+
+    return vwl_secctx_is_wanted(config->security_context,
+                                &config->sockets[index],
+                                wayland ? VWL_SECCTX_WAYLAND
+                                        : VWL_SECCTX_OTHER);
+}
+
 void vwl_options_finish(struct vwl_options *options)
 {
     g_free(options->socket_path);

@@ -54,4 +54,7 @@ bool vwl_options_parse(int argc, char **argv, struct vwl_options *out,
                        GError **error);
 void vwl_options_finish(struct vwl_options *options);
 
+/* Guests are connected to that socket within a security context. */
+bool vwl_options_wants_context(const struct vwl_options *options, size_t index);
+
 #endif

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -114,10 +116,42 @@ static unsigned int devices(const char *words)
     return mask;
 }
 
+/* Looking for it never takes long, whoever is dead. */
+static bool is_in_memory(const char *path)
+{
+    struct statfs fs;
+
+    return statfs(path, &fs) == 0 &&
+           (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+/* The sockets without a security context, which the connector makes. */
+static int enter_landlock(const struct vwl_options *options, uint64_t *connects)
+{
+    const struct vwl_config *config = &options->config;
+    const char *paths[64];
+    struct vwl_landlock_wishes wishes = { .sockets = paths };
+    int abi;
+
+    for (size_t i = 0; i < MIN(config->n_sockets, G_N_ELEMENTS(paths)); i++) {
+        const char *path = config->sockets[i].path;
+
+        if (!vwl_options_wants_context(options, i) && is_in_memory(path)) {
+            paths[wishes.n_sockets++] = path;
+            *connects |= UINT64_C(1) << i;
+        }
+    }
+    abi = vwl_landlock_enter(&wishes);
+    if (abi < VWL_LANDLOCK_SOCKETS_ABI) {
+        *connects = 0;
+    }
+    return abi;
+}
+
 void vwl_sandbox_enter(const struct vwl_options *options, int listener,
                        int control, struct vwl_sandbox_report *report)
 {
-    const struct vwl_filter_wishes wishes = {
+    struct vwl_filter_wishes wishes = {
         .which = VWL_FILTER_DAEMON,
         .devices = devices(options->dmabufs) |
                    (options->guest_pages ? VWL_FILTER_PAGES : 0),
@@ -133,7 +167,8 @@ void vwl_sandbox_enter(const struct vwl_options *options, int listener,
     report->no_new_privs = set_no_new_privs();
     if (!SANITIZED) {
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-        report->landlock = vwl_landlock_enter(NULL, NULL);
+        report->landlock = enter_landlock(options, &report->connects);
+        wishes.may_connect = report->connects != 0;
         report->filter = vwl_filter_enter(&wishes);
     }
 }
@@ -152,6 +187,10 @@ void vwl_sandbox_enter_connector(const struct vwl_options *options,
     char *folder = options->socket_path
                        ? g_path_get_dirname(options->socket_path)
                        : NULL;
+    const struct vwl_landlock_wishes landlock = {
+        .may_remove_in = folder,
+        .may_bind_in = makes_contexts ? options->context_folder : NULL,
+    };
 
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, 0);
@@ -160,8 +199,7 @@ void vwl_sandbox_enter_connector(const struct vwl_options *options,
     report->no_new_privs = set_no_new_privs();
     if (!SANITIZED) {
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-        report->landlock = vwl_landlock_enter(
-            folder, makes_contexts ? options->context_folder : NULL);
+        report->landlock = vwl_landlock_enter(&landlock);
         report->filter = vwl_filter_enter(&wishes);
     }
     g_free(folder);

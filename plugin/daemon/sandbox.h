@@ -20,6 +20,8 @@ struct vwl_sandbox_report {
     int32_t landlock; /* else the kernel's version of it, above 0 */
     int32_t filter;
     int32_t sanitized; /* 1: files and calls stay, a sanitizer needs them */
+    uint64_t connects; /* mask of the first 64 of config's sockets: to these
+                          the daemon may connect itself */
 };
 
 /* For the daemon; everything that it needs by path is open. listener, control:

@@ -100,6 +100,15 @@ static void on_message_ready(void *opaque)
     }
 }
 
+static int on_socket_open(void *opaque, size_t index, int *fd)
+{
+    struct vwl_pump *pump = opaque;
+    const struct vwl_host *host = pump->host;
+
+    return host->socket_open ? host->socket_open(host->opaque, index, fd)
+                             : -EOPNOTSUPP;
+}
+
 static int on_socket_connect(void *opaque, size_t index, int *fd)
 {
     const struct vwl_pump *pump = opaque;
@@ -188,6 +197,7 @@ const struct vwl_core_ops vwl_pump_core_ops = {
     .message_ready = on_message_ready,
     .more_buffers = vwl_pump_more_buffers,
     .more_filled = vwl_pump_more_filled,
+    .socket_open = on_socket_open,
     .socket_connect = on_socket_connect,
     .socket_connect_again = on_socket_connect_again,
     .buffer_offer = vwl_pump_buffer_offer,

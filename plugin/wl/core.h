@@ -122,6 +122,8 @@ struct vwl_core_ops {
      * the last one of last_bytes and the others of the longest; the rest is
      * not used. */
     void (*more_filled)(void *opaque, unsigned int n, size_t last_bytes);
+    /* As vwl_host's; -errno or NULL: socket_connect. */
+    int (*socket_open)(void *opaque, size_t index, int *fd);
     /* As vwl_host's; -EOPNOTSUPP or NULL: the core connects by path. */
     int (*socket_connect)(void *opaque, size_t index, int *fd);
     /* As vwl_host's; not NULL if the configuration says asks_again. */

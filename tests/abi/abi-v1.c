@@ -231,6 +231,14 @@ struct v1_host_again {
     struct v1_host_transfer before;
     int (*socket_connect_again)(void *, size_t, int);
 };
+struct v1_host_open {
+    struct v1_host_again before;
+    int (*socket_open)(void *, size_t, int *);
+};
+
+_Static_assert(offsetof(struct v1_host_open, socket_open) ==
+                   offsetof(struct vwl_host, socket_open),
+               "moved");
 _Static_assert(offsetof(struct v1_host_again, socket_connect_again) ==
                    offsetof(struct vwl_host, socket_connect_again),
                "moved");

@@ -92,6 +92,18 @@ static int try_other_socket(void)
     return fd < 0 ? fd : connect(fd, (struct sockaddr *)&sun, sizeof sun);
 }
 
+/* A name that is no file: somebody listens there. */
+static int try_abstract(void)
+{
+    struct sockaddr_un sun = address_of("abstract");
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+                                strlen(sun.sun_path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    sun.sun_path[0] = 0;
+    return fd < 0 ? fd : connect(fd, (struct sockaddr *)&sun, len);
+}
+
 /* Datagrams name their address in each send. */
 static int try_datagram(void)
 {
@@ -282,6 +294,7 @@ static const struct {
     { "unlink", try_unlink },
     { "chmod", try_chmod },
     { "other-socket", try_other_socket },
+    { "abstract", try_abstract },
     { "datagram", try_datagram },
     { "reconnect", try_reconnect },
     { "bind", try_bind },

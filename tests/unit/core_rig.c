@@ -86,6 +86,19 @@ static int rig_connect(void *opaque, size_t index, int *fd)
     return 0;
 }
 
+static int rig_open(void *opaque, size_t index, int *fd)
+{
+    struct core_rig *rig = opaque;
+
+    rig->n_opens++;
+    if (!rig->open_fd) {
+        return rig->open_err ? rig->open_err : -EOPNOTSUPP;
+    }
+    *fd = rig->open_fd;
+    rig->open_fd = 0;
+    return 0;
+}
+
 static int rig_connect_again(void *opaque, size_t index, int fd)
 {
     struct core_rig *rig = opaque;
@@ -179,6 +192,7 @@ static const struct vwl_core_ops rig_ops = {
     .shm_unmap = rig_unmap,
     .shm_base = rig_base,
     .message_ready = rig_message_ready,
+    .socket_open = rig_open,
     .socket_connect = rig_connect,
     .socket_connect_again = rig_connect_again,
     .buffer_offer = rig_buffer_offer,

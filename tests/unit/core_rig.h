@@ -53,6 +53,9 @@ struct core_rig {
     int connect_err;
     size_t connect_index;
     unsigned int n_connects;
+    int open_fd;  /* what the host has at once, for one context; 0: nothing */
+    int open_err; /* or why it does not */
+    unsigned int n_opens;
     unsigned int n_agains; /* times that it was asked again */
     int again_err;
     int foreign_err;    /* -EINPROGRESS: it answers later, on foreign_fd */

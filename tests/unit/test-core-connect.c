@@ -380,9 +380,42 @@ static void test_not_kept(void)
     core_rig_free(rig);
 }
 
+/* The host has it at once: nobody is asked. What it cannot open, somebody else
+ * is asked for, or the path. */
+static void test_at_once(void)
+{
+    struct core_rig *rig = rig_that_connects();
+    struct asked *asked;
+    char bytes[4];
+    int sv[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), ==,
+                    0);
+    rig->open_fd = sv[0];
+    g_assert_cmphex(ask_new(rig, CMD_VFD_NEW_CTX, 1, VFD_READ_WRITE, 0), ==,
+                    RESP_VFD_NEW);
+    g_assert_cmpuint(rig->n_opens, ==, 1);
+    g_assert_cmpuint(rig->n_connects, ==, 0);
+    g_assert_cmphex(ask_send(rig, 1, NULL, 0, "once", 4), ==, RESP_OK);
+    g_assert_cmpint(read(sv[1], bytes, 4), ==, 4);
+    rig->open_err = -EACCES;
+    asked = begin(rig, 2);
+    g_assert_cmpuint(rig->n_opens, ==, 2);
+    g_assert_cmpuint(rig->n_connects, ==, 1);
+    hang_up(rig);
+    run(rig, 1);
+    expect(asked, RESP_ERR);
+    rig->connects = false;
+    close(open_ctx(rig, 3));
+    g_assert_cmpuint(rig->n_opens, ==, 3);
+    close(sv[1]);
+    core_rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/core/connect/at-once", test_at_once);
     g_test_add_func("/core/connect/answered", test_answered);
     g_test_add_func("/core/connect/refused", test_refused);
     g_test_add_func("/core/connect/again", test_again);

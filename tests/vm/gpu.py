@@ -20,6 +20,8 @@ import shutil
 import subprocess
 import tempfile
 
+import vm as vms
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 DISPLAY = "cirrus-vga"  # its driver imports what it shows
@@ -165,6 +167,17 @@ def firmware():
 def path(program):
     """Where it is in the guest."""
     return f"/lib/vwl/{os.path.basename(program)}"
+
+
+def tap(text):
+    """Each line of another program's TAP, as comments; fails if it did."""
+    plan = re.search(r"^1\.\.(\d+)", text, re.M)
+    good = re.findall(r"^ok \d+ (\S+)(?! # SKIP)", text, re.M)
+    for line in text.splitlines():
+        print(f"# | {line}", flush=True)
+    if not plan or int(plan[1]) != len(good) or "# SKIP" in text or \
+            re.search(r"^not ok", text, re.M):
+        raise vms.Error("a test in the guest failed")
 
 
 def card(machine, driver):

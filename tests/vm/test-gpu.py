@@ -58,17 +58,6 @@ class Run:
             raise vms.Error("the guest complains: " + "\n".join(complaints))
 
 
-def tap(text):
-    """Each line of another program's TAP, as comments; fails if it did."""
-    plan = re.search(r"^1\.\.(\d+)", text, re.M)
-    good = re.findall(r"^ok \d+ (\S+)(?! # SKIP)", text, re.M)
-    for line in text.splitlines():
-        print(f"# | {line}", flush=True)
-    if not plan or int(plan[1]) != len(good) or "# SKIP" in text or \
-            re.search(r"^not ok", text, re.M):
-        raise vms.Error("a test in the guest failed")
-
-
 @test
 def buffers(run):
     """Each allocator: layout, paint, import, errors, a busy buffer."""
@@ -77,7 +66,7 @@ def buffers(run):
         display = gpu.card(vm, "cirrus")
         allocators = f"udmabuf heap dumb={display}"
         program = gpu.path(run.options.buffers)
-        tap(vm.run(f"{run.env} VWL_GPU_DISPLAY={display} "
+        gpu.tap(vm.run(f"{run.env} VWL_GPU_DISPLAY={display} "
                    f"VWL_GPU_ALLOCATORS='{allocators}' {program} 2>&1",
                    timeout=300)[1])
         run.healthy(vm)
@@ -89,7 +78,7 @@ def fences(run):
     with run.vm(devices=[]) as vm:
         vm.boot()
         gpu.card(vm, "vgem")
-        tap(vm.run(f"{run.env} {gpu.path(run.options.fences)} 2>&1",
+        gpu.tap(vm.run(f"{run.env} {gpu.path(run.options.fences)} 2>&1",
                    timeout=300)[1])
         run.healthy(vm)
 
@@ -99,7 +88,7 @@ def pages(run):
     """Guest memory as a file for host peers, without a copy; sandboxed."""
     with run.vm(devices=[]) as vm:
         vm.boot()
-        tap(vm.run(f"{run.env} {gpu.path(run.options.pages)} 2>&1",
+        gpu.tap(vm.run(f"{run.env} {gpu.path(run.options.pages)} 2>&1",
                    timeout=300)[1])
         run.healthy(vm)
 
@@ -118,7 +107,7 @@ def qemu_gpu(run):
                 vms.VM(options.qemu, image.dir, memory="1G",
                        name="qemu-gpu") as vm:
             vm.boot()
-            tap(vm.run(f"{run.env} VWL_QEMU={gpu.path(script)} "
+            gpu.tap(vm.run(f"{run.env} VWL_QEMU={gpu.path(script)} "
                        f"{gpu.path(options.qemu_gpu)} 2>&1",
                        timeout=300)[1])
             run.healthy(vm)
@@ -323,7 +312,7 @@ def compositor(run):
         start_weston(vm, card)
         probe(run, vm)
         words = ["auto", f"dumb={card}", f"gbm={card}"]
-        tap(vm.run(f"{run.env} export GALLIUM_DRIVER=softpipe; "
+        gpu.tap(vm.run(f"{run.env} export GALLIUM_DRIVER=softpipe; "
                    f"VWL_GPU_DISPLAY={card} VWL_GPU_ALLOCATORS=gbm={card}"
                    f" {gpu.path(run.options.buffers)} 2>&1",
                    timeout=300)[1])

@@ -68,11 +68,32 @@ static int connect_by_host(struct vwl_ctx *ctx)
     return -EINPROGRESS;
 }
 
+/* Anything but 0: there are other ways. */
+static int connect_at_once(struct vwl_ctx *ctx)
+{
+    struct vwl_core *core = ctx->vfd.core;
+    vwl_autofd int fd = -1;
+    int err = core->ops->socket_open
+                  ? core->ops->socket_open(core->opaque, ctx->socket, &fd)
+                  : -EOPNOTSUPP;
+
+    err = err ? err : vwl_fd_admit(fd);
+    if (err == 0) {
+        ctx->vfd.fd = vwl_fd_steal(&fd);
+    }
+    return err;
+}
+
 /* 0; -EAGAIN: the backlog is full; -EINPROGRESS: the host was asked; else it
  * cannot be connected. */
 static int connect_try(struct vwl_ctx *ctx)
 {
-    int err = connect_by_host(ctx);
+    int err = connect_at_once(ctx);
+
+    if (err == 0) {
+        return 0;
+    }
+    err = connect_by_host(ctx);
 
     return err == -EOPNOTSUPP ? connect_by_path(ctx) : err;
 }
