@@ -205,12 +205,14 @@ def own(display):
 class Tool:
     """A bridge of the story's own."""
 
-    def __init__(self, programs, upstream, path, *before):
+    def __init__(self, programs, upstream, path, *before, copies=False):
+        """copies: it has a hand in what programs copy, in any case."""
+        options = '--copy-pools' if copies else os.environ['VWL_POOLS']
         self.path = path
         self.process = programs.run(
             upstream, *before, os.environ['VWL_TOOL'],
             '--wayland-sock=' + upstream, '--listen=' + path,
-            '--app-id-prefix=own.', *os.environ['VWL_POOLS'].split())
+            '--app-id-prefix=own.', *options.split())
         until('a bridge', self.answers)
 
     def answers(self):
@@ -245,7 +247,7 @@ def bridge_in_transfer():
     path = OWN
     with stage.Programs() as programs:
         for guest_owns in (True, False):
-            tool = Tool(programs, HOST, path)
+            tool = Tool(programs, HOST, path, copies=True)
             transfer = Selection(*((path, HOST) if guest_owns else
                                    (HOST, path)))
             killed(tool.process)

@@ -157,7 +157,8 @@ def dead_program():
 
 
 def too_many_pastes():
-    with bridge('--max-pipes=4', said=['4 pipes of one program']) as tool, \
+    with bridge('--max-pipes=4', '--copy-pools',
+                said=['4 pipes of one program']) as tool, \
             program(tool) as w:
         offer, pastes = offer_of(w), []
         for _ in range(6):
