@@ -40,6 +40,16 @@ void bed_init(struct bed *bed)
     bed_open(bed, context);
 }
 
+bool bed_turn(struct bed *bed)
+{
+    bool did;
+
+    vwl_gate_unlock(bed->gate);
+    did = g_main_context_iteration(bed->context, FALSE);
+    vwl_gate_lock(bed->gate);
+    return did;
+}
+
 struct part *part_new(struct bed *bed, char name, int fd)
 {
     struct part *part = g_new0(struct part, 1);

@@ -36,6 +36,8 @@ struct part {
 void bed_open(struct bed *bed, GMainContext *context);
 /* The same with a context of its own. */
 void bed_init(struct bed *bed);
+/* One turn of its context; false: there was nothing to do. */
+bool bed_turn(struct bed *bed);
 /* Takes fd, -1 for none; the bed frees it. */
 struct part *part_new(struct bed *bed, char name, int fd);
 /* Fails if descriptors are left. */

@@ -71,16 +71,6 @@ static struct part *glancer_new(struct bed *bed, void (*then)(struct part *))
     return part;
 }
 
-static bool turn(struct bed *bed)
-{
-    bool did;
-
-    vwl_gate_unlock(bed->gate);
-    did = g_main_context_iteration(bed->context, FALSE);
-    vwl_gate_lock(bed->gate);
-    return did;
-}
-
 /* Without a word of the descriptor; and once, before the turn is over, it is to
  * speak again. */
 static void test_found(void)
@@ -92,11 +82,11 @@ static void test_found(void)
     part = glancer_new(&bed, take_and_make);
     seen.most = 5;
     ring(part->watched.fd);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpuint(part->runs, ==, 5);
     g_assert_cmpuint(seen.asked, >, 0);
     g_assert_cmpuint(seen.ended, ==, 1);
-    g_assert_false(turn(&bed));
+    g_assert_false(bed_turn(&bed));
     bed_finish(&bed);
 }
 
@@ -110,11 +100,11 @@ static void test_late(void)
     part = glancer_new(&bed, take_one);
     seen.late = 1;
     ring(part->watched.fd);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpuint(part->runs, ==, 1);
     g_assert_cmpuint(seen.looked, >, 0);
     g_assert_cmpuint(seen.ended, ==, 1);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpuint(part->runs, ==, 2);
     g_assert_cmpuint(seen.there, ==, 0);
     bed_finish(&bed);
@@ -131,7 +121,7 @@ static void test_seldom(void)
     part = glancer_new(&bed, take_one);
     for (unsigned int i = 0; i < 2000; i++) {
         ring(part->watched.fd);
-        g_assert_true(turn(&bed));
+        g_assert_true(bed_turn(&bed));
         g_assert_cmpuint(seen.ended, ==, seen.asked);
     }
     g_assert_cmpuint(part->runs, ==, 2000);
@@ -169,7 +159,7 @@ static void test_gone(void)
     part_new(&bed, 'o', -1);
     part = glancer_new(&bed, destroy_self);
     ring(part->watched.fd);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpuint(part->runs, ==, 1);
     g_assert_cmpuint(seen.looked + seen.ended, ==, 0);
     bed_finish(&bed);

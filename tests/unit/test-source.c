@@ -14,20 +14,9 @@
 
 #include "source_rig.h"
 
-/* One turn of the context; false: there was nothing to do. */
-static bool turn(struct bed *bed)
-{
-    bool did;
-
-    vwl_gate_unlock(bed->gate);
-    did = g_main_context_iteration(bed->context, FALSE);
-    vwl_gate_lock(bed->gate);
-    return did;
-}
-
 static void settle(struct bed *bed)
 {
-    for (unsigned int i = 0; turn(bed); i++) {
+    for (unsigned int i = 0; bed_turn(bed); i++) {
         g_assert_cmpuint(i, <, 100);
     }
 }
@@ -56,7 +45,7 @@ static void test_closed(void)
     bed.fds_before -= 2;
     part = part_new(&bed, 'a', fd);
     vwl_source_watch(part->source, &part->watched, G_IO_IN);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpuint(part->runs, >, 0);
     part->runs = 0;
     vwl_watched_clear(&part->watched);
@@ -68,7 +57,7 @@ static void test_closed(void)
     settle(&bed);
     g_assert_cmpuint(part->runs, ==, 0);
     vwl_source_watch(part->source, &part->watched, G_IO_IN);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpuint(part->runs, >, 0);
     close(held);
     bed_finish(&bed);
@@ -92,7 +81,7 @@ static void test_replaced(void)
     settle(&bed);
     g_assert_cmpuint(part->runs, ==, 0);
     ring(fd);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpuint(part->runs, >, 0);
     bed_finish(&bed);
 }
@@ -209,14 +198,14 @@ static void test_file(void)
     part->reads = true;
     vwl_source_watch(part->source, &part->watched, G_IO_IN);
     for (unsigned int i = 1; i < 10; i++) {
-        g_assert_true(turn(&bed));
+        g_assert_true(bed_turn(&bed));
         g_assert_cmpuint(part->runs, ==, i);
         g_assert_cmpuint(part->last, ==, G_IO_IN);
     }
     vwl_source_watch(part->source, &part->watched, 0);
     settle(&bed);
     vwl_source_watch(part->source, &part->watched, G_IO_IN);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     vwl_watched_clear(&part->watched);
     part->reads = false;
     settle(&bed);
@@ -237,7 +226,7 @@ static void test_paused(void)
     part->reads = true;
     vwl_source_watch(part->source, &part->watched, G_IO_IN);
     g_assert_cmpint(write(peer, "abc", 3), ==, 3);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpuint(part->runs, >, 0);
     settle(&bed);
     g_assert_cmpuint(part->runs, ==, 3);
@@ -250,7 +239,7 @@ static void test_paused(void)
     g_assert_cmpuint(part->runs, ==, 3);
     part->reads = false;
     vwl_source_watch(part->source, &part->watched, G_IO_IN | G_IO_OUT);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpuint(part->last & G_IO_HUP, !=, 0);
     bed_finish(&bed);
 }
@@ -265,7 +254,7 @@ static void test_narrowed(void)
     bed_init(&bed);
     part = part_new(&bed, 'a', open_pair(&peer));
     vwl_source_watch(part->source, &part->watched, G_IO_IN | G_IO_OUT);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpuint(part->last, ==, G_IO_OUT);
     part->runs = 0;
     part->reads = true;
@@ -297,7 +286,7 @@ static void test_order(void)
     for (unsigned int i = 10; i-- > 0;) {
         ring(bed.parts[i]->watched.fd);
     }
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpstr(bed.order->str, ==, "0123456789");
     for (unsigned int i = SOURCES; i-- > 0;) {
         ring(bed.parts[i]->watched.fd);
@@ -323,9 +312,9 @@ static void test_looks_again(void)
     vwl_source_watch_edges(a->source, &a->watched);
     vwl_source_watch_edges(b->source, &b->watched);
     ring(a->watched.fd);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpstr(bed.order->str, ==, "ab");
-    g_assert_false(turn(&bed));
+    g_assert_false(bed_turn(&bed));
     bed_finish(&bed);
 }
 
@@ -345,9 +334,9 @@ static void test_looks_where_it_pays(void)
     for (unsigned int i = 0; i < 200; i++) {
         g_string_truncate(bed.order, 0);
         ring(a->watched.fd);
-        g_assert_true(turn(&bed));
+        g_assert_true(bed_turn(&bed));
         g_assert_cmpstr(bed.order->str, ==, "ab");
-        g_assert_false(turn(&bed));
+        g_assert_false(bed_turn(&bed));
     }
     /* nothing came after these, and in the end it is not looked for */
     a->then = NULL;
@@ -358,7 +347,7 @@ static void test_looks_where_it_pays(void)
     a->then = ring_other;
     g_string_truncate(bed.order, 0);
     ring(a->watched.fd);
-    g_assert_true(turn(&bed));
+    g_assert_true(bed_turn(&bed));
     g_assert_cmpstr(bed.order->str, ==, "a");
     settle(&bed);
     g_assert_cmpstr(bed.order->str, ==, "ab");
@@ -398,7 +387,7 @@ static void test_flood(void)
     ring(part->watched.fd);
     n_same = add_idle(&bed, G_PRIORITY_DEFAULT, &same);
     for (unsigned int i = 1; i < 100; i++) {
-        g_assert_true(turn(&bed));
+        g_assert_true(bed_turn(&bed));
         g_assert_cmpuint(*n_same, ==, i);
         g_assert_cmpuint(part->runs, >=, i);
         g_assert_cmpuint(part->runs, <, 20 * (i + 1));
@@ -410,7 +399,7 @@ static void test_flood(void)
     part->then = NULL;
     for (unsigned int i = 0; *n_after == 0; i++) {
         g_assert_cmpuint(i, <, 20);
-        turn(&bed);
+        bed_turn(&bed);
     }
     g_source_destroy(after);
     g_source_unref(after);
